@@ -100,7 +100,7 @@ mod tests {
     fn data_that_are_lost_are_a_failure() {
         let error = printed(io::ErrorKind::StorageFull).unwrap_err();
         let text = format!("{error:#}");
-        let expected = "standard output took not all: ";
+        let expected = "standard output cannot be written: ";
         assert!(text.starts_with(expected), "{text}");
     }
 

@@ -41,7 +41,7 @@ pub(crate) async fn query(
         return Ok(response);
     }
     match timeout(TRY_TIMEOUT, over_tcp(server, &request, &bytes)).await {
-        Ok(response) => response.with_context(|| format!("asking {server} over TCP failed")),
+        Ok(response) => response.with_context(|| format!("the query to {server} over TCP failed")),
         Err(_) => bail!(
             "{server} did not answer over TCP within {} s",
             TRY_TIMEOUT.as_secs()
@@ -50,7 +50,7 @@ pub(crate) async fn query(
 }
 
 async fn over_udp(server: SocketAddr, request: &Message, bytes: &[u8]) -> anyhow::Result<Message> {
-    let failed = || format!("asking {server} over UDP failed");
+    let failed = || format!("the query to {server} over UDP failed");
     let any = if server.is_ipv4() {
         "0.0.0.0:0"
     } else {
@@ -70,7 +70,7 @@ async fn over_udp(server: SocketAddr, request: &Message, bytes: &[u8]) -> anyhow
         }
     }
     bail!(
-        "{server} did not answer {TRY_COUNT} questions of {} s each: is --dns right?",
+        "{server} did not answer {TRY_COUNT} queries within {} s each: is --dns right?",
         TRY_TIMEOUT.as_secs()
     )
 }
@@ -95,7 +95,7 @@ async fn over_tcp(server: SocketAddr, request: &Message, bytes: &[u8]) -> anyhow
     let size = stream.read_u16().await?;
     let mut response = vec![0; size.into()];
     stream.read_exact(&mut response).await?;
-    parse(&response, request).context("what came is no response to the question")
+    parse(&response, request).context("the response does not belong to the query")
 }
 
 fn parse(bytes: &[u8], request: &Message) -> Option<Message> {

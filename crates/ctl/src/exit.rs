@@ -12,16 +12,16 @@ const TRY_AGAIN: u8 = 5;
 /// The exit codes of the commands that ask a node through its admin API, and what they mean.
 pub const EXIT_CODES: [(u8, &str); 6] = [
     (0, "done"),
-    (FAILED, "refused, or failed; standard error says why"),
-    (2, "the arguments make no sense"),
+    (FAILED, "rejected or failed; standard error has the reason"),
+    (2, "invalid arguments"),
     (UNREACHABLE, "no node answered at the admin URL"),
     (
         NOT_AUTHORIZED,
-        "not authorized: no token, a wrong one, or its scope is too small",
+        "not authorized: no token, a wrong token, or its scope is too small",
     ),
     (
         TRY_AGAIN,
-        "not now: no leader, another change under way, or time is up; try again",
+        "not now: no leader, another change in progress, or a timeout; retry",
     ),
 ];
 

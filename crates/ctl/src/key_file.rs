@@ -27,7 +27,7 @@ pub fn open(path: &Path) -> anyhow::Result<(Keypair, bool)> {
 fn read(file: File, path: &Path) -> anyhow::Result<Keypair> {
     let wrong = || {
         format!(
-            "{} is no key file: it holds 64 hexadecimal digits",
+            "{} is not a key file: a key file contains 64 hexadecimal digits",
             path.display()
         )
     };
@@ -56,6 +56,6 @@ fn make(path: &Path) -> anyhow::Result<Keypair> {
             file.write_all(text.as_bytes())?;
             file.sync_all()
         })
-        .with_context(|| format!("the key file {} cannot be made", path.display()))?;
+        .with_context(|| format!("the key file {} cannot be created", path.display()))?;
     Ok(keypair)
 }

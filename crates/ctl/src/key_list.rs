@@ -18,7 +18,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
     let file = path.display();
     let text = input::read(path, SIZE_MAX, "");
     let text = text.with_context(|| format!("{file} cannot be read"))?;
-    parse(&text).with_context(|| format!("{file} is no list of keys"))
+    parse(&text).with_context(|| format!("{file} is not a list of keys"))
 }
 
 fn parse(text: &str) -> anyhow::Result<Vec<PublicKey>> {
@@ -30,11 +30,11 @@ fn parse(text: &str) -> anyhow::Result<Vec<PublicKey>> {
         }
         ensure!(
             keys.len() < KEY_COUNT_MAX,
-            "line {number}: there are {KEY_COUNT_MAX} keys before it, as many as a cluster keeps"
+            "line {number}: too many keys: a cluster keeps at most {KEY_COUNT_MAX}"
         );
         keys.push(key.parse().with_context(|| format!("line {number}"))?);
     }
-    ensure!(!keys.is_empty(), "there is none in it");
+    ensure!(!keys.is_empty(), "it contains no key");
     Ok(keys)
 }
 
@@ -55,7 +55,7 @@ mod tests {
         let error = format!("{:#}", parse(&format!("{key}\nalice\n")).unwrap_err());
         assert!(error.starts_with("line 2: a public key is 52"), "{error}");
         let error = parse("# nobody\n").unwrap_err().to_string();
-        assert_eq!(error, "there is none in it");
+        assert_eq!(error, "it contains no key");
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub struct How {
 fn parse_node(text: &str) -> Result<String, String> {
     // In a path these would mean something else (RFC 3986, section 5.2.4).
     match matches!(text, "" | "." | "..") {
-        true => Err("no node is called so".to_owned()),
+        true => Err("a node cannot have this name".to_owned()),
         false => Ok(text.to_owned()),
     }
 }
@@ -162,10 +162,10 @@ async fn add(request: &InviteRequest, session: &mut Session) -> anyhow::Result<(
     let invited = session.show(&ask, token).await?;
     let nodes = match request.uses {
         1 => "one node".to_owned(),
-        uses => format!("{uses} nodes at most"),
+        uses => format!("at most {uses} nodes"),
     };
     session.note(format_args!(
-        "whoever has this token can join until {}: {nodes}",
+        "this token is secret and valid until {}, for {nodes}",
         span::date(invited.expires_ms)
     ));
     session.note("on the new machine: quorate serve --config FILE --join TOKEN");
@@ -189,7 +189,7 @@ impl ChangeCommand {
                 if how.force {
                     ask = ask.query("force", true);
                 }
-                (ask, how.timeout, "no member any more".to_owned())
+                (ask, how.timeout, "no longer a member".to_owned())
             }
             Self::Replace { old, new, how } => {
                 let old = nodes.key(&old);
@@ -199,7 +199,7 @@ impl ChangeCommand {
                 };
                 let ask = Ask::post(path::with(path::REPLACE, old), &request);
                 let old = nodes.shown(old);
-                let done = format!("a voter in the place of {old}, which is no member any more");
+                let done = format!("a voter and has replaced {old}, which is no longer a member");
                 (ask, how.timeout, done)
             }
             Self::Move { node, address } => {

@@ -14,13 +14,11 @@ pub(crate) fn note_view(members: &Members, session: &mut Session) {
     let is_removed = |member: &Member| member.state == MemberState::Removed;
     if members.members.iter().any(is_removed) {
         session.note(
-            "the node that was asked is no member any more, and tells who was one when it last was: \
-             ask another member",
+            "this node is no longer a member and lists the members of that time: ask another member",
         );
     } else if members.leader.is_none() {
         session.note(
-            "no leader is known: the node that was asked tells what it knows by itself, and HEARD is \
-             how long ago it heard from the others",
+            "no leader is known: this is the view of this node alone, and HEARD is how long ago it heard from the others",
         );
     }
 }

@@ -155,21 +155,21 @@ async fn each_change_is_asked_for_and_confirmed() {
             Method::DELETE,
             "/v1/members/key-b",
             "",
-            "quorate: b (key-b…) is no member any more\n",
+            "quorate: b (key-b…) is no longer a member\n",
         ),
         (
             &["remove", "b", "--force"],
             Method::DELETE,
             "/v1/members/key-b?force=true",
             "",
-            "quorate: b (key-b…) is no member any more\n",
+            "quorate: b (key-b…) is no longer a member\n",
         ),
         (
             &["replace", "a", "b", "--force"],
             Method::POST,
             "/v1/members/key-a/replace",
             r#"{"with":"key-b","force":true}"#,
-            "quorate: b (key-b…) is a voter in the place of a (key-a…), which is no member any more\n",
+            "quorate: b (key-b…) is a voter in the place of a (key-a…), which is no longer a member\n",
         ),
         (
             &["move", "b", "ns2.example.org:7700"],
@@ -212,11 +212,11 @@ async fn a_change_that_is_under_way_is_asked_for_until_it_is_done() {
     assert_eq!(
         captured.notes(),
         "quorate: b (key-b…) is catching up, 900 entries behind\n\
-         quorate: none was elected; trying again for 30s\n\
+         quorate: none was elected; retrying for 30s\n\
          quorate: b (key-b…) is catching up, 1 entry behind\n\
          quorate: b (key-b…) is catching up\n\
          quorate: warning: the cluster has 2 voters\n\
-         quorate: b (key-b…) is a voter in the place of a (key-a…), which is no member any more\n"
+         quorate: b (key-b…) is a voter in the place of a (key-a…), which is no longer a member\n"
     );
     let printed: Value = serde_json::from_str(&captured.data()).unwrap();
     assert_eq!(printed["state"], "done");
@@ -313,7 +313,7 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
         (&["add", "--valid", "8d"][..], "10s to 7d"),
         (&["add", "--valid", "9s"], "10s to 7d"),
         (&["add", "--uses", "17"], "1..=16"),
-        (&["promote", ".."], "no node is called so"),
+        (&["promote", ".."], "a node cannot have this name"),
         (&["promote", "b", "--timeout", "10"], "write it like 90s"),
         (&["replace", "a"], "<NEW>"),
         (

@@ -36,7 +36,7 @@ pub fn print(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
 pub(crate) fn check(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("standard output took not all"),
+        written => written.context("standard output cannot be written"),
     }
 }
 

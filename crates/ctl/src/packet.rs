@@ -48,7 +48,7 @@ key out for good. Deleting again does no harm.")]
     Deleted(PageArgs),
     /// Print which packets have changed: the entry of the log, what it did, and the key.
     #[command(after_help = "\
-A node remembers the last changes that it has applied, and none from before it started.")]
+A node keeps only the last changes, and none from before its start.")]
     Changes(ChangesArgs),
 }
 
@@ -80,7 +80,9 @@ fn parse_block(text: &str) -> Result<Duration, String> {
         true => Ok(block),
         false => {
             let max = span::shown(Duration::from_secs(BLOCK_SECS_MAX));
-            Err(format!("{max} at most: `quorate policy deny` is for good"))
+            Err(format!(
+                "at most {max}: for longer, use `quorate policy deny`"
+            ))
         }
     }
 }
@@ -118,7 +120,7 @@ async fn print(key: &PublicKey, session: &mut Session) -> anyhow::Result<()> {
     let ask = Ask::get(path::with(path::PACKET, &key.to_string()));
     let packet: Packet = session.ask(&ask).await?;
     let verified = verify(key, &packet);
-    let verified = verified.context("what the node gave is not to be trusted")?;
+    let verified = verified.context("the packet from the node is invalid")?;
     let text = describe(&verified)?;
     let received = span::date(packet.received_ms);
     session
@@ -128,7 +130,7 @@ async fn print(key: &PublicKey, session: &mut Session) -> anyhow::Result<()> {
 
 fn verify(key: &PublicKey, packet: &Packet) -> anyhow::Result<SignedPacket> {
     let payload = BASE64.decode(packet.payload.as_bytes());
-    let payload = payload.context("the payload is no base64")?;
+    let payload = payload.context("the payload is not base64")?;
     Ok(SignedPacket::parse(*key, payload.into())?)
 }
 
@@ -148,7 +150,7 @@ async fn delete(
     session.change(&ask, note).await?;
     match block {
         None => {}
-        Some(Duration::ZERO) => session.note("its key is blocked no more"),
+        Some(Duration::ZERO) => session.note("its key is no longer blocked"),
         Some(block) => {
             let block = span::shown(block);
             session.note(format_args!("its key may not publish for {block}"));

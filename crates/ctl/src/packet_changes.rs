@@ -35,7 +35,7 @@ pub(crate) async fn print(args: ChangesArgs, session: &mut Session) -> anyhow::R
             continue;
         }
         if !args.follow {
-            session.note(format_args!("for what comes behind it: --since {since}"));
+            session.note(format_args!("to continue from here: --since {since}"));
             return Ok(());
         }
         sleep(session.retry_policy.poll_interval).await;
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(outcome, Ok(()));
         let lines = [8, 8, 10].map(|index| format!("{index} stored {KEY}\n"));
         assert_eq!(captured.data(), lines.concat());
-        let note = "quorate: for what comes behind it: --since 12\n";
+        let note = "quorate: to continue from here: --since 12\n";
         assert_eq!(captured.notes(), note);
         let targets: Vec<_> = node.asked().into_iter().map(|asked| asked.target).collect();
         let expected = [7, 9, 10].map(|since| format!("/v1/changes?since={since}&count=1000"));

@@ -110,7 +110,9 @@ async fn a_deletion_tells_whether_there_was_a_packet() {
             false,
             &["--unblock"],
             format!("/v1/packets/{key}?block_secs=0"),
-            format!("quorate: there is no packet of {key}\nquorate: its key is blocked no more\n"),
+            format!(
+                "quorate: there is no packet of {key}\nquorate: its key is no longer blocked\n"
+            ),
         ),
         (
             false,

@@ -168,7 +168,7 @@ fn note_lockout(policy: &Policy, session: &mut Session) {
         PublishMode::Tokens => policy.token_count,
     };
     if policy.allowed_count + token_count == 0 {
-        session.note("nobody may publish: no key is allowed, and no token is good");
+        session.note("nobody may publish: no key is allowed, and there is no token");
     }
 }
 
@@ -186,7 +186,7 @@ async fn print_keys(list: ListArg, session: &mut Session) -> anyhow::Result<()> 
         all.keys.extend(page.keys);
         ensure!(
             all.keys.len() <= KEY_COUNT_MAX,
-            "the node lists more keys than a cluster keeps"
+            "the node returned more keys than a cluster can keep"
         );
         all.next = page.next;
     }
@@ -204,7 +204,7 @@ async fn change(change: KeysChange, args: KeysArgs, session: &mut Session) -> an
         let changed = session.ask::<Policy>(&ask).await;
         now = Some(changed.with_context(|| match done_count {
             0 => "nothing has changed".to_owned(),
-            count => format!("the first {count} keys are done, the others are not"),
+            count => format!("the first {count} keys were changed, the others were not"),
         })?);
         done_count += some.len();
     }
@@ -226,13 +226,13 @@ impl TokenCommand {
                 let token = |made: &NewPublishToken| format!("{}\n", made.token);
                 let made = session.show(&ask, token).await?;
                 session.note(format_args!(
-                    "whoever has the token {} may publish in the mode tokens; it is shown this once",
+                    "with the token {} anybody may publish in the mode tokens; keep it, it is not shown again",
                     made.name
                 ));
             }
             Self::Remove { name } => {
                 let ask = Ask::delete(path::with(path::PUBLISH_TOKEN, &name));
-                let note = |_: &_| format!("the token {name} is good for nothing any more");
+                let note = |_: &_| format!("the token {name} is revoked");
                 let policy = session.change(&ask, note).await?;
                 note_lockout(&policy, session);
             }

@@ -31,7 +31,7 @@ is A, AAAA, CNAME or TXT. Several records follow each other. What you publish re
 the key had published before.
 
 Examples:
-  An iroh endpoint's home relay (the key file is made if there is none):
+  An iroh endpoint's home relay (creates the key file if there is none):
     quorate publish --key me.key _iroh TXT relay=https://relay.example.org
   The same with --txt NAME=VALUE, and a second attribute:
     quorate publish --key me.key --txt _iroh=relay=https://relay.example.org \\
@@ -76,7 +76,7 @@ pub(crate) async fn publish(args: PublishArgs) -> anyhow::Result<()> {
     let packet = sign(&keypair, &records, args.ttl)?;
     if is_new {
         outln!(
-            "made       {} with a new secret key: whoever has it can publish",
+            "created    {} with a new secret key: keep it secret, it can publish",
             args.key.display()
         )?;
     }
@@ -92,11 +92,12 @@ fn sign(keypair: &Keypair, records: &[Record], ttl: u32) -> anyhow::Result<Signe
         builder = builder.rdata(record.name()?, record.data()?, ttl);
     }
     let signed = builder.sign(keypair).with_context(|| {
-        format!("the records make no packet of at most {DNS_SIZE_MAX} bytes; publish fewer")
+        format!("the records do not fit into a packet of {DNS_SIZE_MAX} bytes; publish fewer")
     })?;
     // Judged as a relay will judge it, so that a packet no one could read is refused here.
     let key = PublicKey::from_bytes(keypair.public_key().to_bytes());
-    SignedPacket::parse(key, signed.to_relay_payload()).context("the records make no valid packet")
+    SignedPacket::parse(key, signed.to_relay_payload())
+        .context("the records are not a valid packet")
 }
 
 async fn put(url: &RelayUrl, packet: &SignedPacket, token: Option<&Token>) -> anyhow::Result<()> {
@@ -121,25 +122,22 @@ async fn put(url: &RelayUrl, packet: &SignedPacket, token: Option<&Token>) -> an
              another machine publish with the same key?"
         }
         StatusCode::UNAUTHORIZED => {
-            "the relay takes packets from those with a token: --token-file FILE or \
-             QUORATE_PUBLISH_TOKEN_FILE names a file with one"
+            "the relay requires a token: set --token-file FILE or QUORATE_PUBLISH_TOKEN_FILE to a file with one"
         }
         StatusCode::FORBIDDEN => {
-            "the relay's operators do not let this key publish, or not with this token"
+            "the operators of the relay do not allow this key, or not with this token"
         }
         StatusCode::NOT_FOUND => {
-            "nothing takes packets there: is the path in --relay right (usually /pkarr)?"
+            "there is no relay at this URL: is the path in --relay right (usually /pkarr)?"
         }
         StatusCode::TOO_MANY_REQUESTS => {
-            &format!("the relay takes no more from this address for now; try again{again}")
+            &format!("too many requests from this address; retry{again}")
         }
         StatusCode::SERVICE_UNAVAILABLE => {
-            &format!("surely not stored: the relay cannot take it now; try again{again}")
+            &format!("not stored: the relay cannot accept it now; retry{again}")
         }
-        StatusCode::GATEWAY_TIMEOUT => {
-            "the outcome is unknown: it may be stored; trying again is safe"
-        }
-        status if status.is_client_error() => "the relay refuses the packet",
+        StatusCode::GATEWAY_TIMEOUT => "unknown: it may be stored or not; a retry is safe",
+        status if status.is_client_error() => "the relay rejected the packet",
         _ => "the relay failed; it may be stored or not",
     };
     bail!("{meaning}\n  the relay {url} answered {status}: {reason}")

@@ -177,8 +177,11 @@ fn records_that_make_no_sense_are_explained() {
             &["_iroh", "relay=x", "TXT"],
             "\"relay=x\" after the name \"_iroh\" is no type",
         ),
-        (&["@", "A", "::1"], "\"::1\" is no value for @ A"),
-        (&["@", "CNAME", "a..b"], "\"a..b\" is no value for @ CNAME"),
+        (&["@", "A", "::1"], "\"::1\" is not a valid value for @ A"),
+        (
+            &["@", "CNAME", "a..b"],
+            "\"a..b\" is not a valid value for @ CNAME",
+        ),
         (&["a..b", "A", "192.0.2.1"], "\"a..b\" is no name"),
         (
             &[&long, "A", "192.0.2.1"],
@@ -235,7 +238,7 @@ fn what_is_no_key_file_is_named_and_left_alone() {
     ] {
         std::fs::write(&path, text).unwrap();
         let error = format!("{:#}", key_file::open(&path).err().unwrap());
-        assert!(error.contains("me.key is no key file"), "{error}");
+        assert!(error.contains("me.key is not a key file"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn parse(txt: &[String], words: &[String]) -> anyhow::Result<Vec<Reco
     }
     for [name, kind, value] in triples {
         let kind = kind.parse().ok().with_context(|| {
-            format!("{kind:?} after the name {name:?} is no type: write A, AAAA, CNAME or TXT")
+            format!("{kind:?} after the name {name:?} is not a type: write A, AAAA, CNAME or TXT")
         })?;
         records.push(Record::new(name, kind, value)?);
     }
@@ -89,11 +89,11 @@ impl Record {
         let has_gap = name != "." && name.split('.').any(str::is_empty);
         if name.len() > NAME_LEN_MAX || has_gap {
             bail!(
-                "{:?} is no name of at most {NAME_LEN_MAX} characters below a key",
+                "{:?} is not a name of at most {NAME_LEN_MAX} characters below a key",
                 self.name
             );
         }
-        Name::new(name).with_context(|| format!("{:?} is no domain name", self.name))
+        Name::new(name).with_context(|| format!("{:?} is not a domain name", self.name))
     }
 
     /// Its full name below an origin.
@@ -104,7 +104,12 @@ impl Record {
     /// Its data as the packet builder wants it.
     pub(crate) fn data(&self) -> anyhow::Result<RData<'_>> {
         let value = self.value.as_str();
-        let wrong = || format!("{value:?} is no value for {} {}", self.name, self.kind);
+        let wrong = || {
+            format!(
+                "{value:?} is not a valid value for {} {}",
+                self.name, self.kind
+            )
+        };
         Ok(match self.kind {
             Kind::A => RData::A(A::from(value.parse::<Ipv4Addr>().with_context(wrong)?)),
             Kind::Aaaa => RData::AAAA(AAAA::from(value.parse::<Ipv6Addr>().with_context(wrong)?)),

@@ -31,7 +31,7 @@ pub(crate) fn explain(error: reqwest::Error, relay: &RelayUrl) -> anyhow::Error 
             "the relay {relay} cannot be reached (is --relay right? `quorate dev` starts one on \
              this machine)"
         ),
-        _ => format!("talking to the relay {relay} failed"),
+        _ => format!("the request to the relay {relay} failed"),
     };
     anyhow::Error::new(error.without_url()).context(what)
 }
@@ -48,7 +48,7 @@ pub(crate) async fn reason(response: Response) -> String {
     };
     let reason = in_one_line(&text);
     match reason.is_empty() {
-        true => "(it gave no reason)".to_owned(),
+        true => "(no reason given)".to_owned(),
         false => reason,
     }
 }

@@ -51,7 +51,7 @@ pub struct ResolveArgs {
 fn parse_type(text: &str) -> Result<RecordType, String> {
     text.to_ascii_uppercase()
         .parse()
-        .map_err(|_| "this is no type of DNS records".to_owned())
+        .map_err(|_| "not a DNS record type".to_owned())
 }
 
 /// Looks the key up and prints its records. Fails when there is nothing.
@@ -75,9 +75,9 @@ async fn by_relay(key: &PublicKey, url: &RelayUrl) -> anyhow::Result<String> {
         }
     }
     let body = http::body(response, PAYLOAD_SIZE_MAX + 1).await;
-    let body = body.with_context(|| format!("the answer of the relay {url} broke off"))?;
+    let body = body.with_context(|| format!("the answer of the relay {url} is incomplete"))?;
     let packet = SignedPacket::parse(*key, body)
-        .with_context(|| format!("what the relay {url} gave is not to be trusted"))?;
+        .with_context(|| format!("the packet from the relay {url} is invalid"))?;
     describe(&packet)
 }
 
@@ -103,10 +103,10 @@ async fn by_dns(args: &ResolveArgs, server: SocketAddr) -> anyhow::Result<String
     let kind = args.kind;
     match response.metadata.response_code {
         ResponseCode::NoError if response.answers.is_empty() => {
-            bail!("not found: {server} knows {name}, and it has no {kind} records")
+            bail!("not found: {name} exists at {server}, without {kind} records")
         }
         ResponseCode::NoError => Ok(response.answers.iter().map(zone_file_line).collect()),
-        ResponseCode::NXDomain => bail!("not found: {server} says there is no name {name}"),
+        ResponseCode::NXDomain => bail!("not found: {name} does not exist at {server}"),
         ResponseCode::Refused => {
             bail!(
                 "{server} does not serve {}: is --origin right?",
@@ -119,7 +119,7 @@ async fn by_dns(args: &ResolveArgs, server: SocketAddr) -> anyhow::Result<String
 
 fn full_name(name: &str, key: &PublicKey, origin: &str) -> anyhow::Result<Name> {
     let text = record::full_name(name, key, origin) + ".";
-    Name::from_ascii(&text).with_context(|| format!("{text:?} is no domain name"))
+    Name::from_ascii(&text).with_context(|| format!("{text:?} is not a domain name"))
 }
 
 /// A record as a zone file has it (RFC 1035, section 5.1).

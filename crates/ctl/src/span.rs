@@ -13,7 +13,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let mut parts = text.trim().split_inclusive(|c: char| !c.is_ascii_digit());
     match parts.try_fold(0_u64, |secs, part| secs.checked_add(part_secs(part)?)) {
         None => Err("write it like 90s, 10m, 1h30m or 7d".to_owned()),
-        Some(0) => Err("a span of nothing is of no use".to_owned()),
+        Some(0) => Err("a span must not be zero".to_owned()),
         Some(secs) => Ok(Duration::from_secs(secs)),
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn show(session: &mut Session) -> anyhow::Result<()> {
             session.console.write(below.as_bytes())
         }
         Err(error) => {
-            session.note(format_args!("how the members are is not known: {error}"));
+            session.note(format_args!("the other members are unknown: {error}"));
             Ok(())
         }
     }
@@ -163,7 +163,7 @@ mod tests {
         let node = CannedNode::start([status, problem]).await;
         let captured = shown(&node, false).await;
         assert!(captured.data().ends_with("level    2\n"));
-        let expected = "quorate: how the members are is not known: none answers\n";
+        let expected = "quorate: the other members are unknown: none answers\n";
         assert_eq!(captured.notes(), expected);
     }
 

@@ -38,7 +38,10 @@ impl Token {
     fn parse(text: &str) -> anyhow::Result<Self> {
         let token = text.trim();
         let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        ensure!(is_token, "a token is one word and all there is");
+        ensure!(
+            is_token,
+            "the file must contain only the token, as one word"
+        );
         let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
         value.set_sensitive(true);
         Ok(Self(value))

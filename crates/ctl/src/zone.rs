@@ -21,7 +21,7 @@ use crate::{
 const STRING_SIZE_MAX: usize = 255;
 
 /// What to do with a zone file that is too long to be imported.
-const TOO_LONG: &str = ": have the configuration name it (zone_file)";
+const TOO_LONG: &str = ": name it in the configuration instead (zone_file)";
 
 pub(crate) const HELP: &str = "\
 ORIGIN is one of dns.origins in the configuration of the node that is asked. A NAME is relative to it
@@ -93,7 +93,7 @@ fn parse_zone(text: &str) -> Result<String, String> {
     match text {
         "." => Ok(ROOT_ZONE.to_owned()),
         // In a path these would mean something else (RFC 3986, section 5.2.4).
-        "" | ".." => Err("no zone is called so".to_owned()),
+        "" | ".." => Err("a zone cannot have this name".to_owned()),
         _ => Ok(text.to_owned()),
     }
 }
@@ -147,7 +147,7 @@ impl ZoneCommand {
                 let text = text.with_context(|| format!("{shown} cannot be read"))?;
                 let request = ImportZoneRequest { text };
                 let imported = change(path::IMPORT_ZONE, &origin, &request, session).await;
-                imported.with_context(|| format!("{shown} is not imported"))
+                imported.with_context(|| format!("{shown} was not imported"))
             }
         }
     }

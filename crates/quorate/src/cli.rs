@@ -238,8 +238,7 @@ fn program() -> clap::Command {
     with_exit_codes(Cli::command())
 }
 
-/// Parses the arguments, does what they say, and tells the shell how it went: 0 well, 2 the
-/// arguments make no sense, else see [`exit_code`] and [`quorate_ctl::EXIT_CODES`].
+/// Parses the arguments, does what they say, and tells the shell how it went: 0 well, 2 invalid arguments, else see [`exit_code`] and [`quorate_ctl::EXIT_CODES`].
 pub(crate) fn main() -> ExitCode {
     let parsed = Cli::from_arg_matches(&program().get_matches());
     match run(parsed.unwrap_or_else(|error| error.exit()).command) {

@@ -126,8 +126,8 @@ async fn what_is_refused_for_the_moment_is_asked_for_again() {
     assert_eq!(captured.data(), "");
     assert_eq!(
         captured.notes(),
-        "quorate: none was elected; trying again for 30s\n\
-         quorate: a node is being removed; trying again for 30s\n"
+        "quorate: none was elected; retrying for 30s\n\
+         quorate: a node is being removed; retrying for 30s\n"
     );
 }
 

@@ -15,8 +15,7 @@ const REASON_LEN_MAX: usize = 200;
 pub(crate) enum AdminError {
     /// Nothing can be reached there.
     #[error(
-        "no node can be reached at {url}: --admin URL or QUORATE_ADMIN names the admin API of any \
-         member"
+        "no node can be reached at {url}: set --admin URL or QUORATE_ADMIN to the admin API of any member"
     )]
     Unreachable {
         url: AdminUrl,
@@ -24,8 +23,7 @@ pub(crate) enum AdminError {
     },
     /// The connection was there, and no whole answer came.
     #[error(
-        "the node at {url} gave no whole answer: what was asked may be done or not; asking again is \
-         safe, and --admin URL names another member"
+        "the node at {url} sent no complete answer, so the request may have been done or not: retry it (this is safe), or set --admin URL to another member"
     )]
     BrokeOff {
         url: AdminUrl,
@@ -38,7 +36,7 @@ pub(crate) enum AdminError {
         problem: Problem,
     },
     /// What answers there is no node, or one of another version.
-    #[error("what answers at {url} does not speak this version's admin API: {status}, {reason}")]
+    #[error("the server at {url} does not have the admin API of this version: {status}, {reason}")]
     Foreign {
         url: AdminUrl,
         status: StatusCode,
@@ -46,7 +44,7 @@ pub(crate) enum AdminError {
     },
     /// A node is still catching up.
     #[error(
-        "not done within {}: {node} is still catching up{}; say it again to go on waiting",
+        "not done within {}: {node} is still catching up{}; rerun the command to keep waiting",
         span::shown(*.timeout),
         behind(*.lag)
     )]
@@ -75,7 +73,7 @@ impl AdminError {
             url: url.clone(),
             status,
             reason: match reason.is_empty() {
-                true => "without a word".to_owned(),
+                true => "no reason given".to_owned(),
                 false => reason,
             },
         }
@@ -94,7 +92,7 @@ pub(crate) fn behind(lag: Option<u64>) -> String {
 fn hint(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => {
-            " (--token-file FILE or QUORATE_ADMIN_TOKEN_FILE names a file with a token)"
+            " (set --token-file FILE or QUORATE_ADMIN_TOKEN_FILE to a file with a token)"
         }
         _ => "",
     }

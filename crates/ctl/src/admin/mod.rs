@@ -21,12 +21,12 @@ pub(crate) use self::{
 use crate::{console::Console, token::Token};
 
 /// What the arguments of [`AdminArgs`] stand below in a help text.
-const HEADING: &str = "Which node is asked, and how the answer is printed";
+const HEADING: &str = "Which node to ask, and how to print the answer";
 
 /// The variable that holds a token itself.
 const TOKEN_VARIABLE: &str = "QUORATE_ADMIN_TOKEN";
 
-/// Which node is asked, and how the answer is printed.
+/// Which node to ask, and how to print the answer.
 #[derive(Debug, Clone, Args)]
 pub struct AdminArgs {
     /// The admin API of any member: what only the leader can do is passed on to it.

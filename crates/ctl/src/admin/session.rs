@@ -48,7 +48,7 @@ impl Session {
                     if said != problem.text() {
                         said = problem.text();
                         let timeout = span::shown(self.retry_policy.retry_timeout);
-                        self.note(format_args!("{said}; trying again for {timeout}"));
+                        self.note(format_args!("{said}; retrying for {timeout}"));
                     }
                     sleep(self.retry_policy.retry_interval).await;
                 }

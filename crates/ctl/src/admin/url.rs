@@ -27,7 +27,9 @@ impl FromStr for AdminUrl {
     fn from_str(s: &str) -> anyhow::Result<Self> {
         let url = http::parse_url(s, DEFAULT)?;
         if !url.username().is_empty() || url.password().is_some() {
-            bail!("a URL shows in lists of processes: name a file with the token by --token-file");
+            bail!(
+                "a URL is visible in process lists: put the token into a file and use --token-file"
+            );
         }
         if url.query().is_some() || url.fragment().is_some() {
             bail!("the URL ends with its path; write it like {DEFAULT}");

@@ -1,21 +1,21 @@
-//! The seam under everything durable: files and syncs as a trait.
+//! Files and syncs as a trait, so that tests can simulate disk faults and power loss.
 //!
-//! Log, store, key and cluster files reach the disk through [`Disk`] and [`DiskFile`] alone. A node
-//! runs on [`LinuxDisk`]; tests put a disk under it that records every write, fails as told, and
-//! shows what a loss of power would have left.
+//! The log, the store, and the key and cluster files access the disk only through [`Disk`] and
+//! [`DiskFile`]. A node runs on [`LinuxDisk`]. Tests use a simulated disk that records every write,
+//! fails on request, and shows what a power loss would have left.
 //!
-//! # What a disk promises
+//! # What a disk guarantees
 //!
-//! | call | after it, and a loss of power |
+//! | call | state after the call and a power loss |
 //! |---|---|
-//! | [`DiskFile::write_at`], [`DiskFile::set_size`] | any 512 bytes of it may be there or not, in any order |
-//! | [`DiskFile::sync_data`] that returned `Ok` | everything written before is there |
-//! | [`DiskFile::sync_data`] that failed | unknown for ever: the kernel drops what it could not write and says so once (Rebello et al., *Can Applications Recover from fsync Failures?*, 2020) |
-//! | [`Disk::rename`], [`Disk::rename_new`], [`Disk::remove`], a file that was made | there or not, in the order of the calls |
-//! | [`Disk::sync_dir`] | names in that directory are as they were |
+//! | [`DiskFile::write_at`], [`DiskFile::set_size`] | each sector of 512 bytes may be written or not, in any order |
+//! | [`DiskFile::sync_data`] that returned `Ok` | everything written before the call is there |
+//! | [`DiskFile::sync_data`] that failed | unknown forever: the kernel drops what it could not write and reports that once (Rebello et al., *Can Applications Recover from fsync Failures?*, 2020) |
+//! | [`Disk::rename`], [`Disk::rename_new`], [`Disk::remove`], a created file | done or not, in the order of the calls |
+//! | [`Disk::sync_dir`] | the names in that directory are as they were at the call |
 //!
-//! So a failed sync is never tried again: whoever gets one stops, and what was written since the
-//! last good one is written anew after a restart before it counts.
+//! So a failed sync is never retried: the caller stops. After a restart, everything written since
+//! the last successful sync must be written again before it counts.
 
 mod linux;
 
@@ -28,36 +28,36 @@ use std::{
 
 pub use linux::LinuxDisk;
 
-/// The unit that a disk writes whole or not at all, in bytes.
+/// The unit that a disk writes atomically, in bytes.
 pub const SECTOR_SIZE: usize = 512;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
-    /// To be read. It must exist.
+    /// For reading. It must exist.
     Read,
-    /// To be read and written. It must exist.
+    /// For reading and writing. It must exist.
     Write,
-    /// To be read and written, made empty if absent.
+    /// For reading and writing. Created empty if absent.
     Create,
-    /// To be read and written; it must not exist. Only its owner may open it.
+    /// For reading and writing. It must not exist. Only its owner may open it.
     CreateSecret,
 }
 
-/// Files and the names they have.
+/// A file system: files and their names.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
     /// The names in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Makes a directory and those above it, if absent, durably.
+    /// Creates a directory and its parents, if absent, durably.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Gives a file another name, in place of any file that had it.
+    /// Renames a file, and replaces any file at `to`.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Gives a file a name that none has yet, or fails with [`io::ErrorKind::AlreadyExists`].
+    /// Renames a file. Fails with [`io::ErrorKind::AlreadyExists`] when there is a file at `to`.
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -65,7 +65,7 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// The bytes that can still be written in the file system of `dir`.
+    /// The free space in the file system of `dir`, in bytes.
     fn free_space(&self, dir: &Path) -> io::Result<u64>;
 }
 
@@ -73,40 +73,42 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// The size, in bytes.
     fn size(&self) -> io::Result<u64>;
 
-    /// Fills `buffer` from `offset`, or fails with [`io::ErrorKind::UnexpectedEof`].
+    /// Fills `buffer` from `offset`. Fails with [`io::ErrorKind::UnexpectedEof`] past the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Cuts the file, or extends it with zeros that take no space yet.
+    /// Truncates the file, or extends it with zeros that use no space yet.
     fn set_size(&self, size: u64) -> io::Result<()>;
 
-    /// Extends the file to `size` with zeros that are written, and syncs it with its size. What is
-    /// there stays. Writing into such a file changes no metadata, so that syncing it costs less, and
-    /// takes no space.
+    /// Extends the file to `size` by writing zeros, and syncs it with its size. Existing bytes
+    /// stay. Later writes into the file change no metadata, so that syncing it costs less, and need
+    /// no further space.
     ///
-    /// Fails out of space with a part of it done: who wants the space back removes the file.
+    /// When the disk is full, it fails with a part done: the caller removes the file to free the
+    /// space.
     fn allocate(&self, size: u64) -> io::Result<()>;
 
-    /// Extends the file to `size` with zeros that have their space already, and writes none of them
-    /// (`fallocate`). A file system that cannot do that only extends it.
+    /// Extends the file to `size` and reserves the space without writing zeros (`fallocate`). On a
+    /// file system without `fallocate` it only extends the file.
     ///
-    /// Fails out of space as [`allocate`](Self::allocate) does.
+    /// When the disk is full, it fails as [`allocate`](Self::allocate) does.
     fn reserve(&self, size: u64) -> io::Result<()>;
 
-    /// Makes durable what was written, and the size.
+    /// Makes everything written, and the size, durable.
     fn sync_data(&self) -> io::Result<()>;
 
-    /// Who may open the file: the permission bits of `chmod`.
+    /// The permission bits, as of `chmod`.
     fn mode(&self) -> io::Result<u32>;
 
-    /// Takes the file for this process, until it is closed. False when another has it.
+    /// Locks the file for this process until it is closed. False when another process holds the
+    /// lock.
     fn try_lock(&self) -> io::Result<bool>;
 }
 
-/// Whether an operation failed for lack of space, which may come back: the file system is full, or
-/// the quota is used up.
+/// Whether an operation failed for lack of space: the file system is full, or the quota is used up.
+/// Space may become free again, so it can be retried.
 pub fn is_out_of_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -114,8 +116,8 @@ pub fn is_out_of_space(error: &io::Error) -> bool {
     )
 }
 
-/// Puts a file of these bytes in place of any at `path`: durably, and whole or not at all. Until then it
-/// has another name, and is made by `mode`.
+/// Replaces the file at `path` by one with these bytes, durably and atomically. The new file is
+/// opened by `mode`, under a temporary name until it is complete.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], mode: OpenMode) -> io::Result<()> {
     let new = path.with_added_extension("new");
     remove_if_present(disk, &new)?;
@@ -126,7 +128,7 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], mode: OpenMode) -> io
     disk.sync_dir(&dir_of(path))
 }
 
-/// Removes a file that may be absent.
+/// Removes a file. An absent file is no error.
 pub fn remove_if_present(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,4 +1,4 @@
-//! The disk of a node.
+//! The Linux file system, on which nodes run.
 
 use std::{
     ffi::OsString,
@@ -16,13 +16,13 @@ use rustix::{
 
 use crate::{Disk, DiskFile, OpenMode, dir_of};
 
-/// How much is written at once when a file is allocated, in bytes: a sync of somebody else then
-/// waits for little.
+/// How many bytes [`DiskFile::allocate`] writes between syncs. Few, so that a sync of another file
+/// waits only a short time.
 const ALLOCATION_SIZE: usize = 1024 * 1024;
 
 const SECRET_MODE: u32 = 0o600;
 
-/// The files of this machine.
+/// The file system of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LinuxDisk;
 
@@ -46,10 +46,10 @@ impl Disk for LinuxDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        let made: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+        let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
         fs::create_dir_all(dir)?;
-        // The last one even if it was there: who made it may have died before this.
-        let parents = made.iter().copied().chain([dir]).map(dir_of);
+        // Also the parent of a directory that exists: its creator may have died before the sync.
+        let parents = missing.iter().copied().chain([dir]).map(dir_of);
         parents.into_iter().try_for_each(|dir| self.sync_dir(&dir))
     }
 
@@ -99,10 +99,10 @@ impl DiskFile for LinuxFile {
         let zeros = vec![0; ALLOCATION_SIZE];
         let mut end = self.size()?;
         while end < size {
-            let piece = (size - end).min(ALLOCATION_SIZE as u64);
-            self.0.write_all_at(&zeros[..piece as usize], end)?;
+            let count = (size - end).min(ALLOCATION_SIZE as u64);
+            self.0.write_all_at(&zeros[..count as usize], end)?;
             self.0.sync_data()?;
-            end += piece;
+            end += count;
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl DiskFile for LinuxFile {
         let extended = fallocate(&self.0, FallocateFlags::empty(), old_size, size - old_size);
         match extended {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.set_size(size),
-            done => Ok(done?),
+            result => Ok(result?),
         }
     }
 
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_the_rest_is_zeros() {
+    fn written_bytes_are_read_and_allocated_ones_are_zeros() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         LinuxDisk.open(&path, OpenMode::Write).unwrap_err();
@@ -152,14 +152,14 @@ mod tests {
         let mut read = [9; 8];
         file.read_at(&mut read, 0).unwrap();
         assert_eq!(&read, b"\0\0abc\0\0\0");
-        let behind = file.read_at(&mut read, ALLOCATION_SIZE as u64);
-        assert_eq!(behind.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let past_end = file.read_at(&mut read, ALLOCATION_SIZE as u64);
+        assert_eq!(past_end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         file.allocate(3).unwrap();
         assert_eq!(file.size().unwrap(), ALLOCATION_SIZE as u64 + 7);
     }
 
     #[test]
-    fn what_is_reserved_has_its_space_and_is_zeros() {
+    fn reserved_bytes_occupy_space_and_are_zeros() {
         use std::os::unix::fs::MetadataExt;
 
         let dir = tempfile::tempdir().unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn one_holder_has_the_lock() {
+    fn only_one_open_file_can_hold_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let first = LinuxDisk.open(&path, OpenMode::Create).unwrap();
@@ -192,13 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_made_once_and_for_its_owner() {
+    fn a_secret_file_is_created_once_and_only_its_owner_can_open_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let secret = LinuxDisk.open(&path, OpenMode::CreateSecret).unwrap();
         assert_eq!(secret.mode().unwrap(), SECRET_MODE);
-        let again = LinuxDisk.open(&path, OpenMode::CreateSecret).unwrap_err();
-        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        let second = LinuxDisk.open(&path, OpenMode::CreateSecret).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::AlreadyExists);
         let other = dir.path().join("other");
         LinuxDisk.open(&other, OpenMode::Create).unwrap();
         let taken = LinuxDisk.rename_new(&other, &path).unwrap_err();

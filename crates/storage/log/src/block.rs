@@ -1,18 +1,18 @@
-//! A block: 512 bytes that are written whole or not at all, and say of themselves whether they are
-//! undamaged.
+//! A block: 512 bytes that are written atomically and carry their own checksum.
 //!
 //! Segment headers, the copies of the vote and the two slots of the synced position are blocks. The
-//! checksum stands at the same place in all versions, so that an unknown version is told from damage.
+//! checksum is at the same offset in all versions, so that an unknown version is not taken for
+//! damage.
 //!
-//! | offset | size | what |
+//! | offset | size | content |
 //! |---|---|---|
 //! | 0 | 8 | magic |
 //! | 8 | 4 | version of the format |
 //! | 12 | 4 | size of the body |
 //! | 16 | 8 | id of the log, the seed of all its checksums |
-//! | 24 | 8 | number of the block: what it means says its magic |
+//! | 24 | 8 | number of the block: its meaning depends on the magic |
 //! | 32 | 472 | body, then zeros |
-//! | 504 | 8 | XXH3-64 of all before |
+//! | 504 | 8 | XXH3-64 of all bytes before it |
 
 use std::{
     io,
@@ -29,23 +29,23 @@ use crate::{LogError, error::BadBlock};
 /// The size of a block, in bytes.
 pub(crate) const BLOCK_SIZE: usize = SECTOR_SIZE;
 
-/// How the magic of every kind of block begins.
+/// The prefix of the magic of every kind of block.
 const MAGIC: &[u8] = b"Qlog1";
 
-/// The version of everything the log writes.
+/// The version of the format of all files of the log.
 const VERSION: u32 = 1;
 
 const HEADER_SIZE: usize = 32;
 const CHECKSUM_OFFSET: usize = BLOCK_SIZE - 8;
 
-/// How far the two blocks of a pair are apart: what takes one, be it a page, spares the other.
+/// The distance between the two blocks of a pair. A damaged page of 4 KiB hits only one of them.
 const PAIR_SPACING: u64 = 4096;
 
-/// The size of a file that holds a pair.
+/// The size of a file with a pair of blocks.
 const PAIR_SIZE: u64 = 2 * PAIR_SPACING;
 
-/// The checksum of `bytes` in the log of this id. Bytes from outside, or of another log, never have
-/// it: nobody outside knows the id.
+/// The checksum of `bytes` in the log of this id. Foreign bytes, or those of another log, never
+/// match it: nobody else knows the id.
 pub(crate) fn checksum(log_id: u64, bytes: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(log_id, bytes)
 }
@@ -55,7 +55,7 @@ pub(crate) fn checksum(log_id: u64, bytes: &[u8]) -> u64 {
 pub(crate) enum BlockKind {
     Segment,
     Vote,
-    Synced,
+    SyncedPosition,
 }
 
 impl BlockKind {
@@ -63,7 +63,7 @@ impl BlockKind {
         match self {
             Self::Segment => b"Qlog1seg",
             Self::Vote => b"Qlog1vot",
-            Self::Synced => b"Qlog1syn",
+            Self::SyncedPosition => b"Qlog1syn",
         }
     }
 }
@@ -77,8 +77,8 @@ pub(crate) struct Block {
     pub(crate) body: Vec<u8>,
 }
 
-/// What was read as a block.
-pub(crate) type Header = Result<Block, BadBlock>;
+/// The result of reading a block.
+pub(crate) type BlockResult = Result<Block, BadBlock>;
 
 impl Block {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -123,8 +123,12 @@ impl Block {
         })
     }
 
-    /// Reads the block at `offset`. What a file is too short for is damaged.
-    pub(crate) fn read(kind: BlockKind, file: &dyn DiskFile, offset: u64) -> io::Result<Header> {
+    /// Reads the block at `offset`. A block beyond the end of the file is damaged.
+    pub(crate) fn read(
+        kind: BlockKind,
+        file: &dyn DiskFile,
+        offset: u64,
+    ) -> io::Result<BlockResult> {
         let mut bytes = [0; BLOCK_SIZE];
         match file.read_at(&mut bytes, offset) {
             Ok(()) => Ok(Self::parse(kind, &bytes)),
@@ -138,19 +142,19 @@ impl Block {
 
 /// A small file of two blocks.
 #[derive(Debug)]
-pub(crate) struct Pair {
+pub(crate) struct BlockPair {
     kind: BlockKind,
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) log_id: u64,
-    /// Of the newest block.
+    /// The number of the newest block.
     pub(crate) number: u64,
     /// Whether a block was damaged when the file was opened.
     pub(crate) is_damaged: bool,
 }
 
-impl Pair {
-    /// Makes the file with two blocks of these numbers, under its name only once they are durable.
+impl BlockPair {
+    /// Creates the file with two blocks of these numbers. It gets its name once they are durable.
     pub(crate) fn create(
         disk: &dyn Disk,
         path: &Path,
@@ -159,11 +163,11 @@ impl Pair {
         numbers: [u64; 2],
         body: &[u8],
     ) -> Result<(), LogError> {
-        let made = path.with_extension("tmp");
+        let temporary = path.with_extension("tmp");
         let write = || {
-            let file = disk.open(&made, OpenMode::Create)?;
+            let file = disk.open(&temporary, OpenMode::Create)?;
             file.allocate(PAIR_SIZE)?;
-            for (place, number) in numbers.into_iter().enumerate() {
+            for (slot, number) in numbers.into_iter().enumerate() {
                 let body = body.to_vec();
                 let block = Block {
                     kind,
@@ -171,16 +175,16 @@ impl Pair {
                     number,
                     body,
                 };
-                file.write_at(&block.encode(), place as u64 * PAIR_SPACING)?;
+                file.write_at(&block.encode(), slot as u64 * PAIR_SPACING)?;
             }
             file.sync_data()?;
-            disk.rename(&made, path)
+            disk.rename(&temporary, path)
         };
         write().map_err(LogError::io(path))
     }
 
-    /// Opens the file and gives the body of the block of the higher number. Refused when neither is
-    /// undamaged, or when a version is unknown.
+    /// Opens the file and returns the body of the block with the higher number. Fails when both
+    /// blocks are damaged, or when one has an unknown version.
     pub(crate) fn open(
         disk: &dyn Disk,
         path: &Path,
@@ -212,28 +216,28 @@ impl Pair {
         Ok((pair, newest.body))
     }
 
-    /// The file, and what stands at its two places.
+    /// Opens the file and reads both blocks.
     pub(crate) fn read(
         disk: &dyn Disk,
         path: &Path,
         kind: BlockKind,
         mode: OpenMode,
-    ) -> io::Result<(Arc<dyn DiskFile>, [Header; 2])> {
+    ) -> io::Result<(Arc<dyn DiskFile>, [BlockResult; 2])> {
         let file = disk.open(path, mode)?;
-        let read = |place| Block::read(kind, file.as_ref(), place * PAIR_SPACING);
+        let read = |slot| Block::read(kind, file.as_ref(), slot * PAIR_SPACING);
         let copies = [read(0)?, read(1)?];
         Ok((file, copies))
     }
 
-    /// Writes a block of the current number.
-    pub(crate) fn write(&self, place: u64, body: Vec<u8>) -> io::Result<()> {
+    /// Writes a block with the current number into this slot, 0 or 1.
+    pub(crate) fn write(&self, slot: u64, body: Vec<u8>) -> io::Result<()> {
         let block = Block {
             kind: self.kind,
             log_id: self.log_id,
             number: self.number,
             body,
         };
-        self.file.write_at(&block.encode(), place * PAIR_SPACING)
+        self.file.write_at(&block.encode(), slot * PAIR_SPACING)
     }
 }
 
@@ -242,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_is_read_as_it_was_written_and_no_bit_of_it_may_change() {
+    fn a_block_is_read_as_it_was_written_and_any_flipped_bit_is_detected() {
         let block = Block {
             kind: BlockKind::Vote,
             log_id: 7,
@@ -252,7 +256,7 @@ mod tests {
         let mut bytes = block.encode();
         assert_eq!(Block::parse(BlockKind::Vote, &bytes), Ok(block));
         assert_eq!(
-            Block::parse(BlockKind::Synced, &bytes),
+            Block::parse(BlockKind::SyncedPosition, &bytes),
             Err(BadBlock::Damaged)
         );
         for bit in 0..bytes.len() * 8 {
@@ -264,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_version_is_not_called_damage() {
+    fn an_unknown_version_is_not_reported_as_damage() {
         let mut bytes = Block {
             kind: BlockKind::Segment,
             log_id: 7,
@@ -279,7 +283,7 @@ mod tests {
             Block::parse(BlockKind::Segment, &bytes)
         };
         assert_eq!(parse(bytes.clone()), Err(BadBlock::Version(2)));
-        // As blocks began before.
+        // The magic of an older format.
         bytes[..8].copy_from_slice(b"Q-segmnt");
         assert_eq!(parse(bytes), Err(BadBlock::Version(0)));
     }

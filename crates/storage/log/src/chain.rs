@@ -1,35 +1,35 @@
-//! Following the groups of a log from its front.
+//! Reading the groups of a log in order, from the first segment.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use crate::{
     LogError,
-    base::Item,
-    block::Header,
-    group::{BadGroup, Group, Link},
-    index::{DiskPlace, Index, Place},
-    segment::{SEGMENT_HEADER_SIZE, Segment, Used},
-    synced::Synced,
+    block::BlockResult,
+    bounds::Item,
+    group::{BadGroup, Group, GroupId},
+    index::{DiskLocation, Index, Location},
+    segment::{SEGMENT_HEADER_SIZE, Segment, SegmentUsage},
+    synced_position::SyncedPosition,
 };
 
-/// Where the next group was looked for, and why it is not there.
-pub(crate) struct ChainEnd {
-    /// The place of the segment among those given.
-    pub(crate) place: usize,
+/// Where the next group was expected, and why it is not there.
+pub(crate) struct MissingGroup {
+    /// The position of the segment in [`Chain::segments`].
+    pub(crate) segment: usize,
     pub(crate) offset: u64,
-    pub(crate) bad: BadGroup,
+    pub(crate) reason: BadGroup,
 }
 
-/// What has been followed so far.
+/// The groups read so far. Each group names the one before it, so they form a chain.
 pub(crate) struct Chain {
     pub(crate) log_id: u64,
-    pub(crate) segments: Vec<Used>,
-    headers: Vec<Header>,
-    /// What was durable, at least.
-    pub(crate) synced: Synced,
-    /// The last group.
-    pub(crate) link: Link,
-    /// Groups that may not be durable, by the place of their segment in `segments`.
+    pub(crate) segments: Vec<SegmentUsage>,
+    headers: Vec<BlockResult>,
+    /// The position up to which everything was durable. The log may be durable further.
+    pub(crate) synced: SyncedPosition,
+    /// The last group read.
+    pub(crate) last_group: GroupId,
+    /// Groups that may not be durable: the position of their segment in `segments`, and the bytes.
     pub(crate) unsynced: Vec<(usize, Range<u64>)>,
     index: Index,
     current: usize,
@@ -39,20 +39,20 @@ pub(crate) struct Chain {
 impl Chain {
     pub(crate) fn new(
         log_id: u64,
-        segments: Vec<(Segment, Header)>,
-        synced: Synced,
+        segments: Vec<(Segment, BlockResult)>,
+        synced: SyncedPosition,
         index: Index,
     ) -> Self {
         let (segments, headers) = segments
             .into_iter()
-            .map(|(segment, header)| (Used::new(Arc::new(segment)), header))
+            .map(|(segment, header)| (SegmentUsage::new(Arc::new(segment)), header))
             .unzip();
         Self {
             log_id,
             segments,
             headers,
             synced,
-            link: Link::default(),
+            last_group: GroupId::default(),
             unsynced: Vec::new(),
             index,
             current: 0,
@@ -60,36 +60,37 @@ impl Chain {
         }
     }
 
-    /// Follows the groups and says why there is no further one.
-    pub(crate) fn follow(&mut self) -> Result<ChainEnd, LogError> {
+    /// Reads all groups, and returns where and why there is no further one. Fails on damage that no
+    /// torn write can explain.
+    pub(crate) fn follow(&mut self) -> Result<MissingGroup, LogError> {
         self.check_header(0)?;
-        self.start()?;
+        self.read_first_group()?;
         loop {
-            let here = match self.next_group(self.current, self.offset())? {
+            let end = match self.next_group(self.current, self.offset())? {
                 Ok(group) => {
-                    self.take(group)?;
+                    self.add_group(group)?;
                     continue;
                 }
                 Err(end) => end,
             };
             if self.current + 1 == self.segments.len() {
-                return Ok(here);
+                return Ok(end);
             }
             match self.next_group(self.current + 1, SEGMENT_HEADER_SIZE)? {
                 Ok(group) => {
                     self.check_header(self.current + 1)?;
                     self.current += 1;
-                    self.take(group)?;
+                    self.add_group(group)?;
                 }
-                Err(there) if here.bad.is_absence() && !there.bad.is_absence() => {
-                    return Ok(there);
+                Err(next) if end.reason.is_absence() && !next.reason.is_absence() => {
+                    return Ok(next);
                 }
-                Err(_) => return Ok(here),
+                Err(_) => return Ok(end),
             }
         }
     }
 
-    /// Where the next group would be in the segment of the last one.
+    /// The offset after the last group, in its segment.
     pub(crate) fn offset(&self) -> u64 {
         self.segments[self.current].end
     }
@@ -99,76 +100,80 @@ impl Chain {
         &self.segments[self.current].segment
     }
 
-    /// That segment and those behind it.
+    /// The segment of the last group and all later segments.
     pub(crate) fn rest(&self) -> impl Iterator<Item = &Segment> {
         self.segments[self.current..]
             .iter()
-            .map(|used| used.segment.as_ref())
+            .map(|usage| usage.segment.as_ref())
     }
 
     /// The end of the chain.
-    pub(crate) fn end(&self) -> Synced {
-        Synced {
+    pub(crate) fn end(&self) -> SyncedPosition {
+        SyncedPosition {
             segment: self.segment().number,
             end: self.offset(),
-            link: self.link,
+            last_group: self.last_group,
         }
     }
 
-    /// Whether all entries are there that were not purged.
-    pub(crate) fn check_front(&self) -> Result<(), LogError> {
-        match self.index.first_place() {
-            Some(Place::Missing) => {
-                let first = self.index.base.first;
-                let what = format!("entry {first} is in no segment: those before are missing");
-                let front = &self.segments[0].segment;
-                Err(LogError::Damaged(front.damage(0, what)))
+    /// Fails when entries are missing that were not purged.
+    pub(crate) fn check_first_entry(&self) -> Result<(), LogError> {
+        match self.index.first_location() {
+            Some(Location::Missing) => {
+                let first = self.index.bounds.first;
+                let what = format!("entry {first} is in no segment: earlier segments are missing");
+                let segment = &self.segments[0].segment;
+                Err(LogError::Damaged(segment.damage(0, what)))
             }
             _ => Ok(()),
         }
     }
 
-    /// Index, last group, the segments in use and those behind them.
-    pub(crate) fn into_parts(mut self) -> (Index, Link, VecDeque<Used>, Vec<Used>) {
-        let beyond = self.segments.split_off(self.current + 1);
-        (self.index, self.link, self.segments.into(), beyond)
+    /// The index, the last group, the segments in use, and the segments after them.
+    pub(crate) fn into_parts(
+        mut self,
+    ) -> (Index, GroupId, VecDeque<SegmentUsage>, Vec<SegmentUsage>) {
+        let unused = self.segments.split_off(self.current + 1);
+        (self.index, self.last_group, self.segments.into(), unused)
     }
 
-    /// The first group of the front has any number, once those before it have gone.
-    fn start(&mut self) -> Result<(), LogError> {
-        let front = self.segments[0].segment.clone();
-        if front.number == 1 {
+    /// Sets `last_group` to the one before the first group. After a purge the first group has a
+    /// number above 1.
+    fn read_first_group(&mut self) -> Result<(), LogError> {
+        let first = self.segments[0].segment.clone();
+        if first.number == 1 {
             return Ok(());
         }
-        let group = front.read_group(self.log_id, SEGMENT_HEADER_SIZE, &mut self.buffer);
-        let damage = |what: String| front.damage(SEGMENT_HEADER_SIZE, what);
-        let header = match group.map_err(LogError::io(&front.path))? {
+        let group = first.read_group(self.log_id, SEGMENT_HEADER_SIZE, &mut self.buffer);
+        let damage = |what: String| first.damage(SEGMENT_HEADER_SIZE, what);
+        let header = match group.map_err(LogError::io(&first.path))? {
             Ok(group) => group.header,
             Err(bad) => return Err(damage(bad.to_string()).into()),
         };
-        // Before segments go, what makes them needless is noted: in two slots, of which one may be
-        // damaged.
-        if header.link.number > self.synced.link.number + 1 {
+        // Before segments are removed, the group that allows it is recorded as synced. One of the
+        // two slots may be damaged, so the other can lag by one group.
+        if header.id.number > self.synced.last_group.number + 1 {
             let what = format!(
-                "it starts with group {}, but only group {} was synced: segments before are missing",
-                header.link.number, self.synced.link.number
+                "it starts with group {}, but only group {} was synced: earlier segments are \
+                 missing",
+                header.id.number, self.synced.last_group.number
             );
             return Err(damage(what).into());
         }
-        self.link = Link {
-            number: header.link.number - 1,
-            checksum: header.previous,
+        self.last_group = GroupId {
+            number: header.id.number - 1,
+            checksum: header.previous_checksum,
         };
         Ok(())
     }
 
-    /// Whether the segment is of this log and is what its name says.
-    fn check_header(&self, place: usize) -> Result<(), LogError> {
-        let segment = &self.segments[place].segment;
-        let what = match &self.headers[place] {
+    /// Fails when the segment belongs to another log, or has another number than its name.
+    fn check_header(&self, segment_index: usize) -> Result<(), LogError> {
+        let segment = &self.segments[segment_index].segment;
+        let what = match &self.headers[segment_index] {
             Err(bad) => return Err(LogError::bad_block(&segment.path, *bad)),
             Ok(header) if header.log_id != self.log_id => {
-                "it belongs to another log than the vote".to_owned()
+                "it belongs to another log than the vote file".to_owned()
             }
             Ok(header) if header.number != segment.number => {
                 format!("it is segment {} under another name", header.number)
@@ -180,21 +185,26 @@ impl Chain {
 
     fn next_group(
         &mut self,
-        place: usize,
+        segment_index: usize,
         offset: u64,
-    ) -> Result<Result<Group, ChainEnd>, LogError> {
-        let segment = &self.segments[place].segment;
+    ) -> Result<Result<Group, MissingGroup>, LogError> {
+        let segment = &self.segments[segment_index].segment;
         let group = segment.read_group(self.log_id, offset, &mut self.buffer);
         let group = group.map_err(LogError::io(&segment.path))?;
-        let group = group.and_then(|group| group.check_follows(self.link).map(|()| group));
-        Ok(group.map_err(|bad| ChainEnd { place, offset, bad }))
+        let group = group.and_then(|group| group.check_follows(self.last_group).map(|()| group));
+        Ok(group.map_err(|reason| MissingGroup {
+            segment: segment_index,
+            offset,
+            reason,
+        }))
     }
 
-    fn take(&mut self, group: Group) -> Result<(), LogError> {
+    fn add_group(&mut self, group: Group) -> Result<(), LogError> {
         let (start, size) = (self.offset(), group.header.size() as u64);
         let is_first = start == SEGMENT_HEADER_SIZE;
-        if is_first != matches!(group.items.first(), Some((_, Item::Base(_)))) {
-            let what = "the first group of a segment, and no other, begins with a base";
+        if is_first != matches!(group.items.first(), Some((_, Item::Bounds(_)))) {
+            let what =
+                "only the first group of a segment may begin with the log's bounds, and it must";
             return Err(self.segment().damage(start, what).into());
         }
         for (item_offset, item) in &group.items {
@@ -202,12 +212,12 @@ impl Chain {
             self.apply(item, offset)
                 .map_err(|what| self.segment().damage(offset, what))?;
         }
-        self.link = group.header.link;
+        self.last_group = group.header.id;
         self.segments[self.current].end = start + size;
         self.check_synced()?;
-        if self.link.number > self.synced.link.number {
+        if self.last_group.number > self.synced.last_group.number {
             match self.unsynced.last_mut() {
-                Some((place, range)) if *place == self.current => range.end = start + size,
+                Some((segment, range)) if *segment == self.current => range.end = start + size,
                 _ => self.unsynced.push((self.current, start..start + size)),
             }
         }
@@ -215,28 +225,30 @@ impl Chain {
     }
 
     fn apply(&mut self, item: &Item, offset: u64) -> Result<(), String> {
-        let is_front = self.current == 0 && self.offset() == SEGMENT_HEADER_SIZE;
+        let is_first_group = self.current == 0 && self.offset() == SEGMENT_HEADER_SIZE;
         match item {
-            Item::Base(base) if is_front => self.index.restart(*base),
+            Item::Bounds(bounds) if is_first_group => self.index.reset(*bounds),
             Item::Entry(..) => {
-                let place = Place::Disk(DiskPlace {
+                let location = Location::Disk(DiskLocation {
                     segment: self.segment().number,
                     offset: u32::try_from(offset).map_err(|error| error.to_string())?,
                     size: item.size() as u32,
                 });
-                (self.index.push(item, place)).map_err(|error| error.to_string())?;
+                (self.index.push(item, location)).map_err(|error| error.to_string())?;
             }
             _ => self.index.apply(item).map_err(|error| error.to_string())?,
         }
-        Used::note(self.segments[..=self.current].iter_mut(), item);
+        SegmentUsage::record(self.segments[..=self.current].iter_mut(), item);
         Ok(())
     }
 
-    /// Whether the last synced group is the one that was noted, where it was noted.
+    /// Fails when the last synced group is not the recorded one, or not at the recorded offset.
     fn check_synced(&self) -> Result<(), LogError> {
-        match self.link.number == self.synced.link.number && self.end() != self.synced {
+        let is_last_synced = self.last_group.number == self.synced.last_group.number;
+        match is_last_synced && self.end() != self.synced {
             true => {
-                let what = format!("group {} is not the one that was synced", self.link.number);
+                let number = self.last_group.number;
+                let what = format!("group {number} is not the one that was synced");
                 Err(self.segment().damage(self.offset(), what).into())
             }
             false => Ok(()),

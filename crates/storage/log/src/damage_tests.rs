@@ -1,4 +1,4 @@
-//! What was durable and is damaged is refused, or read as it was; never as something else.
+//! A log with damaged durable data is rejected or opens unchanged, but never with other content.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use quorate_sim::SimDisk;
 use crate::{
     InjectedFault, Log, LogConfig, LogError, State,
     fixture::{
-        DIR, append, at, config, content, entries, entry, flushed, large_entry, metrics, open,
-        save_vote, segments, sync, vote,
+        DIR, append, at, config, content, entries, entry, flush_callback, large_entry, metrics,
+        open, save_vote, segments, sync, vote,
     },
     recovery::recover,
 };
@@ -23,7 +23,7 @@ fn synced_path() -> PathBuf {
 }
 
 /// A log with items of all kinds in one segment.
-fn small() -> SimDisk {
+fn small_log() -> SimDisk {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     save_vote(&log, vote(3));
@@ -40,8 +40,8 @@ fn small() -> SimDisk {
     disk
 }
 
-/// A log of several segments, the first ones gone.
-fn large() -> SimDisk {
+/// A log of several segments, of which the first ones were purged.
+fn large_log() -> SimDisk {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     save_vote(&log, vote(1));
@@ -51,30 +51,30 @@ fn large() -> SimDisk {
     log.purge(at(1, 20)).unwrap();
     sync(&log);
     drop(log);
-    settled(disk)
+    without_next_segment(disk)
 }
 
-/// The disk without the segments that only stood ready.
-fn settled(disk: SimDisk) -> SimDisk {
+/// The disk without the segments that were only allocated in advance.
+fn without_next_segment(disk: SimDisk) -> SimDisk {
     recovered(&disk).unwrap();
     disk.settle();
     disk
 }
 
-/// What an opened log would hold, without its threads.
+/// The state that an opened log would have, without starting its threads.
 fn recovered(disk: &SimDisk) -> Result<State, LogError> {
     let recovered = recover(&config(disk))?;
-    let base = recovered.index.base;
+    let bounds = recovered.index.bounds;
     Ok(State {
         vote: recovered.index.vote,
-        last: base.last,
-        committed: base.committed,
-        purged: base.purged,
+        last: bounds.last,
+        committed: bounds.committed,
+        purged: bounds.purged,
     })
 }
 
-/// Whether a copy of the disk that is damaged is refused. If not, it must be as it was.
-fn is_refused(disk: &SimDisk, what: &str, damage: impl Fn(&SimDisk)) -> bool {
+/// Whether the log on a damaged copy of the disk is rejected. If not, it must be unchanged.
+fn is_rejected(disk: &SimDisk, what: &str, damage: impl Fn(&SimDisk)) -> bool {
     disk.settle();
     let copy = || disk.image(0, quorate_sim::Loss::Nothing);
     let (before, image) = (recovered(&copy()).unwrap(), copy());
@@ -89,8 +89,8 @@ fn is_refused(disk: &SimDisk, what: &str, damage: impl Fn(&SimDisk)) -> bool {
     }
 }
 
-/// Where the last group of a segment ends.
-fn used(disk: &SimDisk, segment: &Path) -> usize {
+/// The offset at which the last group of a segment ends.
+fn used_size(disk: &SimDisk, segment: &Path) -> usize {
     let content = disk.read(segment).unwrap();
     let mut sectors = content.chunks(512);
     let last = sectors.rposition(|sector| sector.iter().any(|byte| *byte != 0));
@@ -99,9 +99,9 @@ fn used(disk: &SimDisk, segment: &Path) -> usize {
 
 #[test]
 fn no_bit_of_a_log_can_turn_unnoticed() {
-    let disk = small();
+    let disk = small_log();
     let segment = &segments(&disk)[0];
-    let used = used(&disk, segment);
+    let used = used_size(&disk, segment);
     let before = recovered(&disk).unwrap();
     disk.settle();
     for bit in 0..used * 8 {
@@ -115,17 +115,17 @@ fn no_bit_of_a_log_can_turn_unnoticed() {
     assert_eq!(recovered(&disk).unwrap(), before);
 }
 
-/// One bit of every few bytes; every bit of them if `QUORATE_EVERY_BIT` is set.
+/// Flips one bit of every few bytes, or every bit if `QUORATE_EVERY_BIT` is set.
 #[test]
-fn no_byte_of_the_last_segments_can_turn_unnoticed() {
+fn flipped_bits_of_the_last_segments_are_detected() {
     const SEGMENT_BITS: usize = 16 * 1024 * 8;
     const STEP: usize = 23 * 8;
     let every_bit = std::env::var_os("QUORATE_EVERY_BIT").is_some();
-    let disk = large();
+    let disk = large_log();
     let before = recovered(&disk).unwrap();
     let all = segments(&disk);
     let mut random = fastrand::Rng::with_seed(1);
-    let mut refused = 0;
+    let mut rejected = 0;
     for segment in &all {
         for bit in (0..SEGMENT_BITS).step_by(if every_bit { 1 } else { STEP }) {
             disk.settle();
@@ -137,121 +137,121 @@ fn no_byte_of_the_last_segments_can_turn_unnoticed() {
             disk.flip_bit(segment, bit).unwrap();
             match recovered(&disk) {
                 Ok(state) => assert_eq!(state, before, "bit {bit} of {}", segment.display()),
-                Err(LogError::Damaged(_)) => refused += 1,
+                Err(LogError::Damaged(_)) => rejected += 1,
                 Err(other) => panic!("bit {bit} of {}: {other}", segment.display()),
             }
             disk.flip_bit(segment, bit).unwrap();
         }
     }
     assert!(all.len() >= 4, "{all:?}");
-    assert!(refused > 3 * SEGMENT_BITS / STEP, "{refused}");
+    assert!(rejected > 3 * SEGMENT_BITS / STEP, "{rejected}");
 }
 
 #[test]
-fn a_page_that_is_zeroed_or_elsewhere_is_noticed() {
+fn a_zeroed_or_misplaced_page_is_detected() {
     const PAGE: usize = 4096;
-    let disk = large();
+    let disk = large_log();
     let all = segments(&disk);
     let (last, full) = (&all[all.len() - 1], &all[..all.len() - 1]);
     for segment in full {
         for page in (0..4).map(|page| page * PAGE) {
-            assert!(is_refused(&disk, "zeros", |disk| {
+            assert!(is_rejected(&disk, "zeros", |disk| {
                 disk.zero(segment, page..page + PAGE).unwrap();
             }));
-            assert!(is_refused(&disk, "swap", |disk| {
+            assert!(is_rejected(&disk, "swap", |disk| {
                 disk.swap(segment, page, (page + PAGE) % (4 * PAGE), PAGE)
                     .unwrap();
             }));
         }
-        assert!(is_refused(&disk, "cut", |disk| {
+        assert!(is_rejected(&disk, "cut", |disk| {
             disk.truncate(segment, 3 * PAGE).unwrap();
         }));
     }
     for end in (0..16 * 1024).step_by(512) {
-        is_refused(&disk, "cut", |disk| disk.truncate(last, end).unwrap());
+        is_rejected(&disk, "cut", |disk| disk.truncate(last, end).unwrap());
     }
 }
 
 #[test]
-fn a_segment_that_is_gone_or_under_another_name_is_noticed() {
-    let disk = large();
+fn a_missing_or_renamed_segment_is_detected() {
+    let disk = large_log();
     let all = segments(&disk);
     for segment in &all[..all.len() - 1] {
-        assert!(is_refused(&disk, "gone", |disk| {
+        assert!(is_rejected(&disk, "missing", |disk| {
             disk.remove(segment).unwrap();
         }));
     }
-    assert!(is_refused(&disk, "moved", |disk| {
+    assert!(is_rejected(&disk, "renamed", |disk| {
         let other = all[0].with_extension("spare");
         disk.rename(&all[0], &other).unwrap();
         disk.rename(&all[1], &all[0]).unwrap();
         disk.rename(&other, &all[1]).unwrap();
     }));
-    assert!(is_refused(&disk, "all gone", |disk| {
+    assert!(is_rejected(&disk, "all missing", |disk| {
         all.iter().for_each(|path| disk.remove(path).unwrap());
     }));
 }
 
 #[test]
 fn a_vote_outlives_the_damage_of_one_copy_and_not_of_both() {
-    let disk = small();
+    let disk = small_log();
     for copy in [0, 4096] {
         for bit in (0..512 * 8).step_by(5) {
-            let refused = is_refused(&disk, "one copy", |disk| {
+            let rejected = is_rejected(&disk, "one copy", |disk| {
                 disk.flip_bit(vote_path(), copy * 8 + bit).unwrap();
             });
-            assert!(!refused, "bit {bit} of the copy at {copy}");
+            assert!(!rejected, "bit {bit} of the copy at {copy}");
         }
     }
-    assert!(is_refused(&disk, "both copies", |disk| {
+    assert!(is_rejected(&disk, "both copies", |disk| {
         disk.flip_bit(vote_path(), 300).unwrap();
         disk.flip_bit(vote_path(), 4096 * 8 + 300).unwrap();
     }));
-    assert!(is_refused(&disk, "no copy", |disk| disk
+    assert!(is_rejected(&disk, "no copy", |disk| disk
         .remove(&vote_path())
         .unwrap()));
 }
 
 #[test]
-fn one_slot_of_the_synced_position_is_enough_and_none_is_not() {
-    let disk = small();
+fn one_undamaged_slot_of_the_synced_position_is_enough_but_required() {
+    let disk = small_log();
     for slot in [0, 4096] {
         for bit in (0..512 * 8).step_by(5) {
-            let refused = is_refused(&disk, "one slot", |disk| {
+            let rejected = is_rejected(&disk, "one slot", |disk| {
                 disk.flip_bit(synced_path(), slot * 8 + bit).unwrap();
             });
-            assert!(!refused, "bit {bit} of the slot at {slot}");
+            assert!(!rejected, "bit {bit} of the slot at {slot}");
         }
     }
-    assert!(is_refused(&disk, "both slots", |disk| {
+    assert!(is_rejected(&disk, "both slots", |disk| {
         disk.zero(synced_path(), 0..8192).unwrap();
     }));
-    assert!(is_refused(&disk, "no file", |disk| disk
+    assert!(is_rejected(&disk, "no file", |disk| disk
         .remove(&synced_path())
         .unwrap()));
 }
 
 #[test]
-fn a_slot_damaged_right_after_the_front_was_purged_costs_nothing() {
+fn a_slot_damaged_right_after_a_purge_does_not_prevent_opening() {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     append(&log, [large_entry(0, config(&disk).payload_size_max())]);
     log.purge(at(1, 0)).unwrap();
     sync(&log);
     drop(log);
-    let disk = settled(disk);
+    let disk = without_next_segment(disk);
     assert!(segments(&disk)[0].ends_with("000000000002.seg"));
     for slot in [0, 4096] {
-        let refused = is_refused(&disk, "one slot", |disk| {
+        let rejected = is_rejected(&disk, "one slot", |disk| {
             disk.zero(synced_path(), slot..slot + 512).unwrap();
         });
-        assert!(!refused, "the slot at {slot}");
+        assert!(!rejected, "the slot at {slot}");
     }
 }
 
 #[test]
-fn both_copies_are_good_again_after_opening() {
-    let disk = small();
+fn opening_repairs_a_damaged_copy() {
+    let disk = small_log();
     disk.zero(vote_path(), 0..512).unwrap();
     disk.zero(synced_path(), 4096..4608).unwrap();
     drop(open(&disk).unwrap());
@@ -261,10 +261,10 @@ fn both_copies_are_good_again_after_opening() {
 }
 
 #[test]
-fn files_of_another_log_are_noticed() {
-    let (disk, other) = (small(), small());
+fn files_of_another_log_are_detected() {
+    let (disk, other) = (small_log(), small_log());
     for path in [vote_path(), synced_path(), segments(&disk)[0].clone()] {
-        assert!(is_refused(&disk, "another log", |disk| {
+        assert!(is_rejected(&disk, "another log", |disk| {
             let content = other.read(&path).unwrap();
             let file = disk.open(&path, OpenMode::Write).unwrap();
             file.write_at(&content, 0).unwrap();
@@ -272,13 +272,14 @@ fn files_of_another_log_are_noticed() {
     }
 }
 
-/// A log whose synced position says less than is synced: it is written without a sync.
-fn lagging(groups_behind: u64) -> SimDisk {
+/// A log with a synced position that lags behind by so many groups. It can lag because it is
+/// written without a sync.
+fn log_with_lagging_position(group_count: u64) -> SimDisk {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     append(&log, [entry(1, 0)]);
     let content = disk.read(synced_path()).unwrap();
-    for index in 1..=groups_behind {
+    for index in 1..=group_count {
         append(&log, [large_entry(index, 1000)]);
     }
     drop(log);
@@ -290,7 +291,7 @@ fn lagging(groups_behind: u64) -> SimDisk {
 #[test]
 fn a_torn_group_behind_the_synced_position_is_cut_and_written_anew() {
     for sector in 1024 / 512..2560 / 512 {
-        let disk = lagging(1);
+        let disk = log_with_lagging_position(1);
         let segment = segments(&disk)[0].clone();
         disk.zero(&segment, sector * 512..(sector + 1) * 512)
             .unwrap();
@@ -305,18 +306,18 @@ fn a_torn_group_behind_the_synced_position_is_cut_and_written_anew() {
 
 #[test]
 fn a_torn_group_that_another_one_follows_is_damage() {
-    for behind in [2, 30] {
-        let disk = lagging(behind);
+    for group_count in [2, 30] {
+        let disk = log_with_lagging_position(group_count);
         let segment = &segments(&disk)[0];
-        assert!(is_refused(&disk, "a later group", |disk| {
+        assert!(is_rejected(&disk, "a later group", |disk| {
             disk.flip_bit(segment, 1100 * 8).unwrap();
         }));
     }
 }
 
 #[test]
-fn a_torn_group_beside_a_damaged_slot_is_damage() {
-    let disk = lagging(1);
+fn a_torn_group_together_with_a_damaged_slot_is_damage() {
+    let disk = log_with_lagging_position(1);
     let segment = segments(&disk)[0].clone();
     disk.flip_bit(&segment, 1100 * 8).unwrap();
     disk.flip_bit(synced_path(), 9).unwrap();
@@ -325,8 +326,8 @@ fn a_torn_group_beside_a_damaged_slot_is_damage() {
 }
 
 #[test]
-fn what_is_whole_behind_the_synced_position_is_synced_before_it_counts() {
-    let disk = lagging(3);
+fn complete_groups_after_the_synced_position_are_synced_before_they_count() {
+    let disk = log_with_lagging_position(3);
     disk.settle();
     let syncs = disk.sync_count(&segments(&disk)[0]);
     let log = open(&disk).unwrap();
@@ -335,14 +336,19 @@ fn what_is_whole_behind_the_synced_position_is_synced_before_it_counts() {
 }
 
 #[test]
-fn damage_says_where_it_is_and_what_to_do() {
-    let disk = small();
+fn the_error_for_damage_states_the_location_and_what_to_do() {
+    let disk = small_log();
     let segment = &segments(&disk)[0];
     disk.flip_bit(segment, 1100 * 8).unwrap();
     let error = open(&disk).err().expect("the log is damaged");
     let text = error.to_string();
     let path = segment.display().to_string();
-    for part in [&path, "at byte 1024", "Losing a disk", "must not vote"] {
+    for part in [
+        &path,
+        "at byte 1024",
+        "docs/trouble/damaged-data.md",
+        "must not vote",
+    ] {
         assert!(text.contains(part), "{text}");
     }
     assert!(std::error::Error::source(&error).is_none());
@@ -355,8 +361,8 @@ fn damage_under_an_open_log_is_found_by_a_read_and_by_a_scrub() {
         cache_size_max: 0,
         ..config(&disk)
     };
-    let figures = metrics();
-    let log = Log::open(config, figures.clone()).unwrap();
+    let log_metrics = metrics();
+    let log = Log::open(config, log_metrics.clone()).unwrap();
     append(&log, (0..9).map(|index| large_entry(index, 1000)));
     append(&log, [entry(1, 9)]);
     disk.flip_bit(&segments(&disk)[0], 3000 * 8).unwrap();
@@ -366,12 +372,12 @@ fn damage_under_an_open_log_is_found_by_a_read_and_by_a_scrub() {
     assert!(error.to_string().contains("00001.seg"), "{error}");
     let damage = log.scrub().next_piece().unwrap_err();
     assert_eq!(damage.offset, 512);
-    assert_eq!(figures.damaged_total.get(), 2);
+    assert_eq!(log_metrics.damaged_total.get(), 2);
 }
 
 #[test]
 fn a_scrub_reads_every_group_once() {
-    let disk = large();
+    let disk = large_log();
     let log = open(&disk).unwrap();
     let mut scrub = log.scrub();
     let mut size = 0;
@@ -381,13 +387,13 @@ fn a_scrub_reads_every_group_once() {
     assert_eq!(size, log.written_size());
     assert!(size > 30_000, "{size}");
     append(&log, [large_entry(60, 10)]);
-    assert!(scrub.next_piece().unwrap().is_some(), "it goes on");
+    assert!(scrub.next_piece().unwrap().is_some(), "a new group");
     assert_eq!(scrub.next_piece(), Ok(None));
 }
 
 #[test]
-fn a_scrub_passes_over_segments_that_are_purged_under_it() {
-    let disk = large();
+fn a_scrub_skips_segments_that_are_purged_meanwhile() {
+    let disk = large_log();
     let log = open(&disk).unwrap();
     let mut scrub = log.scrub();
     scrub.next_piece().unwrap();
@@ -408,7 +414,7 @@ fn a_failed_sync_is_told_to_all_and_never_tried_again() {
     let segment = segments(&disk)[0].clone();
     disk.block_syncs(&segment);
     let waits = [1, 2, 3].map(|index| {
-        let (on_flushed, wait) = flushed();
+        let (on_flushed, wait) = flush_callback();
         log.append([entry(1, index)], on_flushed).unwrap();
         wait
     });
@@ -421,11 +427,11 @@ fn a_failed_sync_is_told_to_all_and_never_tried_again() {
     }
     let files = || [&segment, &vote_path(), &synced_path()].map(|path| disk.read(path).unwrap());
     let before = files();
-    log.append([entry(1, 4)], flushed().0).unwrap_err();
-    log.save_vote(vote(9), flushed().0).unwrap_err();
+    log.append([entry(1, 4)], flush_callback().0).unwrap_err();
+    log.save_vote(vote(9), flush_callback().0).unwrap_err();
     log.truncate_after(None).unwrap_err();
     log.purge(at(1, 0)).unwrap_err();
-    log.sync(flushed().0).unwrap_err();
+    log.sync(flush_callback().0).unwrap_err();
     drop(log);
     assert_eq!(files(), before, "nothing more is written");
 
@@ -434,19 +440,19 @@ fn a_failed_sync_is_told_to_all_and_never_tried_again() {
     drop(log);
     let image = disk.image(usize::MAX, quorate_sim::Loss::Everything);
     let log = open(&image).unwrap();
-    assert_eq!(content(&log), read, "what counts was synced anew");
+    assert_eq!(content(&log), read, "opening has synced it again");
 }
 
 #[test]
-fn a_vote_whose_sync_failed_is_told_and_the_log_takes_no_more() {
+fn a_failed_sync_of_a_vote_is_reported_and_fails_the_log() {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     save_vote(&log, vote(1));
     disk.fail(quorate_sim::Call::Sync, vote_path(), 1);
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.save_vote(vote(2), on_flushed).unwrap();
     wait().unwrap_err();
-    log.append([entry(2, 0)], flushed().0).unwrap_err();
+    log.append([entry(2, 0)], flush_callback().0).unwrap_err();
     drop(log);
     let log = open(&disk).unwrap();
     let found = log.state().vote;
@@ -456,30 +462,30 @@ fn a_vote_whose_sync_failed_is_told_and_the_log_takes_no_more() {
 }
 
 #[test]
-fn a_callback_that_panics_fails_the_log_and_leaves_no_other_unheard() {
+fn a_callback_that_panics_fails_the_log_and_the_other_callbacks_are_called() {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     disk.block_syncs(&segments(&disk)[0]);
-    log.append([entry(1, 0)], Box::new(|_| panic!("planted")))
+    log.append([entry(1, 0)], Box::new(|_| panic!("injected")))
         .unwrap();
     disk.wait_for_blocked_syncs(1);
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append([entry(1, 1)], on_flushed).unwrap();
     disk.release_syncs();
     wait().unwrap_err();
-    log.sync(flushed().0).unwrap_err();
+    log.sync(flush_callback().0).unwrap_err();
 }
 
 #[test]
-fn an_unknown_version_is_refused_by_name() {
-    let disk = small();
+fn an_unknown_version_is_rejected_and_named() {
+    let disk = small_log();
     let path = segments(&disk)[0].clone();
     let file = disk.open(&path, OpenMode::Write).unwrap();
     let mut header = [0; 512];
     file.read_at(&mut header, 0).unwrap();
     let log_id = u64::from_le_bytes(header[16..24].try_into().unwrap());
-    // The second as segments began before.
-    for (at, bytes, told) in [(8, &[9][..], 9), (0, b"Q-segmnt", 0)] {
+    // The second one is the magic of an older format.
+    for (at, bytes, expected) in [(8, &[9][..], 9), (0, b"Q-segmnt", 0)] {
         let mut header = header;
         header[at..at + bytes.len()].copy_from_slice(bytes);
         let checksum = crate::block::checksum(log_id, &header[..504]);
@@ -487,21 +493,21 @@ fn an_unknown_version_is_refused_by_name() {
         file.write_at(&header, 0).unwrap();
         let error = open(&disk).err().expect("the version is unknown");
         assert!(
-            matches!(error, LogError::Format { version, .. } if version == told),
+            matches!(error, LogError::Format { version, .. } if version == expected),
             "{error}"
         );
     }
 }
 
 #[test]
-fn cutting_what_was_synced_would_be_seen() {
-    let disk = small();
+fn cutting_off_synced_groups_would_be_detected() {
+    let disk = small_log();
     let before = recovered(&disk).unwrap();
     disk.flip_bit(&segments(&disk)[0], 1100 * 8).unwrap();
-    let flawed = LogConfig {
+    let config = LogConfig {
         injected_fault: Some(InjectedFault::CutBelowSynced),
         ..config(&disk)
     };
-    let log = Log::open(flawed, metrics()).unwrap();
+    let log = Log::open(config, metrics()).unwrap();
     assert_ne!(log.state(), before);
 }

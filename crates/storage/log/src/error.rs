@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! The errors of the log.
 
 use std::{
     io,
@@ -15,38 +15,40 @@ pub enum LogError {
         path: PathBuf,
         source: io::Error,
     },
-    /// Another process has the directory.
-    #[error("the Raft log in {} is held by another process: stop that one first", dir.display())]
+    /// Another process uses the directory.
+    #[error("another process uses the Raft log in {}: stop that process first", dir.display())]
     Locked {
         /// The directory of the log.
         dir: PathBuf,
     },
     /// Another version of Quorate wrote the file.
     #[error(
-        "{} has version {version} of the format, which this version of Quorate cannot read: run the \
-         version that wrote it, or start as a new node in another, empty data directory", path.display()
+        "{} has format version {version}, which this version of Quorate cannot read: run the \
+         version of Quorate that wrote it, or start a new node with an empty data directory",
+        path.display()
     )]
     Format { path: PathBuf, version: u32 },
-    /// What was durable once is not there.
+    /// Data that was durable is missing or changed.
     #[error(transparent)]
     Damaged(#[from] LogDamage),
 }
 
-/// Damage: what was durable once cannot be read, or is not what was written.
+/// Damage: data that was durable cannot be read, or is not what was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} is damaged at byte {offset}: {what}. The node must not vote with what is left of its log: see \
-     docs/trouble/damaged-data.md", path.display()
+    "{} is damaged at byte {offset}: {what}. This node must not vote with an incomplete log: see \
+     docs/trouble/damaged-data.md",
+    path.display()
 )]
 pub struct LogDamage {
     pub path: PathBuf,
-    /// Where in it, in bytes.
+    /// The offset in the file, in bytes.
     pub offset: u64,
     pub what: String,
 }
 
 impl LogError {
-    /// Whether it lies in what is on disk, so that trying again changes nothing.
+    /// Whether the cause is the data on disk, so that a retry fails too.
     pub fn is_of_data(&self) -> bool {
         matches!(self, Self::Format { .. } | Self::Damaged(_))
     }
@@ -78,17 +80,17 @@ impl LogError {
     }
 }
 
-/// Why bytes are no block.
+/// Why bytes are not a valid block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadBlock {
     #[error("the checksum of the block is wrong")]
     Damaged,
     #[error("the block has the unknown version {0}")]
-    /// 0 for a block that is whole and has another magic, as those of before this one.
+    /// 0 for an undamaged block with another magic, as older formats had.
     Version(u32),
 }
 
-/// The first error of the writer, of which everybody is told from then on.
+/// The first error of the writer. Every later call returns it.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     kind: io::ErrorKind,
@@ -101,8 +103,8 @@ impl Failure {
         move |error| Self {
             kind: error.kind(),
             text: format!(
-                "the Raft log has failed at {} and takes nothing more until the node is restarted: \
-                 {error}",
+                "the Raft log has failed at {} and accepts no more writes until the node is \
+                 restarted: {error}",
                 path.display()
             ),
         }

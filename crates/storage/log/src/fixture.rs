@@ -1,4 +1,4 @@
-//! What the tests of this room need.
+//! Helpers for the tests of this crate.
 
 use std::{path::Path, sync::Arc, sync::mpsc};
 
@@ -8,14 +8,14 @@ use quorate_state::LogPosition;
 
 use crate::{Log, LogConfig, LogError, LogMetrics, OnFlushed, SavedVote};
 
-/// Where the log is on a disk of the tests.
+/// The directory of the log on the simulated disk.
 pub(crate) const DIR: &str = "/log";
 
 pub(crate) fn metrics() -> LogMetrics {
     LogMetrics::register(&quorate_metrics::Registry::new()).unwrap()
 }
 
-/// A log of small segments.
+/// The configuration of a log with small segments.
 pub(crate) fn config(disk: &SimDisk) -> LogConfig {
     LogConfig {
         segment_size: 16 * 1024,
@@ -47,8 +47,8 @@ pub(crate) fn vote(term: u64) -> SavedVote {
     }
 }
 
-/// A callback, and how to wait for what it is told.
-pub(crate) fn flushed() -> (OnFlushed, impl FnOnce() -> std::io::Result<()>) {
+/// A callback, and a function that waits for its result.
+pub(crate) fn flush_callback() -> (OnFlushed, impl FnOnce() -> std::io::Result<()>) {
     let (tx, rx) = mpsc::channel();
     let on_flushed = Box::new(move |result| tx.send(result).unwrap());
     (on_flushed, move || {
@@ -57,19 +57,19 @@ pub(crate) fn flushed() -> (OnFlushed, impl FnOnce() -> std::io::Result<()>) {
 }
 
 pub(crate) fn append(log: &Log, entries: impl IntoIterator<Item = (LogPosition, Bytes)>) {
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append(entries, on_flushed).unwrap();
     wait().unwrap();
 }
 
 pub(crate) fn save_vote(log: &Log, vote: SavedVote) {
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.save_vote(vote, on_flushed).unwrap();
     wait().unwrap();
 }
 
 pub(crate) fn sync(log: &Log) {
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.sync(on_flushed).unwrap();
     wait().unwrap();
 }
@@ -83,7 +83,7 @@ pub(crate) fn indexes(log: &Log) -> Vec<u64> {
     indexes.collect()
 }
 
-/// Everything a caller can see.
+/// Everything that a caller can read from a log.
 pub(crate) fn content(log: &Log) -> (crate::State, Vec<(LogPosition, Bytes)>) {
     (log.state(), entries(log))
 }

@@ -1,16 +1,16 @@
-//! A group: what is written and synced in one piece.
+//! A group: the items that are written and synced together.
 //!
-//! Each starts on a boundary of 512 bytes with this header; the items of the body follow, then
-//! zeros up to the next boundary. Numbers are little-endian, checksums XXH3-64 with the id of the
-//! log as seed.
+//! Each starts on a boundary of 512 bytes with this header. The items of the body follow, then
+//! zeros up to the next boundary. Numbers are little-endian. Checksums are XXH3-64 with the id of
+//! the log as seed.
 //!
-//! | offset | size | what |
+//! | offset | size | content |
 //! |---|---|---|
 //! | 0 | 4 | magic |
 //! | 4 | 4 | size of the body |
-//! | 8 | 8 | number of the group: one more than that of the group before |
-//! | 16 | 8 | checksum of the header of the group before: the groups are a chain |
-//! | 24 | 8 | checksum of the body and the zeros behind it |
+//! | 8 | 8 | number of the group: one more than that of the previous group |
+//! | 16 | 8 | checksum of the header of the previous group, so that the groups form a chain |
+//! | 24 | 8 | checksum of the body and the zeros after it |
 //! | 32 | 8 | checksum of the header up to here |
 
 use std::io;
@@ -19,8 +19,8 @@ use bytes::{Buf, BufMut};
 use quorate_disk::DiskFile;
 
 use crate::{
-    base::Item,
     block::{BLOCK_SIZE, checksum},
+    bounds::Item,
 };
 
 const MAGIC: u32 = u32::from_le_bytes(*b"Qgrp");
@@ -29,11 +29,11 @@ const CHECKSUM_OFFSET: usize = 32;
 /// The size of the header, in bytes.
 pub(crate) const GROUP_HEADER_SIZE: usize = CHECKSUM_OFFSET + 8;
 
-/// Where groups start. A torn group then damages no other: a disk writes this much whole.
+/// The alignment of groups. A disk writes this much atomically, so a torn group damages no other.
 pub(crate) const GROUP_ALIGNMENT: usize = BLOCK_SIZE;
 
-/// The most bytes of a group, which bounds the memory of writing and reading one. A sync of this
-/// size is far from cheap already: more would save nothing.
+/// The largest group, in bytes. It limits the memory for writing and reading one. A sync of this
+/// size is already expensive, so larger groups would save nothing.
 pub(crate) const GROUP_SIZE_MAX: usize = 4 * 1024 * 1024;
 
 /// The size on disk of a group with a body of this size, in bytes.
@@ -41,27 +41,27 @@ pub(crate) const fn group_size(body_size: usize) -> usize {
     (GROUP_HEADER_SIZE + body_size).next_multiple_of(GROUP_ALIGNMENT)
 }
 
-/// A place in the chain of groups: that of the group before.
+/// Identifies a group. The default, number 0, means that there is no group yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Link {
-    /// Number of the group, counted from 1.
+pub(crate) struct GroupId {
+    /// The number of the group, counted from 1.
     pub(crate) number: u64,
-    /// Checksum of its header, and so of all of it.
+    /// The checksum of its header, which includes the checksum of its body.
     pub(crate) checksum: u64,
 }
 
 /// The header of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GroupHeader {
-    pub(crate) link: Link,
-    /// The checksum of the group before.
-    pub(crate) previous: u64,
+    pub(crate) id: GroupId,
+    /// The checksum of the previous group.
+    pub(crate) previous_checksum: u64,
     body_size: u32,
     body_checksum: u64,
 }
 
 impl GroupHeader {
-    /// The header at the start of `bytes`, if there is an undamaged one.
+    /// Parses the header at the start of `bytes`. Fails when there is none, or it is damaged.
     pub(crate) fn parse(log_id: u64, bytes: &[u8]) -> Result<Self, BadGroup> {
         let (mut fields, mut stored) = bytes
             .split_at_checked(CHECKSUM_OFFSET)
@@ -70,7 +70,7 @@ impl GroupHeader {
         let magic = fields.get_u32_le();
         let body_size = fields.get_u32_le();
         let number = fields.get_u64_le();
-        let previous = fields.get_u64_le();
+        let previous_checksum = fields.get_u64_le();
         let body_checksum = fields.get_u64_le();
         let checksum = stored.try_get_u64_le().map_err(|_| BadGroup::None)?;
         if magic != MAGIC {
@@ -80,20 +80,20 @@ impl GroupHeader {
             return Err(BadGroup::Header);
         }
         Ok(Self {
-            link: Link { number, checksum },
-            previous,
+            id: GroupId { number, checksum },
+            previous_checksum,
             body_size,
             body_checksum,
         })
     }
 
-    /// The size of the whole group on disk, in bytes.
+    /// The size of the complete group on disk, in bytes.
     pub(crate) fn size(&self) -> usize {
         group_size(self.body_size as usize)
     }
 }
 
-/// A group being written, in a buffer that is used again.
+/// A group being written, in a reused buffer.
 #[derive(Debug, Default)]
 pub(crate) struct GroupBuffer {
     pub(crate) bytes: Vec<u8>,
@@ -105,15 +105,16 @@ impl GroupBuffer {
         self.bytes.resize(GROUP_HEADER_SIZE, 0);
     }
 
-    /// Adds an item and gives its offset in the group.
+    /// Adds an item and returns its offset in the group.
     pub(crate) fn push(&mut self, log_id: u64, item: &Item) -> usize {
         let offset = self.bytes.len();
         item.encode(log_id, &mut self.bytes);
         offset
     }
 
-    /// Writes header and padding, as the group after `previous`.
-    pub(crate) fn seal(&mut self, log_id: u64, previous: Link) -> Link {
+    /// Writes the header and the padding, and returns the id of the group, which follows
+    /// `previous`.
+    pub(crate) fn seal(&mut self, log_id: u64, previous: GroupId) -> GroupId {
         let body_size = self.bytes.len() - GROUP_HEADER_SIZE;
         let number = previous.number + 1;
         self.bytes.resize(group_size(body_size), 0);
@@ -126,7 +127,7 @@ impl GroupBuffer {
         header.put_u64_le(body_checksum);
         let checksum = checksum(log_id, &self.bytes[..CHECKSUM_OFFSET]);
         self.bytes[CHECKSUM_OFFSET..GROUP_HEADER_SIZE].copy_from_slice(&checksum.to_le_bytes());
-        Link { number, checksum }
+        GroupId { number, checksum }
     }
 }
 
@@ -138,7 +139,7 @@ pub(crate) struct Group {
     pub(crate) items: Vec<(usize, Item)>,
 }
 
-/// Why there is no group where one is looked for.
+/// Why there is no valid group at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadGroup {
     #[error("there is no group")]
@@ -151,22 +152,22 @@ pub(crate) enum BadGroup {
     Body,
     #[error("an item of the group cannot be read")]
     Items,
-    #[error("group {found} stands where group {expected} was expected")]
+    #[error("group {found} was found instead of group {expected}")]
     Number { found: u64, expected: u64 },
-    #[error("the group does not follow the one before it")]
+    #[error("the group does not follow the previous one")]
     Chain,
 }
 
 impl BadGroup {
-    /// Whether nothing was ever written there, as far as can be seen, in this use of the segment.
+    /// Whether it looks as if nothing was written there since the segment was allocated or reused.
     pub(crate) fn is_absence(self) -> bool {
         matches!(self, Self::None | Self::Number { .. })
     }
 }
 
 impl Group {
-    /// Reads and verifies the group at `offset` of a file of `file_size` bytes. `bytes` holds it
-    /// afterwards.
+    /// Reads and verifies the group at `offset` of a file of `file_size` bytes. `bytes` is a
+    /// buffer, which contains the group afterwards.
     pub(crate) fn read(
         log_id: u64,
         file: &dyn DiskFile,
@@ -212,13 +213,13 @@ impl Group {
         Ok(Self { header, items })
     }
 
-    /// Whether this is the group after `previous`.
-    pub(crate) fn check_follows(&self, previous: Link) -> Result<(), BadGroup> {
-        let (found, expected) = (self.header.link.number, previous.number + 1);
+    /// Fails when this is not the group after `previous`.
+    pub(crate) fn check_follows(&self, previous: GroupId) -> Result<(), BadGroup> {
+        let (found, expected) = (self.header.id.number, previous.number + 1);
         if found != expected {
             return Err(BadGroup::Number { found, expected });
         }
-        match self.header.previous == previous.checksum {
+        match self.header.previous_checksum == previous.checksum {
             true => Ok(()),
             false => Err(BadGroup::Chain),
         }

@@ -1,4 +1,4 @@
-//! Where each entry is, and the payloads of the last ones.
+//! The location of each entry, and the payloads of the latest ones.
 
 use std::{collections::VecDeque, io, ops::Range};
 
@@ -6,32 +6,33 @@ use bytes::Bytes;
 use quorate_state::LogPosition;
 
 use crate::{
-    base::{Base, Item},
+    bounds::{Item, LogBounds},
     item::ENTRY_OVERHEAD,
     vote::SavedVote,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Nowhere: it stood in a segment that is gone. Only while the log is opened.
+pub(crate) enum Location {
+    /// In a segment that was removed. Only while the log is opened.
     Missing,
-    /// In the queue of the writer, as the append of this number.
+    /// In the queue of the writer, with this sequence number.
     Queued(u64),
-    Disk(DiskPlace),
+    Disk(DiskLocation),
 }
 
-/// Where an entry is on disk.
+/// The location of an entry on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DiskPlace {
+pub(crate) struct DiskLocation {
     pub(crate) segment: u64,
-    /// From the start of the segment, in bytes: segments are smaller than 4 GiB.
+    /// From the start of the segment, in bytes. 32 bits are enough: segments are smaller than 4
+    /// GiB.
     pub(crate) offset: u32,
     /// The size of the item, in bytes.
     pub(crate) size: u32,
 }
 
-impl DiskPlace {
-    /// The size of its payload, in bytes.
+impl DiskLocation {
+    /// The size of the payload, in bytes.
     pub(crate) fn payload_size(self) -> usize {
         self.size as usize - ENTRY_OVERHEAD
     }
@@ -40,31 +41,33 @@ impl DiskPlace {
 #[derive(Debug, Clone, Copy)]
 struct IndexEntry {
     term: u64,
-    place: Place,
+    location: Location,
 }
 
-/// What is known of one entry.
+/// Position and location of an entry, with its payload if that is cached.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct EntryInfo {
     pub(crate) position: LogPosition,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) payload: Option<Bytes>,
 }
 
-/// The entries held. It takes some 32 bytes for each beside the payloads.
+/// The index of all entries in the log. It takes about 32 bytes for each, in addition to the
+/// payloads.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    pub(crate) base: Base,
+    pub(crate) bounds: LogBounds,
     pub(crate) vote: Option<SavedVote>,
     entries: VecDeque<IndexEntry>,
-    /// Of the last entries, and of all that are not on disk.
+    /// The payloads of the last entries, at least of all that are not on disk yet.
     payloads: VecDeque<Bytes>,
     payload_size: usize,
     payload_size_max: usize,
 }
 
 impl Index {
-    /// An index that keeps payloads of `payload_size_max` bytes beside those in the queue.
+    /// An empty index that caches up to `payload_size_max` bytes of payloads. Queued payloads are
+    /// kept even beyond that.
     pub(crate) fn new(payload_size_max: usize) -> Self {
         Self {
             payload_size_max,
@@ -72,23 +75,23 @@ impl Index {
         }
     }
 
-    /// Starts anew from the base of the first segment that is left: the entries before it are
-    /// missing until they turn out to be purged or truncated.
-    pub(crate) fn restart(&mut self, base: Base) {
+    /// Starts with the bounds in the first remaining segment. The entries before that segment are
+    /// missing until a later item purges or truncates them.
+    pub(crate) fn reset(&mut self, bounds: LogBounds) {
         let missing = IndexEntry {
             term: 0,
-            place: Place::Missing,
+            location: Location::Missing,
         };
-        self.base = base;
-        self.entries = (0..base.count()).map(|_| missing).collect();
+        self.bounds = bounds;
+        self.entries = (0..bounds.count()).map(|_| missing).collect();
     }
 
-    /// Takes an item that was read, or is queued; entries go to [`Self::push`].
+    /// Applies an item that was read or is queued. Entries go to [`Self::push`].
     pub(crate) fn apply(&mut self, item: &Item) -> io::Result<()> {
-        let after = self.base.after(item).map_err(invalid)?;
-        let front_count = (after.first.saturating_sub(self.base.first)).min(self.count());
+        let after = self.bounds.after(item).map_err(invalid_input)?;
+        let front_count = (after.first.saturating_sub(self.bounds.first)).min(self.count());
         let empties = after.count() == 0;
-        self.base = after;
+        self.bounds = after;
         match item {
             Item::Purge(_) => self.drop_front(front_count as usize),
             Item::Truncate(_) => self.drop_back((self.count() - after.count()) as usize),
@@ -98,13 +101,13 @@ impl Index {
         Ok(())
     }
 
-    /// Takes an entry. One that is not on disk needs its payload.
-    pub(crate) fn push(&mut self, entry: &Item, place: Place) -> io::Result<()> {
-        self.base = self.base.after(entry).map_err(invalid)?;
+    /// Adds an entry. Keeps the payload of a queued one.
+    pub(crate) fn push(&mut self, entry: &Item, location: Location) -> io::Result<()> {
+        self.bounds = self.bounds.after(entry).map_err(invalid_input)?;
         if let Item::Entry(position, payload) = entry {
             let term = position.term.0;
-            self.entries.push_back(IndexEntry { term, place });
-            if let Place::Queued(_) = place {
+            self.entries.push_back(IndexEntry { term, location });
+            if let Location::Queued(_) = location {
                 self.payload_size += payload.len();
                 self.payloads.push_back(payload.clone());
             }
@@ -112,67 +115,67 @@ impl Index {
         Ok(())
     }
 
-    /// Notes where the append of this number went, if the entry is still held.
-    pub(crate) fn written(&mut self, index: u64, number: u64, place: DiskPlace) {
-        let offset = index.checked_sub(self.base.first);
-        let held = offset.and_then(|offset| self.entries.get_mut(offset as usize));
-        if let Some(held) = held.filter(|held| held.place == Place::Queued(number)) {
-            held.place = Place::Disk(place);
+    /// Records where the entry with this sequence number was written, if it is still in the log.
+    pub(crate) fn set_written(&mut self, index: u64, number: u64, location: DiskLocation) {
+        let offset = index.checked_sub(self.bounds.first);
+        let entry = offset.and_then(|offset| self.entries.get_mut(offset as usize));
+        if let Some(entry) = entry.filter(|entry| entry.location == Location::Queued(number)) {
+            entry.location = Location::Disk(location);
         }
     }
 
-    /// Lets go of the oldest payloads beyond the limit that can be read from disk.
-    pub(crate) fn trim(&mut self) {
+    /// Drops the oldest payloads beyond the limit, but only those of entries on disk.
+    pub(crate) fn trim_payloads(&mut self) {
         while self.payload_size > self.payload_size_max {
             let first = self.entries.len() - self.payloads.len();
-            match self.entries.get(first).map(|held| held.place) {
-                Some(Place::Disk(_)) => self.drop_payload_front(),
+            match self.entries.get(first).map(|entry| entry.location) {
+                Some(Location::Disk(_)) => self.drop_payload_front(),
                 _ => break,
             }
         }
     }
 
-    /// The last entry of what stays when everything behind `last` goes, and nothing when nothing
-    /// goes.
+    /// The item that removes the entries after `last`, or `None` when there are none. Fails when
+    /// `last` is not in the log.
     pub(crate) fn truncation(&self, last: Option<LogPosition>) -> io::Result<Option<Item>> {
         let next = last.map_or(0, |last| last.index.next().0);
-        if self.base.last.is_none_or(|last| next > last.index.0) {
+        if self.bounds.last.is_none_or(|last| next > last.index.0) {
             return Ok(None);
         }
-        let purged_next = self.base.purged.map(|purged| purged.index.next().0);
+        let purged_next = self.bounds.purged.map(|purged| purged.index.next().0);
         let keep = match next.checked_sub(1).and_then(|index| self.find(index)) {
             Some(found) => Some(found.position),
-            None if purged_next == Some(next) => self.base.purged,
+            None if purged_next == Some(next) => self.bounds.purged,
             None if purged_next.is_none() => None,
-            None => return Err(invalid(format!("{last:?} is not in the log"))),
+            None => return Err(invalid_input(format!("{last:?} is not in the log"))),
         };
         Ok(Some(Item::Truncate(keep)))
     }
 
-    /// The entry of this index, if it is held.
-    pub(crate) fn find(&self, index: u64) -> Option<Found> {
-        let offset = usize::try_from(index.checked_sub(self.base.first)?).ok()?;
-        let held = self.entries.get(offset)?;
+    /// The entry of this index, if it is in the log.
+    pub(crate) fn find(&self, index: u64) -> Option<EntryInfo> {
+        let offset = usize::try_from(index.checked_sub(self.bounds.first)?).ok()?;
+        let entry = self.entries.get(offset)?;
         let first_payload = self.entries.len() - self.payloads.len();
         let payload = offset
             .checked_sub(first_payload)
             .and_then(|offset| self.payloads.get(offset));
-        Some(Found {
-            position: LogPosition::new(held.term, index),
-            place: held.place,
+        Some(EntryInfo {
+            position: LogPosition::new(entry.term, index),
+            location: entry.location,
             payload: payload.cloned(),
         })
     }
 
-    /// The part of `range` that is held.
-    pub(crate) fn held(&self, range: Range<u64>) -> Range<u64> {
-        let end = self.base.first + self.count();
-        range.start.max(self.base.first)..range.end.min(end)
+    /// The part of `range` that is in the log.
+    pub(crate) fn intersect(&self, range: Range<u64>) -> Range<u64> {
+        let end = self.bounds.first + self.count();
+        range.start.max(self.bounds.first)..range.end.min(end)
     }
 
-    /// Where the first entry on disk is.
-    pub(crate) fn first_place(&self) -> Option<Place> {
-        self.entries.front().map(|held| held.place)
+    /// Where the first entry is.
+    pub(crate) fn first_location(&self) -> Option<Location> {
+        self.entries.front().map(|entry| entry.location)
     }
 
     fn count(&self) -> u64 {
@@ -202,7 +205,7 @@ impl Index {
     }
 }
 
-pub(crate) fn invalid(text: String) -> io::Error {
+pub(crate) fn invalid_input(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
@@ -218,33 +221,33 @@ mod tests {
         let mut index = Index::new(payload_size_max);
         for number in entries {
             let entry = Item::Entry(at(number), vec![0; 10].into());
-            index.push(&entry, Place::Queued(number)).unwrap();
+            index.push(&entry, Location::Queued(number)).unwrap();
         }
         index
     }
 
     fn written(index: &mut Index, entries: Range<u64>) {
         for number in entries {
-            let place = DiskPlace {
+            let location = DiskLocation {
                 segment: 1,
                 offset: 512,
                 size: 10,
             };
-            index.written(number, number, place);
+            index.set_written(number, number, location);
         }
-        index.trim();
+        index.trim_payloads();
     }
 
     fn cached(index: &Index) -> Vec<u64> {
-        let held = index.held(0..u64::MAX);
-        held.filter(|at| index.find(*at).unwrap().payload.is_some())
+        let all = index.intersect(0..u64::MAX);
+        all.filter(|at| index.find(*at).unwrap().payload.is_some())
             .collect()
     }
 
     #[test]
-    fn payloads_go_oldest_first_but_never_before_they_are_on_disk() {
+    fn the_oldest_payloads_are_dropped_first_but_never_before_they_are_on_disk() {
         let mut index = index_of(0..5, 25);
-        index.trim();
+        index.trim_payloads();
         assert_eq!(cached(&index), [0, 1, 2, 3, 4]);
         written(&mut index, 0..2);
         assert_eq!(cached(&index), [2, 3, 4]);
@@ -257,36 +260,36 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_appended_anew_is_not_taken_for_the_one_before_it() {
+    fn a_new_entry_of_the_same_index_is_not_confused_with_the_truncated_one() {
         let mut index = index_of(0..3, 0);
         index.apply(&Item::Truncate(Some(at(1)))).unwrap();
         let entry = Item::Entry(at(2), vec![1; 10].into());
-        index.push(&entry, Place::Queued(7)).unwrap();
+        index.push(&entry, Location::Queued(7)).unwrap();
         written(&mut index, 0..3);
         let found = index.find(2).unwrap();
-        assert_eq!(found.place, Place::Queued(7));
+        assert_eq!(found.location, Location::Queued(7));
         assert_eq!(found.payload.unwrap(), vec![1; 10]);
     }
 
     #[test]
-    fn a_purge_behind_the_last_entry_leaves_its_own_position() {
+    fn a_purge_after_the_last_entry_becomes_the_last_position() {
         let mut index = index_of(0..3, 100);
         index.apply(&Item::Purge(at(1))).unwrap();
-        assert_eq!(index.held(0..u64::MAX), 2..3);
+        assert_eq!(index.intersect(0..u64::MAX), 2..3);
         index.apply(&Item::Purge(at(8))).unwrap();
-        assert!(index.held(0..u64::MAX).is_empty());
-        assert_eq!(index.base.last, Some(at(8)));
+        assert!(index.intersect(0..u64::MAX).is_empty());
+        assert_eq!(index.bounds.last, Some(at(8)));
         assert!(index.truncation(Some(at(7))).is_err());
         assert_eq!(index.truncation(Some(at(8))).unwrap(), None);
     }
 
     #[test]
-    fn what_is_committed_is_not_truncated() {
+    fn committed_entries_cannot_be_truncated() {
         let mut index = index_of(0..3, 100);
         index.apply(&Item::Committed(at(1))).unwrap();
         assert!(index.apply(&Item::Truncate(Some(at(0)))).is_err());
         assert!(index.apply(&Item::Committed(at(0))).is_err());
         assert!(index.apply(&Item::Committed(at(3))).is_err());
-        assert_eq!(index.held(0..u64::MAX), 0..3);
+        assert_eq!(index.intersect(0..u64::MAX), 0..3);
     }
 }

@@ -1,14 +1,14 @@
-//! Bugs that tests plant, to see that they would be found.
+//! Bugs that tests inject, to prove that they would be found.
 
-/// A rule of the log that is broken on purpose.
+/// A rule of the log that a test breaks on purpose.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InjectedFault {
-    /// Callbacks come before the sync.
+    /// Callbacks are called before the sync.
     AckBeforeSync,
     /// The header and the name of a new segment are not synced.
     NoSyncAtSegmentChange,
-    /// What was synced and cannot be read is cut off.
+    /// SyncedPosition groups that cannot be read are cut off.
     CutBelowSynced,
     /// A vote is not synced.
     VoteNotSynced,

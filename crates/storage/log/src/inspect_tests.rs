@@ -9,7 +9,7 @@ fn text(disk: &SimDisk) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn filled() -> SimDisk {
+fn disk_with_log() -> SimDisk {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     save_vote(&log, vote(2));
@@ -24,13 +24,13 @@ fn filled() -> SimDisk {
 }
 
 #[test]
-fn everything_but_contents_is_said() {
-    let disk = filled();
+fn everything_but_payloads_is_printed() {
+    let disk = disk_with_log();
     let (before, text) = (disk.digest(), text(&disk));
     for line in [
         "vote 0: number 1, term 2, committed, node 0202",
         "segment 1: 16384 bytes",
-        "  group 1 at 512, 512 bytes; base: last none, purged none, committed none; \
+        "  group 1 at 512, 512 bytes; bounds: last none, purged none, committed none; \
          entry 1-0 of 3 bytes; entry 1-1 of 3 bytes",
         "; committed 1-1; entry 2-2 of 3 bytes",
         "; truncated after 1-1",
@@ -44,8 +44,8 @@ fn everything_but_contents_is_said() {
 }
 
 #[test]
-fn damage_is_named_and_what_follows_is_said() {
-    let disk = filled();
+fn damage_is_reported_and_the_rest_is_printed() {
+    let disk = disk_with_log();
     disk.flip_bit(&segments(&disk)[0], 600 * 8).unwrap();
     disk.flip_bit(Path::new(DIR).join("vote"), 9 * 8).unwrap();
     drop(open(&disk).err().expect("the log is damaged"));
@@ -61,13 +61,14 @@ fn damage_is_named_and_what_follows_is_said() {
 }
 
 #[test]
-fn what_was_synced_and_is_missing_is_named() {
-    let disk = filled();
+fn missing_synced_groups_are_reported() {
+    let disk = disk_with_log();
     disk.zero(&segments(&disk)[0], 2048..2560).unwrap();
-    let said = text(&disk);
-    let line = "WRONG: group 4 was synced, and 3 is the last";
-    assert!(said.contains(line), "{said}");
+    let output = text(&disk);
+    let line = "WRONG: group 4 was synced, but the last one is 3";
+    assert!(output.contains(line), "{output}");
     disk.remove(&segments(&disk)[0]).unwrap();
-    let said = text(&disk);
-    assert!(said.contains("WRONG: group 4 was synced, and 0"), "{said}");
+    let output = text(&disk);
+    let line = "WRONG: group 4 was synced, but the last one is 0";
+    assert!(output.contains(line), "{output}");
 }

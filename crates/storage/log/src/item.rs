@@ -1,11 +1,11 @@
-//! Items in bytes.
+//! The encoding of items.
 //!
 //! | item | tag | bytes after the tag |
 //! |---|---|---|
-//! | base | 1 | first index 8, then last, purged and committed, each an optional position 17 |
-//! | entry | 2 | term 8, index 8, size 4, payload, XXH3-64 of the whole item before it 8 |
-//! | truncate | 3 | the optional position 17 that is the last from then on |
-//! | purge | 4 | term 8, index 8 of the last entry that goes |
+//! | bounds | 1 | first index 8, then last, purged and committed, each an optional position 17 |
+//! | entry | 2 | term 8, index 8, size 4, payload, XXH3-64 of all bytes of the item before it 8 |
+//! | truncate | 3 | the optional position 17 of the last entry that is kept |
+//! | purge | 4 | term 8, index 8 of the last entry that is removed |
 //! | committed | 5 | term 8, index 8 |
 //!
 //! Numbers are little-endian. An optional position is a byte, 0 or 1, then term 8 and index 8. An
@@ -15,12 +15,12 @@ use bytes::{Buf, BufMut, Bytes, TryGetError};
 use quorate_state::LogPosition;
 
 use crate::{
-    base::{Base, Item},
     block::checksum,
+    bounds::{Item, LogBounds},
 };
 
 mod tag {
-    pub(super) const BASE: u8 = 1;
+    pub(super) const BOUNDS: u8 = 1;
     pub(super) const ENTRY: u8 = 2;
     pub(super) const TRUNCATE: u8 = 3;
     pub(super) const PURGE: u8 = 4;
@@ -31,17 +31,17 @@ const POSITION_SIZE: usize = 16;
 const ENTRY_HEADER_SIZE: usize = 1 + POSITION_SIZE + 4;
 const CHECKSUM_SIZE: usize = 8;
 
-/// What an entry takes beside its payload, in bytes.
+/// The size of an entry without its payload, in bytes.
 pub(crate) const ENTRY_OVERHEAD: usize = ENTRY_HEADER_SIZE + CHECKSUM_SIZE;
 
-/// The size of a base, in bytes.
-pub(crate) const BASE_SIZE: usize = 1 + 8 + 3 * (1 + POSITION_SIZE);
+/// The size of encoded bounds, in bytes.
+pub(crate) const BOUNDS_SIZE: usize = 1 + 8 + 3 * (1 + POSITION_SIZE);
 
 impl Item {
     /// The size of its encoding, in bytes.
     pub(crate) fn size(&self) -> usize {
         match self {
-            Self::Base(_) => BASE_SIZE,
+            Self::Bounds(_) => BOUNDS_SIZE,
             Self::Entry(_, payload) => ENTRY_OVERHEAD + payload.len(),
             Self::Truncate(_) => 2 + POSITION_SIZE,
             Self::Purge(_) | Self::Committed(_) => 1 + POSITION_SIZE,
@@ -50,10 +50,10 @@ impl Item {
 
     pub(crate) fn encode(&self, log_id: u64, bytes: &mut Vec<u8>) {
         match self {
-            Self::Base(base) => {
-                bytes.put_u8(tag::BASE);
-                bytes.put_u64_le(base.first);
-                for position in [base.last, base.purged, base.committed] {
+            Self::Bounds(bounds) => {
+                bytes.put_u8(tag::BOUNDS);
+                bytes.put_u64_le(bounds.first);
+                for position in [bounds.last, bounds.purged, bounds.committed] {
                     put_optional(bytes, position);
                 }
             }
@@ -80,7 +80,7 @@ impl Item {
         }
     }
 
-    /// Takes the next item off `bytes`. Nothing when they are no item.
+    /// Parses the next item and advances `bytes` past it. `None` when there is no valid item.
     pub(crate) fn parse(log_id: u64, bytes: &mut &[u8]) -> Option<Self> {
         match bytes.first()? {
             &tag::ENTRY => parse_entry(log_id, bytes).map(|(at, payload)| Self::Entry(at, payload)),
@@ -89,7 +89,7 @@ impl Item {
     }
 }
 
-/// Takes an entry off `bytes`, if there is an undamaged one.
+/// Parses an entry and advances `bytes` past it. `None` when there is no undamaged one.
 pub(crate) fn parse_entry(log_id: u64, bytes: &mut &[u8]) -> Option<(LogPosition, Bytes)> {
     let mut header = *bytes;
     if header.try_get_u8().ok()? != tag::ENTRY {
@@ -106,12 +106,12 @@ pub(crate) fn parse_entry(log_id: u64, bytes: &mut &[u8]) -> Option<(LogPosition
 
 fn parse_other(bytes: &mut &[u8]) -> Result<Option<Item>, TryGetError> {
     Ok(match bytes.try_get_u8()? {
-        tag::BASE => {
+        tag::BOUNDS => {
             let first = bytes.try_get_u64_le()?;
             let last = optional(bytes)?;
             let purged = optional(bytes)?;
             let committed = optional(bytes)?;
-            Some(Item::Base(Base {
+            Some(Item::Bounds(LogBounds {
                 first,
                 last,
                 purged,
@@ -151,16 +151,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_are_read_as_they_were_written_and_have_the_size_they_say() {
+    fn items_are_read_as_they_were_written_and_size_is_that_of_the_encoding() {
         let at = |index| LogPosition::new(3, index);
-        let base = Base {
+        let bounds = LogBounds {
             first: 2,
             last: Some(at(4)),
             purged: None,
             committed: Some(at(3)),
         };
         let items = [
-            Item::Base(base),
+            Item::Bounds(bounds),
             Item::Entry(at(5), Bytes::from_static(b"payload")),
             Item::Entry(at(6), Bytes::new()),
             Item::Truncate(None),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_another_log_or_with_a_changed_bit_is_none() {
+    fn an_entry_of_another_log_or_with_a_flipped_bit_is_rejected() {
         let mut bytes = Vec::new();
         Item::Entry(LogPosition::new(1, 2), Bytes::from_static(b"x")).encode(9, &mut bytes);
         assert!(parse_entry(9, &mut bytes.as_slice()).is_some());

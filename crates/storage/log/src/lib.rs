@@ -1,53 +1,54 @@
 //! The Raft log on disk: entries, vote and commit index.
 //!
-//! What an entry says is opaque here. Everything is written by one thread, in the order of the
-//! calls; it takes all that waits, writes it as one *group* and syncs once: that is the group commit
-//! of a node.
+//! The content of an entry is opaque to this crate. One thread writes everything, in the order of
+//! the calls. It writes all queued items as one *group* and syncs once (group commit).
 //!
-//! | piece | what it is |
+//! | type or function | purpose |
 //! |---|---|
 //! | [`Log`] | the log: append, truncate, purge, read |
-//! | [`SavedVote`] | who may lead in which term |
-//! | [`Scrub`] | reads again what is on disk, to find damage |
-//! | [`inspect`] | says what is in the files of a log, damaged or not |
-//! | [`SyncObserver`] | hears how long the disk takes |
-//! | [`LogMetrics`] | how long a group takes to reach the disk, and what is in it |
+//! | [`SavedVote`] | the node that this one voted for, and the term |
+//! | [`Scrub`] | reads the files in the background, to find damage |
+//! | [`inspect`] | prints what is in the files of a log, damaged or not |
+//! | [`SyncObserver`] | is notified when a write starts and ends, to measure the disk |
+//! | [`LogMetrics`] | how long a group takes to reach the disk, and how many entries it has |
 //!
-//! Two rules that callers rely on: the callback of [`Log::append`] and [`Log::save_vote`] comes
-//! only after `fdatasync`, and after any error it comes with an error for ever, because what the
-//! kernel dropped after a failed sync cannot be written again (Rebello et al., *Can Applications
-//! Recover from fsync Failures?*, 2020).
+//! Callers rely on two rules. The callback of [`Log::append`] and [`Log::save_vote`] is called only
+//! after `fdatasync`. After any error, every later callback gets an error too: what the kernel
+//! dropped after a failed sync cannot be written again (Rebello et al., *Can Applications Recover
+//! from fsync Failures?*, 2020).
 //!
-//! # Files
+//! # LogFiles
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
-//! | `lock` | held by the process that has the log |
+//! | `lock` | locked by the process that uses the log |
 //! | `vote` | two copies of the vote |
-//! | `synced` | up to where the log is known to be synced, in two slots |
-//! | `000000000001.seg`, … | segments: the log itself, and one more that stands ready |
-//! | `*.spare` | will be a segment; says nothing |
+//! | `synced` | the position up to which the log is known to be synced, in two slots |
+//! | `000000000001.seg`, … | segments: the log itself, and the next segment, allocated in advance |
+//! | `*.spare` | a spare file, which will become a segment; its content means nothing |
 //!
-//! Segments have a fixed size and are full of written zeros from the start, so that a sync writes no
-//! metadata. Purged ones are used again. What is in them is believed by checksum, number and chain
-//! only: the checksums are seeded with an id that was drawn when the log was made, so that bytes
-//! from outside, or of another log, never pass.
+//! Segments have a fixed size and are filled with zeros when they are allocated, so that a sync
+//! writes no metadata. Purged segments are reused. A group in a segment is valid only if its
+//! checksum, its number and its link to the group before it match. The checksums are seeded with an
+//! id that is drawn at random when the log is created, so that foreign bytes, or those of another
+//! log, never match.
 //!
 //! # Full disks
 //!
-//! Votes, and groups into segments that are there, take no space. The next segment is made before it
-//! is needed. While there is no space for it, [`Log::is_full`] says so, and what finds no room waits: it
-//! is not acknowledged, and nothing has failed. An error of a sync is fatal whatever it says.
+//! Votes, and groups that fit into allocated segments, need no space. The next segment is allocated
+//! before it is needed. While there is no space for it, [`Log::is_full`] returns true, and entries
+//! that do not fit wait: they are not acknowledged, and nothing has failed. An error of a sync is
+//! always fatal.
 //!
-//! # After a loss of power
+//! # After a power loss
 //!
 //! A log that lost what it had acknowledged must not vote (Alagappan et al., *Protocol-Aware
-//! Recovery for Consensus-Based Storage*, 2018). So a torn last write, which nobody was told of, is
-//! told from damage by what else is there; the rules stand at the head of `recovery.rs`. In doubt
-//! the log is refused, with what to do.
+//! Recovery for Consensus-Based Storage*, 2018). So recovery distinguishes damage from a torn last
+//! write, which was never acknowledged; the rules are at the top of `recovery.rs`. When it cannot
+//! decide, the log is not opened, and the error states what to do.
 
-mod base;
 mod block;
+mod bounds;
 mod chain;
 mod config;
 #[cfg(test)]
@@ -61,9 +62,9 @@ mod injected_fault;
 mod inspect;
 mod item;
 mod log;
-#[cfg(test)]
-mod loss_tests;
 mod metrics;
+#[cfg(test)]
+mod power_loss_tests;
 mod queue;
 mod recovery;
 mod scrub;
@@ -72,7 +73,7 @@ mod segment_allocator;
 mod shared;
 #[cfg(test)]
 mod space_tests;
-mod synced;
+mod synced_position;
 mod vote;
 mod writer;
 

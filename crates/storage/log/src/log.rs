@@ -14,11 +14,11 @@ use quorate_state::LogPosition;
 
 use crate::{
     LogConfig, LogError, LogMetrics, Scrub,
-    base::Item,
+    bounds::Item,
     group::GroupBuffer,
-    index::{DiskPlace, Place, invalid},
-    queue::{Flushed, OnFlushed},
-    recovery::{Recovered, recover},
+    index::{DiskLocation, Location, invalid_input},
+    queue::{FlushCallback, OnFlushed},
+    recovery::{RecoveredLog, recover},
     segment::Segment,
     segment_allocator::SegmentAllocator,
     shared::{LogState, Shared},
@@ -26,51 +26,51 @@ use crate::{
     writer::Writer,
 };
 
-/// The most bytes that wait to be written. Beyond it `append` waits, which slows the leader down to
-/// the speed of the disk; a slow disk would else take all memory.
+/// The most bytes in the queue. Beyond it `append` waits, which slows the leader down to the speed
+/// of the disk. Without the limit a slow disk would fill all memory.
 const QUEUE_SIZE_MAX: usize = 64 * 1024 * 1024;
 
-/// What the log knows beside its entries.
+/// The state of the log, except for its entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// The last vote saved.
     pub vote: Option<SavedVote>,
     /// The last entry, or the last purged one if there is none.
     pub last: Option<LogPosition>,
-    /// What was known to be committed, perhaps less than what is.
+    /// The last entry that is known to be committed. Later ones may be committed too.
     pub committed: Option<LogPosition>,
     /// The last entry removed from the front.
     pub purged: Option<LogPosition>,
 }
 
-/// The Raft log of one node. Dropping it writes what is queued, as far as there is space.
+/// The Raft log of one node. Dropping it writes the queued items, as far as there is space.
 pub struct Log {
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
-    maker: Option<JoinHandle<()>>,
+    allocator: Option<JoinHandle<()>>,
     _lock: Arc<dyn DiskFile>,
 }
 
 impl Log {
-    /// Opens the log in `config.dir`, reading all of it, or makes it.
+    /// Opens the log in `config.dir` and reads all of it, or creates it.
     ///
-    /// Fails closed: where something is missing that was durable once, the log is refused.
+    /// Fails when anything is missing that was durable once.
     pub fn open(config: LogConfig, metrics: LogMetrics) -> Result<Self, LogError> {
         let recovered = recover(&config)?;
         let dir = config.dir.clone();
         Self::start(config, metrics, recovered).map_err(LogError::io(&dir))
     }
 
-    fn start(config: LogConfig, metrics: LogMetrics, recovered: Recovered) -> io::Result<Self> {
+    fn start(config: LogConfig, metrics: LogMetrics, recovered: RecoveredLog) -> io::Result<Self> {
         let active = recovered.segments.back().cloned();
         let active = active.ok_or_else(|| io::Error::other("a log has a segment"))?;
-        let (base, log_id) = (recovered.index.base, recovered.vote_file.pair.log_id);
+        let (bounds, log_id) = (recovered.index.bounds, recovered.vote_file.pair.log_id);
         let synced = recovered.synced_file.pair.file.clone();
         let (index, segments) = (recovered.index, recovered.segments);
         let shared = Shared::new(config, log_id, metrics, synced, index, segments);
-        shared.lock().retire(base.first);
+        shared.lock().retire(bounds.first);
         let shared = Arc::new(shared);
-        let maker = SegmentAllocator {
+        let allocator = SegmentAllocator {
             shared: shared.clone(),
             spares: recovered.spares,
             retry_at: None,
@@ -81,36 +81,36 @@ impl Log {
             synced_file: recovered.synced_file,
             segment: active.segment,
             offset: active.end,
-            link: recovered.link,
-            base,
+            last_group: recovered.last_group,
+            bounds,
             buffer: GroupBuffer::default(),
         };
         let spawn = |name: &str| thread::Builder::new().name(name.into());
         let mut log = Self {
             shared,
             writer: None,
-            maker: None,
+            allocator: None,
             _lock: recovered.lock,
         };
-        log.maker = Some(spawn("log-segments").spawn(|| maker.run())?);
+        log.allocator = Some(spawn("log-segments").spawn(|| allocator.run())?);
         log.writer = Some(spawn("log-writer").spawn(|| writer.run())?);
         Ok(log)
     }
 
-    /// Vote, last, committed and purged position, as queued last.
+    /// The vote, and the last, committed and purged position, including queued changes.
     pub fn state(&self) -> State {
         let state = self.shared.lock();
-        let base = &state.index.base;
+        let bounds = &state.index.bounds;
         State {
             vote: state.index.vote,
-            last: base.last,
-            committed: base.committed,
-            purged: base.purged,
+            last: bounds.last,
+            committed: bounds.committed,
+            purged: bounds.purged,
         }
     }
 
-    /// The last entry on disk, or the last purged one if there is none. Whoever was told that an entry
-    /// is flushed finds it here.
+    /// The last entry on disk, or the last purged one if there is none. It is updated before the
+    /// callback of the entry is called.
     pub fn durable(&self) -> Option<LogPosition> {
         self.shared.lock().durable
     }
@@ -118,8 +118,9 @@ impl Log {
     /// Appends entries, which must follow the last one without a gap. They can be read when this
     /// returns, and are on disk when `on_flushed` is called. Waits while the queue is full.
     ///
-    /// Fails, and changes nothing, with [`io::ErrorKind::InvalidInput`] when they do not follow or
-    /// one is larger than a segment or a group can hold; and for ever once the disk has failed.
+    /// Fails with [`io::ErrorKind::InvalidInput`], and changes nothing, when they do not follow the
+    /// last one, or one is too large for a segment or a group. Always fails once the disk has
+    /// failed.
     pub fn append(
         &self,
         entries: impl IntoIterator<Item = (LogPosition, Bytes)>,
@@ -129,7 +130,7 @@ impl Log {
         let entries: Vec<_> = entries.map(|(at, bytes)| Item::Entry(at, bytes)).collect();
         let mut state = self.shared.lock_working()?;
         while state.queue.size >= QUEUE_SIZE_MAX {
-            state = self.shared.wait(&self.shared.room, state);
+            state = self.shared.wait(&self.shared.queue_room, state);
             if let Some(failure) = &state.failure {
                 return Err(failure.error());
             }
@@ -137,7 +138,7 @@ impl Log {
         self.check(&state, &entries)?;
         for entry in entries {
             let number = state.queue.push_item(entry.clone());
-            state.index.push(&entry, Place::Queued(number))?;
+            state.index.push(&entry, Location::Queued(number))?;
         }
         self.flush(state, Some(on_flushed));
         Ok(())
@@ -150,7 +151,7 @@ impl Log {
         let is_older = |last| vote.partial_cmp(last).is_none_or(Ordering::is_lt);
         if state.index.vote.as_ref().is_some_and(is_older) {
             let text = format!("{vote:?} is older than {:?}", state.index.vote);
-            return Err(invalid(text));
+            return Err(invalid_input(text));
         }
         state.index.vote = Some(vote);
         state.queue.push_vote(vote);
@@ -158,8 +159,8 @@ impl Log {
         Ok(())
     }
 
-    /// Notes what is committed. Not synced: the next group takes it along, and losing it loses
-    /// nothing but the knowledge.
+    /// Records the committed position. It is written with the next group. Losing it does no harm:
+    /// the leader sends it again.
     pub fn save_committed(&self, position: LogPosition) -> io::Result<()> {
         let mut state = self.shared.lock_working()?;
         state.index.apply(&Item::Committed(position))?;
@@ -167,7 +168,7 @@ impl Log {
         Ok(())
     }
 
-    /// Removes the entries behind `last`, or all of them.
+    /// Removes the entries after `last`, or all of them.
     pub fn truncate_after(&self, last: Option<LogPosition>) -> io::Result<()> {
         let state = self.shared.lock_working()?;
         match state.index.truncation(last)? {
@@ -176,11 +177,11 @@ impl Log {
         }
     }
 
-    /// Removes the entries up to and including `upto`, which may lie behind the last one. Their
-    /// segments go once this is on disk.
+    /// Removes the entries up to and including `upto`, which may be after the last one. Their
+    /// segments are removed once the purge is on disk.
     pub fn purge(&self, upto: LogPosition) -> io::Result<()> {
         let state = self.shared.lock_working()?;
-        match state.index.base.has_purged(upto) {
+        match state.index.bounds.has_purged(upto) {
             true => Ok(()),
             false => self.change(state, Item::Purge(upto)),
         }
@@ -193,9 +194,9 @@ impl Log {
         Ok(())
     }
 
-    /// Reads the entries in `range` that the log holds, and stops early behind the entry with which
-    /// the payloads reach `size_max` bytes. What was purged is left out, and what is purged or
-    /// truncated meanwhile may end it early: so it may start behind `range.start`, but has no gap.
+    /// Reads the entries in `range` that are in the log, without a gap. Stops after the entry with
+    /// which the payloads reach `size_max` bytes, and before an entry that is purged or truncated
+    /// meanwhile. Starts after `range.start` when the entries there were purged.
     ///
     /// Fails with [`io::ErrorKind::InvalidData`] when an entry on disk is damaged.
     pub fn read(
@@ -207,8 +208,8 @@ impl Log {
         for source in self.sources(range, size_max) {
             match source {
                 Source::Memory(position, payload) => entries.push((position, payload)),
-                Source::Disk(position, place, segment) => {
-                    match self.read_from_disk(position, place, &segment)? {
+                Source::Disk(position, location, segment) => {
+                    match self.read_from_disk(position, location, &segment)? {
                         Some(payload) => entries.push((position, payload)),
                         None => break,
                     }
@@ -218,48 +219,48 @@ impl Log {
         Ok(entries)
     }
 
-    /// The bytes ever written since the log was opened, and those found then. Purging takes nothing
-    /// away.
+    /// The bytes of groups found when the log was opened plus those written since. A purge does not
+    /// reduce it.
     pub fn written_size(&self) -> u64 {
         self.shared.lock().written_size
     }
 
-    /// Whether the disk has no space for a further segment. What is appended goes into what is left of
-    /// the last ones, and waits when that is used up, until there is space again.
+    /// Whether the disk has no space for a further segment. New entries then fill the allocated
+    /// segments. After that they wait until there is space again.
     pub fn is_full(&self) -> bool {
         self.shared.lock().is_full
     }
 
-    /// The size of the entries held, with what stands between them on disk, in bytes. The segments
-    /// are larger: their front may be purged and the end of the last one is empty.
+    /// The size of the groups from the first entry to the last, in bytes. The segments are larger:
+    /// the start of the first one may be purged, and the end of the last one is empty.
     pub fn size(&self) -> u64 {
         self.shared.lock().size()
     }
 
-    /// Begins to read again what is on disk, to find damage before it is needed.
+    /// Starts to read the files, to find damage before their content is needed.
     pub fn scrub(&self) -> Scrub {
         Scrub::new(self.shared.clone())
     }
 
-    /// Refuses entries that do not follow, or that no group can hold.
+    /// Fails when the entries do not follow the last one, or one is too large for a group.
     fn check(&self, state: &LogState, entries: &[Item]) -> io::Result<()> {
         let size_max = self.shared.config.payload_size_max();
-        let mut base = state.index.base;
+        let mut bounds = state.index.bounds;
         for entry in entries {
-            let checked = base.after(entry);
+            let checked = bounds.after(entry);
             let checked = checked.and_then(|after| match entry {
                 Item::Entry(position, payload) if payload.len() > size_max => Err(format!(
-                    "{position:?} has {} bytes, and an entry has room for {size_max}",
+                    "{position:?} has {} bytes, but an entry can have at most {size_max}",
                     payload.len()
                 )),
                 _ => Ok(after),
             });
-            base = checked.map_err(invalid)?;
+            bounds = checked.map_err(invalid_input)?;
         }
         Ok(())
     }
 
-    /// Changes index and queue alike.
+    /// Applies the item to the index and queues it.
     fn change(&self, mut state: MutexGuard<'_, LogState>, item: Item) -> io::Result<()> {
         state.index.apply(&item)?;
         state.queue.push_item(item);
@@ -267,33 +268,36 @@ impl Log {
         Ok(())
     }
 
-    /// Has the writer write what waits.
+    /// Makes the writer write the queue. Calls `on_flushed` when it is on disk.
     fn flush(&self, mut state: MutexGuard<'_, LogState>, on_flushed: Option<OnFlushed>) {
         if let Some(on_flushed) = on_flushed {
             let duration = self.shared.metrics.flush_duration_seconds.clone();
-            let flushed = Flushed::new(on_flushed, duration);
-            state.queue.push_flushed(flushed);
+            let callback = FlushCallback::new(on_flushed, duration);
+            state.queue.push_callback(callback);
         }
         state.queue.is_due = true;
         drop(state);
-        self.shared.work.notify_one();
+        self.shared.writer_work.notify_one();
     }
 
-    /// Where to read the entries from, as it is now.
+    /// Where to read the entries from at this time.
     fn sources(&self, range: Range<u64>, size_max: usize) -> Vec<Source> {
         let state = self.shared.lock();
         let mut sources = Vec::new();
         let mut size = 0;
-        for found in state.index.held(range).map_while(|at| state.index.find(at)) {
-            let source = match (found.payload, found.place) {
+        let range = state.index.intersect(range);
+        for entry in range.map_while(|at| state.index.find(at)) {
+            let source = match (entry.payload, entry.location) {
                 (Some(payload), _) => {
                     size += payload.len();
-                    Source::Memory(found.position, payload)
+                    Source::Memory(entry.position, payload)
                 }
-                (None, Place::Disk(place)) => {
-                    size += place.payload_size();
-                    match state.segment(place.segment) {
-                        Some(used) => Source::Disk(found.position, place, used.segment.clone()),
+                (None, Location::Disk(location)) => {
+                    size += location.payload_size();
+                    match state.segment(location.segment) {
+                        Some(usage) => {
+                            Source::Disk(entry.position, location, usage.segment.clone())
+                        }
                         None => break,
                     }
                 }
@@ -307,24 +311,26 @@ impl Log {
         sources
     }
 
-    /// The payload of an entry, and nothing if the entry has gone meanwhile.
+    /// The payload of an entry, or `None` if the entry was removed meanwhile.
     fn read_from_disk(
         &self,
         position: LogPosition,
-        place: DiskPlace,
+        location: DiskLocation,
         segment: &Segment,
     ) -> io::Result<Option<Bytes>> {
-        let damage = match segment.read_entry(self.shared.log_id, place) {
+        let damage = match segment.read_entry(self.shared.log_id, location) {
             Ok((found, payload)) if found == position => return Ok(Some(payload)),
             Ok((found, _)) => {
-                let what = format!("{found:?} stands where {position:?} was written");
-                segment.damage(u64::from(place.offset), what)
+                let what = format!("it contains entry {found:?} instead of {position:?}");
+                segment.damage(u64::from(location.offset), what)
             }
             Err(damage) => damage,
         };
         let found = self.shared.lock().index.find(position.index.0);
         match found {
-            Some(found) if found.position == position && found.place == Place::Disk(place) => {
+            Some(found)
+                if found.position == position && found.location == Location::Disk(location) =>
+            {
                 self.shared.metrics.damaged_total.inc();
                 Err(io::Error::new(io::ErrorKind::InvalidData, damage))
             }
@@ -336,26 +342,27 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         self.shared.lock().is_closing = true;
-        self.shared.work.notify_all();
-        self.shared.made.notify_all();
+        self.shared.writer_work.notify_all();
+        self.shared.segment_ready.notify_all();
         join(self.writer.take());
         self.shared.lock().is_closed = true;
-        self.shared.making.notify_all();
-        join(self.maker.take());
+        self.shared.allocator_work.notify_all();
+        join(self.allocator.take());
     }
 }
 
-/// Waits for a thread, but for this one: a callback may hold the last reference to the log.
+/// Waits for the thread to end, unless it is the current one: a callback, which runs on the
+/// writer's thread, may drop the last reference to the log.
 fn join(thread: Option<JoinHandle<()>>) {
     let other = thread.filter(|thread| thread.thread().id() != thread::current().id());
-    // A panic there was told to everybody who waited.
+    // A panic was already reported to all callers, by `FailOnPanic`.
     let _ = other.map(JoinHandle::join);
 }
 
 /// Where an entry is read from.
 enum Source {
     Memory(LogPosition, Bytes),
-    Disk(LogPosition, DiskPlace, Arc<Segment>),
+    Disk(LogPosition, DiskLocation, Arc<Segment>),
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use quorate_sim::{Call, Loss, SimDisk};
 
 use super::*;
 use crate::fixture::{
-    append, at, config, entries, entry, flushed, indexes, large_entry, metrics, open, save_vote,
-    segments, sync, vote,
+    append, at, config, entries, entry, flush_callback, indexes, large_entry, metrics, open,
+    save_vote, segments, sync, vote,
 };
 
 fn open_dir(dir: &Path) -> Result<Log, LogError> {
@@ -24,7 +24,7 @@ fn open_dir(dir: &Path) -> Result<Log, LogError> {
 }
 
 #[test]
-fn what_was_flushed_is_there_after_reopening() {
+fn flushed_entries_are_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     {
         let log = open_dir(dir.path()).unwrap();
@@ -49,13 +49,13 @@ fn what_was_flushed_is_there_after_reopening() {
 }
 
 #[test]
-fn only_what_is_flushed_is_durable() {
+fn only_flushed_entries_are_durable() {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     assert_eq!(log.durable(), None);
     append(&log, [entry(1, 0), entry(1, 1)]);
     disk.block_syncs("");
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append([entry(1, 2)], on_flushed).unwrap();
     disk.wait_for_blocked_syncs(1);
     assert_eq!(log.state().last, Some(at(1, 2)));
@@ -81,7 +81,7 @@ fn a_gap_or_a_step_back_is_refused_and_changes_nothing() {
         vec![entry(1, 2), entry(1, 4)],
         vec![entry(1, 2), entry(0, 3)],
     ] {
-        let (on_flushed, _) = flushed();
+        let (on_flushed, _) = flush_callback();
         let error = log.append(wrong, on_flushed).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
@@ -92,19 +92,19 @@ fn a_gap_or_a_step_back_is_refused_and_changes_nothing() {
 fn an_older_vote_is_refused() {
     let log = open(&SimDisk::new()).unwrap();
     save_vote(&log, vote(3));
-    let (on_flushed, _) = flushed();
+    let (on_flushed, _) = flush_callback();
     log.save_vote(vote(2), on_flushed).unwrap_err();
     assert_eq!(log.state().vote, Some(vote(3)));
 }
 
 #[test]
-fn a_truncated_tail_stays_away_and_can_be_written_anew() {
+fn truncated_entries_do_not_come_back_and_can_be_replaced() {
     let disk = SimDisk::new();
     {
         let log = open(&disk).unwrap();
         append(&log, (0..4).map(|index| entry(1, index)));
         log.truncate_after(Some(at(1, 9))).unwrap();
-        assert_eq!(indexes(&log), [0, 1, 2, 3], "nothing is behind it");
+        assert_eq!(indexes(&log), [0, 1, 2, 3], "nothing is after 9");
         log.truncate_after(Some(at(1, 1))).unwrap();
         append(&log, [entry(2, 2)]);
     }
@@ -136,12 +136,12 @@ fn purging_frees_the_disk_and_survives_reopening() {
     assert_eq!(
         log.state().last,
         Some(at(2, 500)),
-        "a snapshot may lie behind the last entry"
+        "a snapshot can be after the last entry"
     );
 }
 
 #[test]
-fn purged_segments_are_used_again_or_removed_and_two_are_kept_ready() {
+fn purged_segments_are_reused_or_removed_and_one_is_allocated_in_advance() {
     let disk = SimDisk::new();
     for _ in 0..2 {
         let log = open(&disk).unwrap();
@@ -153,7 +153,7 @@ fn purged_segments_are_used_again_or_removed_and_two_are_kept_ready() {
         sync(&log);
         drop(log);
         let spares = disk.files().len() - segments(&disk).len() - 3;
-        // One that was purged while another was made, and one for each of the two kept ready.
+        // One that was purged while another was allocated, and one for each of the two segments.
         assert!(spares <= 3, "{:?}", disk.files());
     }
     assert!(segments(&disk).len() <= 2, "{:?}", disk.files());
@@ -169,7 +169,7 @@ fn segments_stay_until_the_purge_is_on_disk() {
     append(&log, (0..9).map(|index| large_entry(index, 4000)));
     let active = segments(&disk)[2].clone();
     disk.block_syncs(&active);
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append([entry(1, 9)], on_flushed).unwrap();
     disk.wait_for_blocked_syncs(1);
     log.purge(at(1, 8)).unwrap();
@@ -183,7 +183,7 @@ fn segments_stay_until_the_purge_is_on_disk() {
 }
 
 #[test]
-fn reading_stops_at_the_size_asked_for_but_gives_one_entry() {
+fn a_read_stops_at_the_size_limit_but_returns_at_least_one_entry() {
     let log = open(&SimDisk::new()).unwrap();
     append(&log, (0..9).map(|index| large_entry(index, 100)));
     assert_eq!(log.read(0..9, 1).unwrap().len(), 1);
@@ -192,7 +192,7 @@ fn reading_stops_at_the_size_asked_for_but_gives_one_entry() {
 }
 
 #[test]
-fn what_is_not_in_memory_is_read_from_disk() {
+fn entries_that_are_not_cached_are_read_from_disk() {
     let disk = SimDisk::new();
     let config = LogConfig {
         cache_size_max: 5000,
@@ -210,12 +210,12 @@ fn what_is_not_in_memory_is_read_from_disk() {
 }
 
 #[test]
-fn an_entry_that_no_group_can_hold_is_refused_and_the_largest_is_not() {
+fn an_entry_too_large_for_a_group_is_rejected_and_the_largest_is_accepted() {
     let disk = SimDisk::new();
     let size_max = config(&disk).payload_size_max();
     {
         let log = open(&disk).unwrap();
-        let (on_flushed, _) = flushed();
+        let (on_flushed, _) = flush_callback();
         let error = log
             .append([entry(1, 0), large_entry(1, size_max + 1)], on_flushed)
             .unwrap_err();
@@ -235,12 +235,12 @@ fn the_largest_entry_fits_into_an_empty_segment() {
     drop(log);
     let first = disk.read(&segments(&disk)[0]).unwrap();
     assert_eq!(&first[512..516], b"Qgrp");
-    let tail = &first[first.len() - 512..];
-    assert_ne!(tail, [0; 512], "there is no room left");
+    let last_sector = &first[first.len() - 512..];
+    assert_ne!(last_sector, [0; 512], "the segment is full");
 }
 
 #[test]
-fn segments_of_another_size_are_used_up() {
+fn segments_of_another_size_are_still_used() {
     let disk = SimDisk::new();
     drop(open(&disk).unwrap());
     let mut written = Vec::new();
@@ -261,7 +261,7 @@ fn segments_of_another_size_are_used_up() {
 }
 
 #[test]
-fn one_sync_covers_all_that_waited_for_it() {
+fn one_sync_covers_all_queued_entries() {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     append(&log, [entry(1, 0)]);
@@ -284,9 +284,9 @@ fn one_sync_covers_all_that_waited_for_it() {
     (2..100).for_each(queue);
     assert!(rx.try_recv().is_err(), "nothing is synced");
     disk.release_syncs();
-    let told: Vec<_> = (1..100).map(|_| rx.recv().unwrap()).collect();
+    let results: Vec<_> = (1..100).map(|_| rx.recv().unwrap()).collect();
     assert_eq!(
-        told,
+        results,
         (1..100).map(|index| (index, true)).collect::<Vec<_>>()
     );
     assert_eq!(syncs() - before, 2);
@@ -298,7 +298,7 @@ fn reads_do_not_wait_for_a_sync() {
     let log = open(&disk).unwrap();
     append(&log, [entry(1, 0)]);
     disk.block_syncs(&segments(&disk)[0]);
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append([entry(1, 1)], on_flushed).unwrap();
     disk.wait_for_blocked_syncs(1);
     assert_eq!(entries(&log), [entry(1, 0), entry(1, 1)]);
@@ -308,9 +308,9 @@ fn reads_do_not_wait_for_a_sync() {
     wait().unwrap();
 }
 
-/// Reads from disk, of segments that are purged and used again meanwhile.
+/// Reads from segments that are purged and reused meanwhile.
 #[test]
-fn a_reader_beside_appends_and_purges_sees_no_gap_and_no_damage() {
+fn a_reader_during_appends_and_purges_sees_no_gap_and_no_damage() {
     let disk = SimDisk::new();
     let config = LogConfig {
         cache_size_max: 0,
@@ -342,11 +342,11 @@ fn a_reader_beside_appends_and_purges_sees_no_gap_and_no_damage() {
 }
 
 #[test]
-fn what_is_committed_waits_for_the_next_group() {
+fn the_committed_position_is_written_with_the_next_group() {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     append(&log, [entry(1, 0)]);
-    // Not the whole disk: the next segment is still being made.
+    // Not the complete disk: the next segment is still being allocated.
     let segment = &segments(&disk)[0];
     let (content, syncs) = (disk.read(segment).unwrap(), disk.sync_count(segment));
     log.save_committed(at(1, 0)).unwrap();
@@ -357,10 +357,10 @@ fn what_is_committed_waits_for_the_next_group() {
 }
 
 #[test]
-fn one_process_at_a_time_holds_the_directory() {
+fn only_one_process_at_a_time_can_use_the_directory() {
     let dir = tempfile::tempdir().unwrap();
     let log = open_dir(dir.path()).unwrap();
-    let error = open_dir(dir.path()).err().expect("the directory is held");
+    let error = open_dir(dir.path()).err().expect("the directory is in use");
     let dir_name = dir.path().display().to_string();
     assert!(error.to_string().contains(&dir_name), "{error}");
     drop(log);

@@ -1,22 +1,22 @@
-//! What waits for the writer.
+//! The queue of the writer.
 
 use std::{collections::VecDeque, io, time::Instant};
 
 use quorate_metrics::Histogram;
 
-use crate::{base::Item, vote::SavedVote};
+use crate::{bounds::Item, vote::SavedVote};
 
-/// Called once what was queued is on disk, or can never be.
+/// Called when everything queued before it is on disk, or when that has failed.
 pub type OnFlushed = Box<dyn FnOnce(io::Result<()>) + Send>;
 
-/// A callback that is called whatever becomes of the writer.
-pub(crate) struct Flushed {
+/// A callback that is always called, with an error when it is dropped.
+pub(crate) struct FlushCallback {
     on_flushed: Option<OnFlushed>,
     queued: Instant,
     duration: Histogram,
 }
 
-impl Flushed {
+impl FlushCallback {
     pub(crate) fn new(on_flushed: OnFlushed, duration: Histogram) -> Self {
         Self {
             on_flushed: Some(on_flushed),
@@ -33,7 +33,7 @@ impl Flushed {
     }
 }
 
-impl Drop for Flushed {
+impl Drop for FlushCallback {
     fn drop(&mut self) {
         if let Some(on_flushed) = self.on_flushed.take() {
             on_flushed(Err(io::Error::other("the writer of the Raft log is gone")));
@@ -44,57 +44,59 @@ impl Drop for Flushed {
 enum Request {
     Item(Item, u64),
     Vote(SavedVote),
-    Flushed(Flushed),
+    Callback(FlushCallback),
 }
 
-/// What is written and synced together: a vote, or items, and who waits for that.
+/// A vote or items that are written and synced together, and the callbacks to call then.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) vote: Option<SavedVote>,
-    /// Items, entries with the number of their append.
+    /// Items with their sequence numbers.
     pub(crate) items: Vec<(Item, u64)>,
-    pub(crate) flushed: Vec<Flushed>,
+    pub(crate) callbacks: Vec<FlushCallback>,
     /// The size of the items, in bytes.
     pub(crate) size: usize,
 }
 
-/// Items, votes and callbacks in the order they came.
+/// Items, votes and callbacks, in the order of the calls.
 #[derive(Default)]
 pub(crate) struct Queue {
     requests: VecDeque<Request>,
     /// The size of the items, in bytes.
     pub(crate) size: usize,
-    numbers: u64,
-    /// All that waits is to be written now.
+    /// The sequence number of the last item.
+    last_number: u64,
+    /// Whether the writer should write the queue now.
     pub(crate) is_due: bool,
 }
 
 impl Queue {
-    /// Adds an item and gives its number. It waits for the next that is due.
+    /// Adds an item and returns its sequence number. It is written once the queue is due.
     pub(crate) fn push_item(&mut self, item: Item) -> u64 {
-        self.numbers += 1;
+        self.last_number += 1;
         if let (Item::Committed(_), Some(Request::Item(last @ Item::Committed(_), _))) =
             (&item, self.requests.back_mut())
         {
             *last = item;
-            return self.numbers;
+            return self.last_number;
         }
         self.size += item.size();
-        self.requests.push_back(Request::Item(item, self.numbers));
-        self.numbers
+        self.requests
+            .push_back(Request::Item(item, self.last_number));
+        self.last_number
     }
 
     pub(crate) fn push_vote(&mut self, vote: SavedVote) {
         self.requests.push_back(Request::Vote(vote));
     }
 
-    pub(crate) fn push_flushed(&mut self, flushed: Flushed) {
-        self.requests.push_back(Request::Flushed(flushed));
+    pub(crate) fn push_callback(&mut self, callback: FlushCallback) {
+        self.requests.push_back(Request::Callback(callback));
     }
 
-    /// Takes what can be written in one piece: items of up to `size_max` bytes, or votes, of which
-    /// the last counts. A vote is never written together with what came before or after it, for it
-    /// is in another file, and the disk keeps no order between two. Nothing when nothing waits.
+    /// Takes what can be written together: items of up to `size_max` bytes, or votes, of which only
+    /// the last is written. A vote is never written together with items: it is in another file, and
+    /// the disk keeps no order between two files. `None` when the queue is empty.
     pub(crate) fn take(&mut self, size_max: usize) -> Option<Batch> {
         let mut batch = Batch::default();
         while let Some(request) = self.requests.pop_front() {
@@ -106,7 +108,7 @@ impl Queue {
                     batch.items.push((item, number));
                 }
                 Request::Vote(vote) if batch.items.is_empty() => batch.vote = Some(vote),
-                Request::Flushed(flushed) => batch.flushed.push(flushed),
+                Request::Callback(callback) => batch.callbacks.push(callback),
                 other => {
                     self.requests.push_front(other);
                     break;
@@ -115,17 +117,17 @@ impl Queue {
         }
         self.size -= batch.size;
         self.is_due &= !self.requests.is_empty();
-        let is_empty = batch.vote.is_none() && batch.items.is_empty() && batch.flushed.is_empty();
+        let is_empty = batch.vote.is_none() && batch.items.is_empty() && batch.callbacks.is_empty();
         (!is_empty).then_some(batch)
     }
 
-    /// Takes the callbacks that will never hear of success.
-    pub(crate) fn abandon(&mut self) -> Vec<Flushed> {
+    /// Empties the queue and returns its callbacks, which must be called with an error.
+    pub(crate) fn abandon(&mut self) -> Vec<FlushCallback> {
         self.size = 0;
         self.requests
             .drain(..)
             .filter_map(|request| match request {
-                Request::Flushed(flushed) => Some(flushed),
+                Request::Callback(callback) => Some(callback),
                 _ => None,
             })
             .collect()
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vote_is_written_alone_and_in_its_turn() {
+    fn a_vote_is_written_alone_and_in_order() {
         let mut queue = Queue::default();
         queue.push_item(entry(0));
         queue.push_item(entry(1));
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_no_larger_than_a_group() {
+    fn a_batch_fits_into_a_group() {
         let mut queue = Queue::default();
         for index in 0..5 {
             queue.push_item(entry(index));
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_committed_only_the_last_waits() {
+    fn only_the_last_committed_position_stays_queued() {
         let mut queue = Queue::default();
         for index in 0..1000 {
             queue.push_item(Item::Committed(LogPosition::new(1, index)));

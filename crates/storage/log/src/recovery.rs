@@ -1,17 +1,17 @@
-//! Opening a log: what was synced counts or is damage, what came behind it counts if it is whole.
+//! Opening a log: a synced group must be there, an unsynced one counts if it is complete.
 //!
-//! The synced position K says that the groups up to K were durable. Each group is followed by its
-//! number and checksum to the next; the first place where the next one, N, is not:
+//! The synced position K means that the groups up to K were durable. Recovery reads group after
+//! group and checks number and checksum. Let N be the first group that is missing or invalid:
 //!
-//! | case | what it is |
+//! | case | meaning |
 //! |---|---|
-//! | N ≤ K | damage: it was durable |
-//! | N > K, and some group after N is somewhere | damage: N+1 is only written after N was synced |
-//! | N > K, and none | a write that power or the disk cut short: N is written anew, by the next append |
+//! | N ≤ K | damage: N was durable |
+//! | N > K, and there is a group after N | damage: N+1 is written only after N was synced |
+//! | N > K, and there is none | a write of N was interrupted: the next append writes a new group N |
 //!
-//! Whole groups behind K are written anew, the same bytes, and synced before they count: after a
-//! failed sync the kernel shows what the disk may not have. Opening writes nothing else into what
-//! it reads, so that it can be cut short at any place and begun again.
+//! Complete groups after K are written again, with the same bytes, and synced before they count:
+//! after a failed sync the kernel returns bytes that the disk may not have. Recovery writes nothing
+//! else into the files it reads. So it can be interrupted at any point and run again.
 
 use std::{
     collections::VecDeque,
@@ -26,47 +26,48 @@ use quorate_disk::{Disk, DiskFile, OpenMode, dir_of};
 
 use crate::{
     LogConfig, LogError,
-    block::Header,
-    chain::{Chain, ChainEnd},
-    group::{GROUP_ALIGNMENT, GroupHeader, Link},
+    block::BlockResult,
+    chain::{Chain, MissingGroup},
+    group::{GROUP_ALIGNMENT, GroupHeader, GroupId},
     index::Index,
     injected_fault::InjectedFault,
-    segment::{SEGMENT_HEADER_SIZE, SPARE_EXTENSION, Segment, Used, segment_number, segment_path},
-    synced::{SYNCED_FILE, Synced, SyncedFile},
+    segment::{
+        SEGMENT_HEADER_SIZE, SPARE_EXTENSION, Segment, SegmentUsage, segment_number, segment_path,
+    },
+    synced_position::{SYNCED_FILE, SyncedFile, SyncedPosition},
     vote::{VOTE_FILE, VoteFile},
 };
 
-/// The file that one process holds.
+/// The file that the process locks.
 const LOCK_FILE: &str = "lock";
 
-/// How much is read at once when the rest of a log is searched, or written anew, in bytes.
+/// How many bytes are read at a time to search the end of a log, or to write groups again.
 const PIECE_SIZE: u64 = 1024 * 1024;
 
-pub(crate) struct Recovered {
+pub(crate) struct RecoveredLog {
     pub(crate) lock: Arc<dyn DiskFile>,
     pub(crate) vote_file: VoteFile,
     pub(crate) synced_file: SyncedFile,
     pub(crate) index: Index,
-    pub(crate) segments: VecDeque<Used>,
-    /// The last group.
-    pub(crate) link: Link,
-    /// Files that can become segments.
+    pub(crate) segments: VecDeque<SegmentUsage>,
+    pub(crate) last_group: GroupId,
+    /// Spare segment files.
     pub(crate) spares: Vec<PathBuf>,
 }
 
-/// Opens the log, or makes it.
-pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
+/// Opens the log, or creates it. Fails when it is damaged or in use.
+pub(crate) fn recover(config: &LogConfig) -> Result<RecoveredLog, LogError> {
     let (disk, dir) = (config.disk.as_ref(), config.dir.as_path());
-    let lock = take_dir(disk, dir)?;
-    let mut files = Files::list(disk, dir)?;
+    let lock = lock_dir(disk, dir)?;
+    let mut files = LogFiles::list(disk, dir)?;
     if files.segments.is_empty() {
         create(config)?;
-        files = Files::list(disk, dir)?;
+        files = LogFiles::list(disk, dir)?;
     }
     let (vote_file, vote) = open_file(dir, VOTE_FILE, || VoteFile::open(disk, dir))?;
     let (mut synced_file, synced) = open_file(dir, SYNCED_FILE, || SyncedFile::open(disk, dir))?;
     if synced_file.pair.log_id != vote_file.pair.log_id {
-        let what = "it belongs to another log than the vote";
+        let what = "it belongs to another log than the vote file";
         return Err(LogError::damaged(&synced_file.pair.path, 0, what));
     }
 
@@ -81,38 +82,38 @@ pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
     if !config.has(InjectedFault::CutBelowSynced) {
         check_end(&chain, end, synced_file.pair.is_damaged)?;
     }
-    chain.check_front()?;
+    chain.check_first_entry()?;
 
     vote_file
-        .renew(vote)
+        .rewrite(vote)
         .map_err(LogError::io(&vote_file.pair.path))?;
-    chain.unsynced.iter().try_for_each(|(number, range)| {
-        let segment = &chain.segments[*number].segment;
-        renew(segment.file.as_ref(), range.clone()).map_err(LogError::io(&segment.path))
+    chain.unsynced.iter().try_for_each(|(segment, range)| {
+        let segment = &chain.segments[*segment].segment;
+        rewrite(segment.file.as_ref(), range.clone()).map_err(LogError::io(&segment.path))
     })?;
-    // Twice, for a slot that was damaged.
+    // Twice, to repair a damaged slot.
     let end = chain.end();
-    (synced_file.note(end).and_then(|()| synced_file.note(end)))
+    (synced_file.write(end).and_then(|()| synced_file.write(end)))
         .and_then(|()| synced_file.pair.file.sync_data())
         .map_err(LogError::io(&synced_file.pair.path))?;
 
     let spares = files.spares;
-    let (mut index, link, segments, beyond) = chain.into_parts();
+    let (mut index, last_group, segments, unused) = chain.into_parts();
     index.vote = vote;
-    let spares = gather_spares(config, spares, beyond)?;
-    Ok(Recovered {
+    let spares = collect_spares(config, spares, unused)?;
+    Ok(RecoveredLog {
         lock,
         vote_file,
         synced_file,
         index,
         segments,
-        link,
+        last_group,
         spares,
     })
 }
 
-/// Makes the directory, and takes it for this process.
-fn take_dir(disk: &dyn Disk, dir: &Path) -> Result<Arc<dyn DiskFile>, LogError> {
+/// Creates the directory if absent, and locks it for this process.
+fn lock_dir(disk: &dyn Disk, dir: &Path) -> Result<Arc<dyn DiskFile>, LogError> {
     disk.create_dir(dir)
         .and_then(|()| disk.sync_dir(&dir_of(dir)))
         .map_err(LogError::io(dir))?;
@@ -125,16 +126,16 @@ fn take_dir(disk: &dyn Disk, dir: &Path) -> Result<Arc<dyn DiskFile>, LogError> 
     }
 }
 
-/// The files of a directory.
-pub(crate) struct Files {
-    /// Numbers of the segments, in order.
+/// The files in the directory of a log.
+pub(crate) struct LogFiles {
+    /// The numbers of the segments, sorted.
     pub(crate) segments: Vec<u64>,
     pub(crate) spares: Vec<PathBuf>,
     has_vote: bool,
     has_synced: bool,
 }
 
-impl Files {
+impl LogFiles {
     pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> Result<Self, LogError> {
         let names = disk.list(dir).map_err(LogError::io(dir))?;
         let mut files = Self {
@@ -157,13 +158,12 @@ impl Files {
     }
 }
 
-/// Makes a log, or finishes what an earlier start of it left. The first segment gets its name last:
-/// before that nothing can have been written, and a vote or a synced position says that it was.
+/// Creates a log, or completes an interrupted creation. The first segment gets its name last, and
+/// nothing is written before that. So a vote or a synced position without a segment is damage.
 fn create(config: &LogConfig) -> Result<(), LogError> {
     let (disk, dir) = (config.disk.as_ref(), config.dir.as_path());
-    let missing =
-        || LogError::damaged(dir, 0, "the log was used, and all its segments are missing");
-    let files = Files::list(disk, dir)?;
+    let missing = || LogError::damaged(dir, 0, "all segments are missing, but the log was used");
+    let files = LogFiles::list(disk, dir)?;
     let log_id = match files.has_vote {
         true => {
             let (file, vote) = VoteFile::open(disk, dir)?;
@@ -180,17 +180,19 @@ fn create(config: &LogConfig) -> Result<(), LogError> {
         }
     };
     match files.has_synced {
-        true if SyncedFile::open(disk, dir)?.1 != Synced::default() => return Err(missing()),
+        true if SyncedFile::open(disk, dir)?.1 != SyncedPosition::default() => {
+            return Err(missing());
+        }
         true => {}
         false => SyncedFile::create(disk, dir, log_id)?,
     }
     let spare = segment_path(dir, 1).with_extension(SPARE_EXTENSION);
-    Segment::make(disk, dir, &spare, 1, config.segment_size(), log_id, true)
+    Segment::create(disk, dir, &spare, 1, config.segment_size(), log_id, true)
         .and_then(|_| disk.sync_dir(dir))
         .map_err(LogError::io(dir))
 }
 
-/// Opens a file that every log has.
+/// Opens a file that every log has: if it is missing, that is damage.
 fn open_file<T>(
     dir: &Path,
     name: &str,
@@ -208,7 +210,7 @@ fn open_segments(
     disk: &dyn Disk,
     dir: &Path,
     numbers: &[u64],
-) -> Result<Vec<(Segment, Header)>, LogError> {
+) -> Result<Vec<(Segment, BlockResult)>, LogError> {
     let mut segments = Vec::new();
     for (number, expected) in numbers.iter().zip(numbers[0]..) {
         if *number != expected {
@@ -220,18 +222,18 @@ fn open_segments(
     Ok(segments)
 }
 
-/// Whether the log ends where the chain does, or there was more once.
-fn check_end(chain: &Chain, end: ChainEnd, is_slot_damaged: bool) -> Result<(), LogError> {
-    let (ChainEnd { place, offset, bad }, number) = (end, chain.link.number + 1);
+/// Fails when the missing group was synced once, or may have been.
+fn check_end(chain: &Chain, end: MissingGroup, is_slot_damaged: bool) -> Result<(), LogError> {
+    let number = chain.last_group.number + 1;
     let damage = |why: &str| {
-        let what = format!("{bad}, and group {number} {why}");
-        let segment = &chain.segments[place].segment;
-        Err(LogError::Damaged(segment.damage(offset, what)))
+        let what = format!("{}, but group {number} {why}", end.reason);
+        let segment = &chain.segments[end.segment].segment;
+        Err(LogError::Damaged(segment.damage(end.offset, what)))
     };
-    if number <= chain.synced.link.number {
+    if number <= chain.synced.last_group.number {
         return damage("was synced");
     }
-    if !bad.is_absence() && is_slot_damaged {
+    if !end.reason.is_absence() && is_slot_damaged {
         return damage("may have been synced: a slot of the synced position is damaged too");
     }
     let mut offset = chain.offset() + GROUP_ALIGNMENT as u64;
@@ -240,7 +242,7 @@ fn check_end(chain: &Chain, end: ChainEnd, is_slot_damaged: bool) -> Result<(), 
         if let Some((found, at)) = later.map_err(LogError::io(&segment.path))? {
             let name = segment.path.display();
             return damage(&format!(
-                "was synced, for group {found} is in {name} at {at}"
+                "was synced, because the later group {found} is in {name} at {at}"
             ));
         }
         offset = SEGMENT_HEADER_SIZE;
@@ -248,7 +250,8 @@ fn check_end(chain: &Chain, end: ChainEnd, is_slot_damaged: bool) -> Result<(), 
     Ok(())
 }
 
-/// The first group from `offset` on with a number above `number`, and where it is.
+/// Finds the first group at or after `offset` with a number above `number`. Returns its number and
+/// offset.
 fn find_later(
     log_id: u64,
     segment: &Segment,
@@ -262,8 +265,8 @@ fn find_later(
         let blocks = bytes.chunks_exact(GROUP_ALIGNMENT);
         for (at, block) in (offset..).step_by(GROUP_ALIGNMENT).zip(blocks) {
             match GroupHeader::parse(log_id, block) {
-                Ok(header) if header.link.number > number => {
-                    return Ok(Some((header.link.number, at)));
+                Ok(header) if header.id.number > number => {
+                    return Ok(Some((header.id.number, at)));
                 }
                 _ => {}
             }
@@ -273,8 +276,8 @@ fn find_later(
     Ok(None)
 }
 
-/// Writes what stands there once more and syncs it.
-fn renew(file: &dyn DiskFile, range: Range<u64>) -> io::Result<()> {
+/// Reads the bytes in this range, writes them again and syncs them.
+fn rewrite(file: &dyn DiskFile, range: Range<u64>) -> io::Result<()> {
     let mut bytes = Vec::new();
     for offset in range.clone().step_by(PIECE_SIZE as usize) {
         bytes.resize(PIECE_SIZE.min(range.end - offset) as usize, 0);
@@ -284,16 +287,17 @@ fn renew(file: &dyn DiskFile, range: Range<u64>) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Takes files that hold nothing as spares, as many as are kept and if they have the size.
-fn gather_spares(
+/// Renames unused segments to spares, and removes spares of the wrong size or beyond the number
+/// that is kept. Returns the others.
+fn collect_spares(
     config: &LogConfig,
     mut spares: Vec<PathBuf>,
-    beyond: Vec<Used>,
+    unused: Vec<SegmentUsage>,
 ) -> Result<Vec<PathBuf>, LogError> {
     let (disk, dir) = (config.disk.as_ref(), config.dir.as_path());
-    let gather = || {
-        // From the last one, so that no gap is left if this is cut short.
-        for segment in beyond.iter().rev().map(|used| &used.segment) {
+    let collect = || {
+        // The last one first, so that an interruption leaves no gap.
+        for segment in unused.iter().rev().map(|unused| &unused.segment) {
             let spare = segment.path.with_extension(SPARE_EXTENSION);
             disk.rename(&segment.path, &spare)?;
             spares.push(spare);
@@ -309,5 +313,5 @@ fn gather_spares(
         disk.sync_dir(dir)?;
         Ok(kept)
     };
-    gather().map_err(LogError::io(dir))
+    collect().map_err(LogError::io(dir))
 }

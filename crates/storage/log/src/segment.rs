@@ -1,7 +1,7 @@
-//! A segment: a file of fixed size that holds groups.
+//! A segment: a file of fixed size that contains groups.
 //!
-//! Block 0 is the header, whose number is that of the segment; groups follow. The file is full of
-//! written zeros, or of groups of an earlier use, which nobody believes: their numbers are too low.
+//! Block 0 is the header, with the number of the segment. Groups follow. The rest of the file is
+//! zeros, or groups from an earlier use, which are ignored: their numbers are too low.
 
 use std::{
     io,
@@ -15,17 +15,17 @@ use quorate_state::LogPosition;
 
 use crate::{
     LogDamage, LogError,
-    base::Item,
-    block::{BLOCK_SIZE, Block, BlockKind, Header},
+    block::{BLOCK_SIZE, Block, BlockKind, BlockResult},
+    bounds::Item,
     group::{BadGroup, Group},
-    index::DiskPlace,
+    index::DiskLocation,
     item::parse_entry,
 };
 
-/// The extension of a segment that is part of the log, or stands ready to be.
+/// The extension of a segment that is in use or allocated in advance.
 pub(crate) const SEGMENT_EXTENSION: &str = "seg";
 
-/// The extension of a file that will be a segment.
+/// The extension of a spare file, which will become a segment.
 pub(crate) const SPARE_EXTENSION: &str = "spare";
 
 /// Where the first group of a segment starts, in bytes.
@@ -36,7 +36,7 @@ pub(crate) fn segment_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:012}.{SEGMENT_EXTENSION}"))
 }
 
-/// The number of the segment of this name.
+/// The number in the name of a segment. `None` for other files.
 pub(crate) fn segment_number(path: &Path) -> Option<u64> {
     match path.extension()?.to_str()? {
         SEGMENT_EXTENSION => path.file_stem()?.to_str()?.parse().ok(),
@@ -44,18 +44,18 @@ pub(crate) fn segment_number(path: &Path) -> Option<u64> {
     }
 }
 
-/// A segment, and how much of it is used.
+/// A segment, and how much of it is in use.
 #[derive(Debug, Clone)]
-pub(crate) struct Used {
+pub(crate) struct SegmentUsage {
     pub(crate) segment: Arc<Segment>,
-    /// Where the last group ends, in bytes.
+    /// The offset at which the last group ends, in bytes.
     pub(crate) end: u64,
-    /// Index of the last entry in it that was not truncated, or a later one.
+    /// An upper bound of the indexes of the entries in it that were not truncated.
     last_index: Option<u64>,
 }
 
-impl Used {
-    /// A segment with no group yet.
+impl SegmentUsage {
+    /// A segment without groups.
     pub(crate) fn new(segment: Arc<Segment>) -> Self {
         Self {
             segment,
@@ -64,18 +64,18 @@ impl Used {
         }
     }
 
-    /// The size of its groups, in bytes.
+    /// The size of all groups in it, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.end - SEGMENT_HEADER_SIZE
     }
 
-    /// Whether it may hold an entry from this index on.
+    /// Whether it may contain an entry with this index or a later one.
     pub(crate) fn is_needed(&self, first_index: u64) -> bool {
         self.last_index.is_some_and(|last| last >= first_index)
     }
 
-    /// Notes what an item in the last of `segments` does to the entries in all of them.
-    pub(crate) fn note<'a>(segments: impl Iterator<Item = &'a mut Self>, item: &Item) {
+    /// Updates `segments` for an item that was written into the last of them.
+    pub(crate) fn record<'a>(segments: impl Iterator<Item = &'a mut Self>, item: &Item) {
         match item {
             Item::Entry(position, _) => {
                 if let Some(last) = segments.last() {
@@ -84,7 +84,7 @@ impl Used {
             }
             Item::Truncate(keep) => {
                 let keep = keep.map(|keep| keep.index.0);
-                segments.for_each(|used| used.last_index = used.last_index.min(keep));
+                segments.for_each(|usage| usage.last_index = usage.last_index.min(keep));
             }
             _ => {}
         }
@@ -101,9 +101,9 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Makes a spare file the segment of this number; the name is durable only after the directory
-    /// is synced.
-    pub(crate) fn make(
+    /// Turns a spare file into the segment of this number. Its name is durable only after the
+    /// caller has synced the directory.
+    pub(crate) fn create(
         disk: &dyn Disk,
         dir: &Path,
         spare: &Path,
@@ -140,7 +140,7 @@ impl Segment {
         dir: &Path,
         number: u64,
         mode: OpenMode,
-    ) -> Result<(Self, Header), LogError> {
+    ) -> Result<(Self, BlockResult), LogError> {
         let path = segment_path(dir, number);
         let file = disk.open(&path, mode).map_err(LogError::io(&path))?;
         let header = Block::read(BlockKind::Segment, file.as_ref(), 0);
@@ -155,7 +155,7 @@ impl Segment {
         Ok((segment, header))
     }
 
-    /// Reads and verifies the group at `offset`. `buffer` holds it afterwards.
+    /// Reads and verifies the group at `offset`, through `buffer`.
     pub(crate) fn read_group(
         &self,
         log_id: u64,
@@ -165,17 +165,17 @@ impl Segment {
         Group::read(log_id, self.file.as_ref(), offset, self.size, buffer)
     }
 
-    /// Reads the entry at `place`, whatever it is now.
+    /// Reads the entry at `location`. It can be a newer one if the segment was reused meanwhile.
     pub(crate) fn read_entry(
         &self,
         log_id: u64,
-        place: DiskPlace,
+        location: DiskLocation,
     ) -> Result<(LogPosition, Bytes), LogDamage> {
-        let mut bytes = vec![0; place.size as usize];
-        let read = self.file.read_at(&mut bytes, u64::from(place.offset));
-        read.map_err(|error| self.damage(u64::from(place.offset), error))?;
+        let mut bytes = vec![0; location.size as usize];
+        let read = self.file.read_at(&mut bytes, u64::from(location.offset));
+        read.map_err(|error| self.damage(u64::from(location.offset), error))?;
         parse_entry(log_id, &mut bytes.as_slice())
-            .ok_or_else(|| self.damage(u64::from(place.offset), "the entry's checksum is wrong"))
+            .ok_or_else(|| self.damage(u64::from(location.offset), "the entry's checksum is wrong"))
     }
 
     pub(crate) fn damage(&self, offset: u64, what: impl ToString) -> LogDamage {

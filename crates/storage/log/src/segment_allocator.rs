@@ -1,10 +1,11 @@
-//! The thread that has the next segment ready, so that going on to it costs the writer nothing.
+//! The thread that allocates the next segment in advance, so that the writer does not wait for it.
 //!
-//! A segment is made from a spare file: one that was purged, or a new one full of written zeros. All
-//! that a segment needs to be found after a loss of power is synced before the writer gets it.
+//! A segment is created from a spare file: a purged segment, or a new file filled with zeros. Its
+//! header and its name are synced before the writer gets it, so that it is found after a power
+//! loss.
 //!
-//! While the disk is full and no spare is there, none is made, and space is looked for again and
-//! again. Until then the writer has what is left of its segment, and of one that stands ready.
+//! While the disk is full and there is no spare, no segment is created and the thread checks
+//! periodically for space. Until then the writer uses the rest of the allocated segments.
 
 use std::{
     io,
@@ -22,37 +23,40 @@ use crate::{
     shared::{FailOnPanic, Shared},
 };
 
-/// How often space is looked for on a full disk.
-const SPACE_LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// How often a full disk is checked for space.
+const SPACE_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Makes segments, and takes back those that are purged.
+/// Creates segments, and turns purged ones into spares.
 pub(crate) struct SegmentAllocator {
     pub(crate) shared: Arc<Shared>,
+    /// Spare segment files.
     pub(crate) spares: Vec<PathBuf>,
-    /// When to look for space again.
+    /// When to check for space again.
     pub(crate) retry_at: Option<Instant>,
 }
 
 enum Job {
+    /// Turn purged segments into spares, or remove them.
     Retire(Vec<Arc<Segment>>),
-    Make(u64),
+    /// Create the segment of this number.
+    Allocate(u64),
 }
 
 impl SegmentAllocator {
-    /// Works until the writer has written its last, or a disk error.
+    /// Runs until the writer has ended, or a disk error.
     pub(crate) fn run(mut self) {
-        let _told = FailOnPanic {
+        let _fail_on_panic = FailOnPanic {
             shared: self.shared.clone(),
-            text: "the maker of segments has panicked",
-            fail: Shared::make_no_more,
+            text: "the thread that allocates segments has panicked",
+            fail: Shared::stop_allocating,
         };
         while let Some(job) = self.next_job() {
             let done = match job {
                 Job::Retire(segments) => self.retire(segments),
-                Job::Make(number) => self.make_if_there_is_space(number),
+                Job::Allocate(number) => self.allocate_if_space(number),
             };
             if let Err(error) = done {
-                return (self.shared).make_no_more(Failure::at(self.shared.dir())(error));
+                return (self.shared).stop_allocating(Failure::at(self.shared.dir())(error));
             }
         }
     }
@@ -64,10 +68,10 @@ impl SegmentAllocator {
             let pause = self.retry_at.map_or(Duration::ZERO, |at| {
                 at.saturating_duration_since(Instant::now())
             });
-            // What was purged is a spare at the price of a rename, a new one is written whole.
-            let is_spare_waiting = self.spares.is_empty() && !state.retired.is_empty();
-            if is_missing && pause.is_zero() && !is_spare_waiting {
-                return Some(Job::Make(state.next_number));
+            // To reuse a purged segment costs a rename; a new file must be written completely.
+            let must_retire_first = self.spares.is_empty() && !state.retired.is_empty();
+            if is_missing && pause.is_zero() && !must_retire_first {
+                return Some(Job::Allocate(state.next_number));
             }
             if !state.retired.is_empty() {
                 return Some(Job::Retire(state.retired.drain(..).collect()));
@@ -76,25 +80,27 @@ impl SegmentAllocator {
                 return None;
             }
             state = match is_missing {
-                true => self.shared.wait_for(&self.shared.making, state, pause),
-                false => self.shared.wait(&self.shared.making, state),
+                true => self
+                    .shared
+                    .wait_timeout(&self.shared.allocator_work, state, pause),
+                false => self.shared.wait(&self.shared.allocator_work, state),
             };
         }
     }
 
-    /// Makes the next segment, or says that the disk is full.
-    fn make_if_there_is_space(&mut self, number: u64) -> io::Result<()> {
+    /// Creates the next segment, or sets `is_full` when the disk has no space.
+    fn allocate_if_space(&mut self, number: u64) -> io::Result<()> {
         let spare = self.spares.pop().map_or_else(|| self.new_spare(number), Ok);
         match spare {
             Err(error) if is_out_of_space(&error) => {
-                self.retry_at = Some(Instant::now() + SPACE_LOOK_INTERVAL);
+                self.retry_at = Some(Instant::now() + SPACE_CHECK_INTERVAL);
                 self.shared.lock().is_full = true;
-                self.shared.made.notify_all();
+                self.shared.segment_ready.notify_all();
                 Ok(())
             }
             spare => {
                 self.retry_at = None;
-                self.make(number, spare?)
+                self.allocate(number, spare?)
             }
         }
     }
@@ -102,7 +108,7 @@ impl SegmentAllocator {
     fn new_spare(&self, number: u64) -> io::Result<PathBuf> {
         let (config, dir) = (&self.shared.config, self.shared.dir());
         let (disk, size) = (config.disk.as_ref(), config.segment_size());
-        // What cannot be told is told by the writes.
+        // If the free space is unknown, the writes will show whether it is enough.
         if disk.free_space(dir).is_ok_and(|free| free < size) {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -110,7 +116,8 @@ impl SegmentAllocator {
         let file = disk.open(&spare, OpenMode::Create);
         match file.and_then(|file| file.allocate(size)) {
             Err(error) if is_out_of_space(&error) => {
-                // The part of it that was made. One that stays has not the size of a spare.
+                // Removes the incomplete file. If that fails, the next start removes it: its size
+                // is not that of a spare.
                 let _ = disk.remove(&spare);
                 Err(error)
             }
@@ -118,12 +125,12 @@ impl SegmentAllocator {
         }
     }
 
-    fn make(&mut self, number: u64, spare: PathBuf) -> io::Result<()> {
+    fn allocate(&mut self, number: u64, spare: PathBuf) -> io::Result<()> {
         let (config, dir) = (&self.shared.config, self.shared.dir());
         let (size, log_id) = (config.segment_size(), self.shared.log_id);
         let is_synced = !config.has(InjectedFault::NoSyncAtSegmentChange);
         let disk = config.disk.as_ref();
-        let segment = Segment::make(disk, dir, &spare, number, size, log_id, is_synced)?;
+        let segment = Segment::create(disk, dir, &spare, number, size, log_id, is_synced)?;
         if is_synced {
             disk.sync_dir(dir)?;
         }
@@ -132,16 +139,18 @@ impl SegmentAllocator {
         state.next_number += 1;
         state.is_full = false;
         drop(state);
-        self.shared.made.notify_all();
+        self.shared.segment_ready.notify_all();
         Ok(())
     }
 
-    /// Front first, so that a loss of power leaves no gap.
+    /// Turns segments into spares, or removes them. The first one first, so that a power loss
+    /// leaves no gap.
     fn retire(&mut self, segments: Vec<Arc<Segment>>) -> io::Result<()> {
-        // They give back space, or are spares.
+        // They free space, or become spares.
         self.retry_at = None;
         let disk = self.shared.config.disk.as_ref();
-        // With the groups in them would go what proves that the ones after them were synced.
+        // The groups in these segments prove that later ones were synced. Before they are removed,
+        // the synced position must prove it.
         self.shared.synced_file.sync_data()?;
         for segment in segments {
             let fits = segment.size == self.shared.config.segment_size();
@@ -153,7 +162,7 @@ impl SegmentAllocator {
                 disk.remove(&segment.path)?;
             }
         }
-        // Before a spare gets another header: under its old name it would be damage.
+        // Before a spare gets another header: a segment with the old name would be damaged.
         disk.sync_dir(self.shared.dir())
     }
 }

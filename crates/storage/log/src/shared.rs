@@ -1,4 +1,4 @@
-//! What callers, the writer and the maker of segments share.
+//! The state that callers, the writer and the segment allocator share.
 
 use std::{
     collections::VecDeque,
@@ -15,27 +15,27 @@ use quorate_state::LogPosition;
 use crate::{
     LogConfig, LogMetrics,
     error::Failure,
-    index::{Index, Place},
+    index::{Index, Location},
     queue::Queue,
-    segment::{SEGMENT_HEADER_SIZE, SPARE_EXTENSION, Segment, Used, segment_path},
+    segment::{SEGMENT_HEADER_SIZE, SPARE_EXTENSION, Segment, SegmentUsage, segment_path},
 };
 
-/// Everything under one lock, which is never held across I/O.
+/// The shared state. It has one lock, which is never held across I/O.
 pub(crate) struct Shared {
     pub(crate) config: LogConfig,
     pub(crate) log_id: u64,
     pub(crate) metrics: LogMetrics,
-    /// The file of the synced position, to be synced.
+    /// The file of the synced position. The allocator syncs it.
     pub(crate) synced_file: Arc<dyn DiskFile>,
     state: Mutex<LogState>,
-    /// There is work for the writer.
-    pub(crate) work: Condvar,
-    /// There is room in the queue.
-    pub(crate) room: Condvar,
-    /// There is work for the maker of segments.
-    pub(crate) making: Condvar,
-    /// There is a segment to go on with, or there will be none.
-    pub(crate) made: Condvar,
+    /// Notified when there is work for the writer.
+    pub(crate) writer_work: Condvar,
+    /// Notified when there is room in the queue.
+    pub(crate) queue_room: Condvar,
+    /// Notified when there is work for the segment allocator.
+    pub(crate) allocator_work: Condvar,
+    /// Notified when the next segment is allocated, or cannot be.
+    pub(crate) segment_ready: Condvar,
 }
 
 #[derive(Default)]
@@ -44,25 +44,25 @@ pub(crate) struct LogState {
     /// The last entry on disk, or the last purged one if there is none.
     pub(crate) durable: Option<LogPosition>,
     pub(crate) queue: Queue,
-    /// The first error, after which nothing is written any more.
+    /// The first error. After it nothing is written any more.
     pub(crate) failure: Option<Failure>,
     /// Segments in use, and how much of each is synced.
-    pub(crate) segments: VecDeque<Used>,
-    /// Segments from the front that nothing needs any more.
+    pub(crate) segments: VecDeque<SegmentUsage>,
+    /// Purged segments that the allocator should turn into spares.
     pub(crate) retired: VecDeque<Arc<Segment>>,
-    /// The segment to go on with.
+    /// The next segment, allocated in advance.
     pub(crate) next: Option<Segment>,
-    /// The number of the next to be made.
+    /// The number of the next segment to allocate.
     pub(crate) next_number: u64,
-    /// The next one cannot be made for now: the disk is full.
+    /// Whether the disk has no space for the next segment.
     pub(crate) is_full: bool,
-    /// Why there will be none.
+    /// Why no further segment can be allocated.
     pub(crate) next_failure: Option<Failure>,
-    /// Bytes of groups written since the log was opened, and those found then.
+    /// The bytes of groups found when the log was opened plus those written since.
     pub(crate) written_size: u64,
-    /// The log is being closed.
+    /// Whether the log is being closed.
     pub(crate) is_closing: bool,
-    /// The writer has written its last.
+    /// Whether the writer has ended.
     pub(crate) is_closed: bool,
 }
 
@@ -73,12 +73,12 @@ impl Shared {
         metrics: LogMetrics,
         synced_file: Arc<dyn DiskFile>,
         index: Index,
-        segments: VecDeque<Used>,
+        segments: VecDeque<SegmentUsage>,
     ) -> Self {
-        let written_size = segments.iter().map(Used::size).sum();
-        let next_number = segments.back().map_or(1, |used| used.segment.number + 1);
+        let written_size = segments.iter().map(SegmentUsage::size).sum();
+        let next_number = segments.back().map_or(1, |usage| usage.segment.number + 1);
         let state = LogState {
-            durable: index.base.last,
+            durable: index.bounds.last,
             index,
             segments,
             next_number,
@@ -91,14 +91,15 @@ impl Shared {
             metrics,
             synced_file,
             state: Mutex::new(state),
-            work: Condvar::new(),
-            room: Condvar::new(),
-            making: Condvar::new(),
-            made: Condvar::new(),
+            writer_work: Condvar::new(),
+            queue_room: Condvar::new(),
+            allocator_work: Condvar::new(),
+            segment_ready: Condvar::new(),
         }
     }
 
-    /// What is changed under the lock is checked first, so a panic leaves nothing half done.
+    /// Locks the state. Every change is checked before it is applied, so a panic leaves the state
+    /// consistent, and a poisoned lock can be used.
     pub(crate) fn lock(&self) -> MutexGuard<'_, LogState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,8 +114,8 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for so long at most.
-    pub(crate) fn wait_for<'a>(
+    /// Waits for `limit` at most.
+    pub(crate) fn wait_timeout<'a>(
         &self,
         condition: &Condvar,
         state: MutexGuard<'a, LogState>,
@@ -124,7 +125,7 @@ impl Shared {
         woken.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// The log, unless it has failed.
+    /// Locks the state. Fails when the log has failed.
     pub(crate) fn lock_working(&self) -> io::Result<MutexGuard<'_, LogState>> {
         let state = self.lock();
         match &state.failure {
@@ -133,23 +134,23 @@ impl Shared {
         }
     }
 
-    /// Ends all writing for ever: what the kernel dropped after a failed sync cannot be written
-    /// again. Everybody who waits is told.
+    /// Stops all writing permanently: what the kernel dropped after a failed sync cannot be written
+    /// again. All waiting callers get the error.
     pub(crate) fn fail(&self, failure: Failure) {
         let mut state = self.lock();
         let failure = state.failure.get_or_insert(failure).clone();
         let abandoned = state.queue.abandon();
         drop(state);
-        self.room.notify_all();
-        for flushed in abandoned {
-            flushed.call(Err(failure.error()));
+        self.queue_room.notify_all();
+        for callback in abandoned {
+            callback.call(Err(failure.error()));
         }
     }
 
-    /// Has the writer not wait for a segment that nobody makes.
-    pub(crate) fn make_no_more(&self, failure: Failure) {
+    /// Makes the writer fail, instead of waiting for a segment that is never allocated.
+    pub(crate) fn stop_allocating(&self, failure: Failure) {
         self.lock().next_failure = Some(failure);
-        self.made.notify_all();
+        self.segment_ready.notify_all();
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -162,34 +163,35 @@ impl Shared {
 }
 
 impl LogState {
-    pub(crate) fn segment(&self, number: u64) -> Option<&Used> {
+    pub(crate) fn segment(&self, number: u64) -> Option<&SegmentUsage> {
         let front = self.segments.front()?.segment.number;
         self.segments
             .get(usize::try_from(number.checked_sub(front)?).ok()?)
     }
 
-    /// The size of the groups from the first entry held to the end, in bytes.
+    /// The size of the groups from the first entry to the last, in bytes.
     pub(crate) fn size(&self) -> u64 {
-        let Some(Place::Disk(first)) = self.index.first_place() else {
+        let Some(Location::Disk(first)) = self.index.first_location() else {
             return 0;
         };
         let segments = self.segments.iter();
-        let kept = segments.filter(|used| used.segment.number >= first.segment);
+        let kept = segments.filter(|usage| usage.segment.number >= first.segment);
         let before = u64::from(first.offset) - SEGMENT_HEADER_SIZE;
-        kept.map(Used::size).sum::<u64>() - before
+        kept.map(SegmentUsage::size).sum::<u64>() - before
     }
 
-    /// Takes the segments out of use that hold no entry from `first_index` on, the first that is
-    /// held on disk. In memory there may be fewer, but those are what a loss of power leaves.
+    /// Retires the first segments, as long as they contain no entry with `first_index` or later.
+    /// `first_index` is the first entry on disk, not in memory: a queued purge may be lost with the
+    /// power, and then the entries must still be there.
     pub(crate) fn retire(&mut self, first_index: u64) {
         while self.segments.len() > 1 && !self.segments[0].is_needed(first_index) {
             self.retired
-                .extend(self.segments.pop_front().map(|used| used.segment));
+                .extend(self.segments.pop_front().map(|usage| usage.segment));
         }
     }
 }
 
-/// Tells who waits for a thread that it has panicked.
+/// Reports a failure to all waiting callers when the thread that owns it panics.
 pub(crate) struct FailOnPanic {
     pub(crate) shared: Arc<Shared>,
     pub(crate) text: &'static str,

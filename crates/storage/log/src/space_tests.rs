@@ -1,4 +1,4 @@
-//! A log on a disk that is full.
+//! A log on a full disk.
 
 use std::{
     sync::mpsc::{Receiver, channel},
@@ -10,19 +10,20 @@ use quorate_sim::{Call, SimDisk};
 
 use crate::{Log, fixture::*};
 
-/// The longest that anything here may take.
+/// The longest that a test waits.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// More than fits into the segments that are there.
+/// More entries than fit into the allocated segments.
 const ENTRY_COUNT: u64 = 50;
 
-/// The most entries that fit into the segment in use, one that stands ready and one being made.
+/// The most entries that fit into the current segment, the next one and one that is being
+/// allocated.
 const FITTING_COUNT: u64 = 24;
 
 type Acks = Receiver<(u64, bool)>;
 
-/// A log on a full disk, with entries under way that find no room.
-fn stuck(disk: &SimDisk) -> (Log, Acks) {
+/// A log on a full disk, with queued entries for which there is no space.
+fn full_log(disk: &SimDisk) -> (Log, Acks) {
     let log = open(disk).unwrap();
     append(&log, [entry(1, 0)]);
     disk.fill();
@@ -39,17 +40,17 @@ fn stuck(disk: &SimDisk) -> (Log, Acks) {
 }
 
 fn wait_until(condition: impl Fn() -> bool) {
-    let begun = Instant::now();
+    let started = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < TIMEOUT, "it comes about");
+        assert!(started.elapsed() < TIMEOUT, "timed out");
         thread::yield_now();
     }
 }
 
 #[test]
-fn a_full_log_waits_for_space_and_goes_on() {
+fn a_full_log_waits_for_space_and_continues() {
     let disk = SimDisk::new();
-    let (log, acks) = stuck(&disk);
+    let (log, acks) = full_log(&disk);
     let acked = acks.try_iter().last().map_or(0, |(index, _)| index);
     assert!(acked <= FITTING_COUNT, "{acked}");
     disk.mend();
@@ -62,12 +63,12 @@ fn a_full_log_waits_for_space_and_goes_on() {
 }
 
 #[test]
-fn a_full_log_is_closed_and_opened_and_votes() {
+fn a_full_log_can_be_closed_and_opened_and_saves_votes() {
     let disk = SimDisk::new();
-    let (log, acks) = stuck(&disk);
+    let (log, acks) = full_log(&disk);
     drop(log);
     let acks: Vec<_> = acks.iter().collect();
-    assert_eq!(acks.len() as u64, ENTRY_COUNT, "everybody is told");
+    assert_eq!(acks.len() as u64, ENTRY_COUNT, "every callback is called");
     let acked = acks.iter().filter(|(_, is_ok)| *is_ok).count() as u64;
     assert!(acked <= FITTING_COUNT, "{acked}");
 
@@ -81,22 +82,22 @@ fn a_full_log_is_closed_and_opened_and_votes() {
 }
 
 #[test]
-fn a_full_log_goes_on_in_what_is_purged() {
+fn a_full_log_continues_in_purged_segments() {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     append(&log, (0..30).map(|index| large_entry(index, 2000)));
-    // The next segment stands ready: the purge finds room.
+    // The next segment is allocated, so there is room for the purge.
     wait_until(|| segments(&disk).len() >= 6);
     disk.fill();
     for index in 30..200 {
-        let (on_flushed, wait) = flushed();
+        let (on_flushed, wait) = flush_callback();
         log.append([large_entry(index, 2000)], on_flushed).unwrap();
         log.purge(at(1, index - 1)).unwrap();
         wait().unwrap();
     }
 }
 
-/// Whatever takes the last byte at whatever moment: the log goes on once there is space.
+/// The disk is full for one call, at any point of allocating segments: the log continues.
 #[test]
 fn no_moment_without_space_ends_a_log() {
     for nth in 1..40 {

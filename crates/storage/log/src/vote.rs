@@ -1,7 +1,8 @@
-//! The vote, and the file that holds it.
+//! The vote and its file.
 //!
-//! The body of its block is empty while there is no vote; else term 8, whether committed 1 and node
-//! 32 bytes. Both copies are written at each save, so that damage to one loses nothing.
+//! The body of its block is empty while there is no vote. Otherwise it has term 8, whether
+//! committed 1 and node 32 bytes. Both copies are written at each save, so that damage to one loses
+//! nothing.
 
 use std::{cmp::Ordering, io, path::Path};
 
@@ -10,7 +11,7 @@ use quorate_disk::Disk;
 
 use crate::{
     LogError,
-    block::{BlockKind, Pair},
+    block::{BlockKind, BlockPair},
 };
 
 /// The size of a node's id on disk, in bytes.
@@ -19,17 +20,17 @@ pub const NODE_SIZE: usize = 32;
 /// The name of the file.
 pub(crate) const VOTE_FILE: &str = "vote";
 
-/// Who may lead in which term: `votedFor` of the Raft paper, and whether a quorum agreed.
+/// The node that this one voted for, and the term: `currentTerm` and `votedFor` of the Raft paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavedVote {
     pub term: u64,
-    /// Whether a quorum granted it.
+    /// Whether a quorum has granted it.
     pub committed: bool,
     pub node: [u8; NODE_SIZE],
 }
 
-/// A vote only moves forward: to a higher term, or from asked-for to granted within a term. Two
-/// candidates of one term do not compare.
+/// A vote may only increase: to a higher term, or from requested to granted within a term. Votes
+/// for two candidates in one term are not comparable.
 impl PartialOrd for SavedVote {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         let by_progress = (self.term, self.committed).cmp(&(other.term, other.committed));
@@ -46,7 +47,7 @@ impl SavedVote {
         bytes
     }
 
-    /// The vote in the body of a block, which may be that there is none. Nothing when it is neither.
+    /// The vote in the body of a block: `Some(None)` for no vote yet, `None` for an invalid body.
     pub(crate) fn parse(mut body: &[u8]) -> Option<Option<Self>> {
         if body.is_empty() {
             return Some(None);
@@ -65,27 +66,27 @@ impl SavedVote {
 /// The file of the vote.
 #[derive(Debug)]
 pub(crate) struct VoteFile {
-    pub(crate) pair: Pair,
+    pub(crate) pair: BlockPair,
 }
 
 impl VoteFile {
-    /// Makes the file of a new log.
+    /// Creates the file of a new log.
     pub(crate) fn create(disk: &dyn Disk, dir: &Path, log_id: u64) -> Result<(), LogError> {
         let path = dir.join(VOTE_FILE);
-        Pair::create(disk, &path, BlockKind::Vote, log_id, [0, 0], &[])
+        BlockPair::create(disk, &path, BlockKind::Vote, log_id, [0, 0], &[])
     }
 
-    /// Opens the file. The newest copy counts after [`Self::renew`].
+    /// Opens the file and returns the newest copy. It counts only after [`Self::rewrite`].
     pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<(Self, Option<SavedVote>), LogError> {
         let path = dir.join(VOTE_FILE);
-        let (pair, newest) = Pair::open(disk, &path, BlockKind::Vote)?;
+        let (pair, newest) = BlockPair::open(disk, &path, BlockKind::Vote)?;
         let vote = SavedVote::parse(&newest)
             .ok_or_else(|| LogError::damaged(&path, 0, "the vote cannot be read"))?;
         Ok((Self { pair }, vote))
     }
 
-    /// Makes both copies durable as `vote`, the newest: one may be older, or unsynced.
-    pub(crate) fn renew(&self, vote: Option<SavedVote>) -> io::Result<()> {
+    /// Writes `vote`, the newest copy, to both copies and syncs: one may be older or unsynced.
+    pub(crate) fn rewrite(&self, vote: Option<SavedVote>) -> io::Result<()> {
         self.write(vote)?;
         self.sync()
     }

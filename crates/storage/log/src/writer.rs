@@ -1,21 +1,21 @@
-//! The thread that writes.
+//! The thread that writes groups and votes.
 //!
-//! It takes all that waits, writes it as one group, syncs once, and calls who waited: that is the
-//! group commit of a node. What comes meanwhile makes the next group.
+//! It takes all queued items, writes them as one group, syncs once, and calls the callbacks (group
+//! commit). Items that are queued meanwhile form the next group.
 
 use std::{io, mem, sync::Arc};
 
 use crate::{
-    base::{Base, Item},
+    bounds::{Item, LogBounds},
     error::Failure,
-    group::{GroupBuffer, Link, group_size},
-    index::DiskPlace,
+    group::{GroupBuffer, GroupId, group_size},
+    index::DiskLocation,
     injected_fault::InjectedFault,
-    item::BASE_SIZE,
-    queue::{Batch, Flushed},
-    segment::{SEGMENT_HEADER_SIZE, Segment, Used},
+    item::BOUNDS_SIZE,
+    queue::{Batch, FlushCallback},
+    segment::{SEGMENT_HEADER_SIZE, Segment, SegmentUsage},
     shared::{FailOnPanic, Shared},
-    synced::{Synced, SyncedFile},
+    synced_position::{SyncedFile, SyncedPosition},
     vote::{SavedVote, VoteFile},
 };
 
@@ -25,24 +25,23 @@ pub(crate) struct Writer {
     pub(crate) vote_file: VoteFile,
     pub(crate) synced_file: SyncedFile,
     pub(crate) segment: Arc<Segment>,
-    /// Where the next group goes.
+    /// The offset of the next group.
     pub(crate) offset: u64,
-    /// The last group.
-    pub(crate) link: Link,
-    /// Where the log stands on disk.
-    pub(crate) base: Base,
+    pub(crate) last_group: GroupId,
+    /// The bounds of the log on disk.
+    pub(crate) bounds: LogBounds,
     pub(crate) buffer: GroupBuffer,
 }
 
-/// An entry that was written: its index, the number of its append and where it is.
-type EntryPlace = (u64, u64, DiskPlace);
+/// A written entry: its index, its sequence number in the queue, and its location.
+type WrittenEntry = (u64, u64, DiskLocation);
 
 impl Writer {
     /// Writes until the log is closed or has failed.
     pub(crate) fn run(mut self) {
-        let _told = FailOnPanic {
+        let _fail_on_panic = FailOnPanic {
             shared: self.shared.clone(),
-            text: "the writer has panicked",
+            text: "the thread that writes the log has panicked",
             fail: Shared::fail,
         };
         while let Some(batch) = self.next_batch() {
@@ -54,26 +53,26 @@ impl Writer {
                 return self.shared.fail(failure);
             }
         }
-        // For nothing but a start that knows more; no promise rests on it.
+        // Only helps the next start to verify more. Nothing relies on it, so an error is ignored.
         let _ = self.synced_file.pair.file.sync_data();
     }
 
-    /// Waits until something is due. Nothing when the log is closed and all is written.
+    /// Waits until the queue is due. `None` when the log is closed and the queue is empty.
     fn next_batch(&self) -> Option<Batch> {
         let mut state = self.shared.lock();
         while !state.queue.is_due && !state.is_closing {
-            state = self.shared.wait(&self.shared.work, state);
+            state = self.shared.wait(&self.shared.writer_work, state);
         }
         let batch = state.queue.take(self.shared.config.items_size_max());
         drop(state);
-        self.shared.room.notify_all();
+        self.shared.queue_room.notify_all();
         batch
     }
 
     fn write(&mut self, mut batch: Batch) -> Result<(), Failure> {
-        let mut flushed = mem::take(&mut batch.flushed);
+        let mut callbacks = mem::take(&mut batch.callbacks);
         if self.shared.config.has(InjectedFault::AckBeforeSync) {
-            call(mem::take(&mut flushed), &Ok(()));
+            call(mem::take(&mut callbacks), &Ok(()));
         }
         let result = match batch.vote {
             Some(vote) => self.write_vote(vote),
@@ -81,10 +80,10 @@ impl Writer {
             None => self.write_group(&batch),
         };
         if let Err(failure) = &result {
-            // Before those who waited hear of it: what they call next must fail too.
+            // Before the callbacks are called: the next call of these callers must fail too.
             self.shared.lock().failure = Some(failure.clone());
         }
-        call(flushed, &result);
+        call(callbacks, &result);
         result
     }
 
@@ -100,35 +99,36 @@ impl Writer {
     }
 
     fn write_group(&mut self, batch: &Batch) -> Result<(), Failure> {
-        let has_changed_segment = self.make_room(batch.size)?;
+        let has_changed_segment = self.switch_segment_if_full(batch.size)?;
         let segment = self.segment.clone();
-        let places = self.encode(&batch.items);
-        let places = places.map_err(Failure::at(&segment.path))?;
-        self.link = self.buffer.seal(self.shared.log_id, self.link);
+        let locations = self.encode(&batch.items);
+        let locations = locations.map_err(Failure::at(&segment.path))?;
+        self.last_group = self.buffer.seal(self.shared.log_id, self.last_group);
         let bytes = &self.buffer.bytes;
         (segment.file.write_at(bytes, self.offset))
             .and_then(|()| segment.file.sync_data())
             .map_err(Failure::at(&segment.path))?;
         self.offset += bytes.len() as u64;
-        let synced = Synced {
+        let synced = SyncedPosition {
             segment: segment.number,
             end: self.offset,
-            link: self.link,
+            last_group: self.last_group,
         };
-        let noted = self.synced_file.note(synced);
-        noted.map_err(Failure::at(&self.synced_file.pair.path))?;
-        self.publish(batch, places, has_changed_segment.then_some(segment));
+        let written = self.synced_file.write(synced);
+        written.map_err(Failure::at(&self.synced_file.pair.path))?;
+        self.publish(batch, locations, has_changed_segment.then_some(segment));
         Ok(())
     }
 
-    /// Goes on to the next segment if the group does not fit into this one.
-    fn make_room(&mut self, items_size: usize) -> Result<bool, Failure> {
-        let base_size = match self.offset {
-            SEGMENT_HEADER_SIZE => BASE_SIZE,
+    /// Switches to the next segment if the group does not fit into the current one. Returns whether
+    /// it did.
+    fn switch_segment_if_full(&mut self, items_size: usize) -> Result<bool, Failure> {
+        let bounds_size = match self.offset {
+            SEGMENT_HEADER_SIZE => BOUNDS_SIZE,
             _ => 0,
         };
-        // Even an empty one may be too small, if it was made under another configuration.
-        let end = self.offset + group_size(base_size + items_size) as u64;
+        // Even an empty segment can be too small, if it was created with another segment size.
+        let end = self.offset + group_size(bounds_size + items_size) as u64;
         if end <= self.segment.size {
             return Ok(false);
         }
@@ -137,13 +137,13 @@ impl Writer {
         Ok(true)
     }
 
-    /// The segment that stands ready, or will soon, or once there is space: nothing that waits for it
-    /// has been acknowledged, and giving up would end the node.
+    /// Waits for the next segment, also while the disk is full: the queued items are not
+    /// acknowledged yet, and an error would stop the node. Fails when no segment can be allocated.
     fn next_segment(&self) -> Result<Segment, Failure> {
         let mut state = self.shared.lock();
         loop {
             if let Some(next) = state.next.take() {
-                self.shared.making.notify_all();
+                self.shared.allocator_work.notify_all();
                 return Ok(next);
             }
             if let Some(failure) = &state.next_failure {
@@ -153,60 +153,65 @@ impl Writer {
                 let error = io::ErrorKind::StorageFull.into();
                 return Err(Failure::at(self.shared.dir())(error));
             }
-            state = self.shared.wait(&self.shared.made, state);
+            state = self.shared.wait(&self.shared.segment_ready, state);
         }
     }
 
-    /// Encodes the items and says where the entries go.
-    fn encode(&mut self, items: &[(Item, u64)]) -> io::Result<Vec<EntryPlace>> {
+    /// Encodes the items into the buffer, and returns the locations of the entries.
+    fn encode(&mut self, items: &[(Item, u64)]) -> io::Result<Vec<WrittenEntry>> {
         let log_id = self.shared.log_id;
         self.buffer.start();
         if self.offset == SEGMENT_HEADER_SIZE {
-            self.buffer.push(log_id, &Item::Base(self.base));
+            self.buffer.push(log_id, &Item::Bounds(self.bounds));
         }
-        let mut places = Vec::with_capacity(items.len());
+        let mut locations = Vec::with_capacity(items.len());
         for (item, number) in items {
-            self.base = self.base.after(item).map_err(io::Error::other)?;
+            self.bounds = self.bounds.after(item).map_err(io::Error::other)?;
             let offset = self.offset + self.buffer.push(log_id, item) as u64;
             if let Item::Entry(position, _) = item {
-                let place = DiskPlace {
+                let location = DiskLocation {
                     segment: self.segment.number,
                     offset: u32::try_from(offset).map_err(io::Error::other)?,
                     size: item.size() as u32,
                 };
-                places.push((position.index.0, *number, place));
+                locations.push((position.index.0, *number, location));
             }
         }
-        Ok(places)
+        Ok(locations)
     }
 
-    /// Says to readers what is on disk, and gives back the segments that nothing needs.
-    fn publish(&self, batch: &Batch, places: Vec<EntryPlace>, entered: Option<Arc<Segment>>) {
+    /// Makes the written group visible to readers, and retires purged segments.
+    fn publish(
+        &self,
+        batch: &Batch,
+        locations: Vec<WrittenEntry>,
+        new_segment: Option<Arc<Segment>>,
+    ) {
         let metrics = &self.shared.metrics;
-        metrics.group_entries.observe(places.len() as f64);
+        metrics.group_entries.observe(locations.len() as f64);
         let mut state = self.shared.lock();
-        state.segments.extend(entered.map(Used::new));
+        state.segments.extend(new_segment.map(SegmentUsage::new));
         if let Some(active) = state.segments.back_mut() {
             active.end = self.offset;
         }
         for (item, _) in &batch.items {
-            Used::note(state.segments.iter_mut(), item);
+            SegmentUsage::record(state.segments.iter_mut(), item);
         }
         state.written_size += self.buffer.bytes.len() as u64;
-        for (index, number, place) in places {
-            state.index.written(index, number, place);
+        for (index, number, location) in locations {
+            state.index.set_written(index, number, location);
         }
-        state.durable = self.base.last;
-        state.index.trim();
-        state.retire(self.base.first);
+        state.durable = self.bounds.last;
+        state.index.trim_payloads();
+        state.retire(self.bounds.first);
         if !state.retired.is_empty() {
-            self.shared.making.notify_all();
+            self.shared.allocator_work.notify_all();
         }
     }
 }
 
-fn call(flushed: Vec<Flushed>, result: &Result<(), Failure>) {
-    for flushed in flushed {
-        flushed.call(result.clone().map_err(|failure| failure.error()));
+fn call(callbacks: Vec<FlushCallback>, result: &Result<(), Failure>) {
+    for callback in callbacks {
+        callback.call(result.clone().map_err(|failure| failure.error()));
     }
 }

@@ -1,5 +1,6 @@
-//! What so many usual packets take: memory, the time of a start, of a put and of a read, of which all
-//! but the start is that of one thread, whatever else the machine does.
+//! Measures a store with many packets of the usual size: memory, and the time of a start, a put and
+//! a read. Puts and reads are measured in CPU time of one thread, so the load of the machine does
+//! not matter.
 //!
 //! `cargo run --release -p quorate-store --example footprint -- 1000000`
 
@@ -24,12 +25,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => {
             fill(&config(dir.path()), count)?;
             let program = std::env::current_exe()?;
-            let mut again = std::process::Command::new(program);
-            let status = again.arg(count.to_string()).arg(dir.path()).status()?;
+            let mut second = std::process::Command::new(program);
+            let status = second.arg(count.to_string()).arg(dir.path()).status()?;
             return status
                 .success()
                 .then_some(())
-                .ok_or("it did not start".into());
+                .ok_or("the second process failed".into());
         }
         Some(dir) => start(&config(Path::new(&dir)), count)?,
     }
@@ -54,13 +55,13 @@ fn fill(config: &StoreConfig, count: u64) -> Result<(), Box<dyn Error>> {
     let mut in_transactions = 0.0;
     for first in (0..count).step_by(256) {
         let batch: Vec<_> = (first..count.min(first + 256)).map(packet).collect();
-        let began = cpu_time_secs()?;
+        let started = cpu_time_secs()?;
         store.transact(|packets, _| {
             for stored in &batch {
                 packets.put(stored);
             }
         });
-        in_transactions += cpu_time_secs()? - began;
+        in_transactions += cpu_time_secs()? - started;
         if first % 65_536 == 0 {
             store
                 .begin_checkpoint(CheckpointScope::Changes)
@@ -71,7 +72,7 @@ fn fill(config: &StoreConfig, count: u64) -> Result<(), Box<dyn Error>> {
         .begin_checkpoint(CheckpointScope::Changes)
         .commit(IoSpeed::Fast)?;
     println!(
-        "filled: {} MB, {:.2} µs a put",
+        "filled: {} MB, {:.2} µs per put",
         resident_size()? / 1_000_000,
         in_transactions * 1e6 / count as f64
     );
@@ -79,22 +80,22 @@ fn fill(config: &StoreConfig, count: u64) -> Result<(), Box<dyn Error>> {
 }
 
 fn start(config: &StoreConfig, count: u64) -> Result<(), Box<dyn Error>> {
-    let began = Instant::now();
+    let started = Instant::now();
     let store = open(config)?;
     println!(
         "started: {} MB, {:.2} s",
         resident_size()? / 1_000_000,
-        began.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64()
     );
-    println!("  of it on this thread: {:.2} s", cpu_time_secs()?);
+    println!("  CPU time of this thread: {:.2} s", cpu_time_secs()?);
     let index = store.index();
     for key_count in [1_000, 10_000, 100_000, count] {
         let numbers = (0..READ_COUNT).map(|number| mixed(number) % key_count.min(count));
         let keys: Vec<_> = numbers.map(key).collect();
         for _warm in [false, true] {
-            let began = cpu_time_secs()?;
+            let started = cpu_time_secs()?;
             for key in &keys {
-                let indexed = index.packet(key).ok_or("it is there")?;
+                let indexed = index.packet(key).ok_or("the packet is missing")?;
                 let dns = indexed.compiled.packet().dns();
                 black_box((
                     indexed.compiled.ttl_secs_min(),
@@ -103,27 +104,28 @@ fn start(config: &StoreConfig, count: u64) -> Result<(), Box<dyn Error>> {
                     dns[90],
                 ));
             }
-            let taken = cpu_time_secs()? - began;
+            let taken = cpu_time_secs()? - started;
             println!(
                 "read of {key_count} keys: {:.0} ns",
                 taken * 1e9 / READ_COUNT as f64
             );
         }
     }
-    let began = cpu_time_secs()?;
+    let started = cpu_time_secs()?;
     black_box(store.packets_after(Some(&key(1)), 1000));
-    println!("listed: {:.1} ms a page", (cpu_time_secs()? - began) * 1e3);
+    let taken = cpu_time_secs()? - started;
+    println!("listed: {:.1} ms per page", taken * 1e3);
     Ok(())
 }
 
-/// How long this thread has run, in seconds.
+/// The CPU time of this thread, in seconds.
 fn cpu_time_secs() -> Result<f64, Box<dyn Error>> {
     let schedstat = fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds: f64 = schedstat.split(' ').next().unwrap_or_default().parse()?;
     Ok(nanoseconds / 1e9)
 }
 
-/// A packet as iroh publishes it: two TXT records, some 250 bytes in all.
+/// A packet as iroh publishes it: two TXT records, about 250 bytes in total.
 fn packet(number: u64) -> StoredPacket {
     let key = key(number);
     let z32 = key.to_string();
@@ -143,7 +145,7 @@ fn packet(number: u64) -> StoredPacket {
     }
 }
 
-/// Type TXT, class IN, a TTL of 30 s, and one string.
+/// Appends type TXT, class IN, a TTL of 30 s, and one string.
 fn record(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(&[0, 16, 0, 1, 0, 0, 0, 30, 0, text.len() as u8 + 1]);
     out.push(text.len() as u8);
@@ -158,7 +160,7 @@ fn key(number: u64) -> PublicKey {
     PublicKey::from_bytes(bytes)
 }
 
-/// A number that looks like chance (SplitMix64).
+/// A pseudo-random number (SplitMix64).
 fn mixed(number: u64) -> u64 {
     let z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! A file of the seam as redb's storage.
+//! A [`DiskFile`] as redb's storage.
 
 use std::{
     io,
@@ -11,53 +11,53 @@ use std::{
 use quorate_disk::{DiskFile, is_out_of_space};
 use redb::StorageBackend;
 
-use crate::{reserve::Reserve, throttle::IoThrottle};
+use crate::{space_reservation::SpaceReservation, throttle::IoThrottle};
 
-/// How much is written before it is synced, in bytes. A checkpoint of a gigabyte would otherwise
-/// leave that much to its one sync, and the sync of the Raft log on the same disk would wait for it.
+/// How many bytes are written between syncs. Otherwise a checkpoint of a gigabyte would leave all
+/// of it to one sync, and a sync of the Raft log on the same disk would wait for that.
 const UNSYNCED_SIZE_MAX: u64 = 512 * 1024;
 
-/// Writes at a measured speed, and never again after a failure. Where the disk is full, what was
-/// reserved is given back first.
+/// Writes at a limited speed, and never again after a failure. When the disk is full, it releases
+/// the reserved space and retries.
 ///
-/// redb forgives some failures of a write. A failed sync hidden in one of them must not be followed
-/// by one that succeeds.
+/// It must reject later calls itself, because redb ignores some failed writes. Such a failure may
+/// hide a failed sync, after which no sync may succeed.
 #[derive(Debug)]
 pub(crate) struct FileBackend {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) unsynced_size: AtomicU64,
-    pub(crate) closed: Closed,
+    pub(crate) closed: CloseState,
     pub(crate) throttle: Arc<IoThrottle>,
-    pub(crate) reserve: Arc<Reserve>,
+    pub(crate) reservation: Arc<SpaceReservation>,
 }
 
-/// Whether a file may not be touched any more, and why.
+/// Whether a file must not be used any more, and why.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Closed(Arc<Mutex<Option<Cause>>>);
+pub(crate) struct CloseState(Arc<Mutex<Option<CloseReason>>>);
 
-/// Why a file is closed. The greatest counts.
+/// Why a file is closed. If there are several reasons, the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Cause {
-    /// It failed, or is not needed any more.
+pub(crate) enum CloseReason {
+    /// A call failed, or the file is not needed any more.
     Failed,
-    /// redb panicked over a page.
+    /// redb panicked on a page.
     Damaged,
-    /// A write, but no sync, has met a full disk: as a file it is whole.
+    /// The disk was full in a write, not in a sync: the file itself is undamaged.
     Full,
 }
 
-impl Closed {
-    pub(crate) fn set(&self, cause: Cause) {
+impl CloseState {
+    pub(crate) fn set(&self, reason: CloseReason) {
         let mut closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *closed = closed.max(Some(cause));
+        *closed = closed.max(Some(reason));
     }
 
-    pub(crate) fn cause(&self) -> Option<Cause> {
+    pub(crate) fn reason(&self) -> Option<CloseReason> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn check(&self) -> io::Result<()> {
-        match self.cause() {
+        match self.reason() {
             None => Ok(()),
             Some(_) => Err(io::Error::other("closed after a failure")),
         }
@@ -65,17 +65,17 @@ impl Closed {
 }
 
 impl FileBackend {
-    /// Does what may take space.
+    /// Runs a write. When the disk is full, releases the reserved space and runs it again.
     fn change(&self, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
         self.closed.check()?;
-        let done = match work() {
-            Err(error) if is_out_of_space(&error) && self.reserve.give_back() => work(),
-            done => done,
+        let result = match work() {
+            Err(error) if is_out_of_space(&error) && self.reservation.release() => work(),
+            result => result,
         };
-        done.inspect_err(|error| {
+        result.inspect_err(|error| {
             self.closed.set(match is_out_of_space(error) {
-                true => Cause::Full,
-                false => Cause::Failed,
+                true => CloseReason::Full,
+                false => CloseReason::Failed,
             });
         })
     }
@@ -97,10 +97,10 @@ impl StorageBackend for FileBackend {
     fn sync_data(&self) -> io::Result<()> {
         self.unsynced_size.store(0, Ordering::Relaxed);
         self.closed.check()?;
-        // Whatever it says: what it should have made durable may be lost.
+        // After any error: what the sync should have made durable may be lost.
         self.file
             .sync_data()
-            .inspect_err(|_| self.closed.set(Cause::Failed))
+            .inspect_err(|_| self.closed.set(CloseReason::Failed))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -109,7 +109,7 @@ impl StorageBackend for FileBackend {
         if self.unsynced_size.fetch_add(size, Ordering::Relaxed) + size >= UNSYNCED_SIZE_MAX {
             self.sync_data()?;
         }
-        self.throttle.rest();
+        self.throttle.pause_if_due();
         Ok(())
     }
 }
@@ -126,37 +126,40 @@ mod tests {
         FileBackend {
             file,
             unsynced_size: AtomicU64::new(0),
-            closed: Closed::default(),
+            closed: CloseState::default(),
             throttle: Arc::default(),
-            reserve: Arc::default(),
+            reservation: Arc::default(),
         }
     }
 
     #[test]
-    fn what_is_written_is_synced_before_much_of_it_waits() {
+    fn writes_are_synced_before_many_bytes_are_unsynced() {
         let disk = SimDisk::new();
         let backend = backend_on(&disk);
-        let piece = vec![1; UNSYNCED_SIZE_MAX as usize / 4];
+        let bytes = vec![1; UNSYNCED_SIZE_MAX as usize / 4];
         for number in 0..9 {
             let before = disk.sync_count("/file");
-            backend.write(number * piece.len() as u64, &piece).unwrap();
+            backend.write(number * bytes.len() as u64, &bytes).unwrap();
             let is_fourth = number % 4 == 3;
             assert_eq!(disk.sync_count("/file") - before, usize::from(is_fourth));
         }
     }
 
     #[test]
-    fn a_write_that_meets_a_full_disk_gets_what_was_reserved() {
+    fn a_write_on_a_full_disk_gets_the_reserved_space() {
         let disk = SimDisk::new();
         let backend = backend_on(&disk);
-        let own: Arc<dyn Disk> = Arc::new(disk.clone());
-        backend.reserve.take(&own, "/file".as_ref(), 8192).unwrap();
+        let dyn_disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let reserved = backend
+            .reservation
+            .acquire(&dyn_disk, "/file".as_ref(), 8192);
+        reserved.unwrap();
         disk.leave_space(0);
         backend.write(0, &[1; 8192]).unwrap();
         backend.sync_data().unwrap();
-        assert_eq!(backend.closed.cause(), None);
+        assert_eq!(backend.closed.reason(), None);
         backend.write(8192, &[1; 4096]).unwrap_err();
-        assert_eq!(backend.closed.cause(), Some(Cause::Full));
+        assert_eq!(backend.closed.reason(), Some(CloseReason::Full));
         disk.mend();
         assert!(backend.write(0, b"late").is_err() && backend.sync_data().is_err());
     }

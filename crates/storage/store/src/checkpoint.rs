@@ -1,4 +1,4 @@
-//! Checkpoints being made.
+//! Writing checkpoints.
 
 use std::{mem, sync::Arc};
 
@@ -9,25 +9,26 @@ use crate::{
     memory::Changes, shared::Shared,
 };
 
-/// What a checkpoint of no change may grow a file by, in bytes: some pages for each table, and redb's
-/// list of free pages.
+/// By how many bytes a checkpoint without changes may grow the file: some pages for each table, and
+/// redb's list of free pages.
 const GROWTH_MIN: u64 = 1024 * 1024;
 
-/// What a changed packet may grow a file by, in bytes: the largest one with its place in the table.
-/// The pages that are written in place of others are there from the checkpoint before.
+/// By how many bytes a changed packet may grow the file: the largest packet with its table entry.
+/// Pages that replace others were freed by the checkpoint before.
 const CHANGE_GROWTH: u64 = 1536;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckpointScope {
-    /// What changed since the last one, into the file.
+    /// Write the changes since the last checkpoint into the file.
     Changes,
-    /// All packets, into a new file: whatever is wrong with the old one goes with it.
+    /// Write all packets into a new file. This also repairs any damage of the old one.
     Everything,
 }
 
-/// The packets at one moment, to be made durable. While it lives, no other checkpoint begins.
+/// The packets at one point in time, to be made durable. While it exists, no other checkpoint
+/// starts.
 ///
-/// Dropped before it is committed, it leaves its changes to the next one.
+/// If it is dropped before it is committed, the next checkpoint includes its changes.
 #[must_use = "nothing is durable before it is committed"]
 pub struct Checkpoint {
     shared: Arc<Shared>,
@@ -37,20 +38,20 @@ pub struct Checkpoint {
     _guard: CheckpointGuard,
 }
 
-/// What a checkpoint of so many changes may grow the file by, in bytes.
+/// By how many bytes a checkpoint of `change_count` changes may grow the file.
 pub(crate) fn growth(change_count: usize, meta: &Meta) -> u64 {
     GROWTH_MIN + change_count as u64 * CHANGE_GROWTH + meta_growth(meta)
 }
 
-/// What the lists of those who may publish add to that, which have their place in what a store says of
-/// itself. redb rounds a value up to a power of two, and keeps the last one beside it.
+/// By how many bytes the lists of allowed publishers, which are part of the meta row, may grow the
+/// file. redb rounds a value up to a power of two, and keeps the previous value too.
 pub(crate) fn meta_growth(meta: &Meta) -> u64 {
     4 * meta.cluster.publishing.size() as u64
 }
 
 impl Checkpoint {
     pub(crate) fn begin(shared: Arc<Shared>, scope: CheckpointScope) -> Self {
-        shared.file().throttle.hurry();
+        shared.file().throttle.stop_pausing();
         let guard = shared.checkpoint_lock.acquire();
         let mut state = shared.memory.state();
         let everything = match scope {
@@ -73,16 +74,17 @@ impl Checkpoint {
         &self.meta
     }
 
-    /// Makes them durable, beside reads and transactions, and says what they reflect. To be called
-    /// where a thread may block.
+    /// Makes the packets durable, concurrently with reads and transactions, and returns their meta.
+    /// Blocks the thread.
     ///
-    /// The Raft log must be on disk through the applied entry of [`meta`](Self::meta) before. After
-    /// a loss of power a file ahead of its log would hold entries that no other node need have, and
-    /// that a new leader may contradict.
+    /// Before the call, the Raft log must be on disk through the applied entry of
+    /// [`meta`](Self::meta). Otherwise, after a power loss, the file could contain entries that are
+    /// in no log and that a new leader may contradict.
     ///
-    /// Any error is fatal to the node, but for two. After [`StoreError::Damaged`] memory is whole, and
-    /// a checkpoint of [`CheckpointScope::Everything`] needs nothing of the old file. After
-    /// [`StoreError::NoSpace`] the last checkpoint is as it was, and the next one makes up for this.
+    /// All errors are fatal to the node, except for two. After [`StoreError::Damaged`] the packets
+    /// in memory are undamaged, and a checkpoint of [`CheckpointScope::Everything`] does not need
+    /// the old file. After [`StoreError::NoSpace`] the last checkpoint is unchanged, and the next
+    /// one includes these changes.
     pub fn commit(mut self, speed: IoSpeed) -> Result<Meta, StoreError> {
         let shared = self.shared.clone();
         let timer = shared.metrics.checkpoint_duration_seconds.start_timer();
@@ -96,17 +98,17 @@ impl Checkpoint {
         Ok(self.meta.clone())
     }
 
-    /// In order, so that each page is changed once.
+    /// Writes the changes in key order, so that each page is changed only once.
     fn commit_changes(&self, speed: IoSpeed) -> Result<(), StoreError> {
         let changes = self.changes.iter();
         let changes = changes.map(|(key, changed)| (*key.as_bytes(), changed.as_deref()));
         let file = self.shared.writable_file()?;
         let growth = growth(self.changes.len(), &self.meta);
-        file.reserve(&self.shared.config.disk, growth)?;
+        file.reserve_space(&self.shared.config.disk, growth)?;
         file.throttle.set(speed);
         let committed = file.commit(changes, &self.meta);
         file.throttle.set(IoSpeed::Fast);
-        file.reserve.give_back();
+        file.reservation.release();
         if let Err(StoreError::NoSpace { .. }) = &committed {
             self.shared.reopen_file()?;
         }
@@ -126,7 +128,8 @@ impl Checkpoint {
 
 impl Drop for Checkpoint {
     fn drop(&mut self) {
-        self.shared.memory.take_back(mem::take(&mut self.changes));
+        let changes = mem::take(&mut self.changes);
+        self.shared.memory.restore_changes(changes);
     }
 }
 

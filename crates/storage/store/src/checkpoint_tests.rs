@@ -16,28 +16,28 @@ use super::*;
 use crate::IoSpeed;
 use crate::fixture::*;
 
-/// A disk whose syncs wait to be let through.
+/// A disk on which syncs can be blocked.
 #[derive(Debug)]
 struct SlowDisk(Arc<Gate>);
 
 #[derive(Debug)]
 struct Gate {
-    begun: Mutex<Option<Sender<()>>>,
+    sync_started: Mutex<Option<Sender<()>>>,
     released: Mutex<Receiver<()>>,
 }
 
 impl Gate {
-    /// From now on each sync says that it has begun, and waits.
+    /// Blocks later syncs. The receiver gets a message when one starts.
     fn close(&self) -> Receiver<()> {
         let (sender, receiver) = channel();
-        *self.begun.lock().unwrap() = Some(sender);
+        *self.sync_started.lock().unwrap() = Some(sender);
         receiver
     }
 
     fn pass(&self) {
-        let begun = self.begun.lock().unwrap().clone();
-        if let Some(begun) = begun {
-            let _ = begun.send(());
+        let sync_started = self.sync_started.lock().unwrap().clone();
+        if let Some(sync_started) = sync_started {
+            let _ = sync_started.send(());
             let _ = self.released.lock().unwrap().recv();
         }
     }
@@ -106,48 +106,48 @@ impl DiskFile for SlowFile {
 }
 
 #[test]
-fn nothing_waits_for_the_disk_under_a_checkpoint() {
+fn reads_and_transactions_do_not_wait_for_the_disk_during_a_checkpoint() {
     for scope in [CheckpointScope::Changes, CheckpointScope::Everything] {
         let dir = tempfile::tempdir().unwrap();
         let (release, released) = channel();
         let gate = Arc::new(Gate {
-            begun: Mutex::new(None),
+            sync_started: Mutex::new(None),
             released: Mutex::new(released),
         });
         let config = config_on(SlowDisk(gate.clone()), config(dir.path()).path);
         let store = open(&config);
         put(&store, 1, (0..100).map(|n| stored(n, 10, 1000)));
 
-        let begun = gate.close();
+        let sync_started = gate.close();
         let committing = thread::spawn({
             let checkpoint = store.begin_checkpoint(scope);
             move || checkpoint.commit(IoSpeed::Fast).unwrap()
         });
-        begun.recv().unwrap();
+        sync_started.recv().unwrap();
         assert_eq!(store.stored_packet(&key(1)), Some(stored(1, 10, 1000)));
         put(&store, 2, [stored(1, 20, 200), stored(200, 20, 100)]);
         assert_eq!(expire(&store, 11, 1), 1);
         assert_eq!(store.stored_packet(&key(1)), Some(stored(1, 20, 200)));
         assert_eq!(store.meta().packets.usage.count, 100);
         assert_eq!(store.oldest_received(), Some(UnixMillis(10)));
-        assert!(!committing.is_finished(), "the disk still has it");
+        assert!(!committing.is_finished(), "its sync is still blocked");
         drop(release);
 
         let at_checkpoint = committing.join().unwrap();
         assert_eq!(at_checkpoint.applied, Some(LogPosition::new(1, 1)));
         assert_eq!(at_checkpoint.packets.usage.count, 100);
-        drop(begun);
+        drop(sync_started);
         assert_eq!(*store.snapshot().unwrap().meta(), at_checkpoint);
-        let (meta, held) = (checkpoint(&store), packets(&store));
+        let (meta, expected) = (checkpoint(&store), packets(&store));
         drop(store);
         let store = open(&config);
-        assert_eq!(store.meta(), meta, "the next one has what came meanwhile");
-        assert_eq!(packets(&store), held);
+        assert_eq!(store.meta(), meta, "the next one has the later changes");
+        assert_eq!(packets(&store), expected);
     }
 }
 
 #[test]
-fn what_a_dropped_checkpoint_took_is_in_the_next() {
+fn the_changes_of_a_dropped_checkpoint_are_in_the_next_one() {
     for scope in [CheckpointScope::Changes, CheckpointScope::Everything] {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path());
@@ -175,7 +175,7 @@ fn checkpoints_wait_for_each_other() {
     let store = Arc::new(open(&config(dir.path())));
     put(&store, 1, [stored(1, 10, 100)]);
     let first = store.begin_checkpoint(CheckpointScope::Changes);
-    let (sender, begun) = channel();
+    let (sender, second_started) = channel();
     let second = thread::spawn({
         let store = store.clone();
         move || {
@@ -185,15 +185,16 @@ fn checkpoints_wait_for_each_other() {
         }
     });
     put(&store, 2, [stored(2, 20, 100)]);
-    let early = begun.recv_timeout(Duration::from_millis(200));
+    let early = second_started.recv_timeout(Duration::from_millis(200));
     assert!(early.is_err(), "the first is not committed");
     first.commit(IoSpeed::Fast).unwrap();
-    assert_eq!(begun.recv().unwrap(), Some(LogPosition::new(1, 2)));
+    let applied = second_started.recv().unwrap();
+    assert_eq!(applied, Some(LogPosition::new(1, 2)));
     assert_eq!(second.join().unwrap(), store.meta());
 }
 
 #[test]
-fn a_scrub_reads_its_checkpoint_while_others_are_made() {
+fn a_scrub_reads_its_checkpoint_while_others_are_written() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&config(dir.path()));
     put(&store, 1, (0..2000).map(|n| stored(n, 10, 1000)));
@@ -214,7 +215,7 @@ fn a_scrub_reads_its_checkpoint_while_others_are_made() {
             index += 1;
         }
     }
-    assert!(size > 2_000_000, "it read all of its own: {size}");
+    assert!(size > 2_000_000, "it read the complete checkpoint: {size}");
     assert!(index > 10, "several pieces");
     assert_eq!(scrub.next_piece().unwrap(), None);
     drop(scrub);

@@ -1,4 +1,4 @@
-//! Where a store is.
+//! The configuration of a store.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -7,9 +7,9 @@ use quorate_disk::Disk;
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     pub disk: Arc<dyn Disk>,
-    /// The file. Those that are being built stand beside it. The directory must be there.
+    /// The file. New files are built in the same directory, which must exist.
     pub path: PathBuf,
-    /// Memory for the pages that checkpoints and snapshots work on, in bytes. A file that is being
-    /// received takes as much again.
+    /// The cache for the pages that checkpoints and snapshots use, in bytes. A snapshot that is
+    /// being received uses a second cache of the same size.
     pub cache_size: usize,
 }

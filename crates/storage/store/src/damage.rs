@@ -1,4 +1,4 @@
-//! What was found damaged.
+//! What is damaged in a file.
 
 use std::{
     fmt,
@@ -7,21 +7,21 @@ use std::{
 
 use quorate_packet::PublicKey;
 
-/// How many damaged packets are named: enough to see a pattern.
+/// The keys of how many damaged packets are listed: enough to see a pattern.
 pub(crate) const KEY_COUNT_MAX: usize = 16;
 
-/// What in a file cannot be what was written to it.
+/// What in a file differs from what was written to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// What is wrong with the file.
     pub reason: String,
-    /// The first of the packets that fail their checksum, as far as their keys can be believed.
+    /// The keys of the first packets with a wrong checksum. The keys may be damaged too.
     pub keys: Vec<PublicKey>,
-    /// The number of packets that fail their checksum.
+    /// The number of packets with a wrong checksum.
     pub damaged_count: u64,
-    /// How many packets the file says to hold beyond those found in it; negative if there are more.
-    /// Zero when it could not be read to its end.
+    /// The number of packets that the meta row states, minus those found. Zero when the file could
+    /// not be read to its end.
     pub missing_count: i64,
 }
 
@@ -36,7 +36,7 @@ impl Damage {
         }
     }
 
-    /// The number of packets that are not there as they were written, as far as known.
+    /// The number of packets that are known to be damaged or missing.
     pub fn packet_count(&self) -> u64 {
         self.damaged_count + self.missing_count.unsigned_abs()
     }
@@ -51,12 +51,13 @@ impl fmt::Display for Damage {
             self.reason
         )?;
         if let Some(key) = self.keys.first() {
-            write!(f, ", {} packets, the first of {key}", self.damaged_count)?;
+            let count = self.damaged_count;
+            write!(f, ", {count} packets, the first is that of key {key}")?;
         }
         if self.missing_count != 0 {
             write!(f, ", {} missing", self.missing_count)?;
         }
-        f.write_str("): replace it by a snapshot of another node")
+        f.write_str("): restore it from a snapshot of another node")
     }
 }
 

@@ -8,19 +8,19 @@ use super::*;
 use crate::{
     CheckpointScope, IoSpeed, Meta, Store, StoreConfig, StoreError,
     fixture::*,
-    one_file_fixture::OneFile,
     schema::{Key, PACKETS, encode_value},
+    single_file_disk::SingleFileDisk,
 };
 
 /// The size of redb's pages, in bytes.
 const PAGE_SIZE: usize = 4096;
 
-/// The size of what redb keeps at the start of a file, in bytes.
+/// The size of the header of a redb file, in bytes.
 const HEADER_SIZE: usize = 320;
 
 const PATH: &str = "/data/packets.redb";
 
-/// What a store may hold: that of one of its checkpoints.
+/// The contents of a checkpoint.
 type Contents = (Meta, Vec<StoredPacket>);
 
 fn contents(store: &Store) -> Contents {
@@ -36,8 +36,8 @@ fn small_store(disk: &SimDisk) -> (StoreConfig, Store) {
     (config, store)
 }
 
-/// A file of two checkpoints, as it is after it was closed and as a crash leaves it, and what they
-/// hold, the newer one first.
+/// A file with two checkpoints, after it was closed and as a crash leaves it. Then the contents of
+/// the checkpoints, the newer one first.
 fn small_files() -> (Vec<u8>, Vec<u8>, [Contents; 2]) {
     let disk = SimDisk::new();
     let (_, store) = small_store(&disk);
@@ -51,14 +51,14 @@ fn small_files() -> (Vec<u8>, Vec<u8>, [Contents; 2]) {
     (disk.read(PATH).unwrap(), left_open, [newer, older])
 }
 
-fn disk_with(content: &[u8]) -> (OneFile, StoreConfig) {
-    let disk = OneFile::new(PATH, content);
+fn disk_with(content: &[u8]) -> (SingleFileDisk, StoreConfig) {
+    let disk = SingleFileDisk::new(PATH, content);
     (disk.clone(), config_on(disk, PATH))
 }
 
-/// Opens a file in which something is wrong: it holds what one of the checkpoints contents, or it is
-/// damaged and left alone. The store, when it opened.
-fn right_or_damaged(
+/// Opens a damaged file. Either the store has the contents of one of the checkpoints and is
+/// returned, or the file is reported as damaged and is unchanged.
+fn correct_or_damaged(
     content: &[u8],
     checkpoints: &[Contents],
     what: &str,
@@ -68,21 +68,21 @@ fn right_or_damaged(
         Ok(store) => {
             assert!(
                 checkpoints.contains(&contents(&store)),
-                "{what}: other packets"
+                "{what}: wrong packets"
             );
             Some((config, store))
         }
         Err(StoreError::Damaged(damage)) => {
             assert!(damage.to_string().contains(PATH), "{what}: {damage}");
-            assert!(*disk.content() == content, "{what}: written to");
+            assert!(*disk.content() == content, "{what}: the file was written");
             None
         }
         Err(error) => panic!("{what}: {error}"),
     }
 }
 
-/// What opened in spite of something wrong stays whole when it is written to.
-fn expect_whole_when_written_to(config: &StoreConfig, store: Store, what: &str) {
+/// A store that opens although a bit was flipped must stay undamaged when it is written.
+fn expect_undamaged_after_writes(config: &StoreConfig, store: Store, what: &str) {
     put(&store, 9, (0..50).map(|n| stored(n * 7, 30, 500)));
     checkpoint(&store);
     scrub(&store).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -91,7 +91,7 @@ fn expect_whole_when_written_to(config: &StoreConfig, store: Store, what: &str) 
     assert_eq!(contents(&open(config)), expected, "{what}");
 }
 
-/// Flips bits one at a time and says how many of the files were found damaged.
+/// Flips each of these bits alone. Returns how many of the files were reported as damaged.
 fn flip_each(
     content: &[u8],
     checkpoints: &[Contents],
@@ -102,9 +102,9 @@ fn flip_each(
         let what = format!("bit {} of byte {}", bit % 8, bit / 8);
         let mut flipped = content.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        match right_or_damaged(&flipped, checkpoints, &what) {
+        match correct_or_damaged(&flipped, checkpoints, &what) {
             Some((config, store)) if number % 32 == 0 => {
-                expect_whole_when_written_to(&config, store, &what);
+                expect_undamaged_after_writes(&config, store, &what);
             }
             Some(_) => {}
             None => damaged_count += 1,
@@ -113,7 +113,7 @@ fn flip_each(
     damaged_count
 }
 
-/// redb panics over some of the files here, which is expected and costs a backtrace each.
+/// Suppresses the output of redb's panics on damaged files, which are expected.
 fn silence_redb() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -136,7 +136,7 @@ fn used_pages(content: &[u8]) -> Vec<usize> {
 }
 
 #[test]
-fn no_flipped_bit_of_the_header_shows_other_packets() {
+fn a_flipped_bit_of_the_header_never_yields_wrong_packets() {
     silence_redb();
     let (closed, left_open, checkpoints) = small_files();
     let bits = 0..HEADER_SIZE * 8;
@@ -151,7 +151,7 @@ fn no_flipped_bit_of_a_page_shows_other_packets() {
     let (closed, left_open, checkpoints) = small_files();
     let mut random = fastrand::Rng::with_seed(6);
     for content in [closed, left_open] {
-        // Trees begin at the start of a page, packets lie all over it.
+        // The tree data is at the start of a page, packets are anywhere in it.
         let pages = used_pages(&content);
         let starts = pages.iter().map(|page| (*page, 64));
         let bits: Vec<usize> = starts
@@ -166,7 +166,7 @@ fn no_flipped_bit_of_a_page_shows_other_packets() {
 }
 
 #[test]
-fn no_page_that_is_zeros_garbled_exchanged_or_cut_off_shows_other_packets() {
+fn a_zeroed_garbled_exchanged_or_truncated_page_never_yields_wrong_packets() {
     silence_redb();
     let (closed, left_open, checkpoints) = small_files();
     let mut random = fastrand::Rng::with_seed(6);
@@ -186,33 +186,33 @@ fn no_page_that_is_zeros_garbled_exchanged_or_cut_off_shows_other_packets() {
             let garbage = &mut garbled[at + start..at + start + 64];
             garbage.fill_with(|| random.u8(..));
             let cut = content[..at + random.usize(1..PAGE_SIZE)].to_vec();
-            for (how, content) in [
+            for (damage, content) in [
                 ("zeros", zeroed),
                 ("exchanged", exchanged),
                 ("garbled", garbled),
                 ("cut", cut),
             ] {
-                let what = format!("page {page} {how}");
+                let what = format!("page {page} {damage}");
                 damaged_count +=
-                    usize::from(right_or_damaged(&content, &checkpoints, &what).is_none());
+                    usize::from(correct_or_damaged(&content, &checkpoints, &what).is_none());
             }
         }
         assert!(damaged_count > pages.len(), "only {damaged_count}");
     }
 }
 
-/// Damages the value of a packet on the disk, wherever it stands in the file.
+/// Damages the value of a packet on the disk, wherever it is in the file.
 fn damage_value(disk: &SimDisk, stored: &StoredPacket) {
     let content = disk.read(PATH).unwrap();
     let value = encode_value(stored.packet.key().as_bytes(), &stored.encode());
-    let places = 0..content.len() - value.len();
-    for at in places.filter(|at| content[*at..].starts_with(&value)) {
+    let offsets = 0..content.len() - value.len();
+    for at in offsets.filter(|at| content[*at..].starts_with(&value)) {
         disk.flip_bit(PATH, (at + value.len() - 1) * 8).unwrap();
     }
 }
 
 #[test]
-fn damage_under_a_running_store_is_found_and_healed() {
+fn a_scrub_finds_damage_and_a_checkpoint_of_everything_repairs_it() {
     let disk = SimDisk::new();
     let (config, store) = small_store(&disk);
     put(&store, 2, [stored(77, 20, 999), stored(78, 20, 999)]);
@@ -223,20 +223,20 @@ fn damage_under_a_running_store_is_found_and_healed() {
     for number in [77, 78] {
         damage_value(&disk, &stored(number, 20, 999));
     }
-    assert_eq!(contents(&store), expected, "reads see nothing of it");
+    assert_eq!(contents(&store), expected, "reads are not affected");
     let Err(StoreError::Damaged(damage)) = scrub(&store) else {
-        panic!("the scrub saw nothing of it either");
+        panic!("the scrub did not find the damage");
     };
     assert_eq!(damage.keys, [key(77), key(78)]);
     assert_eq!((damage.damaged_count, damage.missing_count), (2, 0));
     assert_eq!(store.shared().metrics.damaged_packets.get(), 2);
 
     put(&store, 3, [stored(1, 30, 100)]);
-    let healed = store
+    let repaired = store
         .begin_checkpoint(CheckpointScope::Everything)
         .commit(IoSpeed::Fast)
         .unwrap();
-    assert_eq!(healed, store.meta());
+    assert_eq!(repaired, store.meta());
     scrub(&store).unwrap();
     assert_eq!(store.shared().metrics.damaged_packets.get(), 0);
     let expected = contents(&store);
@@ -259,7 +259,7 @@ fn a_damaged_packet_is_not_sent() {
     chunks
         .next_chunk()
         .unwrap()
-        .expect("no packet is in the first");
+        .expect("the first chunk has no packets");
     let error = chunks.next_chunk().unwrap_err();
     let StoreError::Damaged(damage) = error else {
         panic!("{error}");
@@ -267,7 +267,7 @@ fn a_damaged_packet_is_not_sent() {
     assert_eq!(damage.keys, [key(150)]);
 }
 
-/// What a fault of redb would leave: pages that are whole and do not hold what was stored.
+/// Changes packets as a bug of redb would: the pages are undamaged but have other packets.
 fn with_redb(path: &Path, change: impl FnOnce(&mut redb::Table<'_, &'static Key, &'static [u8]>)) {
     let database = redb::Database::create(path).unwrap();
     let mut transaction = database.begin_write().unwrap();
@@ -278,7 +278,7 @@ fn with_redb(path: &Path, change: impl FnOnce(&mut redb::Table<'_, &'static Key,
 }
 
 #[test]
-fn a_packet_that_vanished_is_missed() {
+fn a_missing_packet_is_detected() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let store = open(&config);
@@ -292,7 +292,7 @@ fn a_packet_that_vanished_is_missed() {
     });
     std::fs::write(&config.path, std::fs::read(&copy).unwrap()).unwrap();
     let Err(StoreError::Damaged(by_scrub)) = scrub(&store) else {
-        panic!("the scrub does not miss it");
+        panic!("the scrub did not detect it");
     };
     assert_eq!(by_scrub.missing_count, 1);
     assert!(by_scrub.to_string().contains("1 missing"), "{by_scrub}");
@@ -302,13 +302,13 @@ fn a_packet_that_vanished_is_missed() {
         ..config.clone()
     };
     let Err(StoreError::Damaged(damage)) = try_open(&at_start) else {
-        panic!("a start does not miss it");
+        panic!("the start did not detect it");
     };
     assert_eq!(damage.missing_count, 1);
 }
 
 #[test]
-fn a_packet_in_place_of_another_is_noticed() {
+fn a_packet_that_replaces_another_is_detected() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let store = open(&config);
@@ -320,7 +320,7 @@ fn a_packet_in_place_of_another_is_noticed() {
         table.insert(key(7).as_bytes(), older.as_slice()).unwrap();
     });
     let error = try_open(&config).err().unwrap();
-    assert!(error.to_string().contains("other packets"), "{error}");
+    assert!(error.to_string().contains("packets differ"), "{error}");
     with_redb(&config.path, |table| {
         let of_another = encode_value(key(8).as_bytes(), &stored(8, 10, 300).encode());
         table
@@ -332,7 +332,7 @@ fn a_packet_in_place_of_another_is_noticed() {
 }
 
 #[test]
-fn what_a_checkpoint_stumbles_over_one_of_everything_heals() {
+fn a_checkpoint_of_everything_repairs_damage_that_fails_one_of_changes() {
     silence_redb();
     let disk = SimDisk::new();
     let (config, store) = small_store(&disk);
@@ -363,18 +363,18 @@ fn what_a_checkpoint_stumbles_over_one_of_everything_heals() {
     assert_eq!(contents(&open(&config)), expected);
 }
 
-/// No checksum covers which of redb's two slots is the newer one. A start cannot tell, its caller
-/// can: it knows where its log begins.
+/// No checksum covers which of redb's two slots is the newer one. The store cannot detect that, but
+/// its caller can: it knows the first entry of its log.
 #[test]
-fn one_flipped_bit_shows_the_checkpoint_before_the_last() {
+fn one_flipped_bit_can_restore_the_checkpoint_before_the_last() {
     let (_, mut content, [_, older]) = small_files();
     content[9] ^= 1;
     let (_disk, config) = disk_with(&content);
     assert_eq!(contents(&open(&config)), older);
 }
 
-/// The file of a snapshot that is being received, turned while it is there: what is installed is
-/// what was sent, and a file that is not is never read.
+/// Flips bits of the file of a received snapshot: either the installed packets are those that were
+/// sent, or the file is not used.
 #[test]
 fn no_flipped_bit_of_a_received_file_shows_other_packets() {
     const RECEIVED: &str = "/data/packets.incoming";
@@ -387,8 +387,8 @@ fn no_flipped_bit_of_a_received_file_shows_other_packets() {
     while let Some(chunk) = stream.next_chunk().unwrap() {
         chunks.push(chunk);
     }
-    let mut refused = 0;
-    for turn in 0..60 {
+    let mut damaged_count = 0;
+    for round in 0..60 {
         let disk = SimDisk::new();
         disk.create_dir("/data".as_ref()).unwrap();
         let config = config_on(disk.clone(), PATH);
@@ -401,7 +401,7 @@ fn no_flipped_bit_of_a_received_file_shows_other_packets() {
         }
         let received = receiver.complete().unwrap();
         let size = disk.read(RECEIVED).unwrap().len() * 8;
-        let bit = (turn * 7919 + turn * size / 60) % size;
+        let bit = (round * 7919 + round * size / 60) % size;
         disk.flip_bit(RECEIVED, bit).unwrap();
         let expected = match to.install(received, meta.clone()) {
             Ok(()) => packets(&from),
@@ -412,11 +412,11 @@ fn no_flipped_bit_of_a_received_file_shows_other_packets() {
         match try_open(&config) {
             Ok(store) => assert!(
                 packets(&store) == packets(&from) || store.meta().applied.is_none(),
-                "bit {bit}: other packets"
+                "bit {bit}: wrong packets"
             ),
-            Err(StoreError::Damaged(_)) => refused += 1,
+            Err(StoreError::Damaged(_)) => damaged_count += 1,
             Err(error) => panic!("bit {bit}: {error}"),
         }
     }
-    assert!(refused < 60, "most of a file is not in use");
+    assert!(damaged_count < 60, "most of the file is not in use");
 }

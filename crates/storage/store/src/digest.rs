@@ -1,4 +1,4 @@
-//! The stream of packets in a snapshot, and the size of the digest over it.
+//! The encoding of packets in a snapshot, and the size of its digest.
 
 use quorate_packet::PUBLIC_KEY_SIZE;
 
@@ -7,10 +7,10 @@ use crate::schema::Key;
 /// The size of a digest, in bytes.
 pub(crate) const DIGEST_SIZE: usize = 32;
 
-/// A packet in a stream: key, size (u16, big-endian), value.
-pub(crate) const PAIR_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
+/// The bytes around a packet in a snapshot, which is key, size (u16, big-endian), value.
+pub(crate) const PACKET_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
 
-/// Appends a packet to a stream.
+/// Appends a packet to a chunk.
 pub(crate) fn encode_packet(out: &mut Vec<u8>, key: &Key, value: &[u8]) {
     let size = u16::try_from(value.len()).expect("a packet is a payload and 8 bytes");
     out.extend_from_slice(key);

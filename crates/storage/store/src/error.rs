@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! The errors of the store.
 
 use std::{
     io,
@@ -7,15 +7,15 @@ use std::{
 
 use crate::Damage;
 
-/// Why the store failed. All of these are fatal to the node, but for a snapshot that arrived
-/// damaged, which the leader sends again, for damage, which memory or a peer heals, and for a lack
-/// of space.
+/// Why the store failed. All errors are fatal to the node, except for three: a snapshot that
+/// arrived damaged, which the leader sends again; damage, which is repaired from memory or from a
+/// peer; and a lack of space.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file was written by a version that this one cannot read.
     #[error(
-        "the store {} has format \"{}\", this version reads \"{}\": run the version that wrote it, or \
-         start as a new node in another, empty data directory",
+        "the store {} has format \"{}\", but this version of Quorate reads \"{}\": run the \
+         version of Quorate that wrote it, or start a new node with an empty data directory",
         path.display(), found.escape_ascii(), supported.escape_ascii()
     )]
     Format {
@@ -30,17 +30,17 @@ pub enum StoreError {
     /// A read or a write failed.
     #[error("the store failed")]
     Redb(#[source] Box<redb::Error>),
-    /// The disk has no space for what is to be written. Nothing is lost, and what was there is as it
-    /// was: worth another try once there is space.
-    #[error("there is no space for {}: make room on its disk", path.display())]
+    /// The disk has no space for a write. Nothing is lost, and the file is unchanged: retry once
+    /// there is space.
+    #[error("there is no space to write {}: free space on its disk", path.display())]
     NoSpace {
-        /// What could not be written.
+        /// The file that could not be written.
         path: PathBuf,
     },
-    /// What is stored cannot be what was written.
+    /// The file differs from what was written to it.
     #[error("{0}")]
     Damaged(Damage),
-    /// A file of the store, or one beside it, cannot be handled.
+    /// An operation on a file of the store failed.
     #[error("{} cannot be {action}", path.display())]
     File {
         action: &'static str,
@@ -48,7 +48,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A snapshot arrived damaged or in a form that this version does not know.
-    #[error("the snapshot received is unusable: {0}")]
+    #[error("the received snapshot cannot be used: {0}")]
     Snapshot(&'static str),
 }
 
@@ -58,7 +58,7 @@ impl StoreError {
         Self::NoSpace { path }
     }
 
-    /// Whether it lies in what is on disk, so that trying again changes nothing.
+    /// Whether the cause is the data on disk, so that a retry fails too.
     pub fn is_of_data(&self) -> bool {
         matches!(self, Self::Format { .. } | Self::Damaged(_))
     }

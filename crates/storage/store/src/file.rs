@@ -1,4 +1,4 @@
-//! A redb file that holds a checkpoint.
+//! A redb file that contains a checkpoint.
 
 use std::{
     io,
@@ -15,12 +15,12 @@ use redb::{
 
 use crate::{
     Meta, StoreConfig, StoreError,
-    backend::{Cause, Closed, FileBackend},
-    guard::{caught, reading},
+    backend::{CloseReason, CloseState, FileBackend},
+    guard::{catching_panics, reading},
     inspection::Inspection,
     overlay::OverlayBackend,
-    reserve::Reserve,
     schema::{Key, META, PACKETS, encode_value},
+    space_reservation::SpaceReservation,
     throttle::IoThrottle,
 };
 
@@ -28,18 +28,20 @@ use crate::{
 pub(crate) struct CheckpointFile {
     pub(crate) path: PathBuf,
     file: Arc<dyn DiskFile>,
-    /// Whether nothing more needs to reach the disk: it is only read, or nobody knows it yet.
-    is_scratch: bool,
+    /// Whether redb's writes when it closes the file are rejected. They are not needed for a file
+    /// that is only read or not published.
+    rejects_final_writes: bool,
     pub(crate) is_read_only: bool,
-    /// Where the file goes with this: it was made, and is not published yet.
+    /// Present for a new file that is not published yet: the disk from which the drop removes it.
     unpublished: Mutex<Option<Arc<dyn Disk>>>,
-    pub(crate) closed: Closed,
+    pub(crate) closed: CloseState,
     pub(crate) throttle: Arc<IoThrottle>,
-    pub(crate) reserve: Arc<Reserve>,
-    /// There until this is dropped.
+    pub(crate) reservation: Arc<SpaceReservation>,
+    /// Present until this is dropped.
     database: Option<Database>,
 }
 
+/// Everything in a file.
 #[derive(Default)]
 pub(crate) struct Contents {
     pub(crate) meta: Meta,
@@ -47,7 +49,7 @@ pub(crate) struct Contents {
 }
 
 impl CheckpointFile {
-    /// Makes an empty file beside the store, in place of one that was left there.
+    /// Creates an empty file with this extension. Replaces one that an earlier process left.
     pub(crate) fn create(config: &StoreConfig, extension: &str) -> Result<Self, StoreError> {
         let path = config.path.with_extension(extension);
         remove(config, &path)?;
@@ -61,7 +63,7 @@ impl CheckpointFile {
                 StoreError::no_space(&path)
             }
             StoreError::NoSpace { .. } => {
-                // The part of it that was made.
+                // Removes the incomplete file.
                 let _ = config.disk.remove(&path);
                 error
             }
@@ -69,15 +71,15 @@ impl CheckpointFile {
         })
     }
 
-    /// Opens the file of the store, when all that is in it is verified. A file that is damaged is
-    /// left as it was found. On a full disk it may be open to be read only.
+    /// Verifies everything in the file of the store, and opens it. Leaves a damaged file unchanged.
+    /// On a full disk it may open the file read-only.
     pub(crate) fn open(config: &StoreConfig) -> Result<(Self, Contents), StoreError> {
         let path = &config.path;
         let file = open_locked(config, path, OpenMode::Write)?;
         let mut on_disk = Self::read_only(path.clone(), file.clone())?;
         let is_clean = on_disk.check_pages()?;
         let contents = on_disk.load()?;
-        let opened = on_disk.to_be_written(config).and_then(|mut store| {
+        let opened = on_disk.reopen_writable(config).and_then(|mut store| {
             if !is_clean {
                 store.check_pages()?;
             }
@@ -90,24 +92,24 @@ impl CheckpointFile {
         }
     }
 
-    /// Opens the same file once more, to be written.
-    pub(crate) fn to_be_written(&self, config: &StoreConfig) -> Result<Self, StoreError> {
+    /// Opens the same file a second time, writable.
+    pub(crate) fn reopen_writable(&self, config: &StoreConfig) -> Result<Self, StoreError> {
         let (path, file) = (self.path.clone(), self.file.clone());
         let mut opened = Self::writable(path, file, config.cache_size)?;
-        opened.is_scratch = false;
+        opened.rejects_final_writes = false;
         Ok(opened)
     }
 
-    /// Opens the same file once more, to be read as of its last commit.
-    pub(crate) fn to_be_read(&self) -> Result<Self, StoreError> {
+    /// Opens the same file a second time, read-only, as of its last commit.
+    pub(crate) fn reopen_read_only(&self) -> Result<Self, StoreError> {
         Self::read_only(self.path.clone(), self.file.clone())
     }
 
-    /// Opens the file of the store to read it, as it is on the disk.
+    /// Opens the file of the store read-only, as it is on the disk.
     pub(crate) fn open_read_only(config: &StoreConfig) -> Result<Self, StoreError> {
         let path = &config.path;
         let file = config.disk.open(path, OpenMode::Read);
-        Self::read_only(path.clone(), file.map_err(failed("opened", path))?)
+        Self::read_only(path.clone(), file.map_err(file_error("opened", path))?)
     }
 
     fn writable(
@@ -121,17 +123,17 @@ impl CheckpointFile {
             unsynced_size: AtomicU64::new(0),
             closed: opened.closed.clone(),
             throttle: opened.throttle.clone(),
-            reserve: opened.reserve.clone(),
+            reservation: opened.reservation.clone(),
         };
         opened.database = Some(opened.writing(|| open_database(backend, cache_size))?);
         Ok(opened)
     }
 
-    /// Nothing is cached, and nothing is written, not even a repair.
+    /// Opens a file without a cache. Nothing is written, not even a repair.
     fn read_only(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
         let mut opened = Self::unopened(path, file, true);
         let backend = OverlayBackend::new(opened.file.clone(), opened.closed.clone());
-        let backend = backend.map_err(failed("read", &opened.path))?;
+        let backend = backend.map_err(file_error("read", &opened.path))?;
         opened.database = Some(opened.reading(|| open_database(backend, 0))?);
         Ok(opened)
     }
@@ -140,12 +142,12 @@ impl CheckpointFile {
         Self {
             path,
             file,
-            is_scratch: true,
+            rejects_final_writes: true,
             is_read_only,
             unpublished: Mutex::default(),
-            closed: Closed::default(),
+            closed: CloseState::default(),
             throttle: Arc::default(),
-            reserve: Arc::default(),
+            reservation: Arc::default(),
             database: None,
         }
     }
@@ -155,14 +157,17 @@ impl CheckpointFile {
         self.file.size().unwrap_or(0)
     }
 
-    /// Checks every page that is in use. False when redb's list of those that are not was wrong, and
-    /// nothing else: here it is right now.
+    /// Checks every page that is in use. Returns false when only redb's list of free pages was
+    /// wrong; it has been repaired in this `Database`.
     fn check_pages(&mut self) -> Result<bool, StoreError> {
-        let database = self.database.as_mut().expect("it is there until the drop");
+        let database = self
+            .database
+            .as_mut()
+            .expect("it is present until the drop");
         reading(&self.path, &self.closed, || Ok(database.check_integrity()?))
     }
 
-    /// Begins to read, with what the packets reflect.
+    /// Starts a read transaction, and reads the meta.
     pub(crate) fn begin_read(&self) -> Result<(ReadTransaction, Meta), StoreError> {
         self.reading(|| {
             let transaction = self.database().begin_read()?;
@@ -171,6 +176,7 @@ impl CheckpointFile {
         })
     }
 
+    /// Reads and verifies everything in the file.
     pub(crate) fn load(&self) -> Result<Contents, StoreError> {
         let (transaction, meta) = self.begin_read()?;
         let mut inspection = Inspection::new(self.path.clone());
@@ -183,11 +189,11 @@ impl CheckpointFile {
             Ok(())
         });
         read.map_err(|error| inspection.explain(error))?;
-        inspection.end(&meta)?;
+        inspection.finish(&meta)?;
         Ok(Contents { meta, packets })
     }
 
-    /// Stores encoded packets, to become durable with the next [commit](Self::commit).
+    /// Stores encoded packets. They become durable with the next [commit](Self::commit).
     pub(crate) fn store<'a>(
         &self,
         packets: impl IntoIterator<Item = (Key, &'a [u8])>,
@@ -204,7 +210,7 @@ impl CheckpointFile {
         })
     }
 
-    /// Stores packets, or removes them, and sets what they reflect, durably and all at once.
+    /// Stores or removes packets and sets the meta, durably and atomically.
     pub(crate) fn commit<'a>(
         &self,
         changes: impl IntoIterator<Item = (Key, Option<&'a IndexedPacket>)>,
@@ -217,7 +223,7 @@ impl CheckpointFile {
             transaction.set_quick_repair(true);
             let mut table = transaction.open_table(PACKETS)?;
             for (key, changed) in changes {
-                self.throttle.rest();
+                self.throttle.pause_if_due();
                 match changed {
                     Some(indexed) => {
                         let value = encode_value(&key, &indexed.stored().encode());
@@ -232,34 +238,34 @@ impl CheckpointFile {
         })
     }
 
-    /// Gives this file, which was committed, the name of the store.
+    /// Renames this committed file to the path of the store, durably.
     pub(crate) fn publish(&mut self, config: &StoreConfig) -> Result<(), StoreError> {
         let disk = &config.disk;
         disk.rename(&self.path, &config.path)
-            .map_err(failed("moved into place", &self.path))?;
+            .map_err(file_error("moved into place", &self.path))?;
         self.unpublished().take();
         self.path.clone_from(&config.path);
-        self.is_scratch = false;
+        self.rejects_final_writes = false;
         let dir = dir_of(&self.path);
-        disk.sync_dir(&dir).map_err(failed("synced", &dir))
+        disk.sync_dir(&dir).map_err(file_error("synced", &dir))
     }
 
-    /// Takes space for the next commit, until [`give_back`](Reserve::give_back) or a write that needs
-    /// it.
-    pub(crate) fn reserve(&self, disk: &Arc<dyn Disk>, size: u64) -> Result<(), StoreError> {
-        let taken = self.reserve.take(disk, &self.path, size);
-        taken.map_err(|error| match is_out_of_space(&error) {
+    /// Reserves space for the next commit. [`SpaceReservation::release`] frees it, or a write that
+    /// finds the disk full.
+    pub(crate) fn reserve_space(&self, disk: &Arc<dyn Disk>, size: u64) -> Result<(), StoreError> {
+        let reserved = self.reservation.acquire(disk, &self.path, size);
+        reserved.map_err(|error| match is_out_of_space(&error) {
             true => StoreError::no_space(&self.path),
-            false => failed("given space", &self.path)(error),
+            false => file_error("given reserved space", &self.path)(error),
         })
     }
 
-    /// Gives up a file that is not published, before it is dropped.
+    /// Removes an unpublished file before it is dropped.
     pub(crate) fn discard(&self) {
-        self.closed.set(Cause::Failed);
-        self.reserve.give_back();
+        self.closed.set(CloseReason::Failed);
+        self.reservation.release();
         if let Some(disk) = self.unpublished().take() {
-            // One that stays is removed by the next that is made, or the next start.
+            // If this fails, the next file with this name or the next start removes it.
             let _ = disk.remove(&self.path);
         }
     }
@@ -269,11 +275,11 @@ impl CheckpointFile {
         unpublished.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails when the same file is written by another since, which knows nothing of the pages that are
-    /// read here.
+    /// Fails when the file was opened a second time and is written there, which may overwrite the
+    /// pages that are read here.
     pub(crate) fn check_open(&self) -> Result<(), StoreError> {
-        match self.closed.cause() {
-            Some(Cause::Full) => Err(StoreError::no_space(&self.path)),
+        match self.closed.reason() {
+            Some(CloseReason::Full) => Err(StoreError::no_space(&self.path)),
             _ => Ok(()),
         }
     }
@@ -286,23 +292,26 @@ impl CheckpointFile {
     }
 
     fn writing<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        caught(&self.path, &self.closed, work)
+        catching_panics(&self.path, &self.closed, work)
     }
 
     fn database(&self) -> &Database {
-        self.database.as_ref().expect("it is there until the drop")
+        self.database
+            .as_ref()
+            .expect("it is present until the drop")
     }
 }
 
 impl Drop for CheckpointFile {
     fn drop(&mut self) {
-        // redb writes when it closes a file. What was read beside its writer is not what it knows.
-        if self.is_scratch {
-            self.closed.set(Cause::Failed);
+        // redb writes when it closes a file. For a file with another writer that would be outdated.
+        if self.rejects_final_writes {
+            self.closed.set(CloseReason::Failed);
         }
         let database = self.database.take();
-        // Who panicked over a damaged page may do so again, and nobody is left to be told.
-        let _ = caught(&self.path, &self.closed, || {
+        // After a panic on a damaged page, redb may panic again. There is no caller to report it
+        // to.
+        let _ = catching_panics(&self.path, &self.closed, || {
             drop(database);
             Ok(())
         });
@@ -318,9 +327,9 @@ fn open_database(backend: impl StorageBackend, cache_size: usize) -> Result<Data
     Ok(builder.create_with_backend(backend)?)
 }
 
-/// Removes what an interrupted work has left.
+/// Removes a file that an interrupted operation may have left.
 pub(crate) fn remove(config: &StoreConfig, path: &Path) -> Result<(), StoreError> {
-    remove_if_present(&*config.disk, path).map_err(failed("removed", path))
+    remove_if_present(&*config.disk, path).map_err(file_error("removed", path))
 }
 
 fn open_locked(
@@ -329,8 +338,8 @@ fn open_locked(
     mode: OpenMode,
 ) -> Result<Arc<dyn DiskFile>, StoreError> {
     let file = config.disk.open(path, mode);
-    let file = file.map_err(failed("opened", path))?;
-    match file.try_lock().map_err(failed("locked", path))? {
+    let file = file.map_err(file_error("opened", path))?;
+    match file.try_lock().map_err(file_error("locked", path))? {
         true => Ok(file),
         false => Err(StoreError::InUse {
             path: path.to_owned(),
@@ -338,7 +347,11 @@ fn open_locked(
     }
 }
 
-pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+/// Converts an I/O error on the file at `path`. `action` is a participle, such as "opened".
+pub(crate) fn file_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::File {
         action,

@@ -1,4 +1,4 @@
-//! What the tests of this room start from.
+//! Helpers for the tests of this crate.
 
 use std::{
     path::{Path, PathBuf},
@@ -79,7 +79,7 @@ pub(crate) fn expire(store: &Store, cutoff: u64, count_max: usize) -> usize {
     }
 }
 
-/// Applies a command, behind the last one.
+/// Applies a command as the next entry.
 pub(crate) fn apply(store: &Store, command: &Command) -> Outcome {
     let (_, outcome) = store.transact(|packets, meta| {
         let index = meta.applied_index().next();
@@ -94,8 +94,8 @@ pub(crate) fn apply(store: &Store, command: &Command) -> Outcome {
     outcome.unwrap()
 }
 
-/// Has the cluster agree on who it is and on a capacity.
-pub(crate) fn agree(store: &Store, capacity: Capacity) -> ClusterState {
+/// Founds the cluster with a capacity. Returns the cluster state.
+pub(crate) fn found_cluster(store: &Store, capacity: Capacity) -> ClusterState {
     let found = Found {
         id: ClusterId([7; 32]),
         voters: 1,
@@ -114,7 +114,7 @@ pub(crate) fn checkpoint(store: &Store) -> Meta {
         .unwrap()
 }
 
-/// All packets in memory, in the order of their keys.
+/// All packets in memory, in the order of keys.
 pub(crate) fn packets(store: &Store) -> Vec<StoredPacket> {
     let memory = &store.shared().memory;
     let packets = memory.packets(&memory.state());
@@ -123,7 +123,7 @@ pub(crate) fn packets(store: &Store) -> Vec<StoredPacket> {
     packets
 }
 
-/// Reads the checkpoint from the disk to its end.
+/// Runs a complete scrub.
 pub(crate) fn scrub(store: &Store) -> Result<(), StoreError> {
     let mut scrub = store.scrub()?;
     while scrub.next_piece()?.is_some() {}

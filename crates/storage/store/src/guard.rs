@@ -1,8 +1,8 @@
-//! Running redb over pages that may be damaged.
+//! Running redb on pages that may be damaged.
 //!
-//! Over some of them redb panics. That is printed like any panic, and caught here. Should it panic a
-//! second time while it cleans up, the process ends, and the next start finds what is wrong: it
-//! verifies all pages before it follows them.
+//! On some of them redb panics. The panic is printed like any other, and caught here. If redb
+//! panics a second time while it cleans up, the process ends. The next start finds the damage,
+//! because it verifies all pages before it follows them.
 
 use std::{
     any::Any,
@@ -12,16 +12,16 @@ use std::{
 
 use crate::{
     Damage, StoreError,
-    backend::{Cause, Closed},
+    backend::{CloseReason, CloseState},
 };
 
-/// Runs redb to read: what cannot be read is damaged, be it by a disk that says so.
+/// Runs redb to read. Returns [`Damage`] for anything that cannot be read, also for an I/O error.
 pub(crate) fn reading<T>(
     path: &Path,
-    closed: &Closed,
+    closed: &CloseState,
     work: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    caught(path, closed, work).map_err(|error| match error {
+    catching_panics(path, closed, work).map_err(|error| match error {
         StoreError::Redb(error) if matches!(*error, redb::Error::Io(_)) => {
             Damage::new(path, error.to_string()).into()
         }
@@ -29,22 +29,22 @@ pub(crate) fn reading<T>(
     })
 }
 
-/// Runs redb, which panics over some damaged pages. After that, be it over a page that was only read,
-/// nothing is written to this file any more: what else redb left half done nobody knows.
-pub(crate) fn caught<T>(
+/// Runs redb, and returns [`Damage`] when it panics. After a panic, even while reading, nothing is
+/// written to this file any more: it is unknown what redb left half done.
+pub(crate) fn catching_panics<T>(
     path: &Path,
-    closed: &Closed,
+    closed: &CloseState,
     work: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     use redb::Error::{DatabaseClosed, Io, PreviousIo};
 
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Err(StoreError::Redb(error))) => match (*error, closed.cause()) {
-            (Io(_) | PreviousIo | DatabaseClosed, Some(Cause::Full)) => {
+        Ok(Err(StoreError::Redb(error))) => match (*error, closed.reason()) {
+            (Io(_) | PreviousIo | DatabaseClosed, Some(CloseReason::Full)) => {
                 Err(StoreError::no_space(path))
             }
-            (Io(_) | PreviousIo | DatabaseClosed, Some(Cause::Damaged)) => {
-                Err(Damage::new(path, "a page of it could not be read before").into())
+            (Io(_) | PreviousIo | DatabaseClosed, Some(CloseReason::Damaged)) => {
+                Err(Damage::new(path, "an earlier read of a page failed").into())
             }
             (error @ (Io(_) | PreviousIo | DatabaseClosed), _) => {
                 Err(StoreError::Redb(Box::new(error)))
@@ -53,7 +53,7 @@ pub(crate) fn caught<T>(
         },
         Ok(result) => result,
         Err(panic) => {
-            closed.set(Cause::Damaged);
+            closed.set(CloseReason::Damaged);
             Err(Damage::new(path, message(&*panic)).into())
         }
     }

@@ -1,4 +1,4 @@
-//! Checking a file against what it says of itself.
+//! Checking the packets of a file against their checksums and the summary in the meta row.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use quorate_state::StoredPacket;
 use crate::{
     Damage, Meta, PacketsSummary, StoreError,
     damage::KEY_COUNT_MAX,
-    schema::{Key, encoding_of},
+    schema::{Key, verified_encoding},
 };
 
 /// Checks packets as they are read, in the order of their keys.
@@ -32,8 +32,9 @@ impl Inspection {
         }
     }
 
-    /// Checks the next packet: `None` when it is damaged, which [`end`](Self::end) tells. Fails when
-    /// reading on makes no sense: a damaged tree can lead in circles.
+    /// Checks the next packet. Returns `None` when it is damaged, which [`finish`](Self::finish)
+    /// reports. Fails when the packets are out of order: a damaged tree can have cycles, so reading
+    /// must stop.
     pub(crate) fn check(
         &mut self,
         key: &Key,
@@ -44,8 +45,8 @@ impl Inspection {
         }
         self.last_key = Some(*key);
         let public_key = PublicKey::from_bytes(*key);
-        let stored =
-            encoding_of(key, value).and_then(|encoded| StoredPacket::decode(public_key, encoded));
+        let stored = verified_encoding(key, value)
+            .and_then(|encoded| StoredPacket::decode(public_key, encoded));
         match &stored {
             Some(stored) => self.summary.insert(stored),
             None => {
@@ -58,12 +59,13 @@ impl Inspection {
         Ok(stored)
     }
 
-    /// Compares what was read, which is all, with what `meta` says.
-    pub(crate) fn end(&self, meta: &Meta) -> Result<(), StoreError> {
+    /// Compares the packets with the summary in `meta`, after all were read. Fails when they differ
+    /// or some are damaged.
+    pub(crate) fn finish(&self, meta: &Meta) -> Result<(), StoreError> {
         let found_count = self.summary.usage.count + self.damaged_count;
         let reason = match () {
-            () if self.damaged_count > 0 => "packets fail their checksum",
-            () if self.summary != meta.packets => "it holds other packets than it says",
+            () if self.damaged_count > 0 => "packets have a wrong checksum",
+            () if self.summary != meta.packets => "its packets differ from its summary of them",
             () => return Ok(()),
         };
         let mut damage = self.damage(reason);
@@ -71,7 +73,7 @@ impl Inspection {
         Err(damage.into())
     }
 
-    /// Adds what was found so far to an error that ended the reading.
+    /// Adds the damaged packets found so far to an error that ended the reading.
     pub(crate) fn explain(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::Damaged(damage) => self.damage(damage.reason).into(),
@@ -79,7 +81,7 @@ impl Inspection {
         }
     }
 
-    /// What was found so far.
+    /// The damage found so far.
     pub(crate) fn damage(&self, reason: impl Into<String>) -> Damage {
         Damage {
             keys: self.damaged_keys.clone(),

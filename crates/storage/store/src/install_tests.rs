@@ -1,5 +1,6 @@
-//! How long reads wait for an installation. Figures of a machine, so not part of the usual tests:
-//! `cargo test --release -p quorate-store -- --ignored --nocapture installation`.
+//! Measures how long reads wait for an installation. It depends on the machine, so it is not part
+//! of the usual tests: `cargo test --release -p quorate-store -- --ignored --nocapture
+//! installation`.
 
 #![allow(clippy::print_stdout)]
 
@@ -18,10 +19,10 @@ const PACKET_COUNT: u32 = 1_000_000;
 /// A usual size: an address or two.
 const PAYLOAD_SIZE: usize = 300;
 
-/// What a read may wait for an installation.
+/// The longest that a read may wait for an installation.
 const WAIT_MAX: Duration = Duration::from_millis(10);
 
-/// In turns over all maps.
+/// Reads keys from all maps in turn until `is_done`. Returns the times of slow reads.
 fn read_until(store: &Store, is_done: &AtomicBool) -> Vec<Duration> {
     let mut longest = Vec::new();
     let mut number = 0_u32;
@@ -30,9 +31,9 @@ fn read_until(store: &Store, is_done: &AtomicBool) -> Vec<Duration> {
         key[0] = number as u8;
         key[..4].rotate_left(number as usize % 4);
         number = number.wrapping_add(1);
-        let begun = Instant::now();
+        let started = Instant::now();
         std::hint::black_box(store.stored_packet(&PublicKey::from_bytes(key)));
-        let waited = begun.elapsed();
+        let waited = started.elapsed();
         if waited > Duration::from_millis(1) {
             longest.push(waited);
         }
@@ -42,12 +43,12 @@ fn read_until(store: &Store, is_done: &AtomicBool) -> Vec<Duration> {
 }
 
 #[test]
-#[ignore = "it measures, for a minute"]
-fn an_installation_of_a_million_packets_lets_reads_go_on() {
+#[ignore = "a measurement that takes a minute"]
+fn reads_continue_during_an_installation_of_a_million_packets() {
     let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let [from, to] = dirs.each_ref().map(|dir| open(&config(dir.path())));
     for store in [&from, &to] {
-        // Spread over all maps.
+        // Keys that are spread over all maps.
         let numbers = (0..PACKET_COUNT).map(|number| number.wrapping_mul(2_654_435_761));
         put(
             store,
@@ -57,7 +58,7 @@ fn an_installation_of_a_million_packets_lets_reads_go_on() {
         checkpoint(store);
     }
     let snapshot = from.snapshot().unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut receiver = Store::receiver(to.config()).unwrap();
     let mut chunks = snapshot.chunks().unwrap();
     let (mut count, mut size) = (0, 0);
@@ -66,12 +67,12 @@ fn an_installation_of_a_million_packets_lets_reads_go_on() {
         (count, size) = (count + 1, size + chunk.len());
     }
     println!(
-        "{count} chunks, {size} bytes taken in {:?}",
-        begun.elapsed()
+        "{count} chunks, {size} bytes received in {:?}",
+        started.elapsed()
     );
-    let begun = Instant::now();
+    let started = Instant::now();
     let received = receiver.complete().unwrap();
-    println!("completed in {:?}", begun.elapsed());
+    println!("completed in {:?}", started.elapsed());
 
     let is_done = AtomicBool::new(false);
     let longest = thread::scope(|scope| {
@@ -80,9 +81,9 @@ fn an_installation_of_a_million_packets_lets_reads_go_on() {
             applied: snapshot.meta().applied,
             ..Meta::default()
         };
-        let begun = Instant::now();
+        let started = Instant::now();
         to.install(received, meta).unwrap();
-        println!("installed in {:?}", begun.elapsed());
+        println!("installed in {:?}", started.elapsed());
         is_done.store(true, Ordering::Release);
         reads.join().unwrap()
     });

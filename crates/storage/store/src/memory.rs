@@ -1,4 +1,4 @@
-//! All packets, and what only changes look at.
+//! All packets, and the state that only transactions and checkpoints use.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,13 +13,13 @@ use quorate_state::{StoredPacket, StoredPackets, UnixMillis, Usage};
 
 use crate::{Index, Meta, PacketsSummary, file::Contents};
 
-/// The packets by key, and behind one lock all that a change needs beside them.
+/// The packets by key, and under one lock everything else that a transaction needs.
 pub(crate) struct Memory {
     pub(crate) index: Arc<Index>,
     state: Mutex<State>,
 }
 
-/// What only changes and checkpoints look at.
+/// The state that only transactions and checkpoints use.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) meta: Meta,
@@ -28,8 +28,8 @@ pub(crate) struct State {
     pub(crate) changes: Changes,
 }
 
-/// What became of packets since a checkpoint: stored anew, or removed. A tree, for a hash map that
-/// grows to a hundred thousand packets stops now and then to move all of them.
+/// The packets that changed since a checkpoint: the new one, or `None` if it was removed. A tree,
+/// because a hash map that grows to a hundred thousand packets pauses to move all of them.
 pub(crate) type Changes = BTreeMap<PublicKey, Option<Arc<IndexedPacket>>>;
 
 impl Memory {
@@ -42,8 +42,8 @@ impl Memory {
         memory
     }
 
-    /// Up to `count` packets with keys behind `after`, in the order of keys. Not of one moment: what
-    /// changes meanwhile is there or not.
+    /// Up to `count` packets with keys after `after`, in the order of keys. This is not a
+    /// consistent view: changes made meanwhile are included or not.
     pub(crate) fn packets_after(
         &self,
         after: Option<&PublicKey>,
@@ -52,10 +52,10 @@ impl Memory {
         let mut first = BTreeMap::new();
         self.index.for_each(|indexed| {
             let key = indexed.compiled.packet().key();
-            let is_behind = after.is_none_or(|after| key > after);
+            let is_after = after.is_none_or(|after| key > after);
             let is_wanted =
                 first.len() < count || first.last_key_value().is_some_and(|(last, _)| key < last);
-            if is_behind && is_wanted {
+            if is_after && is_wanted {
                 first.insert(*key, indexed.clone());
                 if first.len() > count {
                     first.pop_last();
@@ -68,10 +68,11 @@ impl Memory {
             .collect()
     }
 
-    /// The lock of everything but reads, held for as long as a group of entries takes.
+    /// Locks the state. A transaction holds the lock while it applies a group of entries; reads do
+    /// not need it.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         let state = self.state.lock();
-        state.expect("a change that panicked has left half of itself")
+        state.expect("a panic left a transaction half applied")
     }
 
     pub(crate) fn transact<T>(
@@ -93,16 +94,16 @@ impl Memory {
         (state.meta.clone(), value)
     }
 
-    /// All packets as they stand in `state`.
+    /// All packets. The caller holds the lock, so this is a consistent view.
     pub(crate) fn packets(&self, state: &MutexGuard<'_, State>) -> Vec<Arc<IndexedPacket>> {
         let mut packets = Vec::with_capacity(state.by_age.len());
         self.index.for_each(|indexed| packets.push(indexed.clone()));
         packets
     }
 
-    /// Takes back changes that did not reach a checkpoint, where no later ones stand in their place.
-    pub(crate) fn take_back(&self, changes: Changes) {
-        // Of what panicked there is no next checkpoint.
+    /// Adds changes again that did not reach a checkpoint, unless there are later ones of the key.
+    pub(crate) fn restore_changes(&self, changes: Changes) {
+        // After a panic in a transaction there is no next checkpoint.
         if let Ok(mut state) = self.state.lock() {
             for (key, change) in changes {
                 state.changes.entry(key).or_insert(change);
@@ -110,8 +111,8 @@ impl Memory {
         }
     }
 
-    /// Puts other packets in place of all: the new ones are made ready before, and the old ones dropped when
-    /// no lock is held any more.
+    /// Replaces all packets. Prepares the new ones before it takes the lock, and drops the old ones
+    /// after it has released it.
     pub(crate) fn replace(&self, contents: Contents) {
         let prepared = self.index.prepare(&contents.packets);
         let ages = contents.packets.iter();
@@ -130,7 +131,7 @@ impl Memory {
     }
 }
 
-/// The packets of one transaction. Each change is there for reads at once.
+/// The packets of one transaction. Each change is visible to reads immediately.
 pub struct PacketsMut<'a> {
     memory: &'a Memory,
     by_age: &'a mut BTreeSet<(UnixMillis, PublicKey)>,
@@ -140,8 +141,8 @@ pub struct PacketsMut<'a> {
 }
 
 impl PacketsMut<'_> {
-    /// What has changed since this was last called. Bytes that were stored already, and received once
-    /// more, are no change.
+    /// The changes since the last call. A packet that was received again with the same bytes does
+    /// not count.
     pub fn take_changed(&mut self) -> Vec<(PublicKey, ChangeKind)> {
         mem::take(&mut self.changed)
     }
@@ -190,7 +191,8 @@ impl StoredPackets for PacketsMut<'_> {
     }
 }
 
-/// A payload is a piece of the batch in which it came, and would keep all of that in memory.
+/// Copies the payload: it is a slice of the batch in which it arrived, and would keep all of that
+/// in memory.
 fn with_own_payload(stored: &StoredPacket) -> StoredPacket {
     let payload = Bytes::copy_from_slice(stored.packet.payload());
     let packet = SignedPacket::assume_verified(*stored.packet.key(), payload);

@@ -73,7 +73,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-/// What a store should hold: packets and the index of the last entry.
+/// The expected content of a store: packets and the index of the last entry.
 #[derive(Debug, Clone, Default)]
 struct Model {
     packets: BTreeMap<PublicKey, StoredPacket>,
@@ -128,9 +128,9 @@ proptest! {
         ..ProptestConfig::with_cases(48)
     })]
 
-    /// Memory is what was put and not expired, and a start shows it as of the last checkpoint.
+    /// Memory contains what was put and not expired. A start restores the last checkpoint.
     #[test]
-    fn the_store_is_a_map_that_falls_back_to_its_checkpoint(steps in steps()) {
+    fn the_store_is_a_map_and_a_restart_restores_its_checkpoint(steps in steps()) {
         let mut disk = SimDisk::new();
         disk.create_dir("/data".as_ref()).unwrap();
         let config = |disk: &SimDisk| config_on(disk.clone(), "/data/packets.redb");
@@ -151,7 +151,7 @@ proptest! {
                     checkpoint.commit(IoSpeed::Fast).unwrap();
                     durable = model.clone();
                     let changes = &store.shared().memory.state().changes;
-                    assert!(changes.is_empty(), "the next one need not write them again");
+                    assert!(changes.is_empty(), "they are not written again");
                 }
                 Step::DropCheckpoint { everything } => {
                     drop(store.begin_checkpoint(scope(everything)));

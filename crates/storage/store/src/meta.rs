@@ -1,4 +1,5 @@
-//! What a store says of itself.
+//! The meta row of a store: the last entry applied, the cluster state and the summary of the
+//! packets.
 
 use std::path::Path;
 
@@ -8,13 +9,13 @@ use redb::{ReadableTable, Table};
 
 use crate::{
     Damage, PacketsSummary, StoreError,
-    schema::{checked, checksum},
+    schema::{checksum, verify_checksum},
 };
 
-/// How the row begins: the magic and the version of the format of the file.
+/// The start of the row: the magic and the version of the file's format.
 const FORMAT: [u8; 4] = *b"Qst\x01";
 
-/// The row. Stores of before this magic have it too, and begin otherwise.
+/// The key of the row. Stores older than this magic have the row too, with another start.
 const ROW: &str = "format";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,10 +24,10 @@ pub struct Meta {
     pub applied: Option<LogPosition>,
     /// The membership as of that entry, opaque here.
     pub membership: Bytes,
-    /// What the cluster had agreed on as of that entry. A received snapshot brings its own.
+    /// The cluster state as of that entry. A received snapshot contains its own.
     pub cluster: ClusterState,
-    /// What the packets are together. Kept by the store: nodes that applied the same entries have
-    /// the same.
+    /// The summary of the packets. The store updates it. Nodes that applied the same entries have
+    /// the same summary.
     pub packets: PacketsSummary,
 }
 
@@ -36,23 +37,23 @@ impl Meta {
         self.applied.map_or(LogIndex(0), |position| position.index)
     }
 
-    /// Reads it from the file at `path`.
+    /// Reads the row. Fails when it is damaged or has another format. `path` is for the error.
     pub(crate) fn read(
         table: &impl ReadableTable<&'static str, &'static [u8]>,
         path: &Path,
     ) -> Result<Self, StoreError> {
         let row = table.get(ROW)?;
         let row = row.as_ref().map_or([].as_slice(), |row| row.value());
-        let unreadable = || Damage::new(path, "what it says of itself is unreadable");
-        let whole = checked(row).ok_or_else(unreadable)?;
-        match whole.split_first_chunk() {
-            Some((&FORMAT, body)) => Ok(Self::decode(body).ok_or_else(unreadable)?),
+        let damaged = || Damage::new(path, "its meta row cannot be read");
+        let row = verify_checksum(row).ok_or_else(damaged)?;
+        match row.split_first_chunk() {
+            Some((&FORMAT, body)) => Ok(Self::decode(body).ok_or_else(damaged)?),
             Some((&found, _)) => Err(StoreError::Format {
                 path: path.to_owned(),
                 found,
                 supported: FORMAT,
             }),
-            None => Err(unreadable().into()),
+            None => Err(damaged().into()),
         }
     }
 
@@ -64,8 +65,8 @@ impl Meta {
         Ok(())
     }
 
-    /// Format, whether an entry was applied, its term and index, what the cluster has agreed on,
-    /// count, size and hash of the packets, membership, checksum.
+    /// Format, whether an entry was applied, its term and index, the cluster state, count, size and
+    /// hash of the packets, membership, checksum.
     fn encode(&self) -> Vec<u8> {
         let LogPosition { term, index } = self.applied.unwrap_or(LogPosition::new(0, 0));
         let mut bytes = FORMAT.to_vec();

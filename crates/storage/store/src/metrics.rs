@@ -1,4 +1,4 @@
-//! What the store tells Prometheus.
+//! The metrics of the store.
 
 /// From 1 ms, an empty checkpoint, to 16 s, one that a slow disk makes dangerous.
 const CHECKPOINT_BUCKETS: [f64; 8] = [0.001, 0.004, 0.016, 0.064, 0.25, 1.0, 4.0, 16.0];
@@ -9,7 +9,7 @@ const TRANSACTION_BUCKETS: [f64; 8] = [
 ];
 
 quorate_metrics::metrics! {
-    /// Figures of the store.
+    /// The metrics of the store.
     pub struct StoreMetrics in "quorate_store" {
         /// Time of committing a checkpoint, in seconds
         pub checkpoint_duration_seconds: Histogram = CHECKPOINT_BUCKETS,

@@ -1,4 +1,4 @@
-//! A file that is read and never written, whatever redb does to it.
+//! A redb storage that reads a file but keeps all writes in memory.
 
 use std::{
     collections::BTreeMap,
@@ -9,17 +9,17 @@ use std::{
 use quorate_disk::DiskFile;
 use redb::StorageBackend;
 
-use crate::backend::Closed;
+use crate::backend::CloseState;
 
-/// The unit in which writes are kept, in bytes: redb's page.
+/// The unit in which writes are kept, in bytes: the size of redb's pages.
 const PAGE_SIZE: usize = 4096;
 
-/// redb writes when it opens a file, to say that it is open, and to repair it. Here that stays in
-/// memory, over the file as it was found: a few pages.
+/// A read-only file for redb. When redb opens a file, it writes a mark that it is open, and a
+/// repair. These few pages stay in memory, and the file stays unchanged.
 #[derive(Debug)]
 pub(crate) struct OverlayBackend {
     file: Arc<dyn DiskFile>,
-    closed: Closed,
+    closed: CloseState,
     overlay: Mutex<Overlay>,
 }
 
@@ -27,12 +27,12 @@ pub(crate) struct OverlayBackend {
 struct Overlay {
     pages: BTreeMap<u64, Vec<u8>>,
     size: u64,
-    /// What is left of the file: what was cut off comes back as zeros.
+    /// How much of the file is still visible. Bytes that were cut off read as zeros.
     file_size: u64,
 }
 
 impl OverlayBackend {
-    pub(crate) fn new(file: Arc<dyn DiskFile>, closed: Closed) -> io::Result<Self> {
+    pub(crate) fn new(file: Arc<dyn DiskFile>, closed: CloseState) -> io::Result<Self> {
         let size = file.size()?;
         let overlay = Overlay {
             pages: BTreeMap::new(),
@@ -51,12 +51,12 @@ impl OverlayBackend {
         Ok(self.overlay.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The bytes from `offset`, with zeros behind the end.
-    fn read_over(&self, overlay: &Overlay, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    /// Reads from `offset`, through the overlay. Bytes after the end are zeros.
+    fn read_overlaid(&self, overlay: &Overlay, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let end = offset + out.len() as u64;
         let from_file = overlay.file_size.clamp(offset, end) - offset;
-        let (from_file, behind) = out.split_at_mut(from_file as usize);
-        behind.fill(0);
+        let (from_file, after_end) = out.split_at_mut(from_file as usize);
+        after_end.fill(0);
         if !from_file.is_empty() {
             self.file.read_at(from_file, offset)?;
         }
@@ -81,7 +81,7 @@ impl StorageBackend for OverlayBackend {
         if offset.saturating_add(out.len() as u64) > overlay.size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.read_over(&overlay, offset, out)
+        self.read_overlaid(&overlay, offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -104,7 +104,7 @@ impl StorageBackend for OverlayBackend {
         let start = offset - offset % PAGE_SIZE as u64;
         let end = (offset + data.len() as u64).next_multiple_of(PAGE_SIZE as u64);
         let mut bytes = vec![0; (end - start) as usize];
-        self.read_over(&overlay, start, &mut bytes)?;
+        self.read_overlaid(&overlay, start, &mut bytes)?;
         bytes[(offset - start) as usize..][..data.len()].copy_from_slice(data);
         let numbers = start / PAGE_SIZE as u64..;
         let pages = bytes.chunks(PAGE_SIZE).map(<[u8]>::to_vec);

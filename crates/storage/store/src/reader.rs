@@ -12,7 +12,7 @@ use crate::{
     schema::{Key, PACKETS},
 };
 
-/// The packets of a checkpoint, each checked when it is read.
+/// Reads the packets of a checkpoint, and checks each of them.
 pub(crate) struct PacketReader {
     packets: ReadOnlyTable<&'static Key, &'static [u8]>,
     file: Arc<CheckpointFile>,
@@ -34,11 +34,11 @@ impl PacketReader {
         })
     }
 
-    /// Reads on until `take` has enough. It is given each key, the packet if that is undamaged, and
-    /// the bytes that both take in the file.
+    /// Continues to read until `visit` returns true. It gets each key, the packet if it is
+    /// undamaged, and the size of both in the file, in bytes.
     pub(crate) fn read(
         &mut self,
-        mut take: impl FnMut(&Key, Option<StoredPacket>, usize) -> bool,
+        mut visit: impl FnMut(&Key, Option<StoredPacket>, usize) -> bool,
     ) -> Result<(), StoreError> {
         let Self {
             packets,
@@ -53,7 +53,7 @@ impl PacketReader {
                 let (key, value) = entry?;
                 let (key, value) = (key.value(), value.value());
                 let stored = inspection.check(key, value)?;
-                if take(key, stored, key.len() + value.len()) {
+                if visit(key, stored, key.len() + value.len()) {
                     break;
                 }
             }
@@ -61,8 +61,8 @@ impl PacketReader {
         })
     }
 
-    /// Compares what was read, which is all, with what the checkpoint says of itself.
-    pub(crate) fn end(&self) -> Result<(), StoreError> {
-        self.inspection.end(&self.meta)
+    /// Compares the packets with the summary of the checkpoint, after all were read.
+    pub(crate) fn finish(&self) -> Result<(), StoreError> {
+        self.inspection.finish(&self.meta)
     }
 }

@@ -1,4 +1,4 @@
-//! Tables, and packets as they stand in them.
+//! The tables, and the encoding of packets in them.
 
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 use quorate_state::{StoredPacket, Usage};
@@ -18,8 +18,8 @@ pub(crate) fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_SIZE] {
     XxHash3_64::oneshot(bytes).to_be_bytes()
 }
 
-/// `bytes` before their checksum, if it is right.
-pub(crate) fn checked(bytes: &[u8]) -> Option<&[u8]> {
+/// `bytes` without the checksum at their end, or `None` if it is wrong.
+pub(crate) fn verify_checksum(bytes: &[u8]) -> Option<&[u8]> {
     let (body, found) = bytes.split_last_chunk()?;
     (checksum(body) == *found).then_some(body)
 }
@@ -29,19 +29,19 @@ pub(crate) fn encode_value(key: &Key, encoded: &[u8]) -> Vec<u8> {
     [&checksum(&[key, encoded].concat()), encoded].concat()
 }
 
-/// The encoding in a value, if its checksum is right.
-pub(crate) fn encoding_of<'a>(key: &Key, value: &'a [u8]) -> Option<&'a [u8]> {
+/// The encoding in a value, or `None` if its checksum is wrong.
+pub(crate) fn verified_encoding<'a>(key: &Key, value: &'a [u8]) -> Option<&'a [u8]> {
     let (found, encoded) = value.split_first_chunk()?;
     (checksum(&[key, encoded].concat()) == *found).then_some(encoded)
 }
 
-/// How much a set of packets is, and the sum of their hashes: equal sets have equal summaries, and
-/// other sets others, as far as accidents go.
+/// The size of a set of packets, and the sum of their hashes. Equal sets have equal summaries;
+/// different sets have different ones, unless someone constructs a collision.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PacketsSummary {
     /// Their number and the sum of [`StoredPacket::size`], in bytes.
     pub usage: Usage,
-    /// The sum of XXH3-128 over key and encoding of each.
+    /// The sum of the XXH3-128 over key and encoding of each packet.
     pub hash: u128,
 }
 

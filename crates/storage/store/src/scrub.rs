@@ -1,4 +1,4 @@
-//! Reading a checkpoint again to see whether it is still there.
+//! Reading a checkpoint in the background, to find damage.
 
 use std::sync::Arc;
 
@@ -7,47 +7,48 @@ use crate::{
     reader::PacketReader,
 };
 
-/// How much of packets is read at once, in bytes: a millisecond or two of a slow disk.
+/// How many bytes of packets are read at a time: a slow disk takes a millisecond or two.
 const PIECE_SIZE: usize = 256 * 1024;
 
 /// Reads the last checkpoint piece by piece.
 ///
-/// The file is opened a second time, without a cache, so that each page comes from the disk, or from
-/// the kernel's copy of it, as it would after a restart. Meanwhile a snapshot pins these pages: newer
-/// checkpoints go to others, and the file grows if this lasts long.
+/// The file is opened a second time, without a cache, so that each page is read from the disk or
+/// the page cache, as after a restart. A snapshot pins these pages: newer checkpoints write to
+/// other pages, and the file grows if the scrub takes long.
 pub struct StoreScrub {
     packets: PacketReader,
     is_ended: bool,
     metrics: StoreMetrics,
-    pages: Snapshot,
+    /// Pins the pages of the checkpoint.
+    pinned: Snapshot,
 }
 
 impl StoreScrub {
     pub(crate) fn begin(
         config: &StoreConfig,
-        pages: Snapshot,
+        pinned: Snapshot,
         metrics: &StoreMetrics,
     ) -> Result<Self, StoreError> {
         let file = CheckpointFile::open_read_only(config)?;
         let (transaction, meta) = file.begin_read()?;
-        if meta != *pages.meta() {
-            let reason = "it shows another checkpoint than the last";
+        if meta != *pinned.meta() {
+            let reason = "it does not contain the last checkpoint";
             return Err(Damage::new(&config.path, reason).into());
         }
         Ok(Self {
             packets: PacketReader::new(Arc::new(file), &transaction, meta)?,
             is_ended: false,
             metrics: metrics.clone(),
-            pages,
+            pinned,
         })
     }
 
-    /// Verifies the next piece and says how many bytes of packets it had, or `None` behind the last.
-    /// To be called where a thread may block; pauses between pieces are the caller's.
+    /// Verifies the next piece and returns its size in bytes, or `None` after the last one. Blocks
+    /// the thread. The caller makes pauses between pieces.
     ///
-    /// [`StoreError::NoSpace`] says that the scrub was cut short by a checkpoint that met a full disk.
-    /// [`StoreError::Damaged`] comes at the end with all that was found, or at once where reading on
-    /// is impossible.
+    /// Fails with [`StoreError::NoSpace`] when a checkpoint found the disk full, which ends the
+    /// scrub. Fails with [`StoreError::Damaged`] after the last piece, with everything that was
+    /// found, or immediately when it is impossible to read further.
     pub fn next_piece(&mut self) -> Result<Option<usize>, StoreError> {
         if self.is_ended {
             return Ok(None);
@@ -69,11 +70,11 @@ impl StoreScrub {
             size += packet_size;
             size >= PIECE_SIZE
         });
-        // From then on nothing keeps the pages that are read here.
-        self.pages.file.check_open()?;
+        // If the file was closed, nothing pins the pages that are read here any more.
+        self.pinned.file.check_open()?;
         read.map_err(|error| self.packets.inspection.explain(error))?;
         match size {
-            0 => self.packets.end().map(|()| None),
+            0 => self.packets.finish().map(|()| None),
             size => Ok(Some(size)),
         }
     }

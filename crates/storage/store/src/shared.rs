@@ -1,4 +1,4 @@
-//! What a store and its checkpoints share.
+//! The state that a store and its checkpoints share.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -6,20 +6,20 @@ use quorate_state::LogPosition;
 
 use crate::{
     StoreConfig, StoreError, StoreMetrics,
-    backend::Cause,
+    backend::CloseReason,
     checkpoint_lock::CheckpointLock,
     file::{CheckpointFile, Contents},
     memory::Memory,
 };
 
-/// What a checkpoint needs of a store.
+/// The state that a store and its checkpoints share.
 pub(crate) struct Shared {
     pub(crate) config: StoreConfig,
     pub(crate) memory: Memory,
     pub(crate) metrics: StoreMetrics,
     pub(crate) checkpoint_lock: Arc<CheckpointLock>,
     file: RwLock<Arc<CheckpointFile>>,
-    /// The last entry that the file on disk reflects.
+    /// The last entry that is applied in the file on disk.
     durable: Mutex<Option<LogPosition>>,
 }
 
@@ -54,30 +54,30 @@ impl Shared {
         *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = applied;
     }
 
-    /// Puts a committed file in place of the last one, which holds nothing any more, even when the
-    /// new one could not be given its name for sure.
+    /// Replaces the file by a committed one. If that fails, the old file is closed too: the name
+    /// may already be that of the new file.
     pub(crate) fn replace_file(&self, mut file: CheckpointFile) -> Result<(), StoreError> {
         let published = file.publish(&self.config);
-        published.inspect_err(|_| self.file().closed.set(Cause::Failed))?;
+        published.inspect_err(|_| self.file().closed.set(CloseReason::Failed))?;
         self.set_file(file);
         Ok(())
     }
 
-    /// The file of the last checkpoint, to be written. One that met a full disk is opened again.
+    /// The file of the last checkpoint, writable. After a full disk it is opened again.
     pub(crate) fn writable_file(&self) -> Result<Arc<CheckpointFile>, StoreError> {
         let file = self.file();
         if file.is_read_only {
-            let writable = file.to_be_written(&self.config)?;
-            // It reads nothing any more but what it has read before: the other knows nothing of its pages.
-            file.closed.set(Cause::Full);
+            let writable = file.reopen_writable(&self.config)?;
+            // The writable file may overwrite the pages that the read-only one uses.
+            file.closed.set(CloseReason::Full);
             self.set_file(writable);
         }
         Ok(self.file())
     }
 
-    /// Opens the file again as of the last checkpoint: redb reads nothing more after a failure.
+    /// Opens the file again, as of the last checkpoint: after a failure redb cannot read any more.
     pub(crate) fn reopen_file(&self) -> Result<(), StoreError> {
-        self.set_file(self.file().to_be_read()?);
+        self.set_file(self.file().reopen_read_only()?);
         Ok(())
     }
 
@@ -85,7 +85,7 @@ impl Shared {
         let mut current = self.file.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *current, Arc::new(file));
         drop(current);
-        // Closing a file writes to it.
+        // After the lock is released, because closing a file writes to it.
         drop(old);
     }
 }

@@ -1,4 +1,4 @@
-//! A store on a disk that is full.
+//! A store on a full disk.
 
 use std::path::PathBuf;
 
@@ -21,8 +21,8 @@ fn config_of(disk: &SimDisk) -> StoreConfig {
     config_on(disk.clone(), PATH)
 }
 
-/// Every moment at first, then fewer and fewer.
-fn moments() -> impl Iterator<Item = usize> {
+/// The numbers of the calls that fail: every one at first, then with growing distances.
+fn failing_calls() -> impl Iterator<Item = usize> {
     std::iter::successors(Some(1), |nth| Some(nth + 1 + nth / 8))
 }
 
@@ -30,8 +30,8 @@ fn commit(store: &Store, scope: CheckpointScope) -> Result<Meta, StoreError> {
     store.begin_checkpoint(scope).commit(IoSpeed::Fast)
 }
 
-/// A store with a checkpoint, what that holds, and changes behind it that are larger.
-fn changed() -> (SimDisk, Store, Contents) {
+/// A store with a checkpoint and larger changes after it, and the contents of the checkpoint.
+fn changed_store() -> (SimDisk, Store, Contents) {
     let disk = SimDisk::new();
     disk.create_dir("/data".as_ref()).unwrap();
     disk.settle();
@@ -43,7 +43,7 @@ fn changed() -> (SimDisk, Store, Contents) {
     (disk, store, before)
 }
 
-/// What the store has on disk can be read, and is this.
+/// Asserts that the checkpoint on disk is readable and has the expected contents.
 fn expect_on_disk(disk: &SimDisk, store: &Store, expected: &Contents, what: &str) {
     assert_eq!(*store.snapshot().unwrap().meta(), expected.0, "{what}");
     scrub(store).unwrap();
@@ -51,10 +51,10 @@ fn expect_on_disk(disk: &SimDisk, store: &Store, expected: &Contents, what: &str
     assert_eq!(contents(&open(&config_of(&image))), *expected, "{what}");
 }
 
-/// Were it counted as free, it could be used up by the log, which only a checkpoint makes shorter.
+/// Otherwise the log could use up that space, and only a checkpoint can shorten the log.
 #[test]
-fn what_the_next_checkpoint_takes_is_not_free() {
-    let (disk, store, _) = changed();
+fn the_space_for_the_next_checkpoint_is_not_counted_as_free() {
+    let (disk, store, _) = changed_store();
     let free = 100 * 1024 * 1024;
     let left = store.free_after_checkpoint(free);
     assert!(left < free - 3_000_000, "{left}");
@@ -65,39 +65,39 @@ fn what_the_next_checkpoint_takes_is_not_free() {
 
 #[test]
 fn a_checkpoint_without_space_loses_nothing() {
-    let (disk, store, before) = changed();
+    let (disk, store, before) = changed_store();
     let after = contents(&store);
-    let mut refused = 0;
+    let mut failed_count = 0;
     for free in (0..).step_by(300 * 1024) {
         disk.leave_space(free);
         match commit(&store, CheckpointScope::Changes) {
-            Err(StoreError::NoSpace { .. }) => refused += 1,
-            made => {
-                made.unwrap();
+            Err(StoreError::NoSpace { .. }) => failed_count += 1,
+            committed => {
+                committed.unwrap();
                 break;
             }
         }
         assert_eq!(contents(&store), after);
         expect_on_disk(&disk, &store, &before, &format!("{free} bytes"));
     }
-    assert!(refused > 3, "{refused}");
-    expect_on_disk(&disk, &store, &after, "space is there again");
+    assert!(failed_count > 3, "{failed_count}");
+    expect_on_disk(&disk, &store, &after, "there is space again");
     assert_eq!(disk.files(), [PathBuf::from(PATH)]);
 }
 
-/// Somebody else takes the last byte, and what was reserved too, at any moment of a commit.
+/// Another process uses up the last byte and the reserved space, at any point of a commit.
 #[test]
 fn no_moment_without_space_ends_the_checkpoints() {
-    for nth in moments() {
-        let (disk, store, before) = changed();
+    for nth in failing_calls() {
+        let (disk, store, before) = changed_store();
         let after = contents(&store);
         disk.fail(Call::Space, PATH, nth);
         disk.fail(Call::Space, PATH, nth + 1);
         let what = format!("write {nth}");
         match commit(&store, CheckpointScope::Changes) {
             Err(StoreError::NoSpace { .. }) => {}
-            made => {
-                made.unwrap();
+            committed => {
+                committed.unwrap();
                 assert!(nth > 10, "{nth} writes");
                 break;
             }
@@ -119,9 +119,9 @@ fn no_moment_without_space_ends_the_checkpoints() {
 }
 
 #[test]
-fn what_is_reserved_is_enough_for_one_write() {
+fn the_reserved_space_is_enough_for_one_failed_write() {
     for nth in [1, 5, 20] {
-        let (disk, store, _) = changed();
+        let (disk, store, _) = changed_store();
         let after = contents(&store);
         disk.fail(Call::Space, PATH, nth);
         commit(&store, CheckpointScope::Changes).unwrap();
@@ -131,7 +131,7 @@ fn what_is_reserved_is_enough_for_one_write() {
 
 #[test]
 fn a_failed_sync_stays_an_error_for_ever() {
-    let (disk, store, _) = changed();
+    let (disk, store, _) = changed_store();
     disk.fail(Call::Sync, PATH, 3);
     let failed = commit(&store, CheckpointScope::Changes);
     assert!(matches!(failed, Err(StoreError::Redb(_))), "{failed:?}");
@@ -141,33 +141,33 @@ fn a_failed_sync_stays_an_error_for_ever() {
 }
 
 #[test]
-fn a_file_that_is_not_written_whole_takes_no_space() {
-    let (disk, store, before) = changed();
+fn an_incomplete_file_is_removed() {
+    let (disk, store, before) = changed_store();
     let used = disk.used_space();
     disk.leave_space(64 * 1024);
-    let refused = commit(&store, CheckpointScope::Everything);
+    let failed = commit(&store, CheckpointScope::Everything);
     assert!(
-        matches!(refused, Err(StoreError::NoSpace { .. })),
-        "{refused:?}"
+        matches!(failed, Err(StoreError::NoSpace { .. })),
+        "{failed:?}"
     );
     assert_eq!(disk.used_space(), used);
-    expect_on_disk(&disk, &store, &before, "it was not made");
+    expect_on_disk(&disk, &store, &before, "it was not written");
     disk.mend();
     commit(&store, CheckpointScope::Everything).unwrap();
 }
 
 #[test]
-fn a_snapshot_without_space_is_refused_before_it_is_installed() {
-    let (_, source, _) = changed();
+fn a_snapshot_without_space_fails_before_it_is_installed() {
+    let (_, source, _) = changed_store();
     checkpoint(&source);
     let snapshot = source.snapshot().unwrap();
-    let mut refused = 0;
-    for nth in moments() {
-        let (disk, store, _) = changed();
+    let mut failed_count = 0;
+    for nth in failing_calls() {
+        let (disk, store, _) = changed_store();
         checkpoint(&store);
         let kept = contents(&store);
-        for again in 0..2 {
-            disk.fail(Call::Space, "/data/packets.incoming", nth + again);
+        for call in [nth, nth + 1] {
+            disk.fail(Call::Space, "/data/packets.incoming", call);
         }
         let receive = || {
             let mut receiver = Store::receiver(store.config())?;
@@ -182,35 +182,35 @@ fn a_snapshot_without_space_is_refused_before_it_is_installed() {
                 let meta = snapshot.meta().clone();
                 store.install(received, meta).unwrap();
                 assert_eq!(contents(&store).0, source.meta());
-                // Those that are left of the two failures would have come behind its end.
-                if refused > 0 {
+                // At least one of the two calls was not reached.
+                if failed_count > 0 {
                     break;
                 }
             }
             Err(StoreError::NoSpace { .. }) => {
-                refused += 1;
+                failed_count += 1;
                 assert_eq!(contents(&store), kept);
                 assert_eq!(disk.files(), [PathBuf::from(PATH)], "{nth}");
             }
             Err(error) => panic!("{nth}: {error}"),
         }
     }
-    assert!(refused > 3, "{refused}");
+    assert!(failed_count > 3, "{failed_count}");
 }
 
 #[test]
-fn a_snapshot_that_is_given_up_leaves_no_file() {
-    let (_, source, _) = changed();
+fn an_abandoned_snapshot_leaves_no_file() {
+    let (_, source, _) = changed_store();
     checkpoint(&source);
-    let (disk, store, _) = changed();
+    let (disk, store, _) = changed_store();
     let mut chunks = source.snapshot().unwrap().chunks().unwrap();
     let mut receiver = Store::receiver(store.config()).unwrap();
     receiver
         .push(&chunks.next_chunk().unwrap().unwrap())
         .unwrap();
-    assert_eq!(disk.files().len(), 2, "there is something to leave");
+    assert_eq!(disk.files().len(), 2, "there is a file to remove");
     drop(receiver);
-    assert_eq!(disk.files(), [PathBuf::from(PATH)], "halfway");
+    assert_eq!(disk.files(), [PathBuf::from(PATH)], "incomplete");
 
     let mut chunks = source.snapshot().unwrap().chunks().unwrap();
     let mut receiver = Store::receiver(store.config()).unwrap();
@@ -223,14 +223,14 @@ fn a_snapshot_that_is_given_up_leaves_no_file() {
     assert_eq!(
         disk.files(),
         [PathBuf::from(PATH)],
-        "whole, but not installed"
+        "complete, but not installed"
     );
 }
 
 #[test]
 fn a_store_opens_on_a_full_disk() {
     for is_killed in [false, true] {
-        let (disk, store, before) = changed();
+        let (disk, store, before) = changed_store();
         let disk = match is_killed {
             true => disk.kill(),
             false => disk,
@@ -240,24 +240,27 @@ fn a_store_opens_on_a_full_disk() {
         let store = open(&config_of(&disk));
         assert_eq!(contents(&store), before);
         put(&store, 2, [stored(1, 20, 1000)]);
-        let refused = commit(&store, CheckpointScope::Changes);
+        let failed = commit(&store, CheckpointScope::Changes);
         assert!(
-            matches!(refused, Err(StoreError::NoSpace { .. })),
-            "{refused:?}"
+            matches!(failed, Err(StoreError::NoSpace { .. })),
+            "{failed:?}"
         );
         disk.mend();
         commit(&store, CheckpointScope::Changes).unwrap();
-        expect_on_disk(&disk, &store, &contents(&store), "space is there again");
+        expect_on_disk(&disk, &store, &contents(&store), "there is space again");
     }
 }
 
-/// It is the view of a file that another writes from then on.
+/// Such a snapshot reads a file that was opened a second time and is written there.
 #[test]
-fn a_snapshot_from_before_a_full_disk_is_right_or_refused() {
-    let (disk, store, _) = changed();
+fn a_snapshot_from_before_a_full_disk_is_correct_or_fails() {
+    let (disk, store, _) = changed_store();
     checkpoint(&store);
     let mut before = store.snapshot().unwrap().chunks().unwrap();
-    let first = before.next_chunk().unwrap().expect("there are several");
+    let first = before
+        .next_chunk()
+        .unwrap()
+        .expect("there are several chunks");
     let expected = {
         let mut chunks = store.snapshot().unwrap().chunks().unwrap();
         assert_eq!(chunks.next_chunk().unwrap(), Some(first));
@@ -277,10 +280,10 @@ fn a_snapshot_from_before_a_full_disk_is_right_or_refused() {
         Ok(chunk) => assert_eq!(chunk, expected),
         Err(error) => assert!(matches!(error, StoreError::NoSpace { .. }), "{error}"),
     }
-    let refused = between.next_chunk();
+    let failed = between.next_chunk();
     assert!(
-        matches!(refused, Err(StoreError::NoSpace { .. })),
-        "{refused:?}"
+        matches!(failed, Err(StoreError::NoSpace { .. })),
+        "{failed:?}"
     );
     let last = contents(&store);
     expect_on_disk(&disk, &store, &last, "after three checkpoints");

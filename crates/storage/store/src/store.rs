@@ -9,25 +9,25 @@ use quorate_state::{LogPosition, StoredPacket, UnixMillis};
 use crate::{
     Checkpoint, CheckpointScope, Index, Meta, PacketsMut, ReceivedSnapshot, Snapshot,
     SnapshotReceiver, StoreConfig, StoreError, StoreMetrics, StoreScrub, checkpoint,
-    file::{CheckpointFile, Contents, failed, remove},
-    reserve::reserve_path,
+    file::{CheckpointFile, Contents, file_error, remove},
     shared::Shared,
+    space_reservation::reserve_path,
 };
 
 /// The packets of one node.
 ///
-/// Reads wait for nothing but a map. Transactions exclude each other, and nothing else makes them
-/// wait. Checkpoints and installations exclude each other.
+/// Reads wait only for the lock of a map. Transactions wait only for each other. Checkpoints and
+/// installations wait for each other.
 pub struct Store {
     shared: Arc<Shared>,
 }
 
 impl Store {
-    /// Opens the store, or makes an empty one where there is no file.
+    /// Opens the store, or creates an empty one when there is no file.
     ///
-    /// Reads and verifies all of it: a few seconds for a million packets. What fails is
-    /// [`StoreError::Damaged`], and left as it is. Whether a store that was empty, or older, is one
-    /// that this node may have, the caller knows.
+    /// Reads and verifies everything, which takes a few seconds for a million packets. Fails with
+    /// [`StoreError::Damaged`] when a check fails, and leaves the file unchanged. The caller must
+    /// check whether this node may start with an empty or older store.
     pub fn open(config: StoreConfig, metrics: StoreMetrics) -> Result<Self, StoreError> {
         let (file, contents) = match is_absent(&config)? {
             false => CheckpointFile::open(&config)?,
@@ -38,20 +38,20 @@ impl Store {
                 (file, Contents::default())
             }
         };
-        // Only now, for only now they are known to be nobody's.
+        // Only now: the lock of the store proves that no other process uses these files.
         for extension in ["new", "rebuild", "incoming"] {
             remove(&config, &config.path.with_extension(extension))?;
         }
         let incoming = config.path.with_extension("incoming");
-        for beside in [&config.path, &incoming] {
-            remove(&config, &reserve_path(beside))?;
+        for path in [&config.path, &incoming] {
+            remove(&config, &reserve_path(path))?;
         }
         let shared = Arc::new(Shared::new(config, file, contents, metrics));
         Ok(Self { shared })
     }
 
-    /// Makes a store of a received snapshot, in place of a file that is damaged. Of `meta` it reads
-    /// what [`install`](Self::install) does.
+    /// Creates a store from a received snapshot, and replaces a damaged file. Uses the same fields
+    /// of `meta` as [`install`](Self::install).
     pub fn create_from(
         config: StoreConfig,
         received: ReceivedSnapshot,
@@ -84,8 +84,8 @@ impl Store {
         self.shared.memory.index.clone()
     }
 
-    /// Up to `count` packets with keys behind `after`, or of all, in the order of keys. Looks at all
-    /// of them.
+    /// Up to `count` packets in the order of keys: those with keys after `after`, or the first
+    /// ones. Visits all packets.
     pub fn packets_after(&self, after: Option<&PublicKey>, count: usize) -> Vec<StoredPacket> {
         self.shared.memory.packets_after(after, count)
     }
@@ -94,12 +94,12 @@ impl Store {
         self.shared.memory.state().meta.clone()
     }
 
-    /// The last entry that the last checkpoint, or installed snapshot, reflects: it is on disk.
+    /// The last entry that is applied in the last checkpoint or installed snapshot. It is on disk.
     pub fn durable(&self) -> Option<LogPosition> {
         self.shared.durable()
     }
 
-    /// When the packet that was received longest ago was received.
+    /// The time at which the oldest packet was received.
     pub fn oldest_received(&self) -> Option<UnixMillis> {
         let state = self.shared.memory.state();
         state.by_age.first().map(|(received, _)| *received)
@@ -110,8 +110,8 @@ impl Store {
         self.shared.file().size()
     }
 
-    /// What is left of `free` bytes on the disk when the next checkpoint is made, and what the one
-    /// that is being made has taken is given back.
+    /// How many of `free` bytes on the disk remain after the current checkpoint has released its
+    /// reserved space and the next one is written.
     pub fn free_after_checkpoint(&self, free: u64) -> u64 {
         let growth = {
             let state = self.shared.memory.state();
@@ -120,16 +120,16 @@ impl Store {
                 count => checkpoint::growth(count, &state.meta),
             }
         };
-        let reserved = self.shared.file().reserve.size();
+        let reserved = self.shared.file().reservation.size();
         free.saturating_add(reserved).saturating_sub(growth)
     }
 
     /// Changes packets and `meta`, in memory. Returns the new meta with what `change` returned.
     ///
-    /// `change` gets the meta as it stands and sets `applied`, `membership` and `cluster` in it;
-    /// number, size and hash of the packets are kept here. Each packet is there for reads as soon as it is put, so
-    /// whoever waits for an entry waits until this returns. A `change` that panics has left half of
-    /// itself: after that every call that does more than read packets panics.
+    /// `change` gets the current meta and sets `applied`, `membership` and `cluster` in it. The
+    /// store itself updates number, size and hash of the packets. Each packet is visible to reads
+    /// as soon as it is put, but an entry counts as applied only when this returns. If `change`
+    /// panics, it is half applied; after that every call except reads of packets panics.
     pub fn transact<T>(
         &self,
         change: impl FnOnce(&mut PacketsMut<'_>, &mut Meta) -> T,
@@ -141,11 +141,11 @@ impl Store {
         result
     }
 
-    /// Takes the packets as they stand for a checkpoint. Waits for another one, or an installation,
-    /// to end: to be called where a thread may block.
+    /// Starts a checkpoint of the current packets. Blocks the thread until another checkpoint or
+    /// installation has ended.
     ///
-    /// Transactions wait for a moment, which for [`CheckpointScope::Everything`] is that of cloning a list
-    /// of all packets, some tenths of a second for a million.
+    /// Transactions wait shortly. For [`CheckpointScope::Everything`] they wait while the list of
+    /// all packets is cloned, which takes some tenths of a second for a million.
     pub fn begin_checkpoint(&self, scope: CheckpointScope) -> Checkpoint {
         Checkpoint::begin(self.shared.clone(), scope)
     }
@@ -155,17 +155,17 @@ impl Store {
         Snapshot::new(self.shared.file())
     }
 
-    /// Begins to receive a snapshot, in place of any that was begun before. There need not be a
-    /// store that can be opened.
+    /// Starts to receive a snapshot. Replaces one that was started before. Also works when the
+    /// store is missing or damaged.
     pub fn receiver(config: &StoreConfig) -> Result<SnapshotReceiver, StoreError> {
         SnapshotReceiver::create(config)
     }
 
-    /// Replaces all packets by those of a received snapshot, durably, and sets what they reflect.
-    /// Of `meta`, only `applied` and `membership` are read: the rest comes with the snapshot.
+    /// Replaces all packets by those of a received snapshot, durably, and sets the meta. Only
+    /// `applied` and `membership` of `meta` are used: the rest is in the snapshot.
     ///
-    /// The packets are in memory twice for a moment. No transaction may run meanwhile: it would be
-    /// lost.
+    /// For a short time, both the old and the new packets are in memory. No transaction may run
+    /// meanwhile: it would be lost.
     pub fn install(&self, received: ReceivedSnapshot, meta: Meta) -> Result<(), StoreError> {
         let _guard = self.shared.checkpoint_lock.acquire();
         let (file, contents) = received.finish(meta)?;
@@ -175,21 +175,21 @@ impl Store {
         Ok(())
     }
 
-    /// Begins to read the last checkpoint from the disk and to verify it. Waits for a checkpoint to
-    /// end: to be called where a thread may block.
+    /// Starts to read the last checkpoint from the disk and to verify it. Blocks the thread until a
+    /// running checkpoint has ended.
     pub fn scrub(&self) -> Result<StoreScrub, StoreError> {
         let _guard = self.shared.checkpoint_lock.acquire();
         StoreScrub::begin(&self.shared.config, self.snapshot()?, &self.shared.metrics)
     }
 }
 
-/// Whether there is no file, or one of which a crash left nothing but the name.
+/// Whether there is no file, or an empty one that a crash left.
 fn is_absent(config: &StoreConfig) -> Result<bool, StoreError> {
     let path = &config.path;
     match config.disk.open(path, OpenMode::Read) {
-        Ok(file) => Ok(file.size().map_err(failed("read", path))? == 0),
+        Ok(file) => Ok(file.size().map_err(file_error("read", path))? == 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(failed("opened", path)(error)),
+        Err(error) => Err(file_error("opened", path)(error)),
     }
 }
 
@@ -198,8 +198,8 @@ fn is_absent(config: &StoreConfig) -> Result<bool, StoreError> {
 mod tests;
 
 #[cfg(test)]
-#[path = "power_tests.rs"]
-mod power_tests;
+#[path = "power_loss_tests.rs"]
+mod power_loss_tests;
 
 #[cfg(test)]
 #[path = "space_tests.rs"]

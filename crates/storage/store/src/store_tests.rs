@@ -7,7 +7,7 @@ use quorate_state::{
 use super::*;
 use crate::fixture::*;
 
-/// What a crash at this moment would leave behind.
+/// A copy of the store as a crash would leave it now.
 fn crash_image(store: &Store) -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let image = config(dir.path());
@@ -30,24 +30,28 @@ fn a_crash_falls_back_to_the_last_checkpoint_whole() {
     assert_eq!(image.meta(), at_checkpoint);
     assert_eq!(image.stored_packet(&key(1)), Some(stored(1, 10, 100)));
     assert_eq!(image.stored_packet(&key(2)), None);
-    assert_eq!(expire(&image, 100, 10), 1, "the order of age fell back too");
+    assert_eq!(
+        expire(&image, 100, 10),
+        1,
+        "the order by age is restored too"
+    );
 }
 
 #[test]
-fn expiry_follows_the_time_of_the_last_receipt() {
+fn packets_expire_by_the_time_they_were_last_received() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&config(dir.path()));
     put(&store, 1, (0..4).map(|n| stored(n, 10 + u64::from(n), 100)));
     put(&store, 2, [stored(0, 50, 100)]);
     assert_eq!(store.meta().packets.usage.count, 4);
     assert_eq!(store.oldest_received(), Some(UnixMillis(11)));
-    assert_eq!(expire(&store, 13, 1), 1, "no more than asked for");
-    assert_eq!(store.stored_packet(&key(1)), None, "the oldest goes first");
+    assert_eq!(expire(&store, 13, 1), 1, "at most count_max");
+    assert_eq!(store.stored_packet(&key(1)), None, "the oldest is first");
     assert_eq!(expire(&store, 13, 10), 1);
     assert_eq!(
         expire(&store, 13, 10),
         0,
-        "what was received at the cutoff stays"
+        "a packet received at the cutoff stays"
     );
     assert_eq!(store.meta().packets.usage.count, 2);
     assert_eq!(expire(&store, u64::MAX, 10), 2);
@@ -60,7 +64,7 @@ fn expiry_follows_the_time_of_the_last_receipt() {
     );
 }
 
-/// The size of a packet as the capacity counts it, by that of its payload.
+/// The size of a packet as the capacity counts it, from the size of its payload.
 fn size_of_packet(payload: u64) -> u64 {
     32 + 8 + payload
 }
@@ -71,7 +75,7 @@ const CAPACITY: Capacity = Capacity {
 };
 
 #[test]
-fn sizes_follow_every_change_and_survive_a_crash_with_what_the_cluster_agreed_on() {
+fn sizes_are_updated_and_survive_a_crash_together_with_the_cluster_state() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&config(dir.path()));
     put(&store, 1, [stored(1, 10, 100), stored(2, 20, 300)]);
@@ -80,7 +84,7 @@ fn sizes_follow_every_change_and_survive_a_crash_with_what_the_cluster_agreed_on
     put(&store, 2, [stored(1, 30, 500)]);
     let grown = size_of_packet(500) + size_of_packet(300);
     assert_eq!(store.meta().packets.usage.size, grown);
-    let cluster = agree(&store, CAPACITY);
+    let cluster = found_cluster(&store, CAPACITY);
     let at_checkpoint = checkpoint(&store);
     assert_eq!(at_checkpoint.cluster, cluster);
 
@@ -88,7 +92,7 @@ fn sizes_follow_every_change_and_survive_a_crash_with_what_the_cluster_agreed_on
         count_max: 1,
         ..CAPACITY
     };
-    agree(&store, other);
+    found_cluster(&store, other);
     assert_eq!(expire(&store, 21, 10), 1);
     assert_eq!(store.meta().packets.usage.size, size_of_packet(500));
     let (_dir, image) = crash_image(&store);
@@ -98,11 +102,11 @@ fn sizes_follow_every_change_and_survive_a_crash_with_what_the_cluster_agreed_on
 }
 
 #[test]
-fn what_gives_way_to_a_packet_is_gone_after_a_checkpoint_too() {
+fn an_evicted_packet_is_also_removed_from_the_checkpoint() {
     const DAY: u64 = 24 * 3600 * 1000;
     let dir = tempfile::tempdir().unwrap();
     let store = open(&config(dir.path()));
-    agree(&store, CAPACITY);
+    found_cluster(&store, CAPACITY);
     put(&store, 1, (0..7).map(|n| stored(n, u64::from(n), 100)));
     checkpoint(&store);
     let new = stored(9, 3 * DAY, 100);
@@ -127,7 +131,7 @@ fn what_gives_way_to_a_packet_is_gone_after_a_checkpoint_too() {
 }
 
 #[test]
-fn a_payload_keeps_no_batch_in_memory() {
+fn a_stored_payload_does_not_keep_its_batch_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&config(dir.path()));
     let batch = Bytes::from(vec![7; 100_000]);
@@ -136,7 +140,7 @@ fn a_payload_keeps_no_batch_in_memory() {
     let received = UnixMillis(1);
     put(&store, 1, [StoredPacket { received, packet }]);
     assert_eq!(packets(&store).len(), 1);
-    assert!(batch.is_unique(), "nothing but this holds the batch");
+    assert!(batch.is_unique(), "the store has no reference to the batch");
 }
 
 fn send(from: &Store, to: &Store) -> Result<(), StoreError> {
@@ -164,14 +168,14 @@ fn a_snapshot_makes_an_equal_store() {
         7,
         (0..3000).map(|n| stored(n, u64::from(n % 7), 1000)),
     );
-    agree(&from, CAPACITY);
+    found_cluster(&from, CAPACITY);
     checkpoint(&from);
     put(&from, 8, [stored(0, 8, 100)]);
     put(&to, 1, [stored(9999, 1, 100)]);
     checkpoint(&to);
     put(&to, 2, [stored(9998, 1, 100)]);
 
-    let held = to.snapshot().unwrap();
+    let old_snapshot = to.snapshot().unwrap();
     assert_eq!(to.meta().cluster, ClusterState::default());
     send(&from, &to).unwrap();
     let digest = |store: &Store| store.snapshot().unwrap().digest().unwrap();
@@ -183,11 +187,11 @@ fn a_snapshot_makes_an_equal_store() {
         Some(stored(0, 0, 1000)),
         "as of the checkpoint"
     );
-    assert_eq!(held.meta().packets.usage.count, 1);
-    assert!(held.digest().is_ok(), "a reader keeps what it reads");
+    assert_eq!(old_snapshot.meta().packets.usage.count, 1);
+    assert!(old_snapshot.digest().is_ok(), "it is still readable");
 
     let (_dir, image) = crash_image(&to);
-    assert_eq!(image.meta(), to.meta(), "installing is durable");
+    assert_eq!(image.meta(), to.meta(), "the installation is durable");
     put(&to, 8, [stored(0, 8, 100)]);
     assert_eq!(packets(&from), packets(&to));
     assert_eq!(expire(&to, 3, 10_000), expire(&from, 3, 10_000));
@@ -201,9 +205,9 @@ fn a_damaged_file_is_replaced_by_a_received_snapshot() {
     let [from, to] = dirs.each_ref().map(|dir| config(dir.path()));
     let from = open(&from);
     put(&from, 7, [stored(1, 1, 100)]);
-    let cluster = agree(&from, CAPACITY);
+    let cluster = found_cluster(&from, CAPACITY);
     let meta = checkpoint(&from);
-    std::fs::write(&to.path, b"no database at all").unwrap();
+    std::fs::write(&to.path, b"not a database").unwrap();
     assert!(matches!(try_open(&to), Err(StoreError::Damaged(_))));
 
     let mut receiver = Store::receiver(&to).unwrap();
@@ -224,7 +228,7 @@ fn a_damaged_file_is_replaced_by_a_received_snapshot() {
 }
 
 #[test]
-fn the_digest_sees_every_byte_and_every_time() {
+fn the_digest_covers_keys_payloads_and_received_times() {
     let digest = |stored: StoredPacket| {
         let dir = tempfile::tempdir().unwrap();
         let store = open(&config(dir.path()));
@@ -242,7 +246,7 @@ fn the_digest_sees_every_byte_and_every_time() {
 }
 
 #[test]
-fn the_digest_sees_what_the_cluster_agreed_on() {
+fn the_digest_covers_the_cluster_state() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&config(dir.path()));
     put(&store, 1, [stored(1, 10, 100)]);
@@ -251,7 +255,7 @@ fn the_digest_sees_what_the_cluster_agreed_on() {
         store.snapshot().unwrap().digest().unwrap()
     };
     let first = digest();
-    agree(&store, CAPACITY);
+    found_cluster(&store, CAPACITY);
     assert_ne!(digest(), first);
 }
 
@@ -265,15 +269,15 @@ fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
     let snapshot = from.snapshot().unwrap();
     let mut source = snapshot.chunks().unwrap();
     let chunks: Vec<_> = std::iter::from_fn(|| source.next_chunk().unwrap()).collect();
-    assert!(chunks.len() > 3, "several chunks make the order matter");
+    assert!(chunks.len() > 3, "enough chunks to change their order");
 
     let receive = |chunks: &[Bytes]| {
         let mut receiver = Store::receiver(&to.shared.config)?;
         chunks.iter().try_for_each(|chunk| receiver.push(chunk))?;
         receiver.complete()
     };
-    let (packets_end, agreed_end) = (chunks[1].len() - 1, chunks[0].len() - 1);
-    for (chunk, at) in [(1, 0), (1, 1), (1, 500), (1, packets_end), (0, agreed_end)] {
+    let (packets_end, cluster_end) = (chunks[1].len() - 1, chunks[0].len() - 1);
+    for (chunk, at) in [(1, 0), (1, 1), (1, 500), (1, packets_end), (0, cluster_end)] {
         for bit in [1, 2, 0x40] {
             let mut damaged = chunks.clone();
             let mut bytes = damaged[chunk].to_vec();
@@ -289,16 +293,16 @@ fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
         damaged[0] = bytes.into();
         assert!(receive(&damaged).is_err(), "byte {at} of the first chunk");
     }
-    assert!(receive(&chunks[1..]).is_err(), "without its beginning");
+    assert!(receive(&chunks[1..]).is_err(), "without the first chunk");
     let swapped = [&chunks[1..2], &chunks[0..1], &chunks[2..]].concat();
     assert!(receive(&swapped).is_err(), "out of order");
     assert!(
         receive(&chunks[..chunks.len() - 1]).is_err(),
-        "without its end"
+        "without the last chunk"
     );
     assert!(
         receive(&[&chunks[..], &chunks[..1]].concat()).is_err(),
-        "behind its end"
+        "a chunk after the last one"
     );
     assert!(receive(&[Bytes::new()]).is_err(), "an empty chunk");
     assert_eq!(to.stored_packet(&key(9999)), Some(stored(9999, 1, 100)));
@@ -306,7 +310,7 @@ fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
 }
 
 #[test]
-fn a_file_of_another_format_is_refused() {
+fn a_file_of_another_format_is_rejected() {
     use crate::schema::{META, checksum};
 
     let dir = tempfile::tempdir().unwrap();
@@ -314,9 +318,9 @@ fn a_file_of_another_format_is_refused() {
     let database = redb::Database::create(&config.path).unwrap();
     let txn = database.begin_write().unwrap();
     let mut table = txn.open_table(META).unwrap();
-    // As a store began before there was this magic.
-    let before = [4; 60];
-    let row = [&before[..], &checksum(&before)].concat();
+    // The start of the row before there was a magic.
+    let old_row = [4; 60];
+    let row = [&old_row[..], &checksum(&old_row)].concat();
     table.insert("format", row.as_slice()).unwrap();
     drop(table);
     txn.commit().unwrap();
@@ -340,7 +344,7 @@ fn a_file_of_another_format_is_refused() {
 }
 
 #[test]
-fn a_store_has_one_owner() {
+fn only_one_process_can_open_a_store() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let store = open(&config);
@@ -351,12 +355,12 @@ fn a_store_has_one_owner() {
 }
 
 #[test]
-fn what_interrupted_work_left_is_removed() {
+fn files_of_interrupted_operations_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let left = ["new", "rebuild", "incoming"].map(|name| config.path.with_extension(name));
     for path in &left {
-        std::fs::write(path, b"half of something").unwrap();
+        std::fs::write(path, b"incomplete").unwrap();
     }
     std::fs::write(&config.path, b"").unwrap();
     let store = open(&config);
@@ -365,7 +369,7 @@ fn what_interrupted_work_left_is_removed() {
 }
 
 #[test]
-fn what_is_begun_on_one_thread_may_end_on_another() {
+fn long_operations_can_move_between_threads() {
     fn expect_send<T: Send + 'static>() {}
     expect_send::<Store>();
     expect_send::<Checkpoint>();
@@ -376,9 +380,9 @@ fn what_is_begun_on_one_thread_may_end_on_another() {
     expect_send::<StoreScrub>();
 }
 
-/// Of expiry and eviction too, and not of bytes that are received once more.
+/// Also removed packets, but not those received again with the same bytes.
 #[test]
-fn a_transaction_tells_what_has_changed() {
+fn a_transaction_reports_the_changed_packets() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&config(dir.path()));
     let changed = |change: &dyn Fn(&mut PacketsMut<'_>)| {

@@ -1,4 +1,4 @@
-//! Work that nobody waits for, done slowly.
+//! Slowing down disk work that is not urgent.
 
 use std::{
     sync::{
@@ -9,65 +9,68 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How fast a checkpoint is made.
+/// How fast a checkpoint is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IoSpeed {
-    /// As fast as it goes: somebody waits for it.
+    /// As fast as possible: a caller waits for it.
     Fast,
-    /// With rests, so that the disk and the cores are there for those who wait for something: it
-    /// takes four times as long. Fast as soon as somebody waits for the next one.
+    /// With pauses, so that disk and CPU are available for requests. It takes four times as long.
+    /// The speed changes to fast when the next checkpoint waits for this one.
     Gentle,
 }
 
-/// How many times as long a rest is as the work before it.
-const REST_PER_WORK: u32 = 3;
+/// How many times as long as the work before it a pause is.
+const PAUSE_PER_WORK: u32 = 3;
 
-/// How long is worked without a rest: less than a publisher waits for the sync of the Raft log
-/// anyway. One sync may take longer, and is followed by a longer rest.
+/// How long to work without a pause: less than a publisher waits for the sync of the Raft log
+/// anyway. One sync may take longer, and is followed by a longer pause.
 const WORK_MAX: Duration = Duration::from_millis(1);
 
-/// Keeps the speed of whoever works on a file.
+/// Limits the speed of the thread that works on a file.
 #[derive(Debug)]
 pub(crate) struct IoThrottle {
     is_gentle: AtomicBool,
-    rested: Mutex<Instant>,
+    /// The end of the last pause.
+    last_pause: Mutex<Instant>,
 }
 
 impl Default for IoThrottle {
     fn default() -> Self {
         Self {
             is_gentle: AtomicBool::new(false),
-            rested: Mutex::new(Instant::now()),
+            last_pause: Mutex::new(Instant::now()),
         }
     }
 }
 
 impl IoThrottle {
-    /// From now on it goes at this speed.
+    /// Sets the speed.
     pub(crate) fn set(&self, speed: IoSpeed) {
-        *self.rested() = Instant::now();
+        *self.last_pause() = Instant::now();
         self.is_gentle
             .store(speed == IoSpeed::Gentle, Ordering::Relaxed);
     }
 
-    pub(crate) fn hurry(&self) {
+    /// Sets the speed to fast, because the next checkpoint waits.
+    pub(crate) fn stop_pausing(&self) {
         self.is_gentle.store(false, Ordering::Relaxed);
     }
 
-    /// To be called all the time: rests when enough was worked.
-    pub(crate) fn rest(&self) {
+    /// Sleeps when the thread has worked long enough. Must be called often.
+    pub(crate) fn pause_if_due(&self) {
         if self.is_gentle.load(Ordering::Relaxed) {
-            let mut rested = self.rested();
-            let worked = rested.elapsed();
+            let mut last_pause = self.last_pause();
+            let worked = last_pause.elapsed();
             if worked >= WORK_MAX {
-                thread::sleep(worked * REST_PER_WORK);
-                *rested = Instant::now();
+                thread::sleep(worked * PAUSE_PER_WORK);
+                *last_pause = Instant::now();
             }
         }
     }
 
-    fn rested(&self) -> std::sync::MutexGuard<'_, Instant> {
-        self.rested.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_pause(&self) -> std::sync::MutexGuard<'_, Instant> {
+        let last_pause = self.last_pause.lock();
+        last_pause.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,29 +79,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_gentle_rests_longer_than_it_works_until_it_must_hurry() {
+    fn gentle_work_pauses_until_it_must_be_fast() {
         let throttle = IoThrottle::default();
         let work = || {
-            let begun = Instant::now();
-            while begun.elapsed() < WORK_MAX {}
-            let worked = begun.elapsed();
-            throttle.rest();
-            (worked, begun.elapsed())
+            let started = Instant::now();
+            while started.elapsed() < WORK_MAX {}
+            let worked = started.elapsed();
+            throttle.pause_if_due();
+            (worked, started.elapsed())
         };
         throttle.set(IoSpeed::Gentle);
         let (worked, took) = work();
-        assert!(took >= worked * (1 + REST_PER_WORK));
-        let rested = *throttle.rested();
-        for stop in [
-            |throttle: &IoThrottle| throttle.hurry(),
+        assert!(took >= worked * (1 + PAUSE_PER_WORK));
+        let last_pause = *throttle.last_pause();
+        for make_fast in [
+            |throttle: &IoThrottle| throttle.stop_pausing(),
             |throttle: &IoThrottle| throttle.set(IoSpeed::Fast),
         ] {
             throttle.set(IoSpeed::Gentle);
-            stop(&throttle);
-            let before = *throttle.rested();
+            make_fast(&throttle);
+            let before = *throttle.last_pause();
             work();
-            assert_eq!(*throttle.rested(), before, "it has not rested");
+            assert_eq!(*throttle.last_pause(), before, "there was no pause");
         }
-        assert!(*throttle.rested() >= rested);
+        assert!(*throttle.last_pause() >= last_pause);
     }
 }

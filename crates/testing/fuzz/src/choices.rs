@@ -1,18 +1,18 @@
-//! Bytes as choices.
+//! Turns fuzzed bytes into choices.
 
-/// Choices that run out into zeros.
+/// Choices read from bytes. After the last byte all choices are zero.
 pub(crate) struct Choices<'d> {
-    left: &'d [u8],
+    rest: &'d [u8],
 }
 
 impl<'d> Choices<'d> {
-    pub(crate) fn new(left: &'d [u8]) -> Self {
-        Self { left }
+    pub(crate) fn new(bytes: &'d [u8]) -> Self {
+        Self { rest: bytes }
     }
 
     pub(crate) fn byte(&mut self) -> u8 {
-        let (byte, left) = self.left.split_first().unwrap_or((&0, &[]));
-        self.left = left;
+        let (byte, rest) = self.rest.split_first().unwrap_or((&0, &[]));
+        self.rest = rest;
         *byte
     }
 
@@ -29,19 +29,19 @@ impl<'d> Choices<'d> {
         all[self.below(all.len())]
     }
 
-    /// Up to so many bytes.
+    /// Up to `size` bytes.
     pub(crate) fn bytes(&mut self, size: usize) -> &'d [u8] {
-        let (taken, left) = self.left.split_at(size.min(self.left.len()));
-        self.left = left;
-        taken
+        let (bytes, rest) = self.rest.split_at(size.min(self.rest.len()));
+        self.rest = rest;
+        bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.left.is_empty()
+        self.rest.is_empty()
     }
 
-    /// Whatever was not chosen yet.
+    /// The remaining bytes.
     pub(crate) fn rest(self) -> &'d [u8] {
-        self.left
+        self.rest
     }
 }

@@ -1,4 +1,4 @@
-//! A responder over a replica in memory.
+//! A responder with a replica in memory.
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -13,14 +13,14 @@ use quorate_setting::{Findings, KeyPath};
 /// The key whose packet is fuzzed.
 pub(crate) const KEY: PublicKey = PublicKey::from_bytes([1; 32]);
 
-/// A zone beside the root, which is one too, and another inside it.
+/// A zone, the root zone, and a zone inside the first.
 pub(crate) const ORIGINS: [&str; 3] = ["dns.test.", ".", "inner.dns.test."];
 
-/// The packet of [`KEY`] that stands in its place, where it is not fuzzed: `_iroh` with texts, an
-/// alias to it, a wildcard, a DNAME, a cut with glue, a mail host.
+/// The packet of [`KEY`] for targets that do not fuzz it: `_iroh` with TXT records, an alias to it,
+/// a wildcard, a DNAME, a zone cut with glue, a mail host.
 const PACKET: &[u8] = include_bytes!("packet.bin");
 
-/// A responder, and what it answers from.
+/// A responder and its replica.
 pub(crate) struct Fixture {
     pub(crate) responder: Arc<Responder>,
     replica: Arc<FakeReplica>,
@@ -40,7 +40,7 @@ impl Fixture {
         };
         let mut findings = Findings::default();
         let origins = config.origins(&KeyPath::default(), &mut findings);
-        let origins = origins.expect("the settings are good");
+        let origins = origins.expect("the settings are valid");
         let replica = FakeReplica::new();
         let metrics = DnsMetrics::register(&Registry::new()).expect("the names are new");
         let responder = Responder::new(
@@ -51,21 +51,21 @@ impl Fixture {
             metrics,
         );
         let fixture = Self {
-            responder: Arc::new(responder.expect("the settings are good")),
+            responder: Arc::new(responder.expect("the settings are valid")),
             replica,
         };
         fixture.publish(PACKET);
         fixture
     }
 
-    /// Puts this DNS message in the place of what [`KEY`] has published.
+    /// Replaces the DNS message that [`KEY`] has published.
     pub(crate) fn publish(&self, dns: &[u8]) {
         self.replica.store(unverified(KEY, dns));
     }
 
     pub(crate) fn respond(&self, message: &[u8], transport: DnsTransport) -> Option<Vec<u8>> {
         let client = DnsClient::new(Ipv4Addr::LOCALHOST.into(), transport);
-        let mut out = b"left over".to_vec();
+        let mut out = b"old bytes".to_vec();
         let summary = self.responder.respond(message, &client, &mut out);
         summary.map(|_| out)
     }

@@ -1,19 +1,20 @@
-//! What fuzzers run: a function of any bytes for each place where bytes of strangers come in.
+//! Fuzz targets: one function for each place where the server reads bytes from strangers.
 //!
-//! The fuzzers themselves, a few lines each, stand in `tests/fuzz`, which is a workspace of its own
-//! since they need a nightly compiler (`make fuzz`). The same functions run in `make test`, over
-//! seeds that are changed at random.
+//! The fuzzers themselves, a few lines each, are in `tests/fuzz`. That is a separate workspace,
+//! because they need a nightly compiler (`make fuzz`). The same functions run in `make test`, on
+//! randomly changed seeds.
 //!
-//! A target panics if something does not hold. Besides that nothing panics, which a responder hides
-//! behind SERVFAIL, these hold of every response: it is read by hickory-proto, has the id, opcode and
-//! RD of its query, QR and neither RA nor AD, repeats the question to the letter or leaves it out, has
-//! one OPT record if the query had one that can be read, and is not longer than its transport takes.
+//! A target panics if a check fails. It checks that nothing panics, which a responder would hide
+//! behind SERVFAIL. It also checks every response: hickory-proto can read it; it has the id, opcode
+//! and RD of its query; it has QR set, but neither RA nor AD; it repeats the question exactly or
+//! omits it; it has one OPT record if the query had a readable one; and it is not longer than its
+//! transport allows.
 //!
-//! | target | the bytes are |
+//! | target | input bytes |
 //! |---|---|
-//! | [`datagram`] | a message that comes over UDP |
-//! | [`query`] | choices from which a well-formed query is made |
-//! | [`packet`] | the DNS message that a key publishes, whose every record is then asked for |
+//! | [`datagram`] | a message over UDP |
+//! | [`query`] | choices from which a well-formed query is built |
+//! | [`packet`] | the DNS message that a key publishes; each of its records is queried |
 //! | [`answer`] | such a message, and a query |
 //! | [`doh`] | an HTTP request |
 
@@ -26,7 +27,7 @@ pub use targets::{answer, datagram, doh, packet, query};
 
 pub type Target = fn(&[u8]);
 
-/// All targets, by their names.
+/// All targets with their names.
 pub const TARGETS: [(&str, Target); 5] = [
     ("answer", answer),
     ("datagram", datagram),

@@ -1,4 +1,4 @@
-//! The targets.
+//! The fuzz targets.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::{
     response::check,
 };
 
-/// The most records of a fuzzed packet that are asked for.
-const ASKED_COUNT_MAX: usize = 16;
+/// The most records of a fuzzed packet that are queried.
+const QUERIED_COUNT_MAX: usize = 16;
 
-/// How long names get that fuzzers choose, in labels.
+/// The most labels of a chosen name, without those of the zone.
 const LABEL_COUNT_MAX: usize = 12;
 
 const TRANSPORTS: [DnsTransport; 5] = [
@@ -39,7 +39,7 @@ const TRANSPORTS: [DnsTransport; 5] = [
 
 const DNS_MESSAGE: HeaderValue = HeaderValue::from_static("application/dns-message");
 
-/// The types that are asked for: those with rules of their own, and some without.
+/// The types that are queried: those with special rules, and some others.
 const TYPES: [u16; 20] = [
     1, 2, 5, 6, 12, 15, 16, 17, 28, 33, 35, 39, 41, 64, 65, 251, 252, 255, 257, 65280,
 ];
@@ -48,12 +48,12 @@ thread_local! {
     static FIXTURE: Fixture = Fixture::new();
 }
 
-/// A message that comes over UDP: answered well or not at all.
+/// A message over UDP. The response is correct, or there is none.
 pub fn datagram(data: &[u8]) {
     FIXTURE.with(|fixture| respond(fixture, data, DnsTransport::Udp));
 }
 
-/// A well-formed query of whatever is chosen: it is answered, and neither with FORMERR nor NOTIMP.
+/// A well-formed query with random fields. It is answered, but not with FORMERR or NOTIMP.
 pub fn query(data: &[u8]) {
     let mut choices = Choices::new(data);
     let transport = choices.one_of(&TRANSPORTS);
@@ -70,8 +70,8 @@ pub fn query(data: &[u8]) {
     });
 }
 
-/// What a key publishes: compiled whatever it is; and if it can be published, each of its records
-/// is asked for.
+/// A DNS message that a key publishes. Any bytes can be compiled. If it could be published, each of
+/// its records is queried.
 pub fn packet(data: &[u8]) {
     let payload = [&[0; PAYLOAD_SIZE_MIN], data].concat();
     let Some(signed) = SignedPacket::assume_verified(KEY, payload.into()) else {
@@ -86,16 +86,16 @@ pub fn packet(data: &[u8]) {
     assert_eq!(compiled.ttl_secs_min(), ttls.min(), "the smallest TTL");
     let fixture = Fixture::new();
     fixture.publish(data);
-    for record in published.answers.iter().take(ASKED_COUNT_MAX) {
+    for record in published.answers.iter().take(QUERIED_COUNT_MAX) {
         for origin in ORIGINS {
-            let origin = Name::from_ascii(origin).expect("it is a name");
+            let origin = Name::from_ascii(origin).expect("it is a valid name");
             let Ok(owner) = record.name.clone().append_domain(&origin) else {
                 continue;
             };
             for record_type in [record.record_type(), RecordType::A, RecordType::ANY] {
                 let mut message = Message::query();
                 message.add_query(op::Query::query(owner.clone(), record_type));
-                let message = message.to_vec().expect("it was read before");
+                let message = message.to_vec().expect("its names are valid");
                 for transport in [DnsTransport::Udp, DnsTransport::Tcp] {
                     respond(&fixture, &message, transport).expect("a query is answered");
                 }
@@ -104,7 +104,7 @@ pub fn packet(data: &[u8]) {
     }
 }
 
-/// What a key publishes, behind its length, and a query made of the rest.
+/// The length of a DNS message, the message, which is published, and choices for a query.
 pub fn answer(data: &[u8]) {
     let mut choices = Choices::new(data);
     let transport = choices.one_of(&TRANSPORTS);
@@ -121,7 +121,7 @@ pub fn answer(data: &[u8]) {
     respond(&fixture, &message, transport).expect("a query is answered");
 }
 
-/// An HTTP request: method, fields, and a message in its address or body.
+/// An HTTP request: method, header fields, and a message in its URI or body.
 pub fn doh(data: &[u8]) {
     let mut choices = Choices::new(data);
     let method = ["GET", "POST", "HEAD", "PUT"][choices.below(4)];
@@ -161,26 +161,27 @@ pub fn doh(data: &[u8]) {
         if is_message {
             check(sent, &body, DnsTransport::Https);
         } else {
-            serde_json::from_slice::<serde_json::Value>(&body).expect("what else is said is JSON");
+            serde_json::from_slice::<serde_json::Value>(&body).expect("other bodies are JSON");
         }
     }
 }
 
 fn send(fixture: &Fixture, request: Request<Body>) -> Response<Vec<u8>> {
     let router = doh_router(Arc::clone(&fixture.responder));
-    let gossip = async {
+    let response = async {
         let response = router.oneshot(request).await.expect("it cannot fail");
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("the body is there already");
+        let body = body.collect().await.expect("the body is in memory");
         Response::from_parts(parts, body.to_bytes().to_vec())
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
-    runtime.expect("it needs nothing").block_on(gossip)
+    let runtime = runtime.expect("a runtime without I/O cannot fail");
+    runtime.block_on(response)
 }
 
-/// As characters that an address may have.
+/// Maps bytes to characters that a URI may have.
 fn printable(bytes: &[u8]) -> String {
     let characters = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.=%&";
     let bytes = bytes.iter();
@@ -188,20 +189,20 @@ fn printable(bytes: &[u8]) -> String {
     bytes.collect()
 }
 
-/// Asks, and checks the response if there is one.
+/// Sends a query, and checks the response if there is one.
 fn respond(fixture: &Fixture, message: &[u8], transport: DnsTransport) -> Option<Message> {
     let response = fixture.respond(message, transport)?;
     Some(check(message, &response, transport))
 }
 
-/// What a PUT lets pass, but for its signature.
+/// Parses a DNS message that a PUT would accept, apart from its signature.
 fn publishable(dns: &[u8]) -> Option<Message> {
     Some(dns)
         .filter(|dns| dns.len() <= DNS_SIZE_MAX && counts_fit(dns))
         .and_then(|dns| Message::from_vec(dns).ok())
 }
 
-/// A well-formed query. `None` if its name gets too long.
+/// A well-formed query. `None` if its name would be too long.
 fn chosen_query(choices: &mut Choices<'_>) -> Option<Vec<u8>> {
     let mut message = choices.bytes(2).to_vec();
     message.resize(2, 0);
@@ -217,7 +218,7 @@ fn chosen_query(choices: &mut Choices<'_>) -> Option<Vec<u8>> {
         message.extend([0, 0, choices.byte() & 0x80, 0]);
         let mut options = Vec::new();
         while !choices.is_empty() && options.len() < 200 {
-            // Cookies and keepalives have rules that make a query malformed.
+            // Without cookies and keepalives, whose rules could make the query malformed.
             let code = choices.one_of(&[3u16, 8, 12, 15, 65001]);
             let size = choices.below(20);
             let data = choices.bytes(size);
@@ -232,7 +233,7 @@ fn chosen_query(choices: &mut Choices<'_>) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// Labels that packets often have or any, then mostly the key and a zone.
+/// Common or random labels, in most cases followed by the key and a zone.
 fn chosen_name(choices: &mut Choices<'_>) -> Option<Vec<u8>> {
     let key = KEY.to_string();
     let upper = key.to_uppercase();

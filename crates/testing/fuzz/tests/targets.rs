@@ -1,36 +1,36 @@
-//! The targets, over seeds that are changed at random, and over what once broke them.
+//! Runs the targets on their seeds, which include inputs that once failed, and on changed seeds.
 
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
 use quorate_fuzz::{TARGETS, Target};
 
-/// The seeds of the fuzzers, a directory for each target.
+/// The seeds of the fuzzers, one directory for each target.
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/fuzz/seeds");
 
-/// How often each target runs: together they take a few seconds.
+/// How often each target runs. Together they take a few seconds.
 const CASE_COUNT: u32 = 1_000;
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let files = fs::read_dir(Path::new(SEEDS).join(target)).expect("each target has seeds");
     let mut files: Vec<_> = files
-        .map(|file| file.expect("it is there").path())
+        .map(|file| file.expect("the directory is readable").path())
         .collect();
     files.sort();
     let seeds: Vec<_> = files
         .iter()
-        .map(|file| fs::read(file).expect("it is a file"))
+        .map(|file| fs::read(file).expect("the file is readable"))
         .collect();
     assert!(!seeds.is_empty());
     seeds
 }
 
-/// A seed, some bytes of it changed, and its end cut off or repeated.
+/// A seed with some changed bytes, and its end cut off or repeated.
 fn changed(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let changes = proptest::collection::vec(any::<(prop::sample::Index, u8)>(), 0..8);
     let seed = (0..seeds.len()).prop_map(move |at| seeds[at].clone());
     (seed, changes, any::<prop::sample::Index>(), 0..4).prop_map(
-        |(mut bytes, changes, end, how)| {
+        |(mut bytes, changes, end, change_of_end)| {
             if bytes.is_empty() {
                 return bytes;
             }
@@ -39,7 +39,7 @@ fn changed(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
                 bytes[at] = byte;
             }
             let end = end.index(bytes.len());
-            match how {
+            match change_of_end {
                 0 => bytes.truncate(end),
                 1 => bytes.extend_from_within(end..),
                 _ => {}
@@ -53,7 +53,7 @@ fn run(name: &str) {
     let (_, target): &(&str, Target) = TARGETS
         .iter()
         .find(|(n, _)| *n == name)
-        .expect("each is there");
+        .expect("the target exists");
     let seeds = seeds(name);
     seeds.iter().for_each(|seed| target(seed));
     let config = ProptestConfig {
@@ -69,26 +69,26 @@ fn run(name: &str) {
 }
 
 #[test]
-fn datagrams_break_nothing() {
+fn datagrams_pass_the_checks() {
     run("datagram");
 }
 
 #[test]
-fn queries_break_nothing() {
+fn queries_pass_the_checks() {
     run("query");
 }
 
 #[test]
-fn packets_break_nothing() {
+fn packets_pass_the_checks() {
     run("packet");
 }
 
 #[test]
-fn answers_break_nothing() {
+fn answers_pass_the_checks() {
     run("answer");
 }
 
 #[test]
-fn doh_requests_break_nothing() {
+fn doh_requests_pass_the_checks() {
     run("doh");
 }

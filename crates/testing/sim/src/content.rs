@@ -6,15 +6,15 @@ use quorate_disk::SECTOR_SIZE;
 
 use crate::trace::FileId;
 
-/// The contents of files. One that is shared is copied when it is written to.
+/// The contents of all files. A shared content is copied when it is written.
 pub(crate) type Contents = BTreeMap<FileId, Arc<Content>>;
 
 type Sector = [u8; SECTOR_SIZE];
 
 const ZEROS: Sector = [0; SECTOR_SIZE];
 
-/// Sectors, shared with other contents as long as they are the same: a disk has many images. One
-/// that is not there is all zeros, and so is what stands behind the end.
+/// The sectors of a file. Equal sectors are shared between contents, because a disk has many
+/// images. A missing sector is all zeros, and so are the bytes after the end of the file.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Content {
     size: usize,
@@ -26,7 +26,7 @@ impl Content {
         self.size
     }
 
-    /// Fills `buffer` from `offset`. False when the file ends before.
+    /// Fills `buffer` from `offset`. Returns false when the file is too short.
     pub(crate) fn read(&self, mut offset: usize, mut buffer: &mut [u8]) -> bool {
         if offset
             .checked_add(buffer.len())
@@ -37,9 +37,9 @@ impl Content {
         while !buffer.is_empty() {
             let (sector, start) = (offset / SECTOR_SIZE, offset % SECTOR_SIZE);
             let len = buffer.len().min(SECTOR_SIZE - start);
-            let (piece, rest) = buffer.split_at_mut(len);
+            let (part, rest) = buffer.split_at_mut(len);
             let bytes = self.sectors.get(&sector).map_or(&ZEROS, |bytes| bytes);
-            piece.copy_from_slice(&bytes[start..start + len]);
+            part.copy_from_slice(&bytes[start..start + len]);
             (buffer, offset) = (rest, offset + len);
         }
         true
@@ -51,14 +51,14 @@ impl Content {
         bytes
     }
 
-    /// Writes, and extends a file that is shorter.
+    /// Writes bytes. Extends the file if it is shorter.
     pub(crate) fn write(&mut self, mut offset: usize, mut bytes: &[u8]) {
         self.size = self.size.max(offset + bytes.len());
         while !bytes.is_empty() {
             let (sector, start) = (offset / SECTOR_SIZE, offset % SECTOR_SIZE);
-            let (piece, rest) = bytes.split_at(bytes.len().min(SECTOR_SIZE - start));
-            self.sector_mut(sector)[start..start + piece.len()].copy_from_slice(piece);
-            (bytes, offset) = (rest, offset + piece.len());
+            let (part, rest) = bytes.split_at(bytes.len().min(SECTOR_SIZE - start));
+            self.sector_mut(sector)[start..start + part.len()].copy_from_slice(part);
+            (bytes, offset) = (rest, offset + part.len());
         }
     }
 
@@ -73,14 +73,14 @@ impl Content {
         self.size = size;
     }
 
-    /// Makes a sector that of another content, as far as the file goes.
+    /// Copies a sector from another content, up to the end of this file.
     pub(crate) fn copy_sector(&mut self, sector: usize, from: &Self) {
         let size = self.size;
         match from.sectors.get(&sector) {
             Some(bytes) => drop(self.sectors.insert(sector, bytes.clone())),
             None => drop(self.sectors.remove(&sector)),
         }
-        // Cuts what stands behind the end.
+        // Zeroes the bytes after the end.
         self.size = self.size.max((sector + 1) * SECTOR_SIZE);
         self.set_size(size);
     }
@@ -103,7 +103,7 @@ impl Content {
     }
 }
 
-/// The content of a file, to be changed.
+/// The content of a file, to change it.
 pub(crate) fn content_mut(contents: &mut Contents, file: FileId) -> &mut Content {
     Arc::make_mut(contents.entry(file).or_default())
 }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_is_zeros_when_the_file_grows_again() {
+    fn truncated_bytes_are_zeros_when_the_file_grows_again() {
         let mut cut = content(&[1; 1000]);
         cut.set_size(600);
         cut.set_size(1000);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sector_is_taken_over_as_far_as_the_file_goes() {
+    fn a_sector_is_copied_up_to_the_end_of_the_file() {
         let mut file = content(&[1; 600]);
         let other = content(&[2; 2000]);
         for sector in 1..4 {
@@ -135,14 +135,14 @@ mod tests {
         }
         assert_eq!(file.size(), 600);
         file.set_size(2000);
-        let taken = [vec![1; 512], vec![2; 88], vec![0; 1400]].concat();
-        assert_eq!(file.to_vec(), taken);
+        let expected = [vec![1; 512], vec![2; 88], vec![0; 1400]].concat();
+        assert_eq!(file.to_vec(), expected);
         file.copy_sector(0, &Content::default());
         assert_eq!(file.to_vec()[..512], [0; 512]);
     }
 
     #[test]
-    fn what_is_shared_is_copied_before_it_is_written() {
+    fn a_shared_sector_is_copied_before_it_is_written() {
         let first = content(&[1; 600]);
         let mut second = first.clone();
         second.write(10, &[2; 10]);

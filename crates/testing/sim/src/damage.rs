@@ -1,4 +1,4 @@
-//! What a medium does by itself.
+//! Damage of the medium.
 
 use std::{io, ops::Range, path::Path};
 
@@ -9,10 +9,10 @@ use crate::{
     trace::{FileId, Operation},
 };
 
-/// Damage is on the medium and shown at once. It counts as an operation, and a range must be
+/// Damage is on the medium and visible immediately. It counts as an operation. A range must be
 /// inside the file.
 impl SimDisk {
-    /// Turns one bit of a file.
+    /// Flips one bit of a file.
     pub fn flip_bit(&self, path: impl AsRef<Path>, bit: usize) -> io::Result<()> {
         self.damage(path.as_ref(), |content| {
             let byte = content.get_mut(bit / 8)?;
@@ -40,13 +40,13 @@ impl SimDisk {
         })
     }
 
-    /// Takes the end of a file away.
+    /// Truncates a file on the medium.
     pub fn truncate(&self, path: impl AsRef<Path>, size: usize) -> io::Result<()> {
         let mut state = self.0.state();
-        let file = state.shown.names.file(path.as_ref())?;
+        let file = state.visible.names.file(path.as_ref())?;
         let size = size.min(state.size(file));
-        content_mut(&mut state.shown.contents, file).set_size(size);
-        state.trace.push(Operation::Loss { file, size });
+        content_mut(&mut state.visible.contents, file).set_size(size);
+        state.trace.push(Operation::MediumTruncated { file, size });
         Ok(())
     }
 
@@ -56,16 +56,16 @@ impl SimDisk {
         change: impl FnOnce(&mut [u8]) -> Option<Range<usize>>,
     ) -> io::Result<()> {
         let mut state = self.0.state();
-        let file = state.shown.names.file(path)?;
+        let file = state.visible.names.file(path)?;
         let mut content = state.content(file).to_vec();
         let range = change(&mut content).ok_or(io::ErrorKind::UnexpectedEof)?;
-        note(&mut state, file, range.start, content[range].to_vec());
+        record(&mut state, file, range.start, content[range].to_vec());
         Ok(())
     }
 }
 
-fn note(state: &mut State, file: FileId, offset: usize, bytes: Vec<u8>) {
-    content_mut(&mut state.shown.contents, file).write(offset, &bytes);
+fn record(state: &mut State, file: FileId, offset: usize, bytes: Vec<u8>) {
+    content_mut(&mut state.visible.contents, file).write(offset, &bytes);
     state.trace.push(Operation::Damage {
         file,
         offset,

@@ -1,4 +1,4 @@
-//! The disk in memory.
+//! The simulated disk.
 
 use std::{
     ffi::OsString,
@@ -13,13 +13,13 @@ use quorate_disk::{Disk, DiskFile, OpenMode};
 use crate::{
     Call,
     file::SimFile,
-    names::{dir_of, plain},
+    names::{dir_of, normalize},
     shared::Shared,
     state::{Medium, State},
     trace::{NameChange, Operation},
 };
 
-/// A disk in memory. A clone is the same disk.
+/// A simulated disk in memory. A clone is the same disk.
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk(pub(crate) Arc<Shared>);
 
@@ -29,23 +29,25 @@ impl SimDisk {
         Self::default()
     }
 
-    pub(crate) fn with(state: State) -> Self {
-        Self(Arc::new(Shared::with(state)))
+    pub(crate) fn from_state(state: State) -> Self {
+        Self(Arc::new(Shared::new(state)))
     }
 
-    /// The number of operations since the disk was made or settled. Reads are none.
+    /// The number of operations since the disk was created, or since
+    /// [`settle`](Self::settle). This is also the last boundary. Reads are not counted.
     #[must_use]
     pub fn boundaries(&self) -> usize {
         self.0.state().trace.len()
     }
 
-    /// Makes all that is shown durable and forgets what led to it: the trace starts anew.
+    /// Makes everything durable and clears the trace of operations.
     pub fn settle(&self) {
-        self.0.state().settle();
+        self.0.state().make_durable();
     }
 
-    /// The same disk under a new process: it shows what was written, and what was not synced may
-    /// still be lost with the power. The handles of this one fail from now on, locks are free.
+    /// Kills the process, and returns the same disk for a new process. Written bytes are visible,
+    /// but a power loss may still lose unsynced ones. All handles of the old process fail, and its
+    /// locks are released.
     #[must_use]
     pub fn kill(&self) -> Self {
         let mut dead = self.0.state();
@@ -53,9 +55,9 @@ impl SimDisk {
         dead.dead = true;
         state.locks.clear();
         state.open.clear();
-        state.faults.waiting = 0;
+        state.faults.waiting_sync_count = 0;
         self.0.changed.notify_all();
-        Self::with(state)
+        Self::from_state(state)
     }
 
     /// All files, sorted.
@@ -63,26 +65,26 @@ impl SimDisk {
     pub fn files(&self) -> Vec<PathBuf> {
         let state = self.0.state();
         state
-            .shown
+            .visible
             .names
             .files()
             .map(|(path, _)| path.clone())
             .collect()
     }
 
-    /// The content of a file, as shown.
+    /// The content of a file, as a process reads it.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         let state = self.0.state();
-        let file = state.shown.names.file(path.as_ref())?;
+        let file = state.visible.names.file(path.as_ref())?;
         Ok(state.content(file).to_vec())
     }
 
-    /// A number that tells names and contents, as shown, from others.
+    /// A hash over all names and contents, as a process reads them.
     #[must_use]
     pub fn digest(&self) -> u64 {
         let state = self.0.state();
         let mut hasher = DefaultHasher::new();
-        for (path, file) in state.shown.names.files() {
+        for (path, file) in state.visible.names.files() {
             path.hash(&mut hasher);
             let content = state.content(file);
             content.size().hash(&mut hasher);
@@ -93,98 +95,100 @@ impl SimDisk {
         hasher.finish()
     }
 
-    /// How many syncs of files under a path were good, by the names that the files had then.
+    /// How many syncs of files under a path succeeded. The name that a file had at its sync counts.
     #[must_use]
     pub fn sync_count(&self, under: impl AsRef<Path>) -> usize {
         let state = self.0.state();
         let counts = state.sync_counts.iter();
-        let under = plain(under.as_ref());
+        let under = normalize(under.as_ref());
         counts
             .filter(|(path, _)| path.starts_with(&under))
             .map(|(_, count)| count)
             .sum()
     }
 
-    /// Lets the `nth` call from now fail, counted from 1, on files under `under`: the empty path
-    /// is above all.
+    /// Makes the `nth` call from now on files under `under` fail, counted from 1. The empty path
+    /// means all files.
     pub fn fail(&self, call: Call, under: impl AsRef<Path>, nth: usize) {
         self.0
             .state()
             .faults
-            .add(call, &plain(under.as_ref()), nth, false);
+            .add(call, &normalize(under.as_ref()), nth, false);
     }
 
-    /// As [`SimDisk::fail`], and each one after it too, until [`SimDisk::mend`].
+    /// As [`SimDisk::fail`], but all later calls fail too, until [`SimDisk::mend`].
     pub fn fail_from(&self, call: Call, under: impl AsRef<Path>, nth: usize) {
         self.0
             .state()
             .faults
-            .add(call, &plain(under.as_ref()), nth, true);
+            .add(call, &normalize(under.as_ref()), nth, true);
     }
 
-    /// Gives all files together `size` bytes, of which those that exist have theirs: the disk may
-    /// shrink and grow. Beyond it a write does what it can and fails. Holes take nothing.
+    /// Limits the space of all files together, including existing ones, to `size` bytes. A write
+    /// beyond it is done in part and fails. Holes use no space.
     pub fn limit_space(&self, size: u64) {
         self.0.state().faults.space = Some(size);
     }
 
-    /// Leaves `size` bytes free.
+    /// Limits the space so that `size` bytes are free.
     pub fn leave_space(&self, size: u64) {
         let mut state = self.0.state();
         state.faults.space = Some(state.used_space() + size);
     }
 
-    /// Leaves no space for more than there is, nor what is given back: somebody else takes it.
+    /// Leaves no free space, even after files are removed, as if another process used it up.
     pub fn fill(&self) {
         self.limit_space(0);
     }
 
-    /// The space that all files take, in bytes.
+    /// The space that all files use, in bytes.
     #[must_use]
     pub fn used_space(&self) -> u64 {
         self.0.state().used_space()
     }
 
-    /// Ends all failures and gives space again. What a failed sync dropped stays dropped.
+    /// Removes all injected failures and the space limit. Bytes that a failed sync dropped stay
+    /// lost.
     pub fn mend(&self) {
         self.0.state().faults.clear();
     }
 
-    /// Lets syncs of files under `under` wait until [`SimDisk::release_syncs`]. Each makes durable
-    /// what was written before it was called.
+    /// Blocks syncs of files under `under` until [`SimDisk::release_syncs`]. Each sync makes
+    /// durable what was written before it was called.
     pub fn block_syncs(&self, under: impl AsRef<Path>) {
-        self.0.state().faults.closed = Some(plain(under.as_ref()));
+        self.0.state().faults.syncs_blocked_under = Some(normalize(under.as_ref()));
     }
 
     pub fn release_syncs(&self) {
-        self.0.state().faults.closed = None;
+        self.0.state().faults.syncs_blocked_under = None;
         self.0.changed.notify_all();
     }
 
     /// Waits until `count` syncs are blocked.
     pub fn wait_for_blocked_syncs(&self, count: usize) {
         let mut state = self.0.state();
-        while state.faults.waiting < count {
+        while state.faults.waiting_sync_count < count {
             state = self.0.wait(state);
         }
     }
 
-    fn alive(&self) -> io::Result<MutexGuard<'_, State>> {
+    /// Locks the state. Fails when the process is dead.
+    fn lock_alive(&self) -> io::Result<MutexGuard<'_, State>> {
         let state = self.0.state();
-        state.expect_alive()?;
+        state.check_alive()?;
         Ok(state)
     }
 }
 
 impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.alive()?;
-        let file = match (state.shown.names.file(path), mode) {
+        let mut state = self.lock_alive()?;
+        let file = match (state.visible.names.file(path), mode) {
             (Ok(_), OpenMode::CreateSecret) => Err(io::ErrorKind::AlreadyExists.into()),
             (Err(error), OpenMode::Create | OpenMode::CreateSecret)
                 if error.kind() == io::ErrorKind::NotFound =>
             {
-                state.make_file(path)
+                state.create_file(path)
             }
             (found, _) => found,
         }?;
@@ -197,11 +201,11 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
-        self.alive()?.shown.names.list(dir)
+        self.lock_alive()?.visible.names.list(dir)
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.alive()?.make_dir(dir)?;
+        self.lock_alive()?.create_dir(dir)?;
         let parents = dir.ancestors().skip(1);
         parents
             .filter(|dir| !dir.as_os_str().is_empty())
@@ -209,10 +213,10 @@ impl Disk for SimDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.alive()?;
-        let (from, to) = (plain(from), plain(to));
-        state.shown.names.file(&from)?;
-        // Which of two directories keeps the name after a loss of power is promised nowhere.
+        let mut state = self.lock_alive()?;
+        let (from, to) = (normalize(from), normalize(to));
+        state.visible.names.file(&from)?;
+        // After a power loss it is not defined which of two directories has the name.
         if dir_of(&from) != dir_of(&to) {
             return Err(io::ErrorKind::CrossesDevices.into());
         }
@@ -220,38 +224,38 @@ impl Disk for SimDisk {
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        match self.alive()?.shown.names.file(&plain(to)) {
+        match self.lock_alive()?.visible.names.file(&normalize(to)) {
             Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
             Err(_) => self.rename(from, to),
         }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.alive()?;
-        let path = plain(path);
-        state.shown.names.file(&path)?;
+        let mut state = self.lock_alive()?;
+        let path = normalize(path);
+        state.visible.names.file(&path)?;
         state.change_names(NameChange::Remove { path })
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let mut state = self.alive()?;
-        let dir = plain(dir);
-        state.shown.names.expect_dir(&dir)?;
+        let mut state = self.lock_alive()?;
+        let dir = normalize(dir);
+        state.visible.names.check_dir(&dir)?;
         state.faults.check(Call::SyncDir, &dir)?;
         state.trace.push(Operation::SyncDir { dir });
         Ok(())
     }
 
     fn free_space(&self, dir: &Path) -> io::Result<u64> {
-        let state = self.alive()?;
-        state.shown.names.expect_dir(dir)?;
+        let state = self.lock_alive()?;
+        state.visible.names.check_dir(dir)?;
         Ok(state.free_space())
     }
 }
 
 impl From<Medium> for SimDisk {
     fn from(medium: Medium) -> Self {
-        Self::with(State::of(medium))
+        Self::from_state(State::from_medium(medium))
     }
 }
 

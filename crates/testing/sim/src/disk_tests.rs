@@ -1,4 +1,4 @@
-//! What a process sees of the disk.
+//! The disk as a process sees it.
 
 use std::{io::ErrorKind, thread};
 
@@ -16,7 +16,7 @@ fn file(disk: &SimDisk, name: &str) -> Arc<dyn DiskFile> {
 }
 
 #[test]
-fn what_is_written_is_read_and_the_rest_is_zeros() {
+fn written_bytes_are_read_and_allocated_ones_are_zeros() {
     let disk = SimDisk::new();
     let missing = disk.open(path("a"), OpenMode::Write).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
@@ -27,18 +27,18 @@ fn what_is_written_is_read_and_the_rest_is_zeros() {
     let mut read = [9; 8];
     a.read_at(&mut read, 0).unwrap();
     assert_eq!(&read, b"\0\0abc\0\0\0");
-    let behind = a.read_at(&mut read, 1993).unwrap_err();
-    assert_eq!(behind.kind(), ErrorKind::UnexpectedEof);
+    let past_end = a.read_at(&mut read, 1993).unwrap_err();
+    assert_eq!(past_end.kind(), ErrorKind::UnexpectedEof);
     a.allocate(3).unwrap();
     a.set_size(3).unwrap();
     assert_eq!(disk.read("a").unwrap(), b"\0\0a");
     let read_only = disk.open(path("a"), OpenMode::Read).unwrap();
-    let refused = read_only.write_at(b"x", 0).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    let denied = read_only.write_at(b"x", 0).unwrap_err();
+    assert_eq!(denied.kind(), ErrorKind::PermissionDenied);
 }
 
 #[test]
-fn names_are_listed_passed_on_and_given_up() {
+fn names_are_listed_renamed_and_removed() {
     let disk = SimDisk::new();
     let absent = disk.open(path("d/x"), OpenMode::Create).unwrap_err();
     assert_eq!(absent.kind(), ErrorKind::NotFound);
@@ -63,7 +63,7 @@ fn names_are_listed_passed_on_and_given_up() {
 }
 
 #[test]
-fn settling_forgets_what_nobody_can_reach() {
+fn unreachable_files_are_dropped_when_the_disk_is_made_durable() {
     let disk = SimDisk::new();
     let kept = file(&disk, "a");
     kept.write_at(b"kept", 0).unwrap();
@@ -76,14 +76,14 @@ fn settling_forgets_what_nobody_can_reach() {
     let mut read = [0; 4];
     kept.read_at(&mut read, 0).unwrap();
     assert_eq!(&read, b"kept");
-    assert_eq!(disk.0.state().shown.contents.len(), 1);
+    assert_eq!(disk.0.state().visible.contents.len(), 1);
     drop(kept);
     disk.settle();
-    assert!(disk.0.state().shown.contents.is_empty());
+    assert!(disk.0.state().visible.contents.is_empty());
 }
 
 #[test]
-fn one_holder_has_the_lock_and_no_other_disk_knows_of_it() {
+fn only_one_handle_can_lock_a_file_and_other_disks_have_their_own_locks() {
     let disk = SimDisk::new();
     let (first, second) = (file(&disk, "a"), file(&disk, "a"));
     assert!(first.try_lock().unwrap() && first.try_lock().unwrap());
@@ -97,7 +97,7 @@ fn one_holder_has_the_lock_and_no_other_disk_knows_of_it() {
 }
 
 #[test]
-fn handles_of_a_dead_process_do_nothing() {
+fn handles_of_a_killed_process_fail() {
     let disk = SimDisk::new();
     let old = file(&disk, "a");
     old.write_at(b"old", 0).unwrap();
@@ -109,14 +109,14 @@ fn handles_of_a_dead_process_do_nothing() {
 }
 
 #[test]
-fn the_nth_call_fails_and_no_other() {
+fn only_the_nth_call_fails() {
     let disk = SimDisk::new();
     disk.create_dir(path("d")).unwrap();
     let (a, b) = (file(&disk, "d/a"), file(&disk, "b"));
     disk.fail(Call::Sync, "d", 2);
-    for good in [true, false, true] {
+    for succeeds in [true, false, true] {
         b.sync_data().unwrap();
-        assert_eq!(a.sync_data().is_ok(), good);
+        assert_eq!(a.sync_data().is_ok(), succeeds);
     }
     assert_eq!((disk.sync_count("d"), disk.sync_count("")), (2, 5));
 
@@ -131,7 +131,7 @@ fn the_nth_call_fails_and_no_other() {
     disk.fail(Call::Write, "", 1);
     a.write_at(&[1; 3 * SECTOR_SIZE], 8).unwrap_err();
     assert_eq!(disk.read("d/a").unwrap()[8..], [1; SECTOR_SIZE - 8]);
-    disk.fail(Call::Name, "", 1);
+    disk.fail(Call::ChangeName, "", 1);
     disk.rename(path("d/a"), path("d/c")).unwrap_err();
     disk.fail(Call::SyncDir, "d", 1);
     disk.sync_dir(path("d")).unwrap_err();
@@ -139,7 +139,7 @@ fn the_nth_call_fails_and_no_other() {
 }
 
 #[test]
-fn a_full_disk_takes_what_fits_and_no_more() {
+fn a_write_to_a_full_disk_writes_only_what_fits() {
     let disk = SimDisk::new();
     let a = file(&disk, "a");
     a.write_at(&[1; SECTOR_SIZE], 0).unwrap();
@@ -162,7 +162,7 @@ fn a_full_disk_takes_what_fits_and_no_more() {
 }
 
 #[test]
-fn a_hole_takes_space_when_it_is_written() {
+fn a_hole_uses_space_once_it_is_written() {
     let disk = SimDisk::new();
     let sector = SECTOR_SIZE as u64;
     let (a, b) = (file(&disk, "a"), file(&disk, "b"));
@@ -174,7 +174,7 @@ fn a_hole_takes_space_when_it_is_written() {
     a.write_at(&[1], 70 * sector).unwrap();
     let full = a.write_at(&[1], 80 * sector).unwrap_err();
     assert_eq!(full.kind(), ErrorKind::StorageFull);
-    // What has lost its name takes space until it is closed.
+    // A removed file uses space until it is closed.
     disk.remove(path("b")).unwrap();
     a.write_at(&[1], 80 * sector).unwrap_err();
     drop(b);
@@ -183,7 +183,7 @@ fn a_hole_takes_space_when_it_is_written() {
 }
 
 #[test]
-fn a_blocked_sync_covers_what_was_written_before_it() {
+fn a_blocked_sync_covers_only_earlier_writes() {
     let disk = SimDisk::new();
     let a = file(&disk, "a");
     disk.sync_dir(path("")).unwrap();
@@ -205,7 +205,7 @@ fn a_blocked_sync_covers_what_was_written_before_it() {
 }
 
 #[test]
-fn a_blocked_sync_of_a_dead_process_fails() {
+fn a_blocked_sync_of_a_killed_process_fails() {
     let disk = SimDisk::new();
     let a = file(&disk, "a");
     disk.block_syncs("");
@@ -216,13 +216,13 @@ fn a_blocked_sync_of_a_dead_process_fails() {
 }
 
 #[test]
-fn damage_is_shown_and_on_the_medium() {
+fn damage_is_visible_and_on_the_medium() {
     let disk = SimDisk::new();
     let a = file(&disk, "a");
     a.write_at(b"abcdefgh", 0).unwrap();
     disk.sync_dir(path("")).unwrap();
     a.sync_data().unwrap();
-    let whole = disk.boundaries();
+    let undamaged = disk.boundaries();
     disk.flip_bit("a", 8).unwrap();
     disk.zero("a", 2..4).unwrap();
     disk.swap("a", 6, 4, 2).unwrap();
@@ -233,6 +233,6 @@ fn damage_is_shown_and_on_the_medium() {
     for loss in Loss::all_kinds(1) {
         let image = disk.image(usize::MAX, loss);
         assert_eq!(image.read("a").unwrap(), damaged);
-        assert_eq!(disk.image(whole, loss).read("a").unwrap(), b"abcdefgh");
+        assert_eq!(disk.image(undamaged, loss).read("a").unwrap(), b"abcdefgh");
     }
 }

@@ -1,4 +1,4 @@
-//! What fails, and what waits.
+//! Injected failures, blocked syncs and the space limit.
 
 use std::{
     io,
@@ -9,45 +9,44 @@ use std::{
 pub enum Call {
     /// A read of a file.
     Read,
-    /// A write, or a change of the size. A part of it is done all the same.
+    /// A write, or a change of the size. It is done in part although it fails.
     Write,
-    /// A write that takes space which somebody else took a moment ago: the disk is full. A part of it
-    /// is done all the same.
+    /// A write that needs space. It fails because the disk is full, and is done in part.
     Space,
-    /// A sync of a file. What it should have made durable never will be, by no later sync.
+    /// A sync of a file. No later sync makes durable what the failed one should have.
     Sync,
     SyncDir,
-    /// A name that is made, passed on or given up.
-    Name,
+    /// A file that is created, renamed or removed.
+    ChangeName,
 }
 
 #[derive(Debug)]
 struct Fault {
     call: Call,
     under: PathBuf,
-    /// How many calls are still good.
-    good: usize,
-    lasting: bool,
+    /// How many calls succeed before the failure.
+    remaining_successes: usize,
+    is_permanent: bool,
 }
 
-/// All failures to come, and the gate before syncs.
+/// Injected failures, blocked syncs and the space limit.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     faults: Vec<Fault>,
-    /// Syncs of files under this path wait.
-    pub(crate) closed: Option<PathBuf>,
-    pub(crate) waiting: usize,
-    /// The bytes that all files may have together.
+    /// Syncs of files under this path are blocked.
+    pub(crate) syncs_blocked_under: Option<PathBuf>,
+    pub(crate) waiting_sync_count: usize,
+    /// The limit for the space of all files, in bytes.
     pub(crate) space: Option<u64>,
 }
 
 impl Faults {
-    pub(crate) fn add(&mut self, call: Call, under: &Path, nth: usize, lasting: bool) {
+    pub(crate) fn add(&mut self, call: Call, under: &Path, nth: usize, is_permanent: bool) {
         self.faults.push(Fault {
             call,
             under: under.to_owned(),
-            good: nth.saturating_sub(1),
-            lasting,
+            remaining_successes: nth.saturating_sub(1),
+            is_permanent,
         });
     }
 
@@ -56,17 +55,17 @@ impl Faults {
         self.space = None;
     }
 
-    /// Counts a call, which fails when its time has come.
+    /// Counts a call. Returns an error when it must fail.
     pub(crate) fn check(&mut self, call: Call, path: &Path) -> io::Result<()> {
         let mut failed = false;
         self.faults.retain_mut(|fault| {
             if fault.call != call || !path.starts_with(&fault.under) {
                 return true;
             }
-            let good = fault.good > 0;
-            fault.good = fault.good.saturating_sub(1);
-            failed |= !good;
-            good || fault.lasting
+            let succeeds = fault.remaining_successes > 0;
+            fault.remaining_successes = fault.remaining_successes.saturating_sub(1);
+            failed |= !succeeds;
+            succeeds || fault.is_permanent
         });
         match (failed, call) {
             (true, Call::Space) => Err(io::ErrorKind::StorageFull.into()),
@@ -75,8 +74,9 @@ impl Faults {
         }
     }
 
-    pub(crate) fn holds(&self, path: &Path) -> bool {
-        self.closed
+    /// Whether a sync of this file is blocked.
+    pub(crate) fn blocks_sync(&self, path: &Path) -> bool {
+        self.syncs_blocked_under
             .as_ref()
             .is_some_and(|under| path.starts_with(under))
     }

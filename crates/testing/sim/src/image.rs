@@ -1,12 +1,12 @@
-//! What a loss of power leaves.
+//! The disk that a power loss leaves.
 
 use std::collections::BTreeSet;
 
 use crate::{Loss, SimDisk, replay, state::Medium};
 
 impl SimDisk {
-    /// What the medium has when the power goes right after the first `at` operations of the trace,
-    /// as a new disk without faults, all of it durable. All of the trace when it has fewer.
+    /// The disk that a power loss leaves after the first `at` operations of the trace, or after all
+    /// if there are fewer. It is a new disk without faults, and everything on it is durable.
     #[must_use]
     pub fn image(&self, at: usize, loss: Loss) -> Self {
         let state = self.0.state();
@@ -14,7 +14,7 @@ impl SimDisk {
         replay::medium(&state.base, &state.trace[..at], loss).into()
     }
 
-    /// Up to `count` images of one boundary of which no two show the same, with what was lost.
+    /// Up to `count` different images of one boundary, each with the loss that leads to it.
     pub fn images(&self, at: usize, count: usize, seed: u64) -> impl Iterator<Item = (Loss, Self)> {
         let seeds = (0..count as u64).map(move |nth| seed.wrapping_add(nth));
         let torn = seeds.flat_map(|seed| [Loss::Torn(seed), Loss::Reordered(seed)]);
@@ -28,7 +28,7 @@ impl SimDisk {
 }
 
 impl Medium {
-    /// Without what nothing leads to any more.
+    /// Removes the names that cannot be reached, and the contents without a name.
     pub(crate) fn reachable(self) -> Self {
         let names = self.names.reachable();
         let named: BTreeSet<_> = names.files().map(|(_, file)| file).collect();

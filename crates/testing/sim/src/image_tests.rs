@@ -1,4 +1,4 @@
-//! What a loss of power leaves of what was done.
+//! Which operations survive a power loss.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,7 +7,7 @@ use quorate_disk::{Disk, DiskFile, OpenMode, SECTOR_SIZE};
 use super::*;
 use crate::Call;
 
-/// Enough for each outcome that chance has to show.
+/// Enough seeds to get every possible outcome.
 const SEEDS: u64 = 200;
 
 fn path(name: &str) -> &Path {
@@ -18,7 +18,7 @@ fn file(disk: &SimDisk, name: &str) -> Arc<dyn DiskFile> {
     disk.open(path(name), OpenMode::Create).unwrap()
 }
 
-/// A disk with a durable file `a` of so many sectors of zeros.
+/// A disk with a durable file `a`, which has this number of sectors, all zeros.
 fn disk_with(sectors: usize) -> (SimDisk, Arc<dyn DiskFile>) {
     let disk = SimDisk::new();
     let a = file(&disk, "a");
@@ -38,18 +38,18 @@ fn sectors(disk: &SimDisk) -> Vec<u8> {
     content.iter().step_by(SECTOR_SIZE).copied().collect()
 }
 
-/// All that seeds leave of the present boundary.
+/// All outcomes of a power loss at the current boundary.
 fn outcomes<T: Ord>(
     disk: &SimDisk,
     kind: fn(u64) -> Loss,
-    seen: impl Fn(&SimDisk) -> T,
+    read: impl Fn(&SimDisk) -> T,
 ) -> BTreeSet<T> {
     let images = (0..SEEDS).map(|seed| disk.image(usize::MAX, kind(seed)));
-    images.map(|image| seen(&image)).collect()
+    images.map(|image| read(&image)).collect()
 }
 
 #[test]
-fn what_is_synced_survives_and_what_is_not_may_not() {
+fn synced_bytes_survive_and_unsynced_ones_may_be_lost() {
     let (disk, a) = disk_with(2);
     write_sector(&a, 0, 1);
     let written = disk.boundaries();
@@ -73,28 +73,28 @@ fn a_torn_write_leaves_any_of_its_sectors() {
     a.write_at(&[1; 3 * SECTOR_SIZE], 0).unwrap();
     let torn = outcomes(&disk, Loss::Torn, sectors);
     assert_eq!(torn.len(), 8);
-    let whole = outcomes(&disk, Loss::Reordered, sectors);
-    assert_eq!(whole, [vec![1; 3]].into());
+    let complete = outcomes(&disk, Loss::Reordered, sectors);
+    assert_eq!(complete, [vec![1; 3]].into());
 }
 
 #[test]
-fn a_sector_is_as_it_was_after_some_write() {
+fn a_sector_has_its_content_after_some_write() {
     let (disk, a) = disk_with(1);
     a.write_at(&[1; 8], 0).unwrap();
     a.write_at(&[2; 8], 4).unwrap();
     let left = outcomes(&disk, Loss::Torn, |image| {
         image.read("a").unwrap()[..12].to_vec()
     });
-    let moments = [
+    let versions = [
         [0; 12],
         [1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0],
         [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2],
     ];
-    assert_eq!(left, moments.map(Vec::from).into());
+    assert_eq!(left, versions.map(Vec::from).into());
 }
 
 #[test]
-fn a_later_write_may_be_there_without_an_earlier_one() {
+fn a_later_write_may_survive_without_an_earlier_one() {
     let (disk, a) = disk_with(2);
     write_sector(&a, 0, 1);
     write_sector(&a, 1, 2);
@@ -103,7 +103,7 @@ fn a_later_write_may_be_there_without_an_earlier_one() {
 }
 
 #[test]
-fn sizes_survive_in_their_order() {
+fn changes_of_a_size_survive_in_order() {
     let (disk, a) = disk_with(2);
     a.set_size(SECTOR_SIZE as u64).unwrap();
     a.set_size(3 * SECTOR_SIZE as u64).unwrap();
@@ -119,7 +119,7 @@ fn sizes_survive_in_their_order() {
 }
 
 #[test]
-fn a_file_grows_without_its_bytes_or_not_at_all() {
+fn a_write_that_extends_a_file_may_lose_its_bytes_or_also_the_new_size() {
     let (disk, a) = disk_with(0);
     write_sector(&a, 0, 1);
     let left = outcomes(&disk, Loss::Torn, sectors);
@@ -127,7 +127,7 @@ fn a_file_grows_without_its_bytes_or_not_at_all() {
 }
 
 #[test]
-fn what_was_cut_does_not_come_back_when_the_file_grows_again() {
+fn truncated_bytes_do_not_come_back_when_the_file_grows_again() {
     let (disk, a) = disk_with(2);
     write_sector(&a, 1, 1);
     a.sync_data().unwrap();
@@ -138,7 +138,7 @@ fn what_was_cut_does_not_come_back_when_the_file_grows_again() {
 }
 
 #[test]
-fn what_is_written_behind_a_lost_cut_is_not_in_the_file() {
+fn bytes_written_after_a_lost_truncation_are_not_in_the_file() {
     let (disk, a) = disk_with(3);
     a.write_at(&[1; 3 * SECTOR_SIZE], 0).unwrap();
     a.sync_data().unwrap();
@@ -150,7 +150,7 @@ fn what_is_written_behind_a_lost_cut_is_not_in_the_file() {
 }
 
 #[test]
-fn a_failed_sync_makes_no_size_durable_but_forgets_none() {
+fn a_failed_sync_makes_no_size_durable_but_drops_none() {
     let (disk, a) = disk_with(1);
     write_sector(&a, 1, 1);
     disk.fail(Call::Sync, "", 1);
@@ -161,20 +161,20 @@ fn a_failed_sync_makes_no_size_durable_but_forgets_none() {
 }
 
 #[test]
-fn what_a_failed_sync_drops_no_later_sync_brings_back() {
+fn no_later_sync_writes_what_a_failed_sync_dropped() {
     let (disk, a) = disk_with(2);
     write_sector(&a, 0, 1);
     disk.fail(Call::Sync, "", 1);
     a.sync_data().unwrap_err();
     write_sector(&a, 1, 2);
     a.sync_data().unwrap();
-    assert_eq!(sectors(&disk), [1, 2], "the kernel shows it");
+    assert_eq!(sectors(&disk), [1, 2], "the process still reads it");
     assert_eq!(sectors(&disk.image(usize::MAX, Loss::Nothing)), [0, 2]);
     let left = outcomes(&disk, Loss::Torn, sectors);
     assert_eq!(
         left,
         [vec![0, 2], vec![1, 2]].into(),
-        "it may have got there all the same"
+        "it may have been written although the sync failed"
     );
 
     let restarted = disk.kill();
@@ -194,7 +194,7 @@ fn what_a_failed_sync_drops_no_later_sync_brings_back() {
 }
 
 #[test]
-fn the_death_of_a_process_loses_nothing_but_makes_nothing_durable() {
+fn killing_a_process_loses_nothing_and_makes_nothing_durable() {
     let (disk, a) = disk_with(2);
     write_sector(&a, 0, 1);
     a.sync_data().unwrap();
@@ -213,7 +213,7 @@ fn the_death_of_a_process_loses_nothing_but_makes_nothing_durable() {
 }
 
 #[test]
-fn names_survive_in_their_order() {
+fn changes_of_names_survive_in_order() {
     let disk = SimDisk::new();
     disk.create_dir(path("d")).unwrap();
     disk.sync_dir(path(".")).unwrap();
@@ -235,7 +235,7 @@ fn names_survive_in_their_order() {
 }
 
 #[test]
-fn a_sync_of_a_directory_is_none_of_another() {
+fn a_sync_of_a_directory_does_not_sync_another() {
     let disk = SimDisk::new();
     for dir in ["d", "e"] {
         disk.create_dir(path(dir)).unwrap();
@@ -249,7 +249,7 @@ fn a_sync_of_a_directory_is_none_of_another() {
 }
 
 #[test]
-fn without_its_directory_nothing_is_there() {
+fn without_its_directory_a_file_is_lost() {
     let disk = SimDisk::new();
     disk.create_dir(path("d")).unwrap();
     file(&disk, "d/a").sync_data().unwrap();
@@ -261,7 +261,7 @@ fn without_its_directory_nothing_is_there() {
 }
 
 #[test]
-fn a_rename_that_survives_syncs_no_bytes() {
+fn a_durable_rename_does_not_sync_the_bytes() {
     let (disk, a) = disk_with(1);
     a.sync_data().unwrap();
     let new = file(&disk, "new");
@@ -274,7 +274,7 @@ fn a_rename_that_survives_syncs_no_bytes() {
 }
 
 #[test]
-fn a_failed_sync_of_names_makes_none_durable() {
+fn a_failed_sync_of_a_directory_makes_no_name_durable() {
     let (disk, _) = disk_with(0);
     disk.remove(path("a")).unwrap();
     disk.fail(Call::SyncDir, "", 1);
@@ -286,7 +286,7 @@ fn a_failed_sync_of_names_makes_none_durable() {
 }
 
 #[test]
-fn images_differ_and_the_same_seed_gives_the_same() {
+fn images_differ_and_the_same_seed_gives_the_same_images() {
     let (disk, a) = disk_with(8);
     assert_eq!(disk.images(0, 9, 1).count(), 1);
     for sector in 0..8 {

@@ -1,21 +1,22 @@
-//! A disk in memory that records, fails and loses power as told.
+//! A simulated disk in memory, for tests of I/O errors, full disks and power loss.
 //!
-//! [`SimDisk`] keeps the promises of [`quorate_disk`] and no others. It notes every operation; the
-//! number of those is a *boundary*, and [`SimDisk::image`] is what a loss of power right after one
-//! would leave. Whatever keeps its word on every image of every boundary keeps it on a real disk
-//! that keeps its own.
+//! [`SimDisk`] gives the guarantees of [`quorate_disk`] and no others. It records every operation.
+//! The point between two operations is a *boundary*. [`SimDisk::image`] is the disk that a power
+//! loss at a boundary would leave. Code that is correct on every image of every boundary is correct
+//! on a real disk that gives the same guarantees.
 //!
 //! | what is modelled | how |
 //! |---|---|
-//! | content that is not synced | each sector is as it was after some write since the last sync |
-//! | sizes that are not synced | those of a file survive up to one of them, in order |
-//! | names that are not synced | those of a directory survive up to one of them, in order |
-//! | space | each sector that was written or reserved takes its own; a hole, and a name, none |
-//! | a sync that fails | shown as before, not on the medium, and no later sync brings it there |
-//! | the death of the process | [`SimDisk::kill`]: what was written is shown, what was synced is durable |
-//! | damage | [`SimDisk::flip_bit`] and the like: on the medium and as shown |
+//! | unsynced content | each sector is as it was after some write since the last sync |
+//! | unsynced sizes | the changes to the size of a file survive up to one of them, in order |
+//! | unsynced names | the changes of names in a directory survive up to one of them, in order |
+//! | space | each sector that was written or reserved uses space; holes and names use none |
+//! | a failed sync | the process still reads the bytes, but they are not on the medium, and no later sync writes them |
+//! | death of the process | [`SimDisk::kill`]: written bytes are readable, only synced ones are durable |
+//! | damage | [`SimDisk::flip_bit`] and similar: on the medium and visible immediately |
 //!
-//! Equal calls and seeds give equal images: nothing here asks a clock or the system for randomness.
+//! The same calls with the same seeds give the same images: nothing here reads a clock or asks the
+//! system for randomness.
 
 mod content;
 mod damage;
@@ -23,8 +24,8 @@ mod disk;
 mod fault;
 mod file;
 mod image;
-mod loss;
 mod names;
+mod power_loss;
 mod replay;
 mod shared;
 mod space;
@@ -34,4 +35,4 @@ mod trace;
 
 pub use disk::SimDisk;
 pub use fault::Call;
-pub use loss::Loss;
+pub use power_loss::Loss;

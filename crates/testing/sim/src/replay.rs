@@ -1,8 +1,8 @@
-//! The medium that a trace leaves.
+//! The content of the medium after a trace and a power loss.
 //!
-//! A trace is gone through twice: once for what must survive of it, and once to write what does.
-//! What survives of a write is a sector as the kernel showed it then, with all that earlier writes
-//! did to it, as the kernel writes pages and not calls.
+//! There are two passes over a trace: the first finds which operations must survive, the second
+//! writes those that do. When a sector of a write survives, it has the content that the kernel had
+//! then, including earlier writes to it, because the kernel writes pages and not calls.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -12,72 +12,75 @@ use crate::{
     Loss,
     content::{Contents, content_mut},
     state::Medium,
-    survival::{Fate, Luck, Survival, surviving_names},
+    survival::{LossSampler, Survival, WriteState, surviving_names},
     trace::{FileId, Operation},
 };
 
-/// What the medium has after `operations` on `base` and a loss of power.
+/// The medium after `operations` on `base` and a power loss.
 pub(crate) fn medium(base: &Medium, operations: &[Operation], loss: Loss) -> Medium {
-    let mut luck = Luck::new(loss);
+    let mut sampler = LossSampler::new(loss);
     let mut names = base.names.clone();
-    for change in surviving_names(operations, &mut luck) {
+    for change in surviving_names(operations, &mut sampler) {
         names.apply(change);
     }
-    let survival = Survival::new(base, operations, &mut luck);
-    let contents = contents(base, operations, &survival, &mut luck);
+    let survival = Survival::new(base, operations, &mut sampler);
+    let contents = contents(base, operations, &survival, &mut sampler);
     Medium { names, contents }.reachable()
 }
 
-/// Files as they were shown and as the medium has them, while a trace is replayed.
+/// The contents of files while a trace is replayed.
 struct Replay<'a> {
-    shown: Contents,
-    kept: Contents,
-    /// Where a cut was lost: what was written behind it went to blocks that the file has not got.
-    lost_cuts: BTreeMap<FileId, usize>,
-    luck: &'a mut Luck,
+    /// As the process reads them.
+    visible: Contents,
+    /// As they are on the medium.
+    durable: Contents,
+    /// The sizes of truncations that were lost. Later writes beyond such a size went to blocks that
+    /// are not part of the file on the medium.
+    lost_truncations: BTreeMap<FileId, usize>,
+    sampler: &'a mut LossSampler,
 }
 
 fn contents(
     base: &Medium,
     operations: &[Operation],
     survival: &Survival,
-    luck: &mut Luck,
+    sampler: &mut LossSampler,
 ) -> Contents {
     let mut replay = Replay {
-        shown: base.contents.clone(),
-        kept: base.contents.clone(),
-        lost_cuts: BTreeMap::new(),
-        luck,
+        visible: base.contents.clone(),
+        durable: base.contents.clone(),
+        lost_truncations: BTreeMap::new(),
+        sampler,
     };
     for (position, operation) in operations.iter().enumerate() {
-        let (fate, size_survives) = (survival.fates[position], survival.size_survives[position]);
-        replay.apply(operation, fate, size_survives);
+        let state = survival.write_states[position];
+        replay.apply(operation, state, survival.size_survives[position]);
     }
-    replay.kept
+    replay.durable
 }
 
 impl Replay<'_> {
-    fn apply(&mut self, operation: &Operation, fate: Fate, size_survives: bool) {
+    fn apply(&mut self, operation: &Operation, state: WriteState, size_survives: bool) {
         match operation {
             Operation::Write {
                 file,
                 offset,
                 bytes,
             } => {
-                content_mut(&mut self.shown, *file).write(*offset, bytes);
+                content_mut(&mut self.visible, *file).write(*offset, bytes);
                 let end = offset + bytes.len();
-                if size_survives && self.kept_size(*file) < end {
-                    content_mut(&mut self.kept, *file).set_size(end);
+                if size_survives && self.durable_size(*file) < end {
+                    content_mut(&mut self.durable, *file).set_size(end);
                 }
-                self.keep(*file, *offset..end, fate);
+                self.write(*file, *offset..end, state);
             }
             Operation::SetSize { file, size } => {
-                content_mut(&mut self.shown, *file).set_size(*size);
+                content_mut(&mut self.visible, *file).set_size(*size);
                 match size_survives {
-                    true => content_mut(&mut self.kept, *file).set_size(*size),
+                    true => content_mut(&mut self.durable, *file).set_size(*size),
                     false => {
-                        let cut = self.lost_cuts.entry(*file).or_insert(*size);
-                        *cut = (*cut).min(*size);
+                        let lost = self.lost_truncations.entry(*file).or_insert(*size);
+                        *lost = (*lost).min(*size);
                     }
                 }
             }
@@ -86,68 +89,68 @@ impl Replay<'_> {
                 offset,
                 bytes,
             } => {
-                content_mut(&mut self.shown, *file).write(*offset, bytes);
+                content_mut(&mut self.visible, *file).write(*offset, bytes);
                 let inside = self
-                    .kept_size(*file)
+                    .durable_size(*file)
                     .saturating_sub(*offset)
                     .min(bytes.len());
                 if inside > 0 {
-                    content_mut(&mut self.kept, *file).write(*offset, &bytes[..inside]);
+                    content_mut(&mut self.durable, *file).write(*offset, &bytes[..inside]);
                 }
             }
-            Operation::Loss { file, size } => {
-                content_mut(&mut self.shown, *file).set_size(*size);
-                let size = self.kept_size(*file).min(*size);
-                content_mut(&mut self.kept, *file).set_size(size);
+            Operation::MediumTruncated { file, size } => {
+                content_mut(&mut self.visible, *file).set_size(*size);
+                let size = self.durable_size(*file).min(*size);
+                content_mut(&mut self.durable, *file).set_size(size);
             }
             Operation::Sync { .. } | Operation::Name(_) | Operation::SyncDir { .. } => {}
         }
     }
 
-    fn kept_size(&self, file: FileId) -> usize {
-        self.kept.get(&file).map_or(0, |content| content.size())
+    fn durable_size(&self, file: FileId) -> usize {
+        self.durable.get(&file).map_or(0, |content| content.size())
     }
 
-    /// Keeps what survives of a write.
-    fn keep(&mut self, file: FileId, range: Range<usize>, fate: Fate) {
+    /// Writes the sectors of a write that survive.
+    fn write(&mut self, file: FileId, range: Range<usize>, state: WriteState) {
         if range.is_empty() {
             return;
         }
         let sectors = range.start / SECTOR_SIZE..range.end.div_ceil(SECTOR_SIZE);
-        if fate == Fate::Durable {
+        if state == WriteState::Durable {
             return self.copy(file, sectors);
         }
-        match self.luck.loss {
+        match self.sampler.loss {
             Loss::Everything => {}
-            Loss::Nothing if fate == Fate::Dropped => {}
+            Loss::Nothing if state == WriteState::Dropped => {}
             Loss::Nothing => self.copy(file, sectors),
             Loss::Torn(_) => {
                 for sector in sectors {
-                    if self.luck.coin() {
+                    if self.sampler.survives() {
                         self.copy(file, sector..sector + 1);
                     }
                 }
             }
             Loss::Reordered(_) => {
-                if fate == Fate::Last || self.luck.coin() {
+                if state == WriteState::LastUnsynced || self.sampler.survives() {
                     self.copy(file, sectors);
                 }
             }
         }
     }
 
-    /// Brings sectors to the medium as they are shown, as far as the file goes there.
+    /// Copies visible sectors to the medium, up to the end of the file there.
     fn copy(&mut self, file: FileId, sectors: Range<usize>) {
-        let Some(shown) = self.shown.get(&file) else {
+        let Some(visible) = self.visible.get(&file) else {
             return;
         };
-        let cut = self.lost_cuts.get(&file);
-        let end = cut.map_or(sectors.end, |cut| {
-            sectors.end.min(cut.div_ceil(SECTOR_SIZE))
+        let lost = self.lost_truncations.get(&file);
+        let end = lost.map_or(sectors.end, |size| {
+            sectors.end.min(size.div_ceil(SECTOR_SIZE))
         });
-        let kept = content_mut(&mut self.kept, file);
+        let durable = content_mut(&mut self.durable, file);
         for sector in sectors.start..end {
-            kept.copy_sector(sector, shown);
+            durable.copy_sector(sector, visible);
         }
     }
 }

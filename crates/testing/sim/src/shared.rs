@@ -1,4 +1,4 @@
-//! What a disk and its open files share.
+//! The state that a disk and its open files share.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -7,12 +7,12 @@ use crate::state::State;
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// The gate was opened or a sync waits before it.
+    /// Notified when syncs are released, a sync starts to wait, or the process is killed.
     pub(crate) changed: Condvar,
 }
 
 impl Shared {
-    pub(crate) fn with(state: State) -> Self {
+    pub(crate) fn new(state: State) -> Self {
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),

@@ -1,4 +1,4 @@
-//! All that a disk knows.
+//! The state of a disk.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,75 +14,78 @@ use crate::{
     Call,
     content::{Content, Contents, content_mut},
     fault::Faults,
-    names::{Names, dir_of, plain},
-    space::Sectors,
+    names::{Names, dir_of, normalize},
+    space::AllocatedSectors,
     trace::{FileId, NameChange, Operation},
 };
 
-/// What is durable whatever happens.
+/// Names and contents of a disk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Medium {
     pub(crate) names: Names,
     pub(crate) contents: Contents,
 }
 
-/// A disk, as its process sees it and as its medium has it.
+/// A disk as a process reads it, with the trace of operations that are not durable yet.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// As the kernel shows it.
-    pub(crate) shown: Medium,
-    /// As it was when the trace began.
+    /// The disk as a process reads it.
+    pub(crate) visible: Medium,
+    /// The medium before the first operation of the trace.
     pub(crate) base: Medium,
     pub(crate) trace: Vec<Operation>,
-    /// How many operations were settled before the trace began.
-    pub(crate) settled: usize,
+    /// How many earlier operations are no longer in the trace.
+    pub(crate) operations_before_trace: usize,
     pub(crate) faults: Faults,
-    /// Syncs that were good, by the name of the file at the time.
+    /// The number of successful syncs, by the name of the file at the time.
     pub(crate) sync_counts: BTreeMap<PathBuf, usize>,
-    /// Which handle has locked a file.
+    /// The handle that has locked a file.
     pub(crate) locks: BTreeMap<FileId, u64>,
-    /// How many handles a file has.
+    /// The number of open handles of a file.
     pub(crate) open: BTreeMap<FileId, usize>,
-    /// What of each file has space.
-    sectors: BTreeMap<FileId, Sectors>,
+    sectors: BTreeMap<FileId, AllocatedSectors>,
     last_file: u64,
     last_handle: u64,
-    /// The process is dead: its handles do nothing any more.
+    /// Whether the process was killed: its handles fail.
     pub(crate) dead: bool,
 }
 
 impl State {
-    /// A disk that holds `medium`, all of it durable.
-    pub(crate) fn of(medium: Medium) -> Self {
+    /// A disk with this durable content.
+    pub(crate) fn from_medium(medium: Medium) -> Self {
         let last_file = medium.contents.keys().next_back().map_or(0, |file| file.0);
         let contents = medium.contents.iter();
-        let sectors = contents.map(|(file, content)| (*file, Sectors::whole(content.size())));
+        let sectors = contents.map(|(file, content)| {
+            let sectors = AllocatedSectors::without_holes(content.size());
+            (*file, sectors)
+        });
         Self {
             sectors: sectors.collect(),
-            shown: medium.clone(),
+            visible: medium.clone(),
             base: medium,
             last_file,
             ..Self::default()
         }
     }
 
-    pub(crate) fn expect_alive(&self) -> io::Result<()> {
+    pub(crate) fn check_alive(&self) -> io::Result<()> {
         match self.dead {
             true => Err(io::Error::other("the process is dead")),
             false => Ok(()),
         }
     }
 
-    pub(crate) fn settle(&mut self) {
-        self.settled += self.trace.len();
+    /// Makes everything durable and clears the trace.
+    pub(crate) fn make_durable(&mut self) {
+        self.operations_before_trace += self.trace.len();
         self.trace.clear();
-        let named: BTreeSet<_> = self.shown.names.files().map(|(_, file)| file).collect();
+        let named: BTreeSet<_> = self.visible.names.files().map(|(_, file)| file).collect();
         let open = &self.open;
-        let contents = &mut self.shown.contents;
-        let is_there = |file: &FileId| named.contains(file) || open.contains_key(file);
-        contents.retain(|file, _| is_there(file));
-        self.sectors.retain(|file, _| is_there(file));
-        self.base = self.shown.clone();
+        let contents = &mut self.visible.contents;
+        let is_reachable = |file: &FileId| named.contains(file) || open.contains_key(file);
+        contents.retain(|file, _| is_reachable(file));
+        self.sectors.retain(|file, _| is_reachable(file));
+        self.base = self.visible.clone();
     }
 
     /// Opens a file under a new handle.
@@ -92,7 +95,7 @@ impl State {
         self.last_handle
     }
 
-    /// Closes a handle, which gives up its lock.
+    /// Closes a handle and releases its lock.
     pub(crate) fn close(&mut self, file: FileId, handle: u64) {
         if self.locks.get(&file) == Some(&handle) {
             self.locks.remove(&file);
@@ -105,23 +108,23 @@ impl State {
         }
     }
 
-    pub(crate) fn make_file(&mut self, path: &Path) -> io::Result<FileId> {
-        let path = plain(path);
-        self.shown.names.expect_dir(&dir_of(&path))?;
+    pub(crate) fn create_file(&mut self, path: &Path) -> io::Result<FileId> {
+        let path = normalize(path);
+        self.visible.names.check_dir(&dir_of(&path))?;
         self.last_file += 1;
         let file = FileId(self.last_file);
         self.change_names(NameChange::File { path, file })?;
-        self.shown.contents.insert(file, Arc::default());
+        self.visible.contents.insert(file, Arc::default());
         Ok(file)
     }
 
-    pub(crate) fn make_dir(&mut self, dir: &Path) -> io::Result<()> {
-        let dir = plain(dir);
+    pub(crate) fn create_dir(&mut self, dir: &Path) -> io::Result<()> {
+        let dir = normalize(dir);
         let mut missing = Vec::new();
-        for above in dir.ancestors() {
-            match self.shown.names.expect_dir(above) {
+        for ancestor in dir.ancestors() {
+            match self.visible.names.check_dir(ancestor) {
                 Ok(()) => break,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(above),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(ancestor),
                 Err(error) => return Err(error),
             }
         }
@@ -133,35 +136,35 @@ impl State {
     }
 
     pub(crate) fn change_names(&mut self, change: NameChange) -> io::Result<()> {
-        self.faults.check(Call::Name, &change.dir())?;
-        self.shown.names.apply(&change);
+        self.faults.check(Call::ChangeName, &change.dir())?;
+        self.visible.names.apply(&change);
         self.trace.push(Operation::Name(change));
         Ok(())
     }
 
-    /// What a file shows. One that is not there any more is empty.
+    /// The content of a file, as a process reads it. That of a removed file is empty.
     pub(crate) fn content(&self, file: FileId) -> Arc<Content> {
-        let content = self.shown.contents.get(&file);
+        let content = self.visible.contents.get(&file);
         content.cloned().unwrap_or_default()
     }
 
     pub(crate) fn size(&self, file: FileId) -> usize {
-        let content = self.shown.contents.get(&file);
+        let content = self.visible.contents.get(&file);
         content.map_or(0, |content| content.size())
     }
 
-    /// Writes, as far as there is space and nothing fails.
+    /// Writes bytes. On a full disk, or when a failure is injected, it fails with a part written.
     pub(crate) fn write(&mut self, file: FileId, offset: usize, bytes: &[u8]) -> io::Result<()> {
         let len = bytes.len();
-        let path = self.shown.names.path(file);
+        let path = self.visible.names.path(file);
         let failed = self.faults.check(Call::Write, &path);
         let sectors = self.sectors.entry(file).or_default();
-        let failed = failed.and_then(|()| match sectors.lack(&(offset..offset + len)) {
+        let failed = failed.and_then(|()| match sectors.has_hole_in(&(offset..offset + len)) {
             true => self.faults.check(Call::Space, &path),
             false => Ok(()),
         });
-        let taken = self.take(file, offset..offset + len);
-        let (done, len) = match (failed, taken) {
+        let allocated = self.allocate(file, offset..offset + len);
+        let (result, len) = match (failed, allocated) {
             (Err(error), _) => (Err(error), whole_sectors(offset, len / 2)),
             (Ok(()), Err(full_at)) => (
                 Err(io::ErrorKind::StorageFull.into()),
@@ -171,58 +174,59 @@ impl State {
         };
         if len > 0 {
             let bytes = bytes[..len].to_vec();
-            content_mut(&mut self.shown.contents, file).write(offset, &bytes);
+            content_mut(&mut self.visible.contents, file).write(offset, &bytes);
             self.trace.push(Operation::Write {
                 file,
                 offset,
                 bytes,
             });
         }
-        done
+        result
     }
 
-    /// Cuts a file, or extends it by a hole.
+    /// Truncates a file, or extends it by a hole.
     pub(crate) fn set_size(&mut self, file: FileId, size: usize) -> io::Result<()> {
         self.faults
-            .check(Call::Write, &self.shown.names.path(file))?;
-        content_mut(&mut self.shown.contents, file).set_size(size);
-        self.sectors.entry(file).or_default().cut(size);
+            .check(Call::Write, &self.visible.names.path(file))?;
+        content_mut(&mut self.visible.contents, file).set_size(size);
+        self.sectors.entry(file).or_default().truncate(size);
         self.trace.push(Operation::SetSize { file, size });
         Ok(())
     }
 
-    /// Extends a file by zeros that have their space.
+    /// Extends a file by allocated zeros.
     pub(crate) fn extend(&mut self, file: FileId, size: usize) -> io::Result<()> {
         self.faults
-            .check(Call::Space, &self.shown.names.path(file))?;
+            .check(Call::Space, &self.visible.names.path(file))?;
         let old_size = self.size(file);
-        let taken = self.take(file, old_size..size);
+        let allocated = self.allocate(file, old_size..size);
         self.set_size(
             file,
-            taken.map_or_else(|full_at| full_at.max(old_size), |()| size),
+            allocated.map_or_else(|full_at| full_at.max(old_size), |()| size),
         )?;
-        taken.map_err(|_| io::ErrorKind::StorageFull.into())
+        allocated.map_err(|_| io::ErrorKind::StorageFull.into())
     }
 
-    /// Takes space for these bytes of a file, or says where there is none.
-    fn take(&mut self, file: FileId, range: Range<usize>) -> Result<(), usize> {
+    /// Allocates these bytes of a file. When the disk is full, returns the offset of the first byte
+    /// without space as the error.
+    fn allocate(&mut self, file: FileId, range: Range<usize>) -> Result<(), usize> {
         let free = self.free_space();
-        self.sectors.entry(file).or_default().take(range, free)
+        self.sectors.entry(file).or_default().allocate(range, free)
     }
 
-    /// Ends a sync that began when `covers` operations were done since the disk was made.
+    /// Ends a sync. `covers` is the number of operations of the disk when the sync started.
     pub(crate) fn sync(&mut self, file: FileId, covers: usize) -> io::Result<()> {
-        let path = self.shown.names.path(file);
-        let done = self.faults.check(Call::Sync, &path);
-        if done.is_ok() {
+        let path = self.visible.names.path(file);
+        let result = self.faults.check(Call::Sync, &path);
+        if result.is_ok() {
             *self.sync_counts.entry(path).or_default() += 1;
         }
         self.trace.push(Operation::Sync {
             file,
-            covers: covers.saturating_sub(self.settled),
-            failed: done.is_err(),
+            covers: covers.saturating_sub(self.operations_before_trace),
+            failed: result.is_err(),
         });
-        done
+        result
     }
 
     pub(crate) fn free_space(&self) -> u64 {
@@ -234,14 +238,14 @@ impl State {
 
     /// The space of all files that have a name or are open.
     pub(crate) fn used_space(&self) -> u64 {
-        let named = self.shown.names.files().map(|(_, file)| file);
+        let named = self.visible.names.files().map(|(_, file)| file);
         let files: BTreeSet<_> = named.chain(self.open.keys().copied()).collect();
         let sectors = files.iter().filter_map(|file| self.sectors.get(file));
-        sectors.map(Sectors::size).sum()
+        sectors.map(AllocatedSectors::size).sum()
     }
 }
 
-/// How much of `len` bytes at `offset` is done by a write that fails: no sector in part.
+/// How many of `len` bytes at `offset` a failed write writes: up to the end of a sector.
 fn whole_sectors(offset: usize, len: usize) -> usize {
     let end = offset + len;
     (end - end % SECTOR_SIZE).saturating_sub(offset)

@@ -1,4 +1,4 @@
-//! What of a trace survives a loss of power.
+//! Which operations of a trace survive a power loss.
 
 use std::{
     collections::BTreeMap,
@@ -14,28 +14,32 @@ use crate::{
     trace::{FileId, NameChange, Operation},
 };
 
-/// How likely it is that something survives, in eighths: one of them for a whole image, so that
-/// some have little and some nearly all.
-const CHANCES: [u8; 3] = [1, 4, 7];
+/// The probabilities that an operation survives, in eighths. One of them is used for a complete
+/// image, so that some images keep few operations and some nearly all.
+const PROBABILITIES: [u8; 3] = [1, 4, 7];
 
-/// What is left to chance.
-pub(crate) struct Luck {
+/// Decides at random which unsynced operations survive.
+pub(crate) struct LossSampler {
     pub(crate) loss: Loss,
     rng: Rng,
-    chance: u8,
+    probability: u8,
 }
 
-impl Luck {
+impl LossSampler {
     pub(crate) fn new(loss: Loss) -> Self {
-        // Hashed, as neighbouring seeds begin alike.
+        // The seed is hashed, because consecutive seeds give similar first numbers.
         let mut hasher = DefaultHasher::new();
         loss.hash(&mut hasher);
         let mut rng = Rng::with_seed(hasher.finish());
-        let chance = CHANCES[rng.usize(..CHANCES.len())];
-        Self { loss, rng, chance }
+        let probability = PROBABILITIES[rng.usize(..PROBABILITIES.len())];
+        Self {
+            loss,
+            rng,
+            probability,
+        }
     }
 
-    /// How many of `count` things survive that keep their order.
+    /// How many of `count` ordered operations survive: always the first ones.
     fn prefix(&mut self, count: usize) -> usize {
         match self.loss {
             Loss::Everything => 0,
@@ -44,15 +48,16 @@ impl Luck {
         }
     }
 
-    pub(crate) fn coin(&mut self) -> bool {
-        self.rng.u8(..8) < self.chance
+    /// Whether a single operation survives.
+    pub(crate) fn survives(&mut self) -> bool {
+        self.rng.u8(..8) < self.probability
     }
 }
 
 /// The changes of names that survive, in order.
 pub(crate) fn surviving_names<'a>(
     operations: &'a [Operation],
-    luck: &mut Luck,
+    sampler: &mut LossSampler,
 ) -> impl Iterator<Item = &'a NameChange> {
     let mut unsynced: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
     for (position, operation) in operations.iter().enumerate() {
@@ -64,7 +69,7 @@ pub(crate) fn surviving_names<'a>(
     }
     let mut lost = vec![false; operations.len()];
     for positions in unsynced.values() {
-        let kept = luck.prefix(positions.len());
+        let kept = sampler.prefix(positions.len());
         for position in &positions[kept..] {
             lost[*position] = true;
         }
@@ -76,59 +81,60 @@ pub(crate) fn surviving_names<'a>(
     })
 }
 
-/// What becomes of the bytes of a write.
+/// The state of a write at the power loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum WriteState {
     Durable,
     Unsynced,
-    /// The last of its file that is unsynced.
-    Last,
+    /// The last unsynced write of its file.
+    LastUnsynced,
+    /// A failed sync has dropped it.
     Dropped,
 }
 
-/// What is known of each operation before anything is left to chance, and which sizes survive.
+/// For each operation of a trace: the state of a write, and whether a change of a size survives.
 pub(crate) struct Survival {
-    pub(crate) fates: Vec<Fate>,
-    /// Of those that change one.
+    pub(crate) write_states: Vec<WriteState>,
     pub(crate) size_survives: Vec<bool>,
 }
 
-/// What is not durable of a file, by the positions of its operations.
+/// The unsynced operations of a file, by their positions in the trace.
 #[derive(Default)]
-struct Pending {
+struct PendingOperations {
+    /// The size of the file after all operations so far.
     size: usize,
     writes: Vec<usize>,
     sizes: Vec<usize>,
 }
 
 impl Survival {
-    pub(crate) fn new(base: &Medium, operations: &[Operation], luck: &mut Luck) -> Self {
+    pub(crate) fn new(base: &Medium, operations: &[Operation], sampler: &mut LossSampler) -> Self {
         let mut survival = Self {
-            fates: vec![Fate::Unsynced; operations.len()],
+            write_states: vec![WriteState::Unsynced; operations.len()],
             size_survives: vec![false; operations.len()],
         };
-        let mut files: BTreeMap<FileId, Pending> = BTreeMap::new();
+        let mut files: BTreeMap<FileId, PendingOperations> = BTreeMap::new();
         for (file, content) in &base.contents {
             files.entry(*file).or_default().size = content.size();
         }
         for (position, operation) in operations.iter().enumerate() {
-            survival.note(&mut files, position, operation);
+            survival.add(&mut files, position, operation);
         }
         for pending in files.values() {
-            let kept = luck.prefix(pending.sizes.len());
+            let kept = sampler.prefix(pending.sizes.len());
             for position in &pending.sizes[kept..] {
                 survival.size_survives[*position] = false;
             }
             if let Some(last) = pending.writes.last() {
-                survival.fates[*last] = Fate::Last;
+                survival.write_states[*last] = WriteState::LastUnsynced;
             }
         }
         survival
     }
 
-    fn note(
+    fn add(
         &mut self,
-        files: &mut BTreeMap<FileId, Pending>,
+        files: &mut BTreeMap<FileId, PendingOperations>,
         position: usize,
         operation: &Operation,
     ) {
@@ -152,22 +158,25 @@ impl Survival {
                 pending.sizes.push(position);
                 self.size_survives[position] = true;
             }
-            Operation::Loss { file, size } => files.entry(*file).or_default().size = *size,
+            Operation::MediumTruncated { file, size } => {
+                files.entry(*file).or_default().size = *size;
+            }
             Operation::Sync {
                 file,
                 covers,
                 failed,
             } => {
                 let pending = files.entry(*file).or_default();
-                let fate = match failed {
-                    true => Fate::Dropped,
-                    false => Fate::Durable,
+                let state = match failed {
+                    true => WriteState::Dropped,
+                    false => WriteState::Durable,
                 };
                 let covered = pending.writes.partition_point(|write| write < covers);
                 for write in pending.writes.drain(..covered) {
-                    self.fates[write] = fate;
+                    self.write_states[write] = state;
                 }
-                // Sizes are in the journal, which forgets none: they wait for the next sync.
+                // A failed sync drops no sizes, because they are in the journal of the file system:
+                // they stay pending until the next sync.
                 if !failed {
                     pending.sizes.retain(|change| change >= covers);
                 }

@@ -1,39 +1,39 @@
-//! What was done to a disk, in order.
+//! The trace of a disk: all its operations, in order.
 
 use std::path::PathBuf;
 
-/// A file, whatever its name.
+/// Identifies a file, independent of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FileId(pub(crate) u64);
 
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
-    /// Bytes were written, which extends a file that is shorter.
+    /// Bytes were written. The file was extended if it was shorter.
     Write {
         file: FileId,
         offset: usize,
         bytes: Vec<u8>,
     },
-    /// A file was cut or extended.
+    /// A file was truncated or extended.
     SetSize { file: FileId, size: usize },
     Sync {
         file: FileId,
-        /// The operations that were there when it began.
+        /// How many operations were in the trace when the sync started.
         covers: usize,
         failed: bool,
     },
-    /// A name was made, given up or passed on.
+    /// A name was created, removed or renamed.
     Name(NameChange),
     /// The names of a directory were synced.
     SyncDir { dir: PathBuf },
-    /// Bytes of the medium changed by themselves.
+    /// Bytes of the medium were damaged.
     Damage {
         file: FileId,
         offset: usize,
         bytes: Vec<u8>,
     },
     /// The medium lost the end of a file.
-    Loss { file: FileId, size: usize },
+    MediumTruncated { file: FileId, size: usize },
 }
 
 /// A change of the names in one directory.

@@ -1,4 +1,4 @@
-//! What has changed, for those who wait for it and those who ask now and then.
+//! The changes of packets, for clients that watch a key and for clients that poll.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,8 +11,8 @@ use super::{
     watches::Watches,
 };
 
-/// What has changed in the packets of a node. Fed by whoever changes the [`Index`](super::Index),
-/// always after it: who is told of a change can read it.
+/// The changes of the packets of a node. The caller that changes the [`Index`](super::Index)
+/// publishes them here afterwards, so that a client that receives a change can read it.
 #[derive(Debug)]
 pub struct ChangeFeed {
     ring: Mutex<ChangeRing>,
@@ -20,7 +20,7 @@ pub struct ChangeFeed {
 }
 
 impl ChangeFeed {
-    /// Tells what changes behind the entry `applied`.
+    /// A feed of the changes after the entry `applied`.
     pub fn new(applied: LogIndex) -> Self {
         Self {
             ring: Mutex::new(ChangeRing::new(applied, CHANGE_COUNT_MAX)),
@@ -28,20 +28,20 @@ impl ChangeFeed {
         }
     }
 
-    /// Tells of the changes by entries up to `applied`, which need not have changed anything.
+    /// Publishes the changes of the entries up to `applied`. There may be none.
     pub fn publish(&self, changes: &[ChangedPacket], applied: LogIndex) {
         self.ring().extend(changes, applied);
         self.watches
             .on_changed(changes.iter().map(|change| &change.key));
     }
 
-    /// Tells that other packets have taken the place of all, as they stand at the entry `applied`.
+    /// Publishes that all packets were replaced by those as of the entry `applied`.
     pub fn begin_anew(&self, applied: LogIndex) {
-        self.ring().begin_anew(applied);
+        self.ring().reset(applied);
         self.watches.on_all_changed();
     }
 
-    /// Ends all watches, and those to come.
+    /// Ends all watches, also later ones.
     pub fn close(&self) {
         self.watches.close();
     }

@@ -11,10 +11,10 @@ use quorate_state::UnixMillis;
 
 use super::*;
 
-/// How many reads the tests with writers beside them make.
+/// How many reads the tests with concurrent writers do.
 const READ_COUNT: usize = 20_000;
 
-/// How many changes the writers make meanwhile: enough that some fall between two reads.
+/// How many changes the writers make meanwhile: enough that some happen between two reads.
 const CHANGE_COUNT: u64 = 500;
 
 fn key(number: u8) -> PublicKey {
@@ -33,7 +33,7 @@ fn indexed(number: u8, received: u64) -> Arc<IndexedPacket> {
     Arc::new(IndexedPacket::new(&stored(number, received)))
 }
 
-/// Puts as all packets those of `numbers`, received at one time.
+/// Replaces all packets by those of `numbers`, with the same received time.
 fn install(index: &Index, numbers: RangeInclusive<u8>, received: u64) {
     let packets: Vec<_> = numbers.map(|number| stored(number, received)).collect();
     index.install(index.prepare(&packets));
@@ -101,8 +101,8 @@ proptest! {
     }
 }
 
-/// Reads in a thread of its own while `change` is called, with 1, 2, 3 and so on.
-fn read_beside(change: impl Fn(u64), mut read: impl FnMut() + Send) {
+/// Reads in a second thread while `change` is called with 1, 2, 3 and so on.
+fn read_while_changing(change: impl Fn(u64), mut read: impl FnMut() + Send) {
     let change_count = AtomicU64::new(0);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -119,7 +119,7 @@ fn read_beside(change: impl Fn(u64), mut read: impl FnMut() + Send) {
 }
 
 #[test]
-fn no_read_beside_updates_goes_back_in_time() {
+fn reads_during_updates_never_go_back_in_time() {
     let index = Index::default();
     let numbers = 0..8;
     numbers
@@ -131,17 +131,17 @@ fn no_read_beside_updates_goes_back_in_time() {
         }
     };
     let mut seen = [0; 8];
-    read_beside(update, || {
-        // Each is updated before the next: so who reads them the other way round sees ever newer ones.
-        let mut behind = 0;
+    read_while_changing(update, || {
+        // They are updated in order. A reader in the opposite order must see newer and newer ones.
+        let mut previous = 0;
         for number in numbers.clone().rev() {
-            let received = received(&index, number).expect("it is never gone");
+            let received = received(&index, number).expect("it is never removed");
             let last = &mut seen[usize::from(number)];
             assert!(
-                received >= behind.max(*last),
-                "{received}: {behind}, {last}"
+                received >= previous.max(*last),
+                "{received}: {previous}, {last}"
             );
-            (*last, behind) = (received, received);
+            (*last, previous) = (received, received);
         }
     });
 }
@@ -151,18 +151,18 @@ fn no_reader_sees_an_old_packet_behind_one_of_an_installation() {
     let index = Index::default();
     install(&index, 0..=u8::MAX, 0);
     let mut seen = 0;
-    read_beside(
+    read_while_changing(
         |generation| install(&index, 0..=u8::MAX, generation),
         || {
-            let received = received(&index, fastrand::u8(..)).expect("it is never gone");
-            assert!(received >= seen, "{received} behind {seen}");
+            let received = received(&index, fastrand::u8(..)).expect("it is never removed");
+            assert!(received >= seen, "{received} after {seen}");
             seen = received;
         },
     );
 }
 
 #[test]
-fn what_an_installation_lacks_is_gone_and_given_back() {
+fn an_installation_removes_the_old_packets_and_returns_them() {
     let index = Index::default();
     install(&index, 1..=3, 1);
     let old = index.install(index.prepare(&[stored(3, 2), stored(4, 2)]));

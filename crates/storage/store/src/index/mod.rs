@@ -1,4 +1,4 @@
-//! The packets in memory, ready to be served. What must hold of them says the front page of the crate.
+//! The packets in memory, ready to be served. Their invariants are in the docs of the crate.
 
 mod feed;
 mod packets_index;
@@ -7,4 +7,4 @@ mod ring;
 mod watches;
 
 pub use feed::ChangeFeed;
-pub use packets_index::{Index, Prepared};
+pub use packets_index::{Index, PreparedPackets};

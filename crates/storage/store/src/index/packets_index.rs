@@ -15,11 +15,11 @@ use quorate_state::StoredPacket;
 
 use super::progress::Progress;
 
-/// Into how many maps the packets are divided. Of a million packets each has about a thousand, and
-/// moves them in some ten microseconds when it grows.
+/// The number of maps. With a million packets each has about a thousand, and takes about ten
+/// microseconds to grow.
 const SHARD_COUNT: usize = 1024;
 
-/// The most threads that make packets ready at a start: beyond, memory is what they wait for.
+/// The most threads that prepare packets at a start: more threads would only wait for memory.
 const THREAD_COUNT_MAX: usize = 8;
 
 type Packets = HashTable<Arc<IndexedPacket>>;
@@ -30,9 +30,9 @@ pub struct Index {
     hasher: RandomState,
 }
 
-/// Packets that are [to take the place](Index::install) of all that an index holds; afterwards, those
-/// that it held.
-pub struct Prepared {
+/// Packets ready to [replace](Index::install) all packets of an index; afterwards, the replaced
+/// ones.
+pub struct PreparedPackets {
     shards: Box<[RwLock<Packets>]>,
 }
 
@@ -49,32 +49,32 @@ impl Index {
     /// The packet of `key`.
     pub fn packet(&self, key: &PublicKey) -> Option<Arc<IndexedPacket>> {
         let hash = self.hash(key);
-        read(self.shard(hash)).find(hash, of(key)).cloned()
+        read(self.shard(hash)).find(hash, has_key(key)).cloned()
     }
 
-    /// Puts a packet in place of the one that its key has, which is returned.
+    /// Stores a packet, and returns the previous packet of its key.
     pub fn put(&self, indexed: Arc<IndexedPacket>) -> Option<Arc<IndexedPacket>> {
         let hash = self.hash(key_of(&indexed));
         self.insert(&mut write(self.shard(hash)), hash, indexed)
     }
 
-    /// Removes the packet of `key`, which is returned.
+    /// Removes and returns the packet of `key`.
     pub fn remove(&self, key: &PublicKey) -> Option<Arc<IndexedPacket>> {
         let hash = self.hash(key);
         let mut packets = write(self.shard(hash));
-        let found = packets.find_entry(hash, of(key)).ok()?;
+        let found = packets.find_entry(hash, has_key(key)).ok()?;
         Some(found.remove().0)
     }
 
-    /// Makes packets of different keys ready beside those that are there: a second or two for a
-    /// million, on all cores, and says how far it is.
-    pub fn prepare(&self, packets: &[StoredPacket]) -> Prepared {
-        let prepared = Prepared {
+    /// Compiles packets, which must have different keys, for [`install`](Self::install). Takes a
+    /// second or two for a million, on all cores, and logs its progress.
+    pub fn prepare(&self, packets: &[StoredPacket]) -> PreparedPackets {
+        let prepared = PreparedPackets {
             shards: empty_shards(),
         };
         let thread_count = thread::available_parallelism().map_or(1, NonZero::get);
         let part_size = packets.len().div_ceil(thread_count.min(THREAD_COUNT_MAX));
-        let progress = Progress::begin(packets.len());
+        let progress = Progress::start(packets.len());
         let fill = &|part: &[StoredPacket]| {
             for stored in part {
                 self.add(&prepared, stored);
@@ -86,22 +86,23 @@ impl Index {
                 scope.spawn(move || fill(part));
             }
         });
-        progress.end();
+        progress.finish();
         prepared
     }
 
-    fn add(&self, prepared: &Prepared, stored: &StoredPacket) {
+    fn add(&self, prepared: &PreparedPackets, stored: &StoredPacket) {
         let indexed = Arc::new(IndexedPacket::new(stored));
         let hash = self.hash(key_of(&indexed));
         let shard = &prepared.shards[shard_of(hash)];
         self.insert(&mut write(shard), hash, indexed);
     }
 
-    /// Puts prepared packets in place of all that are there, which are returned: to free them takes a while.
+    /// Replaces all packets by prepared ones. Returns the old ones, because freeing them takes a
+    /// while.
     ///
-    /// Every lock is taken before one is let go, or a reader could see a packet of the old ones after
-    /// one of the new.
-    pub fn install(&self, mut prepared: Prepared) -> Prepared {
+    /// All locks are taken before the first is released. Otherwise a reader could see an old packet
+    /// after a new one.
+    pub fn install(&self, mut prepared: PreparedPackets) -> PreparedPackets {
         let mut shards: Vec<_> = self.shards.iter().map(write).collect();
         for (old, new) in shards.iter_mut().zip(&mut prepared.shards) {
             let new = new.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -111,15 +112,15 @@ impl Index {
         prepared
     }
 
-    /// Calls `visit` for each packet, in no order. Not of one moment, unless nothing changes: what is
-    /// put or removed meanwhile is seen or not.
+    /// Calls `visit` for each packet, in no particular order. This is not a consistent view:
+    /// packets that are put or removed meanwhile may be visited or not.
     pub fn for_each(&self, mut visit: impl FnMut(&Arc<IndexedPacket>)) {
         for shard in &self.shards {
             read(shard).iter().for_each(&mut visit);
         }
     }
 
-    /// How many packets there are.
+    /// The number of packets.
     pub fn packet_count(&self) -> usize {
         self.shards.iter().map(|shard| read(shard).len()).sum()
     }
@@ -130,7 +131,7 @@ impl Index {
         hash: u64,
         indexed: Arc<IndexedPacket>,
     ) -> Option<Arc<IndexedPacket>> {
-        match packets.find_mut(hash, of(key_of(&indexed))) {
+        match packets.find_mut(hash, has_key(key_of(&indexed))) {
             Some(old) => Some(mem::replace(old, indexed)),
             None => {
                 packets.insert_unique(hash, indexed, |indexed| self.hash(key_of(indexed)));
@@ -152,7 +153,7 @@ fn empty_shards() -> Box<[RwLock<Packets>]> {
     (0..SHARD_COUNT).map(|_| RwLock::default()).collect()
 }
 
-/// By bits in the middle of the hash: a map goes by those at its ends.
+/// Uses bits in the middle of the hash, because a map uses those at both ends.
 fn shard_of(hash: u64) -> usize {
     (hash >> 32) as usize % SHARD_COUNT
 }
@@ -161,11 +162,12 @@ fn key_of(indexed: &IndexedPacket) -> &PublicKey {
     indexed.compiled.packet().key()
 }
 
-fn of(key: &PublicKey) -> impl Fn(&Arc<IndexedPacket>) -> bool {
+fn has_key(key: &PublicKey) -> impl Fn(&Arc<IndexedPacket>) -> bool {
     move |indexed| key_of(indexed) == key
 }
 
-/// No panic leaves a map in pieces: what hashes and compares runs before anything is moved.
+/// Locks a map. A poisoned lock can be used: hashing and comparing, which may panic, run before
+/// anything is moved.
 fn read(shard: &RwLock<Packets>) -> RwLockReadGuard<'_, Packets> {
     shard.read().unwrap_or_else(PoisonError::into_inner)
 }

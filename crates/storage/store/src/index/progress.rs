@@ -1,39 +1,39 @@
-//! How far a long work is, for the log.
+//! Log lines about the progress of preparing packets.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Instant,
 };
 
-/// After how many packets a line is due: a second or so of work, so that nobody takes a start of
-/// seconds for one that hangs.
-const LINE_COUNT: usize = 500_000;
+/// After how many packets a line is logged: about a second of work, so that a start of several
+/// seconds does not look as if it hangs.
+const PACKETS_PER_LINE: usize = 500_000;
 
-/// Counts packets, and says so now and then.
+/// Counts packets, and logs the count periodically.
 pub(crate) struct Progress {
     count: usize,
     done: AtomicUsize,
-    began: Instant,
+    started: Instant,
 }
 
 impl Progress {
-    pub(crate) fn begin(count: usize) -> Self {
+    pub(crate) fn start(count: usize) -> Self {
         Self {
             count,
             done: AtomicUsize::new(0),
-            began: Instant::now(),
+            started: Instant::now(),
         }
     }
 
     pub(crate) fn advance(&self) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        if done.is_multiple_of(LINE_COUNT) && done < self.count {
+        if done.is_multiple_of(PACKETS_PER_LINE) && done < self.count {
             tracing::info!(done, of = self.count, "making packets ready to be served");
         }
     }
 
-    pub(crate) fn end(self) {
-        let milliseconds = self.began.elapsed().as_millis();
+    pub(crate) fn finish(self) {
+        let milliseconds = self.started.elapsed().as_millis();
         match self.count {
             0 => {}
             packets => tracing::info!(packets, milliseconds, "packets are ready to be served"),

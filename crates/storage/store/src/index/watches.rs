@@ -1,4 +1,4 @@
-//! Who waits for which key.
+//! The watches of keys.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,23 +13,23 @@ use std::{
 use futures_util::{Stream, task::AtomicWaker};
 use quorate_packet::PublicKey;
 
-/// Who waits for which key. A change costs one look into a map, and wakes those who wait for its key
-/// and nobody else.
+/// All watches of a node. A change costs one lookup in a map, and wakes only the watches of its
+/// key.
 #[derive(Debug, Default)]
-pub(crate) struct Watches(Arc<Mutex<Watched>>);
+pub(crate) struct Watches(Arc<Mutex<WatchTable>>);
 
 #[derive(Debug, Default)]
-struct Watched {
-    by_key: HashMap<PublicKey, BTreeMap<WatchId, Arc<Signal>>>,
+struct WatchTable {
+    by_key: HashMap<PublicKey, BTreeMap<WatchId, Arc<WatchState>>>,
     last_id: WatchId,
     is_closed: bool,
 }
 
 type WatchId = u64;
 
-/// What a watch is told, once for any number of changes that it has not asked about.
+/// The state of a watch. Several changes before a poll count as one.
 #[derive(Debug, Default)]
-struct Signal {
+struct WatchState {
     changed: AtomicBool,
     closed: AtomicBool,
     waker: AtomicWaker,
@@ -38,93 +38,93 @@ struct Signal {
 impl Watches {
     /// Watches a key from now on.
     pub(crate) fn watch(&self, key: &PublicKey) -> KeyWatch {
-        let signal = Arc::<Signal>::default();
-        let mut watched = lock(&self.0);
-        watched.last_id += 1;
-        let id = watched.last_id;
-        match watched.is_closed {
-            true => signal.closed.store(true, Ordering::Relaxed),
+        let state = Arc::<WatchState>::default();
+        let mut table = lock(&self.0);
+        table.last_id += 1;
+        let id = table.last_id;
+        match table.is_closed {
+            true => state.closed.store(true, Ordering::Relaxed),
             false => {
-                let watches = watched.by_key.entry(*key).or_default();
-                watches.insert(id, signal.clone());
+                let watches = table.by_key.entry(*key).or_default();
+                watches.insert(id, state.clone());
             }
         }
         KeyWatch {
-            signal,
+            state,
             key: *key,
             id,
-            watched: self.0.clone(),
+            table: self.0.clone(),
         }
     }
 
-    /// Tells those who watch one of these keys. The lock is free again when they are woken.
+    /// Wakes the watches of these keys, after it has released the lock.
     pub(crate) fn on_changed<'a>(&self, keys: impl Iterator<Item = &'a PublicKey>) {
-        let mut told = Vec::new();
-        let watched = lock(&self.0);
-        if watched.by_key.is_empty() {
+        let mut changed = Vec::new();
+        let table = lock(&self.0);
+        if table.by_key.is_empty() {
             return;
         }
         for key in keys {
-            let watches = watched.by_key.get(key);
-            told.extend(watches.into_iter().flat_map(BTreeMap::values).cloned());
+            let watches = table.by_key.get(key);
+            changed.extend(watches.into_iter().flat_map(BTreeMap::values).cloned());
         }
-        drop(watched);
-        told.iter().for_each(|signal| signal.set_changed());
+        drop(table);
+        changed.iter().for_each(|state| state.set_changed());
     }
 
-    /// Tells all who watch: any key may have changed.
+    /// Wakes all watches: any key may have changed.
     pub(crate) fn on_all_changed(&self) {
         let all = lock(&self.0).all();
-        all.iter().for_each(|signal| signal.set_changed());
+        all.iter().for_each(|state| state.set_changed());
     }
 
-    /// Ends all watches, and those to come.
+    /// Ends all watches, also later ones.
     pub(crate) fn close(&self) {
-        let mut watched = lock(&self.0);
-        watched.is_closed = true;
-        let all = watched.all();
-        watched.by_key.clear();
-        drop(watched);
-        for signal in all {
-            signal.closed.store(true, Ordering::Release);
-            signal.waker.wake();
+        let mut table = lock(&self.0);
+        table.is_closed = true;
+        let all = table.all();
+        table.by_key.clear();
+        drop(table);
+        for state in all {
+            state.closed.store(true, Ordering::Release);
+            state.waker.wake();
         }
     }
 }
 
-impl Watched {
-    fn all(&self) -> Vec<Arc<Signal>> {
+impl WatchTable {
+    fn all(&self) -> Vec<Arc<WatchState>> {
         let watches = self.by_key.values();
         watches.flat_map(BTreeMap::values).cloned().collect()
     }
 }
 
-impl Signal {
+impl WatchState {
     fn set_changed(&self) {
         self.changed.store(true, Ordering::Release);
         self.waker.wake();
     }
 }
 
-/// An item each time that a key has changed. Dropped, it leaves nothing.
+/// A stream with an item whenever the key has changed. Dropping it removes the watch.
 #[derive(Debug)]
 pub(crate) struct KeyWatch {
-    signal: Arc<Signal>,
+    state: Arc<WatchState>,
     key: PublicKey,
     id: WatchId,
-    watched: Arc<Mutex<Watched>>,
+    table: Arc<Mutex<WatchTable>>,
 }
 
 impl Stream for KeyWatch {
     type Item = ();
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
-        let signal = &self.signal;
-        // First, or a change between the look and this would wake nobody.
-        signal.waker.register(cx.waker());
-        if signal.closed.load(Ordering::Acquire) {
+        let state = &self.state;
+        // Before the flags are read: a change between the two would wake no task.
+        state.waker.register(cx.waker());
+        if state.closed.load(Ordering::Acquire) {
             Poll::Ready(None)
-        } else if signal.changed.swap(false, Ordering::AcqRel) {
+        } else if state.changed.swap(false, Ordering::AcqRel) {
             Poll::Ready(Some(()))
         } else {
             Poll::Pending
@@ -134,19 +134,19 @@ impl Stream for KeyWatch {
 
 impl Drop for KeyWatch {
     fn drop(&mut self) {
-        let mut watched = lock(&self.watched);
-        if let Some(watches) = watched.by_key.get_mut(&self.key) {
+        let mut table = lock(&self.table);
+        if let Some(watches) = table.by_key.get_mut(&self.key) {
             watches.remove(&self.id);
             if watches.is_empty() {
-                watched.by_key.remove(&self.key);
+                table.by_key.remove(&self.key);
             }
         }
     }
 }
 
-/// No panic leaves it half changed.
-fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
-    watched.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the table. A poisoned lock can be used: no panic leaves the table half changed.
+fn lock(table: &Mutex<WatchTable>) -> MutexGuard<'_, WatchTable> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -178,7 +178,7 @@ mod tests {
 
     impl Task {
         fn watching(watches: &Watches, key: u8) -> Self {
-            let watch = watches.watch(&of(key));
+            let watch = watches.watch(&public_key(key));
             let wakes = Arc::default();
             Self { watch, wakes }
         }
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    fn of(key: u8) -> PublicKey {
+    fn public_key(key: u8) -> PublicKey {
         PublicKey::from_bytes([key; 32])
     }
 
@@ -205,7 +205,7 @@ mod tests {
         for task in same.iter_mut().chain([&mut other]) {
             assert_eq!(task.poll(), Poll::Pending);
         }
-        watches.on_changed([of(1), of(3)].iter());
+        watches.on_changed([public_key(1), public_key(3)].iter());
         assert_eq!(same.each_ref().map(Task::wake_count), [1, 1]);
         assert_eq!(other.wake_count(), 0);
         assert_eq!(other.poll(), Poll::Pending);
@@ -219,35 +219,35 @@ mod tests {
     fn a_change_before_the_first_wait_is_not_lost() {
         let watches = Watches::default();
         let mut task = Task::watching(&watches, 1);
-        watches.on_changed([of(1)].iter());
+        watches.on_changed([public_key(1)].iter());
         assert_eq!(task.poll(), Poll::Ready(Some(())));
     }
 
     #[test]
-    fn changes_that_nobody_has_waited_for_are_one() {
+    fn several_changes_before_a_poll_count_as_one() {
         let watches = Watches::default();
         let mut task = Task::watching(&watches, 1);
         assert_eq!(task.poll(), Poll::Pending);
         for _ in 0..1000 {
-            watches.on_changed([of(1), of(1)].iter());
+            watches.on_changed([public_key(1), public_key(1)].iter());
         }
-        assert_eq!(task.wake_count(), 1, "it was told before it had looked");
+        assert_eq!(task.wake_count(), 1, "it is woken once before it polls");
         assert_eq!(task.poll(), Poll::Ready(Some(())));
         assert_eq!(task.poll(), Poll::Pending);
     }
 
     #[test]
-    fn a_dropped_watch_leaves_nothing() {
+    fn a_dropped_watch_is_removed() {
         let watches = Watches::default();
-        let [one, other] = [(); 2].map(|()| watches.watch(&of(1)));
+        let [one, other] = [(); 2].map(|()| watches.watch(&public_key(1)));
         drop(one);
-        assert_eq!(lock(&watches.0).by_key[&of(1)].len(), 1);
+        assert_eq!(lock(&watches.0).by_key[&public_key(1)].len(), 1);
         drop(other);
         assert!(lock(&watches.0).by_key.is_empty());
     }
 
     #[test]
-    fn when_any_key_may_have_changed_all_are_told() {
+    fn all_watches_are_woken_when_any_key_may_have_changed() {
         let watches = Watches::default();
         let mut tasks = [1, 2].map(|key| Task::watching(&watches, key));
         watches.on_all_changed();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_all_watches_end_and_later_ones_have_ended() {
+    fn close_ends_all_watches_also_later_ones() {
         let watches = Watches::default();
         let mut before = Task::watching(&watches, 1);
         assert_eq!(before.poll(), Poll::Pending);

@@ -6,13 +6,13 @@ use std::{
     time::Instant,
 };
 
-/// What `make test` has time for, in images.
+/// The number of images for which `make test` has time.
 const IMAGES_DEFAULT: usize = 3_000;
 
-/// What all tests have opened and printed.
+/// The number of images that all finished tests have opened.
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
 
-/// Images opened and still to be opened.
+/// How many images a test has opened, and how many it must open.
 #[derive(Debug)]
 pub(crate) struct Budget {
     pub(crate) opened: usize,
@@ -29,10 +29,10 @@ impl Budget {
         }
     }
 
-    /// A part of what the environment asks for. Those of all tests make a hundred percent.
+    /// A share of the number of images in the environment. The shares of all tests add up to 100 %.
     pub(crate) fn share(percent: usize) -> Self {
-        let asked = env::var("QUORATE_CRASH_IMAGES").ok();
-        let count = asked.map_or(IMAGES_DEFAULT, |count| count.parse().unwrap());
+        let count = env::var("QUORATE_CRASH_IMAGES").ok();
+        let count = count.map_or(IMAGES_DEFAULT, |count| count.parse().unwrap());
         Self::new((count * percent).div_ceil(100))
     }
 
@@ -43,6 +43,8 @@ impl Budget {
     pub(crate) fn print(&self, what: &str, worlds: u64) {
         let (opened, took) = (self.opened, self.started.elapsed());
         let total = TOTAL.fetch_add(opened, Ordering::Relaxed) + opened;
-        println!("{what}: {opened} images of {worlds} worlds in {took:.1?}; {total} in all so far");
+        println!(
+            "{what}: {opened} images of {worlds} worlds in {took:.1?}; {total} in total so far"
+        );
     }
 }

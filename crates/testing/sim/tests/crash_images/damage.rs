@@ -1,4 +1,4 @@
-//! Damage is told, or does no harm: never does a log open with less than it acknowledged.
+//! A log with damage is rejected, or opens with everything that it acknowledged.
 
 use fastrand::Rng;
 use quorate_log::{InjectedFault, Log};
@@ -6,41 +6,41 @@ use quorate_sim::{Loss, SimDisk};
 
 use crate::{
     budget::Budget,
-    history::{Found, History},
+    history::{History, OpenedLog},
     log_node::{LogNode, empty_disk, open_log},
 };
 
 const STEP_COUNT: usize = 12;
 
-/// Bits turned in each log, one at a time.
+/// How many bits are flipped in each log, one at a time.
 const BIT_COUNT: usize = 40;
 
-/// Turns bits in logs that were closed in peace, until the budget is spent or one opens with less
-/// than it acknowledged. Returns how many logs there were, and how many images were refused.
+/// Flips bits in logs that were closed normally, until the budget is spent. Returns the number of
+/// logs and the number of rejected images. Fails when a log opens with less than it acknowledged.
 pub(crate) fn damage_logs(
     injected_fault: Option<InjectedFault>,
     budget: &mut Budget,
 ) -> Result<(u64, usize), String> {
-    let (mut seed, mut refused) = (0, 0);
+    let (mut seed, mut rejected) = (0, 0);
     while !budget.is_spent() {
-        let (disk, history) = live(seed, injected_fault)?;
+        let (disk, history) = run_log(seed, injected_fault)?;
         let mut rng = Rng::with_seed(seed);
         for _ in 0..BIT_COUNT {
             budget.opened += 1;
             let damaged = disk.image(usize::MAX, Loss::Nothing);
-            let place = flip_any_bit(&damaged, &mut rng);
+            let location = flip_any_bit(&damaged, &mut rng);
             match open_log(&damaged, seed, injected_fault) {
                 Ok(log) => check(&log, &history, disk.boundaries())
-                    .map_err(|what| format!("{what}\n  with a bit turned at {place}"))?,
-                Err(_) => refused += 1,
+                    .map_err(|what| format!("{what}\n  with a flipped bit at {location}"))?,
+                Err(_) => rejected += 1,
             }
         }
         seed += 1;
     }
-    Ok((seed, refused))
+    Ok((seed, rejected))
 }
 
-fn live(seed: u64, injected_fault: Option<InjectedFault>) -> Result<(SimDisk, History), String> {
+fn run_log(seed: u64, injected_fault: Option<InjectedFault>) -> Result<(SimDisk, History), String> {
     let disk = empty_disk();
     let log = open_log(&disk, seed, injected_fault)?;
     let mut node = LogNode::new(&disk, log, History::empty(), seed);
@@ -48,7 +48,7 @@ fn live(seed: u64, injected_fault: Option<InjectedFault>) -> Result<(SimDisk, Hi
         node.step()
             .map_err(|error| format!("a step failed: {error:?}"))?;
     }
-    // The last step may end with something that nobody waits for.
+    // The last step may end with a change that has no callback.
     let synced = node.sync().and_then(|()| node.wait());
     synced.map_err(|error| format!("a sync failed: {error:?}"))?;
     Ok((disk, node.history))
@@ -73,17 +73,17 @@ fn flip_any_bit(disk: &SimDisk, rng: &mut Rng) -> String {
 }
 
 fn check(log: &Log, history: &History, at: usize) -> Result<(), String> {
-    // What was damaged may also be found when it is read, which is as good.
+    // The damage may also be detected when the entry is read.
     match log.read(0..u64::MAX, usize::MAX) {
-        Ok(_) => history.check(at, &Found::new(log)?),
+        Ok(_) => history.check(at, &OpenedLog::new(log)?),
         Err(_) => Ok(()),
     }
 }
 
 #[test]
-fn no_turned_bit_takes_what_was_acknowledged() {
+fn no_flipped_bit_loses_acknowledged_changes() {
     let mut budget = Budget::share(5);
-    let (worlds, refused) = damage_logs(None, &mut budget).unwrap_or_else(|what| panic!("{what}"));
-    assert!(refused > 0);
-    budget.print(&format!("turned bits, {refused} of them refused"), worlds);
+    let (worlds, rejected) = damage_logs(None, &mut budget).unwrap_or_else(|what| panic!("{what}"));
+    assert!(rejected > 0);
+    budget.print(&format!("flipped bits, {rejected} rejected"), worlds);
 }

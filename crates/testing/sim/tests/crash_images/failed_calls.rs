@@ -1,4 +1,4 @@
-//! After a call that failed nothing is acknowledged, and a restart begins with what is durable.
+//! After a failed call nothing is acknowledged, and a restart opens the durable content.
 
 use std::thread;
 
@@ -16,16 +16,16 @@ use crate::{
     world::{World, explore_some},
 };
 
-/// Steps of a log before the failure at most.
+/// The most steps of a log before the failure.
 const STEP_COUNT: usize = 40;
 
-/// Steps that must bring the failure about.
+/// The failure must happen within this number of steps.
 const FAILING_STEP_COUNT: usize = 500;
 
-/// Steps of a store before the failure at most.
+/// The most steps of a store before the failure.
 const STORE_STEP_COUNT: usize = 8;
 
-/// Of all images, for each kind of failure, in percent.
+/// The share of all images for each kind of failure, in percent.
 const SHARE: usize = 4;
 
 const RESTARTED_STEP_COUNT: usize = 4;
@@ -35,19 +35,19 @@ const FILLING_SIZE: usize = 3000;
 
 const IMAGE_COUNT: usize = 60;
 
-/// Steps after a failure, which must be in vain.
+/// Steps after a failure, which must fail too.
 const FAILED_STEP_COUNT: usize = 5;
 
 #[test]
-fn after_a_failed_sync_only_what_is_written_anew_counts() {
+fn after_a_failed_sync_only_bytes_written_again_count() {
     crash_after("failed sync of the log", |seed| {
         restart_log(seed, |disk, nth| disk.fail(Call::Sync, LOG_DIR, nth))
     });
 }
 
 #[test]
-fn after_a_failed_sync_of_names_nothing_is_acknowledged() {
-    crash_after("failed sync of names of the log", |seed| {
+fn after_a_failed_sync_of_the_directory_nothing_is_acknowledged() {
+    crash_after("failed sync of the log's directory", |seed| {
         restart_log(seed, |disk, _| disk.fail(Call::SyncDir, LOG_DIR, 1))
     });
 }
@@ -74,11 +74,11 @@ fn after_a_failed_checkpoint_store_and_log_still_agree() {
     });
 }
 
-/// A life after a restart, with the boundaries of the failure and of the restart.
-type Restarted<W> = Result<(W, usize, usize), String>;
+/// The world after a restart, with the boundary of the failure and that at which it was open again.
+type RestartResult<W> = Result<(W, usize, usize), String>;
 
-/// Crashes what comes after a failure and a restart of the process.
-fn crash_after<W: World>(what: &str, restart: impl Fn(u64) -> Restarted<W>) {
+/// Simulates power losses after a failure and a restart of the process.
+fn crash_after<W: World>(what: &str, restart: impl Fn(u64) -> RestartResult<W>) {
     let mut budget = Budget::share(SHARE);
     let mut seed = 0;
     while !budget.is_spent() {
@@ -94,7 +94,7 @@ fn crash_after<W: World>(what: &str, restart: impl Fn(u64) -> Restarted<W>) {
     budget.print(what, seed);
 }
 
-fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> Restarted<LogWorld> {
+fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> RestartResult<LogWorld> {
     let disk = empty_disk();
     let log = open_log(&disk, seed, None)?;
     let mut node = LogNode::new(&disk, log, History::empty(), seed);
@@ -112,15 +112,15 @@ fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> Restarted<LogWorld>
     disk.mend();
     let acked = node.history.acked(usize::MAX);
     for _ in 0..FAILED_STEP_COUNT {
-        // One that found nothing to do may have done that.
+        // A step that does nothing may succeed.
         drop(node.step());
         let appended = node.append(vec![Bytes::new()]).and_then(|()| node.wait());
-        appended.expect_err("entries are taken after a failure");
+        appended.expect_err("entries are accepted after a failure");
         let synced = node.sync().and_then(|()| node.wait());
-        synced.expect_err("what was written counts as synced after a failure");
+        synced.expect_err("a sync succeeds after a failure");
     }
     if node.history.acked(usize::MAX) != acked {
-        return Err("something is acknowledged after a failure".into());
+        return Err("a change was acknowledged after a failure".into());
     }
 
     let restarted = disk.kill();
@@ -130,9 +130,9 @@ fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> Restarted<LogWorld>
     Ok((world, failed_at, opened))
 }
 
-/// Fills the disk, until entries wait for space. With every other seed it comes back, else the process
-/// dies.
-fn fill_log(seed: u64) -> Restarted<LogWorld> {
+/// Fills the disk until entries wait for space. With even seeds there is space again before the
+/// process is killed; with odd seeds it is killed while entries wait.
+fn fill_log(seed: u64) -> RestartResult<LogWorld> {
     let disk = empty_disk();
     let log = open_log(&disk, seed, None)?;
     let mut node = LogNode::new(&disk, log, History::empty(), seed);
@@ -154,7 +154,7 @@ fn fill_log(seed: u64) -> Restarted<LogWorld> {
     if seed.is_multiple_of(2) {
         disk.mend();
         let acked = node.wait();
-        acked.map_err(|error| format!("what waited for space failed: {error:?}"))?;
+        acked.map_err(|error| format!("an entry that waited for space failed: {error:?}"))?;
         for _ in 0..RESTARTED_STEP_COUNT {
             step(&mut node)?;
         }
@@ -167,8 +167,8 @@ fn fill_log(seed: u64) -> Restarted<LogWorld> {
     Ok((world, failed_at, opened))
 }
 
-/// Lets the `nth_max`th call on the file of a store fail, or one before it.
-fn restart_store(seed: u64, call: Call, nth_max: usize) -> Restarted<StoreWorld> {
+/// Makes one of the first `nth_max` calls on the file of a store fail.
+fn restart_store(seed: u64, call: Call, nth_max: usize) -> RestartResult<StoreWorld> {
     let disk = empty_disk();
     let mut node = StoreNode::open(&disk, &Epoch::empty(), 0, seed, None)?;
     for _ in 0..node.log.rng.usize(..STORE_STEP_COUNT) {

@@ -1,10 +1,10 @@
-//! A gate before the syncs of a log.
+//! A guard that blocks the syncs of a log.
 
 use quorate_sim::SimDisk;
 
 use crate::log_node::LOG_DIR;
 
-/// While it lives, syncs of the log wait.
+/// Blocks syncs of the log until it is dropped.
 pub(crate) struct Gate(SimDisk);
 
 impl Gate {

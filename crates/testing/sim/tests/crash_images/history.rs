@@ -1,4 +1,4 @@
-//! What a log was told and what it acknowledged.
+//! What was requested from a log, and what it acknowledged.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use quorate_log::{Log, SavedVote, State};
 use quorate_state::LogPosition;
 
-/// A change of the log that is ordered with the others.
+/// A change of the log. Changes take effect in order.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
     Entry(LogPosition, Bytes),
@@ -17,15 +17,15 @@ pub(crate) enum Change {
     Purge(LogPosition),
 }
 
-/// What a log holds beside its vote.
+/// The content of a log, without its vote and its committed position.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Holding {
+pub(crate) struct LogContent {
     pub(crate) purged: Option<LogPosition>,
     pub(crate) last: Option<LogPosition>,
     pub(crate) entries: BTreeMap<u64, (LogPosition, Bytes)>,
 }
 
-impl Holding {
+impl LogContent {
     fn after(mut self, change: &Change) -> Self {
         match change {
             Change::Entry(position, bytes) => {
@@ -51,28 +51,28 @@ impl Holding {
 
     fn summary(&self) -> String {
         let first = self.entries.values().next().map(|(position, _)| *position);
-        let [purged, first, last] = [self.purged, first, self.last].map(show);
+        let [purged, first, last] = [self.purged, first, self.last].map(text);
         format!("{first} to {last}, purged to {purged}")
     }
 }
 
-/// Term and index of a position.
-pub(crate) fn show(position: Option<LogPosition>) -> String {
+/// Term and index of a position as text.
+pub(crate) fn text(position: Option<LogPosition>) -> String {
     match position {
         Some(LogPosition { term, index }) => format!("{term}/{index}"),
         None => "nothing".to_owned(),
     }
 }
 
-/// What an opened log shows.
+/// Everything that can be read from an opened log.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
-    pub(crate) holding: Holding,
+pub(crate) struct OpenedLog {
+    pub(crate) content: LogContent,
     pub(crate) vote: Option<SavedVote>,
     pub(crate) committed: Option<LogPosition>,
 }
 
-impl Found {
+impl OpenedLog {
     pub(crate) fn new(log: &Log) -> Result<Self, String> {
         let State {
             vote,
@@ -86,12 +86,12 @@ impl Found {
             .windows(2)
             .find(|pair| pair[0].0.index.next() != pair[1].0.index)
         {
-            let [before, after] = [gap[0].0, gap[1].0].map(Some).map(show);
-            return Err(format!("{after} follows {before}"));
+            let [before, after] = [gap[0].0, gap[1].0].map(Some).map(text);
+            return Err(format!("there is a gap between {before} and {after}"));
         }
         let entries = entries.into_iter().map(|entry| (entry.0.index.0, entry));
         Ok(Self {
-            holding: Holding {
+            content: LogContent {
                 purged,
                 last,
                 entries: entries.collect(),
@@ -102,7 +102,7 @@ impl Found {
     }
 }
 
-/// What was acknowledged at a boundary.
+/// How many changes and votes were acknowledged at a boundary.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Acked {
     pub(crate) changes: usize,
@@ -111,13 +111,13 @@ pub(crate) struct Acked {
 
 pub(crate) type Acks = Arc<Mutex<Vec<(usize, Acked)>>>;
 
-/// All that a log was told since it was opened, with the first boundaries at which a disk may have
-/// it.
+/// All requests to a log since it was opened, each with the first boundary at which it may be on
+/// disk.
 #[derive(Debug, Clone)]
 pub(crate) struct History {
-    /// What it holds after so many changes.
-    holdings: Vec<Holding>,
-    /// The vote after so many.
+    /// The content at first and after each change.
+    contents: Vec<LogContent>,
+    /// The vote at first and after each saved vote.
     votes: Vec<Option<SavedVote>>,
     committed: Vec<(usize, LogPosition)>,
     changed_at: Vec<usize>,
@@ -126,11 +126,12 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) fn of(found: &Found) -> Self {
+    /// The history of a log from the time when it was opened with this content.
+    pub(crate) fn from_opened(opened: &OpenedLog) -> Self {
         Self {
-            holdings: vec![found.holding.clone()],
-            votes: vec![found.vote],
-            committed: found
+            contents: vec![opened.content.clone()],
+            votes: vec![opened.vote],
+            committed: opened
                 .committed
                 .map(|committed| (0, committed))
                 .into_iter()
@@ -142,15 +143,15 @@ impl History {
     }
 
     pub(crate) fn empty() -> Self {
-        Self::of(&Found {
-            holding: Holding::default(),
+        Self::from_opened(&OpenedLog {
+            content: LogContent::default(),
             vote: None,
             committed: None,
         })
     }
 
-    pub(crate) fn holding(&self) -> &Holding {
-        self.holdings.last().expect("there is a first")
+    pub(crate) fn content(&self) -> &LogContent {
+        self.contents.last().expect("there is a first")
     }
 
     pub(crate) fn vote(&self) -> Option<SavedVote> {
@@ -161,17 +162,17 @@ impl History {
         self.committed.last().map(|(_, committed)| *committed)
     }
 
-    pub(crate) fn note_change(&mut self, boundary: usize, change: &Change) {
-        self.holdings.push(self.holding().clone().after(change));
+    pub(crate) fn record_change(&mut self, boundary: usize, change: &Change) {
+        self.contents.push(self.content().clone().after(change));
         self.changed_at.push(boundary + 1);
     }
 
-    pub(crate) fn note_vote(&mut self, boundary: usize, vote: SavedVote) {
+    pub(crate) fn record_vote(&mut self, boundary: usize, vote: SavedVote) {
         self.votes.push(Some(vote));
         self.voted_at.push(boundary + 1);
     }
 
-    pub(crate) fn note_committed(&mut self, boundary: usize, committed: LogPosition) {
+    pub(crate) fn record_committed(&mut self, boundary: usize, committed: LogPosition) {
         self.committed.push((boundary + 1, committed));
     }
 
@@ -179,10 +180,10 @@ impl History {
         self.acks.clone()
     }
 
-    /// What a callback that is queued now would acknowledge.
-    pub(crate) fn told(&self) -> Acked {
+    /// All requests so far: a callback that is queued now would acknowledge them.
+    pub(crate) fn requested(&self) -> Acked {
         Acked {
-            changes: self.holdings.len() - 1,
+            changes: self.contents.len() - 1,
             votes: self.votes.len() - 1,
         }
     }
@@ -196,15 +197,16 @@ impl History {
         })
     }
 
-    /// What a log may hold after a loss of power at a boundary, as a history of its own.
+    /// The contents and votes that a log may have after a power loss at a boundary, as a new
+    /// history.
     pub(crate) fn window(&self, at: usize) -> Self {
         let acked = self.acked(at);
-        let changes = acked.changes..=acked.changes.max(self.told_before(&self.changed_at, at));
-        let votes = acked.votes..=acked.votes.max(self.told_before(&self.voted_at, at));
+        let changes = acked.changes..=acked.changes.max(self.last_before(&self.changed_at, at));
+        let votes = acked.votes..=acked.votes.max(self.last_before(&self.voted_at, at));
         Self {
             changed_at: vec![0; changes.clone().count()],
             voted_at: vec![0; votes.clone().count()],
-            holdings: self.holdings[changes].to_vec(),
+            contents: self.contents[changes].to_vec(),
             votes: self.votes[votes].to_vec(),
             committed: self
                 .committed_before(at)
@@ -215,50 +217,52 @@ impl History {
     }
 
     fn committed_before(&self, at: usize) -> impl Iterator<Item = LogPosition> {
-        let committed = self.committed.iter().filter(move |(told, _)| *told <= at);
+        let committed = self.committed.iter();
+        let committed = committed.filter(move |(requested_at, _)| *requested_at <= at);
         committed.map(|(_, committed)| *committed)
     }
 
-    /// The last of those told before a boundary. The first was there before all.
-    fn told_before(&self, told_at: &[usize], at: usize) -> usize {
-        told_at[1..].partition_point(|told| *told <= at)
+    /// The number of the last request before a boundary. The first element was there from the
+    /// start.
+    fn last_before(&self, requested_at: &[usize], at: usize) -> usize {
+        requested_at[1..].partition_point(|requested_at| *requested_at <= at)
     }
 
-    /// Whether a log that was opened after a loss of power at a boundary holds all that was
-    /// acknowledged before and nothing that was not told.
-    pub(crate) fn check(&self, at: usize, found: &Found) -> Result<(), String> {
+    /// Fails when a log that was opened after a power loss at a boundary lacks an acknowledged
+    /// change, or contains one that was not requested.
+    pub(crate) fn check(&self, at: usize, opened: &OpenedLog) -> Result<(), String> {
         let window = self.window(at);
-        if !window.holdings.contains(&found.holding) {
+        if !window.contents.contains(&opened.content) {
             return Err(format!(
-                "the log holds what it never held since the last acknowledgement. It holds {}; \
-                 acknowledged are {}; told are {}",
-                found.holding.summary(),
-                window.holdings[0].summary(),
-                window.holding().summary(),
+                "the log has a content that it never had since the last acknowledgement. \
+                 It has {}; acknowledged were {}; requested were {}",
+                opened.content.summary(),
+                window.contents[0].summary(),
+                window.content().summary(),
             ));
         }
-        if !window.votes.contains(&found.vote) {
+        if !window.votes.contains(&opened.vote) {
             let term = |vote: &Option<SavedVote>| vote.map(|vote| (vote.term, vote.committed));
-            let told: Vec<_> = window.votes.iter().map(term).collect();
-            let found = term(&found.vote);
+            let allowed: Vec<_> = window.votes.iter().map(term).collect();
+            let found = term(&opened.vote);
             return Err(format!(
-                "the vote is {found:?}, acknowledged and then told are {told:?}"
+                "the vote is {found:?}, the acknowledged one and later ones are {allowed:?}"
             ));
         }
-        let mut told = window
+        let mut allowed = window
             .committed
             .iter()
             .map(|(_, committed)| Some(*committed));
-        if found.committed.is_some() && !told.any(|committed| committed == found.committed) {
+        if opened.committed.is_some() && !allowed.any(|committed| committed == opened.committed) {
             return Err(format!(
-                "{} was never told to be committed",
-                show(found.committed)
+                "{} was never saved as committed",
+                text(opened.committed)
             ));
         }
-        if found.committed > found.holding.last {
+        if opened.committed > opened.content.last {
             return Err(format!(
-                "{} is committed and behind the last entry",
-                show(found.committed)
+                "{} is committed but after the last entry",
+                text(opened.committed)
             ));
         }
         Ok(())

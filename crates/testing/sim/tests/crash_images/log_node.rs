@@ -1,4 +1,4 @@
-//! A log at work.
+//! A log with random steps, as a node would do them.
 
 use std::{
     io,
@@ -17,24 +17,25 @@ use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
 
 use crate::{
-    answer::Answer,
     gate::Gate,
     history::{Acked, Change, History},
+    result_sender::ResultSender,
 };
 
-/// The data directory, which is there before a log is.
+/// The data directory, which exists before the log.
 const DATA_DIR: &str = "data";
 
 /// The directory of the log.
 pub(crate) const LOG_DIR: &str = "data/log";
 
-/// Small, so that segments change and go often, in bytes. A start may have another than the last.
+/// Segment sizes in bytes. Small, so that segments are switched and purged often. They can differ
+/// between two starts.
 const SEGMENT_SIZES: [u64; 3] = [16 * 1024, 12 * 1024, 32 * 1024];
 
 /// Small, so that entries are read from the disk too, in bytes.
 const CACHE_SIZE_MAX: usize = 8 * 1024;
 
-/// A disk on which nothing but the data directory is.
+/// A disk with only the data directory.
 pub(crate) fn empty_disk() -> SimDisk {
     let disk = SimDisk::new();
     disk.create_dir(DATA_DIR.as_ref()).unwrap();
@@ -42,7 +43,7 @@ pub(crate) fn empty_disk() -> SimDisk {
     disk
 }
 
-/// Opens the log of a disk. The seed says how large new segments are.
+/// Opens the log of a disk. The seed determines the size of new segments.
 pub(crate) fn open_log(
     disk: &SimDisk,
     seed: u64,
@@ -60,7 +61,7 @@ pub(crate) fn open_log(
     Log::open(config, metrics).map_err(|error| format!("the log does not open: {error:?}"))
 }
 
-/// A log, what it was told, and what comes next.
+/// A log, its history, and the state for the next steps.
 pub(crate) struct LogNode {
     pub(crate) disk: SimDisk,
     pub(crate) log: Log,
@@ -69,14 +70,14 @@ pub(crate) struct LogNode {
     results: (Sender<io::Result<()>>, Receiver<io::Result<()>>),
     in_flight: usize,
     term: u64,
-    /// Nobody comes to the gate of a log that fails before.
+    /// Whether steps may block syncs. False for a log that fails before it syncs.
     pub(crate) has_gate: bool,
 }
 
 impl LogNode {
     pub(crate) fn new(disk: &SimDisk, log: Log, history: History, seed: u64) -> Self {
         let term = history.vote().map_or(0, |vote| vote.term);
-        let last_term = history.holding().last.map_or(0, |last| last.term.0);
+        let last_term = history.content().last.map_or(0, |last| last.term.0);
         Self {
             disk: disk.clone(),
             log,
@@ -89,11 +90,11 @@ impl LogNode {
         }
     }
 
-    /// Does something and waits until it is acknowledged.
+    /// Does a random step and waits until it is acknowledged.
     pub(crate) fn step(&mut self) -> io::Result<()> {
         match self.rng.u32(..16) {
             0..8 => self.append_some()?,
-            8..10 => self.append_beside_a_sync()?,
+            8..10 => self.append_during_sync()?,
             10..12 => self.vote()?,
             12 => self.truncate()?,
             13 => self.commit()?,
@@ -102,14 +103,14 @@ impl LogNode {
                 self.purge()?;
             }
             _ => match self.rng.u32(..4) {
-                0 => self.purge_behind_the_end()?,
+                0 => self.purge_past_the_end()?,
                 _ => self.sync()?,
             },
         }
         self.wait()
     }
 
-    /// Waits for all that is in flight.
+    /// Waits for all callbacks.
     pub(crate) fn wait(&mut self) -> io::Result<()> {
         let mut result = Ok(());
         while self.in_flight > 0 {
@@ -129,8 +130,8 @@ impl LogNode {
         Ok(())
     }
 
-    /// What comes while a group is synced makes the next one.
-    fn append_beside_a_sync(&mut self) -> io::Result<()> {
+    /// Appends entries while a group is synced: they form the next group.
+    fn append_during_sync(&mut self) -> io::Result<()> {
         let _gate = self.close_gate();
         let payload = self.payload();
         self.append(vec![payload])?;
@@ -142,12 +143,12 @@ impl LogNode {
         }
     }
 
-    /// Lets syncs of the log wait.
+    /// Blocks syncs of the log.
     pub(crate) fn close_gate(&self) -> Option<Gate> {
         self.has_gate.then(|| Gate::new(&self.disk))
     }
 
-    /// Waits until a sync does.
+    /// Waits until a sync is blocked.
     pub(crate) fn wait_at_gate(&self) {
         if self.has_gate {
             self.disk.wait_for_blocked_syncs(1);
@@ -160,20 +161,23 @@ impl LogNode {
         for payload in payloads {
             let next = self
                 .history
-                .holding()
+                .content()
                 .last
                 .map_or(1, |last| last.index.0 + 1);
             let position = LogPosition::new(self.term, next);
             self.history
-                .note_change(boundary, &Change::Entry(position, payload.clone()));
+                .record_change(boundary, &Change::Entry(position, payload.clone()));
             entries.push((position, payload));
         }
-        let told = self.history.told();
-        let on_flushed = self.on_flushed(Acked { votes: 0, ..told });
+        let requested = self.history.requested();
+        let on_flushed = self.on_flushed(Acked {
+            votes: 0,
+            ..requested
+        });
         self.log.append(entries, on_flushed)
     }
 
-    /// Of any size: within a sector, over sectors, over pages.
+    /// A payload within a sector, over several sectors, or over several pages.
     fn payload(&mut self) -> Bytes {
         let size = match self.rng.u32(..8) {
             0..3 => self.rng.usize(..100),
@@ -181,7 +185,7 @@ impl LogNode {
             5..7 => self.rng.usize(..3000),
             _ => self.rng.usize(..9000),
         };
-        // Some of nothing but zeros: as a sector that is not there looks.
+        // Some payloads are all zeros, like a sector that was not written.
         match self.rng.u32(..8) {
             0 => vec![0; size].into(),
             _ => (0..size).map(|_| self.rng.u8(..)).collect(),
@@ -201,31 +205,34 @@ impl LogNode {
             },
         };
         self.term = self.term.max(vote.term);
-        self.history.note_vote(self.disk.boundaries(), vote);
-        let told = self.history.told();
-        let on_flushed = self.on_flushed(Acked { changes: 0, ..told });
+        self.history.record_vote(self.disk.boundaries(), vote);
+        let requested = self.history.requested();
+        let on_flushed = self.on_flushed(Acked {
+            changes: 0,
+            ..requested
+        });
         self.log.save_vote(vote, on_flushed)
     }
 
-    /// As a new leader has it done, which then sends entries of its own.
+    /// Truncates the log and appends a new entry, as under a new leader.
     fn truncate(&mut self) -> io::Result<()> {
-        let holding = self.history.holding();
-        let floor = self.history.committed().max(holding.purged);
-        let kept: Vec<_> = holding
+        let content = self.history.content();
+        let first = self.history.committed().max(content.purged);
+        let kept: Vec<_> = content
             .entries
             .values()
             .map(|(position, _)| *position)
             .collect();
         let kept: Vec<_> = kept
             .into_iter()
-            .filter(|position| Some(*position) > floor)
+            .filter(|position| Some(*position) > first)
             .collect();
         let keep = match self.rng.usize(..=kept.len()) {
-            0 => floor,
+            0 => first,
             nth => Some(kept[nth - 1]),
         };
         self.history
-            .note_change(self.disk.boundaries(), &Change::Truncate(keep));
+            .record_change(self.disk.boundaries(), &Change::Truncate(keep));
         self.log.truncate_after(keep)?;
         self.term += 1;
         let payload = self.payload();
@@ -233,68 +240,71 @@ impl LogNode {
     }
 
     fn commit(&mut self) -> io::Result<()> {
-        let holding = self.history.holding();
-        let held: Vec<_> = holding
+        let content = self.history.content();
+        let positions: Vec<_> = content
             .entries
             .values()
             .map(|(position, _)| *position)
             .collect();
         let newer = |position: &&LogPosition| Some(**position) > self.history.committed();
-        let newer: Vec<_> = held.iter().filter(newer).collect();
+        let newer: Vec<_> = positions.iter().filter(newer).collect();
         if newer.is_empty() {
             return Ok(());
         }
         let committed = *newer[self.rng.usize(..newer.len())];
         self.history
-            .note_committed(self.disk.boundaries(), committed);
+            .record_committed(self.disk.boundaries(), committed);
         self.log.save_committed(committed)
     }
 
     fn purge(&mut self) -> io::Result<()> {
-        let holding = self.history.holding();
+        let content = self.history.content();
         let committed = self.history.committed();
-        let held = holding.entries.values().map(|(position, _)| *position);
-        let held: Vec<_> = held
+        let positions = content.entries.values().map(|(position, _)| *position);
+        let positions: Vec<_> = positions
             .filter(|position| Some(*position) <= committed)
             .collect();
-        match held.is_empty() {
+        match positions.is_empty() {
             true => Ok(()),
             false => {
-                let nth = self.rng.usize(..held.len());
-                self.purge_upto(held[nth])
+                let nth = self.rng.usize(..positions.len());
+                self.purge_upto(positions[nth])
             }
         }
     }
 
     pub(crate) fn purge_upto(&mut self, upto: LogPosition) -> io::Result<()> {
         self.history
-            .note_change(self.disk.boundaries(), &Change::Purge(upto));
+            .record_change(self.disk.boundaries(), &Change::Purge(upto));
         self.log.purge(upto)
     }
 
-    /// As after a snapshot from a leader that is far ahead.
-    fn purge_behind_the_end(&mut self) -> io::Result<()> {
-        let last = self.history.holding().last.map_or(0, |last| last.index.0);
+    /// Purges past the last entry, as after a snapshot from a leader that is far ahead.
+    fn purge_past_the_end(&mut self) -> io::Result<()> {
+        let last = self.history.content().last.map_or(0, |last| last.index.0);
         let upto = LogPosition::new(self.term, last + self.rng.u64(1..100));
-        self.history.note_committed(self.disk.boundaries(), upto);
+        self.history.record_committed(self.disk.boundaries(), upto);
         self.purge_upto(upto)
     }
 
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        let told = self.history.told();
-        let on_flushed = self.on_flushed(Acked { votes: 0, ..told });
+        let requested = self.history.requested();
+        let on_flushed = self.on_flushed(Acked {
+            votes: 0,
+            ..requested
+        });
         self.log.sync(on_flushed)
     }
 
     fn on_flushed(&mut self, acked: Acked) -> OnFlushed {
         self.in_flight += 1;
         let (disk, acks) = (self.disk.clone(), self.history.acks());
-        let answer = Answer::new(self.results.0.clone());
+        let sender = ResultSender::new(self.results.0.clone());
         Box::new(move |result| {
             if result.is_ok() {
                 acks.lock().unwrap().push((disk.boundaries(), acked));
             }
-            answer.send(result);
+            sender.send(result);
         })
     }
 }

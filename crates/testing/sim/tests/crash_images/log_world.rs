@@ -1,10 +1,10 @@
-//! A log alone on its disk.
+//! A world with a log.
 
 use quorate_log::InjectedFault;
 use quorate_sim::SimDisk;
 
 use crate::{
-    history::{Acked, Found, History},
+    history::{Acked, History, OpenedLog},
     log_node::{LogNode, empty_disk, open_log},
     world::World,
 };
@@ -13,21 +13,21 @@ const STEP_COUNT: usize = 24;
 
 const RECOVERED_STEP_COUNT: usize = 4;
 
-/// What a log went through.
+/// A disk with everything that happened to its log.
 pub(crate) struct LogWorld {
     disk: SimDisk,
     injected_fault: Option<InjectedFault>,
-    /// What may be there from a boundary on.
+    /// The history from each start of the log, with the boundary at which it was open.
     epochs: Vec<(usize, History)>,
 }
 
 impl LogWorld {
-    /// The life of a log from its first start, as the seed says.
-    pub(crate) fn live(seed: u64, injected_fault: Option<InjectedFault>) -> Result<Self, String> {
+    /// Creates a log and does random steps.
+    pub(crate) fn run(seed: u64, injected_fault: Option<InjectedFault>) -> Result<Self, String> {
         Self::new(empty_disk(), injected_fault, History::empty()).work(seed, STEP_COUNT)
     }
 
-    /// A disk on which `before` left its log.
+    /// A disk with a log that has the history `before`.
     pub(crate) fn new(
         disk: SimDisk,
         injected_fault: Option<InjectedFault>,
@@ -41,15 +41,16 @@ impl LogWorld {
         }
     }
 
-    /// Opens the log, which must agree with what was before, and works with it.
+    /// Opens the log, which must agree with its history, and does random steps.
     pub(crate) fn work(mut self, seed: u64, step_count: usize) -> Result<Self, String> {
         let at = self.disk.boundaries();
         let log = open_log(&self.disk, seed, self.injected_fault)?;
-        let found = Found::new(&log)?;
-        self.epoch(at).check(at, &found)?;
-        // What a log shows when it is opened its node tells others: it is as good as acknowledged.
+        let content = OpenedLog::new(&log)?;
+        self.epoch(at).check(at, &content)?;
+        // The content of the opened log counts as acknowledged, because its node sends it to
+        // others.
         let opened = self.disk.boundaries();
-        let mut node = LogNode::new(&self.disk, log, History::of(&found), seed);
+        let mut node = LogNode::new(&self.disk, log, History::from_opened(&content), seed);
         for _ in 0..step_count {
             let done = node.step();
             done.map_err(|error| format!("a step failed: {error:?}"))?;
@@ -66,7 +67,7 @@ impl LogWorld {
     fn epoch(&self, at: usize) -> &History {
         let mut epochs = self.epochs.iter().rev();
         let epoch = epochs.find(|(from, _)| *from <= at);
-        &epoch.expect("the first begins at 0").1
+        &epoch.expect("the first starts at 0").1
     }
 }
 
@@ -81,9 +82,9 @@ impl World for LogWorld {
         self.epoch(at).acked(at)
     }
 
-    fn look(&self, at: usize, image: &SimDisk) -> Result<(), String> {
+    fn check_image(&self, at: usize, image: &SimDisk) -> Result<(), String> {
         let log = open_log(image, 0, self.injected_fault)?;
-        self.epoch(at).check(at, &Found::new(&log)?)
+        self.epoch(at).check(at, &OpenedLog::new(&log)?)
     }
 
     fn recover(&self, at: usize, image: SimDisk, seed: u64) -> Result<(Self, usize), String> {

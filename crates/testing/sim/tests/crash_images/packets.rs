@@ -1,4 +1,4 @@
-//! The packets that a store should hold, and what the cluster has agreed on.
+//! The expected packets of a store, and the expected cluster state.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,17 @@ use quorate_store::Store;
 /// Few, so that packets replace each other.
 const KEY_COUNT: u8 = 24;
 
-/// How much later each command is than the one before, in milliseconds: so much that packets soon are
-/// old enough to give way to others.
+/// The time between two commands, in milliseconds. Long, so that packets are soon old enough to be
+/// evicted.
 const COMMAND_INTERVAL_MS: u64 = 6 * 3600 * 1000;
 
-/// Packets of a command at most.
+/// The most packets of a command.
 const BATCH_COUNT_MAX: usize = 6;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct PacketsByKey(BTreeMap<PublicKey, StoredPacket>);
 
-/// What a store should hold.
+/// The expected content of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Packets {
     by_key: PacketsByKey,
@@ -43,7 +43,8 @@ impl Packets {
         applied.expect("no command is above the level");
     }
 
-    pub(crate) fn of(store: &Store) -> Self {
+    /// The content of this store.
+    pub(crate) fn from_store(store: &Store) -> Self {
         let found = keys().filter_map(|key| Some((key, store.stored_packet(&key)?)));
         Self {
             by_key: PacketsByKey(found.collect()),
@@ -86,7 +87,7 @@ pub(crate) fn keys() -> impl Iterator<Item = PublicKey> {
     (0..KEY_COUNT).map(|key| PublicKey::from_bytes([key; 32]))
 }
 
-/// The command of an entry.
+/// A random command for the entry of this index.
 pub(crate) fn command(index: u64, rng: &mut Rng) -> Bytes {
     let now = UnixMillis(index * COMMAND_INTERVAL_MS);
     let command = match rng.u32(..16) {
@@ -119,11 +120,11 @@ pub(crate) fn command(index: u64, rng: &mut Rng) -> Bytes {
     command.encode()
 }
 
-/// A packet that nobody has signed.
+/// A packet without a valid signature.
 fn packet(now: UnixMillis, rng: &mut Rng) -> SignedPacket {
     let size = rng.usize(PAYLOAD_SIZE_MIN..=PAYLOAD_SIZE_MAX);
     let mut payload: Vec<_> = (0..size).map(|_| rng.u8(..)).collect();
-    // Behind the signature stands the timestamp, in microseconds.
+    // The timestamp, in microseconds, follows the signature.
     payload[PAYLOAD_SIZE_MIN - 8..PAYLOAD_SIZE_MIN].copy_from_slice(&(now.0 * 1000).to_be_bytes());
     let key = PublicKey::from_bytes([rng.u8(..KEY_COUNT); 32]);
     SignedPacket::assume_verified(key, payload.into()).unwrap()

@@ -10,15 +10,15 @@ use crate::{
     store_node::{STORE_DIR, config, open_store},
 };
 
-/// Has the store on `disk` receive these packets, from a store of its own.
+/// Sends a snapshot of these packets, from a store on another disk, to the store on `disk`.
 pub(crate) fn receive(
     disk: &SimDisk,
     packets: &Packets,
     applied: LogPosition,
 ) -> Result<ReceivedSnapshot, String> {
     let leader = SimDisk::new();
-    let made = leader.create_dir(STORE_DIR.as_ref());
-    made.map_err(|error| format!("{error:?}"))?;
+    let created = leader.create_dir(STORE_DIR.as_ref());
+    created.map_err(|error| format!("{error:?}"))?;
     let store = open_store(&leader)?;
     store.transact(|stored, meta| {
         for packet in packets.iter() {

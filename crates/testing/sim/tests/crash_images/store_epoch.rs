@@ -1,18 +1,22 @@
-//! What may be on the disk of a log and a store.
+//! The history of a log and a store from one start.
 
 use quorate_state::LogPosition;
 
 use crate::{
-    history::{History, Holding, show},
+    history::{History, LogContent, text},
     packets::Packets,
     store_node::{PacketsByIndex, StoreNode},
 };
 
-/// What may be on a disk from a boundary on.
+/// The history of a log and a store from one start.
 pub(crate) struct Epoch {
+    /// The history of the log.
     pub(crate) history: History,
+    /// The expected packets after each entry.
     pub(crate) expected: PacketsByIndex,
+    /// The applied entry of each checkpoint, with the boundary from which it is durable.
     pub(crate) checkpoints: Vec<(usize, Option<LogPosition>)>,
+    /// The applied entry of each snapshot, with the first boundary at which it may be on disk.
     pub(crate) installed: Vec<(usize, LogPosition)>,
 }
 
@@ -33,39 +37,40 @@ impl Epoch {
     }
 
     fn installed_before(&self, at: usize) -> impl Iterator<Item = LogPosition> {
-        let installed = self.installed.iter().filter(move |(told, _)| *told <= at);
+        let installed = self.installed.iter().filter(move |(from, _)| *from <= at);
         installed.map(|(_, applied)| *applied)
     }
 
-    /// Checks that the store is no older than its last checkpoint, and that the log reaches from
-    /// it. A store is ahead of its log only by a snapshot.
+    /// Checks that the store is not older than its last checkpoint, and that the log continues from
+    /// it. A store may be ahead of its log only after a snapshot.
     pub(crate) fn check_reach(
         &self,
         at: usize,
         applied: Option<LogPosition>,
-        holding: &Holding,
+        log: &LogContent,
     ) -> Result<(), String> {
         let checkpoint = self.checkpoint(at);
-        let [store, made, last, purged] =
-            [applied, checkpoint, holding.last, holding.purged].map(show);
+        let [store, durable, last, purged] = [applied, checkpoint, log.last, log.purged].map(text);
         if applied < checkpoint {
             return Err(format!(
-                "the store is at {store}, its checkpoint was made at {made}"
+                "the store is at {store}, but its checkpoint is at {durable}"
             ));
         }
         let is_installed = self.installed_before(at).any(|it| Some(it) == applied);
-        if applied > holding.last && !is_installed {
-            return Err(format!("the store is at {store}, the log ends at {last}"));
-        }
-        if applied < holding.purged {
+        if applied > log.last && !is_installed {
             return Err(format!(
-                "the store is at {store}, the log is purged to {purged}"
+                "the store is at {store}, but the log ends at {last}"
+            ));
+        }
+        if applied < log.purged {
+            return Err(format!(
+                "the store is at {store}, but the log is purged to {purged}"
             ));
         }
         Ok(())
     }
 
-    /// What may be there after a loss of power at a boundary.
+    /// What may be on the disk after a power loss at a boundary, as a new epoch.
     pub(crate) fn window(&self, at: usize) -> Self {
         Self {
             history: self.history.window(at),

@@ -1,4 +1,4 @@
-//! A log and a store at work on one disk.
+//! A log and a store on one disk, with random steps.
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
@@ -9,7 +9,7 @@ use quorate_state::{LEVEL_MAX, LogIndex, LogPosition, apply};
 use quorate_store::{CheckpointScope, IoSpeed, Meta, Store, StoreConfig, StoreMetrics};
 
 use crate::{
-    history::{Found, History, Holding},
+    history::{History, LogContent, OpenedLog},
     log_node::{LogNode, open_log},
     packets::{Packets, command},
     snapshot::receive,
@@ -22,33 +22,33 @@ pub(crate) const STORE_DIR: &str = "data";
 /// The file of the store.
 const STORE_PATH: &str = "data/store.redb";
 
-/// That, and where it is built anew.
+/// The file of the store, and the one that a checkpoint of everything builds.
 pub(crate) const STORE_PATHS: [&str; 2] = [STORE_PATH, "data/store.rebuild"];
 
 /// Small, so that pages are read from the disk too, in bytes.
 const CACHE_SIZE: usize = 64 * 1024;
 
-/// What is done wrong on purpose.
+/// A rule that the test breaks on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Misuse {
-    /// A checkpoint is committed before the log is synced through what it reflects.
+    /// A checkpoint is committed before the log is synced through its applied entry.
     CheckpointBeforeSync,
 }
 
 /// The packets after each entry.
 pub(crate) type PacketsByIndex = BTreeMap<u64, Packets>;
 
-/// How far the log reaches back behind a checkpoint at most, in entries.
+/// How many entries before a checkpoint the log keeps at most.
 const KEPT_COUNT_MAX: u64 = 10;
 
-/// A node of a cluster of one: it applies what it has appended.
+/// A node of a cluster of one: it applies the entries that it has appended.
 pub(crate) struct StoreNode {
     store: Store,
     pub(crate) log: LogNode,
     pub(crate) expected: PacketsByIndex,
-    /// What the file of the store reflects at least, from a boundary on.
+    /// The applied entry of each checkpoint, with the boundary from which it is durable.
     pub(crate) checkpoints: Vec<(usize, Option<LogPosition>)>,
-    /// What snapshots brought, with the boundary from which a disk may have it.
+    /// The applied entry of each snapshot, with the first boundary at which it may be on disk.
     pub(crate) installed: Vec<(usize, LogPosition)>,
     /// The boundary at which log and store were open.
     pub(crate) opened: usize,
@@ -56,8 +56,8 @@ pub(crate) struct StoreNode {
 }
 
 impl StoreNode {
-    /// Opens log and store, and replays the one into the other. Both must agree with what was there
-    /// at a boundary.
+    /// Opens log and store, and applies the entries after the checkpoint. Both must agree with
+    /// `before` at this boundary.
     pub(crate) fn open(
         disk: &SimDisk,
         before: &Epoch,
@@ -66,45 +66,45 @@ impl StoreNode {
         misuse: Option<Misuse>,
     ) -> Result<Self, String> {
         let log = open_log(disk, seed, None)?;
-        let found = Found::new(&log)?;
+        let found = OpenedLog::new(&log)?;
         before.history.check(at, &found)?;
         let store = open_store(disk)?;
         let checkpoint = store.meta().applied;
-        before.check_reach(at, checkpoint, &found.holding)?;
+        before.check_reach(at, checkpoint, &found.content)?;
         let mut node = Self {
             store,
-            log: LogNode::new(disk, log, History::of(&found), seed),
+            log: LogNode::new(disk, log, History::from_opened(&found), seed),
             expected: before.expected.clone(),
             checkpoints: vec![(0, checkpoint)],
             installed: before.installed.clone(),
             opened: disk.boundaries(),
             misuse,
         };
-        if checkpoint > found.holding.last {
-            // Power went between a snapshot and the purge that belongs to it.
+        if checkpoint > found.content.last {
+            // The power was lost between the installation of a snapshot and the purge after it.
             node.purge_to(checkpoint)?;
         }
-        let holding = node.log.history.holding().clone();
-        node.replay(&holding)?;
+        let content = node.log.history.content().clone();
+        node.replay(&content)?;
         Ok(node)
     }
 
-    /// Applies what the log holds behind the checkpoint.
-    fn replay(&self, holding: &Holding) -> Result<(), String> {
+    /// Applies the entries after the checkpoint.
+    fn replay(&self, content: &LogContent) -> Result<(), String> {
         let applied = index(self.store.meta().applied);
         self.compare(applied)?;
-        for (position, entry) in holding.entries.range(applied + 1..).map(|(_, entry)| entry) {
+        for (position, entry) in content.entries.range(applied + 1..).map(|(_, entry)| entry) {
             self.apply(*position, entry.clone());
         }
-        self.compare(index(holding.last))
+        self.compare(index(content.last))
     }
 
-    /// Compares the packets with those that were there after an entry.
+    /// Fails when the packets differ from those that are expected after an entry.
     fn compare(&self, index: u64) -> Result<(), String> {
         let Some(expected) = self.expected.get(&index) else {
             return Err(format!("there was never an entry {index}"));
         };
-        let found = Packets::of(&self.store);
+        let found = Packets::from_store(&self.store);
         let count = self.store.meta().packets.usage.count;
         match found == *expected && count == expected.iter().count() as u64 {
             true => Ok(()),
@@ -120,16 +120,16 @@ impl StoreNode {
         });
     }
 
-    /// Does something and waits until it is acknowledged.
+    /// Does a random step and waits until it is acknowledged.
     pub(crate) fn step(&mut self) -> Result<(), String> {
-        let done = match self.log.rng.u32(..16) {
+        let result = match self.log.rng.u32(..16) {
             0..10 => self.put_some(),
             10..13 => self.checkpoint(CheckpointScope::Changes),
             13..15 => self.checkpoint(CheckpointScope::Everything),
             _ => self.install(),
         };
-        let done = done.and_then(|()| self.log.wait().map_err(|error| format!("{error:?}")));
-        done.map_err(|error| format!("a step failed: {error}"))
+        let result = result.and_then(|()| self.log.wait().map_err(|error| format!("{error:?}")));
+        result.map_err(|error| format!("a step failed: {error}"))
     }
 
     fn put_some(&mut self) -> Result<(), String> {
@@ -139,30 +139,30 @@ impl StoreNode {
         Ok(())
     }
 
-    /// Appends an entry and applies it, whether it is synced or not: that of a follower may be
-    /// committed by others before.
+    /// Appends an entry and applies it without waiting for the sync: other nodes may commit an
+    /// entry before a follower has synced it.
     fn put(&mut self) -> Result<(), String> {
-        let last = index(self.log.history.holding().last);
+        let last = index(self.log.history.content().last);
         let entry = command(last + 1, &mut self.log.rng);
         let mut packets = self.expected.get(&last).cloned().unwrap_or_default();
         packets.apply(entry.clone());
         self.expected.insert(last + 1, packets);
         let appended = self.log.append(vec![entry.clone()]);
         appended.map_err(|error| format!("{error:?}"))?;
-        let position = self.log.history.holding().last;
+        let position = self.log.history.content().last;
         self.apply(position.ok_or("nothing was appended")?, entry);
         Ok(())
     }
 
-    /// Makes a checkpoint of what is applied, some of which the log has not synced yet.
+    /// Writes a checkpoint of the applied entries, some of which the log has not synced yet.
     fn checkpoint(&mut self, scope: CheckpointScope) -> Result<(), String> {
         let mut gate = self.log.close_gate();
         self.put()?;
         self.log.wait_at_gate();
         let checkpoint = self.store.begin_checkpoint(scope);
         self.put_some()?;
-        let keep_rule = self.misuse != Some(Misuse::CheckpointBeforeSync);
-        if keep_rule {
+        let syncs_first = self.misuse != Some(Misuse::CheckpointBeforeSync);
+        if syncs_first {
             gate = None;
             let synced = self.log.sync().and_then(|()| self.log.wait());
             synced.map_err(|error| format!("{error:?}"))?;
@@ -175,9 +175,9 @@ impl StoreNode {
         self.purge(applied).map_err(|error| format!("{error:?}"))
     }
 
-    /// Takes the packets of a leader that is far ahead, and then purges the log that they replace.
+    /// Installs a snapshot of a leader that is far ahead, and then purges the log up to it.
     fn install(&mut self) -> Result<(), String> {
-        let last = self.log.history.holding().last;
+        let last = self.log.history.content().last;
         let mut packets = self.expected.get(&index(last)).cloned().unwrap_or_default();
         let first = index(last) + 1;
         let ahead = first + self.log.rng.u64(..KEPT_COUNT_MAX);
@@ -214,7 +214,7 @@ impl StoreNode {
     fn purge(&mut self, applied: Option<LogPosition>) -> io::Result<()> {
         let kept = self.log.rng.u64(..KEPT_COUNT_MAX);
         let upto = index(applied).saturating_sub(kept);
-        match self.log.history.holding().entries.get(&upto) {
+        match self.log.history.content().entries.get(&upto) {
             Some((upto, _)) => self.log.purge_upto(*upto),
             None => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! A log and a store on one disk.
+//! A world with a log and a store.
 
 use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
@@ -15,17 +15,17 @@ const STEP_COUNT: usize = 8;
 
 const RECOVERED_STEP_COUNT: usize = 3;
 
-/// What a log and a store went through.
+/// A disk with everything that happened to its log and its store.
 pub(crate) struct StoreWorld {
     disk: SimDisk,
     misuse: Option<Misuse>,
-    /// What may be there from a boundary on.
+    /// The history from each start of the node, with the boundary at which it was open.
     epochs: Vec<(usize, Epoch)>,
 }
 
 impl StoreWorld {
-    /// The life of a node from its first start, as the seed says.
-    pub(crate) fn live(seed: u64, misuse: Option<Misuse>) -> Result<Self, String> {
+    /// Creates a node and does random steps.
+    pub(crate) fn run(seed: u64, misuse: Option<Misuse>) -> Result<Self, String> {
         Self::new(empty_disk(), misuse, Epoch::empty()).work(seed, STEP_COUNT)
     }
 
@@ -38,7 +38,7 @@ impl StoreWorld {
         }
     }
 
-    /// Opens the node, which must agree with what was before, and works with it.
+    /// Opens the node, which must agree with its history, and does random steps.
     pub(crate) fn work(mut self, seed: u64, step_count: usize) -> Result<Self, String> {
         let at = self.disk.boundaries();
         let mut node = StoreNode::open(&self.disk, self.epoch(at), at, seed, self.misuse)?;
@@ -58,7 +58,7 @@ impl StoreWorld {
     fn epoch(&self, at: usize) -> &Epoch {
         let mut epochs = self.epochs.iter().rev();
         let epoch = epochs.find(|(from, _)| *from <= at);
-        &epoch.expect("the first begins at 0").1
+        &epoch.expect("the first starts at 0").1
     }
 }
 
@@ -74,7 +74,7 @@ impl World for StoreWorld {
         (epoch.history.acked(at), epoch.checkpoint(at))
     }
 
-    fn look(&self, at: usize, image: &SimDisk) -> Result<(), String> {
+    fn check_image(&self, at: usize, image: &SimDisk) -> Result<(), String> {
         StoreNode::open(image, self.epoch(at), at, 0, self.misuse).map(drop)
     }
 

@@ -1,4 +1,4 @@
-//! Images of a world: of all that a disk went through, and of the recoveries from it.
+//! Opening the images of a world, and those of the recoveries from it.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use crate::budget::Budget;
 
 const IMAGE_COUNT: usize = 4;
 
-/// One of so many images is recovered, worked with and crashed again.
+/// One of this number of images is recovered, used for some steps and crashed again.
 const RECOVERY_INTERVAL: usize = 32;
 
-/// Boundaries of a recovery, and of the work after it, that are looked at.
+/// How many boundaries of a recovery and the steps after it are checked.
 const SOME_COUNT: usize = 12;
 
-/// How often a recovery is crashed itself.
+/// How deeply crashes during a recovery are nested.
 const DEPTH: usize = 2;
 
-/// What happened to a disk, and what may be on it at each boundary.
+/// A disk with everything that happened on it, and what may be on it at each boundary.
 pub(crate) trait World: Sized {
     type Acked: Ord + Clone;
 
@@ -28,10 +28,11 @@ pub(crate) trait World: Sized {
     /// What was acknowledged at a boundary.
     fn acked(&self, at: usize) -> Self::Acked;
 
-    /// Opens what a loss of power at a boundary left, and says what is wrong with it.
-    fn look(&self, at: usize, image: &SimDisk) -> Result<(), String>;
+    /// Opens the image of a power loss at a boundary. Fails when something is wrong with it.
+    fn check_image(&self, at: usize, image: &SimDisk) -> Result<(), String>;
 
-    /// Opens it, works with it, and returns that with the boundary at which it was open.
+    /// Opens the image and does some steps. Returns the new world and the boundary at which it was
+    /// open.
     fn recover(&self, at: usize, image: SimDisk, seed: u64) -> Result<(Self, usize), String>;
 }
 
@@ -40,7 +41,7 @@ pub(crate) fn explore<W: World>(world: &W, seed: u64, budget: &mut Budget) -> Re
     explore_at(world, 0..=world.disk().boundaries(), seed, DEPTH, budget)
 }
 
-/// Opens images of some boundaries: the last, a given one, and any between this and `from`.
+/// Opens images of some boundaries: the last one, `given`, and random ones after `from`.
 pub(crate) fn explore_some<W: World>(
     world: &W,
     from: usize,
@@ -51,20 +52,20 @@ pub(crate) fn explore_some<W: World>(
 ) -> Result<(), String> {
     let last = world.disk().boundaries();
     let mut rng = Rng::with_seed(seed);
-    let any = (0..SOME_COUNT).map(|_| rng.usize(from..=last));
-    let mut boundaries: BTreeSet<_> = any.collect();
+    let random = (0..SOME_COUNT).map(|_| rng.usize(from..=last));
+    let mut boundaries: BTreeSet<_> = random.collect();
     boundaries.extend([given, last]);
     explore_at(world, boundaries, seed, depth, budget)
 }
 
-/// Explores worlds until the budget is spent, and returns how many that took.
+/// Explores worlds until the budget is spent, and returns how many there were.
 pub(crate) fn explore_all<W: World>(
-    live: impl Fn(u64) -> Result<W, String>,
+    run: impl Fn(u64) -> Result<W, String>,
     budget: &mut Budget,
 ) -> Result<u64, String> {
     let mut seed = 0;
     while !budget.is_spent() {
-        let explored = live(seed).and_then(|world| explore(&world, seed, budget));
+        let explored = run(seed).and_then(|world| explore(&world, seed, budget));
         explored.map_err(|what| format!("{what}\n  of world {seed}"))?;
         seed += 1;
     }
@@ -91,17 +92,17 @@ fn explore_at<W: World>(
                 continue;
             }
             budget.opened += 1;
-            let looked = match depth > 0 && budget.opened.is_multiple_of(RECOVERY_INTERVAL) {
+            let checked = match depth > 0 && budget.opened.is_multiple_of(RECOVERY_INTERVAL) {
                 true => crash_recovery(world, at, image, seed, depth, budget),
-                false => world.look(at, &image),
+                false => world.check_image(at, &image),
             };
-            looked.map_err(|what| format!("{what}\n  after operation {at} with {loss:?}"))?;
+            checked.map_err(|what| format!("{what}\n  after operation {at} with {loss:?}"))?;
         }
     }
     Ok(())
 }
 
-/// Crashes the recovery from an image, and what follows it.
+/// Simulates power losses during the recovery from an image, and during the steps after it.
 fn crash_recovery<W: World>(
     world: &W,
     at: usize,
@@ -110,7 +111,7 @@ fn crash_recovery<W: World>(
     depth: usize,
     budget: &mut Budget,
 ) -> Result<(), String> {
-    // Not of the image: a log has a random id.
+    // Not from the digest of the image, because a log has a random id.
     let seed = seed ^ ((budget.opened as u64) << 32);
     let (recovered, opened) = world.recover(at, image, seed)?;
     let explored = explore_some(&recovered, 0, opened, seed, depth - 1, budget);

@@ -1,24 +1,24 @@
-//! What becomes of a group.
+//! Sending the result of a callback to the test.
 
 use std::{io, sync::mpsc::Sender};
 
-/// The result of a group, which is an error when the callback is dropped.
-pub(crate) struct Answer(Option<Sender<io::Result<()>>>);
+/// Sends the result of a callback, or an error when it is dropped.
+pub(crate) struct ResultSender(Option<Sender<io::Result<()>>>);
 
-impl Answer {
+impl ResultSender {
     pub(crate) fn new(results: Sender<io::Result<()>>) -> Self {
         Self(Some(results))
     }
 
     pub(crate) fn send(mut self, result: io::Result<()>) {
         if let Some(results) = self.0.take() {
-            // Nobody waits any more when the node was given up.
+            // Fails when the test has dropped the node, which is fine.
             drop(results.send(result));
         }
     }
 }
 
-impl Drop for Answer {
+impl Drop for ResultSender {
     fn drop(&mut self) {
         if let Some(results) = self.0.take() {
             drop(results.send(Err(io::Error::other("the callback was dropped"))));

@@ -1,13 +1,13 @@
-//! What the log knows beside entries and vote, and the items that change it.
+//! The bounds of the log, and the items that change them.
 
 use bytes::Bytes;
 use quorate_state::LogPosition;
 
-/// Where the log stands: the first item of every segment repeats it, so that the segments before
-/// can go.
+/// The first, last, purged and committed position. The first item of every segment repeats them, so
+/// that the segments before it can be removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Base {
-    /// Index of the first entry held, if there is one.
+pub(crate) struct LogBounds {
+    /// Index of the first entry in the log, if there is one.
     pub(crate) first: u64,
     pub(crate) last: Option<LogPosition>,
     pub(crate) purged: Option<LogPosition>,
@@ -17,27 +17,29 @@ pub(crate) struct Base {
 /// A change of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
-    Base(Base),
+    Bounds(LogBounds),
     Entry(LogPosition, Bytes),
-    /// Removes what is behind this position.
+    /// Removes the entries after this position.
     Truncate(Option<LogPosition>),
-    /// Removes what is up to this position.
+    /// Removes the entries up to this position.
     Purge(LogPosition),
     Committed(LogPosition),
 }
 
-impl Base {
-    /// How many entries are held.
+impl LogBounds {
+    /// The number of entries in the log.
     pub(crate) fn count(&self) -> u64 {
         self.last
             .map_or(0, |last| (last.index.0 + 1).saturating_sub(self.first))
     }
 
-    /// What stands after `item`, or why it cannot come next.
+    /// The bounds after `item`, or why it cannot be the next item.
     pub(crate) fn after(mut self, item: &Item) -> Result<Self, String> {
         match *item {
-            Item::Base(base) if base == self => {}
-            Item::Base(base) => return Err(format!("{base:?} is said to stand after {self:?}")),
+            Item::Bounds(bounds) if bounds == self => {}
+            Item::Bounds(bounds) => {
+                return Err(format!("{bounds:?} was written, but {self:?} is expected"));
+            }
             Item::Entry(position, _) => {
                 self.check_entry(position)?;
                 if self.count() == 0 {
@@ -51,7 +53,7 @@ impl Base {
             }
             Item::Purge(upto) => {
                 if self.has_purged(upto) {
-                    return Err(format!("{upto:?} is purged already"));
+                    return Err(format!("{upto:?} is already purged"));
                 }
                 if self.last.is_none_or(|last| last.index <= upto.index) {
                     self.last = Some(upto);
@@ -72,7 +74,8 @@ impl Base {
             .is_some_and(|purged| purged.index >= position.index)
     }
 
-    /// An entry follows the last one without a gap. The first of a log may have any index.
+    /// An entry must follow the last one without a gap. The first entry of a log may have any
+    /// index.
     fn check_entry(&self, position: LogPosition) -> Result<(), String> {
         match self.last {
             Some(last) if position.index.0 == u64::MAX || last.index.next() != position.index => {
@@ -108,7 +111,7 @@ impl Base {
         }
         if Some(position) > self.last {
             return Err(format!(
-                "{position:?} is behind the last entry, {:?}",
+                "{position:?} is after the last entry, {:?}",
                 self.last
             ));
         }

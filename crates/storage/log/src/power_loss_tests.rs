@@ -1,4 +1,4 @@
-//! What a loss of power leaves at any moment is a log that was, with all that was acknowledged.
+//! After a power loss at any time the log has a former content, with everything acknowledged.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -11,23 +11,23 @@ use crate::{
     fixture::{append, at, config, content, metrics, open, save_vote, vote},
 };
 
-/// How many logs are changed, and how often each. Many short ones cost less than a long one, whose
-/// every moment is replayed.
+/// How many logs are tested, and how many steps each takes. Many short ones cost less than a long
+/// one, because every boundary is replayed from the start.
 const SEEDS: u64 = 8;
 const STEPS: usize = 40;
 
-/// How many losses at each moment.
+/// How many power losses are simulated at each boundary.
 const LOSSES: usize = 2;
 
-/// What a caller sees of a log.
+/// Everything that a caller can read from a log.
 type Content = (State, Vec<(LogPosition, Bytes)>);
 
-/// The contents that a log had, and between which of them a loss of power may choose.
+/// The contents that a log had, one after each change, and which of them a power loss may leave.
 struct History {
     contents: Vec<Content>,
-    /// The number of operations of the disk when each content was asked for.
-    asked: Vec<usize>,
-    /// The number of operations of the disk when a content was acknowledged.
+    /// The boundary at which the change to each content was requested.
+    requested: Vec<usize>,
+    /// The boundary at which a content was acknowledged, and its position in `contents`.
     acknowledged: Arc<Mutex<Vec<(usize, usize)>>>,
 }
 
@@ -35,27 +35,27 @@ impl History {
     fn new() -> Self {
         Self {
             contents: vec![Content::default()],
-            asked: vec![0],
+            requested: vec![0],
             acknowledged: Arc::default(),
         }
     }
 
-    /// Whether `found` may be left at a boundary.
+    /// Fails when a power loss at boundary `at` must not leave `found`.
     fn check(&self, at: usize, found: &Content) -> Result<(), String> {
         let acknowledged = self.acknowledged.lock().unwrap();
         let first = acknowledged.iter().filter(|(when, _)| *when <= at);
         let first = first.map(|(_, content)| *content).max().unwrap_or(0);
-        let asked = self.asked.iter().rposition(|when| *when <= at);
-        let allowed = first..=asked.unwrap_or(0);
+        let requested = self.requested.iter().rposition(|when| *when <= at);
+        let allowed = first..=requested.unwrap_or(0);
         let mut contents = allowed.clone().map(|content| &self.contents[content]);
         match contents.any(|content| content == found) {
             true => Ok(()),
-            false => Err(format!("{found:?} is none of {allowed:?}")),
+            false => Err(format!("{found:?} is not one of the contents {allowed:?}")),
         }
     }
 }
 
-/// A log that is changed at random, and what becomes of it.
+/// A log with random changes, and its history.
 struct Workload {
     disk: SimDisk,
     log: Option<Log>,
@@ -105,17 +105,17 @@ impl Workload {
             9 => self.append(last.term.0 + 1, next),
             10 => {
                 let vote = vote(state.vote.map_or(1, |vote| vote.term + 1));
-                self.note(|content| content.0.vote = Some(vote));
+                self.record(|content| content.0.vote = Some(vote));
                 let on_flushed = self.acknowledge();
                 self.log().save_vote(vote, on_flushed).unwrap();
             }
             11 if state.last.is_some() => {
-                let floor = state.committed.max(state.purged);
+                let first = state.committed.max(state.purged);
                 let entries = &self.history.contents.last().unwrap().1;
                 let kept = entries.iter().map(|(at, _)| *at);
-                let kept: Vec<_> = kept.filter(|at| Some(*at) >= floor).collect();
+                let kept: Vec<_> = kept.filter(|at| Some(*at) >= first).collect();
                 if let Some(keep) = self.random.choice(kept) {
-                    self.note(|(state, entries)| {
+                    self.record(|(state, entries)| {
                         entries.retain(|(at, _)| *at <= keep);
                         state.last = Some(keep);
                     });
@@ -123,12 +123,12 @@ impl Workload {
                 }
             }
             12 if state.last.is_some() => {
-                let behind = self.random.u64(0..6);
-                let index = last.index.0.saturating_sub(behind);
+                let kept_count = self.random.u64(0..6);
+                let index = last.index.0.saturating_sub(kept_count);
                 let entries = &self.history.contents.last().unwrap().1;
                 let upto = entries.iter().find(|(at, _)| at.index.0 == index);
                 if let Some(upto) = upto.map(|(at, _)| *at) {
-                    self.note(|(state, entries)| {
+                    self.record(|(state, entries)| {
                         entries.retain(|(at, _)| *at > upto);
                         state.purged = Some(upto);
                     });
@@ -136,7 +136,7 @@ impl Workload {
                 }
             }
             13 if state.last.is_some() => {
-                self.note(|(state, _)| state.committed = Some(last));
+                self.record(|(state, _)| state.committed = Some(last));
                 self.log().save_committed(last).unwrap();
             }
             14 => {
@@ -151,7 +151,7 @@ impl Workload {
     fn append(&mut self, term: u64, index: u64) {
         let size = self.random.usize(0..700);
         let entry = (at(term, index), vec![self.random.u8(..); size].into());
-        self.note(|(state, entries)| {
+        self.record(|(state, entries)| {
             entries.push(entry.clone());
             state.last = Some(entry.0);
         });
@@ -159,24 +159,27 @@ impl Workload {
         self.log().append([entry], on_flushed).unwrap();
     }
 
-    /// Notes what the log is to hold next. Only then is it asked for.
-    fn note(&mut self, change: impl FnOnce(&mut Content)) {
+    /// Records the next content of the log. Must be called before the change is requested.
+    fn record(&mut self, change: impl FnOnce(&mut Content)) {
         let mut content = self.history.contents.last().unwrap().clone();
         change(&mut content);
         self.history.contents.push(content);
-        self.history.asked.push(self.disk.boundaries());
+        self.history.requested.push(self.disk.boundaries());
     }
 
-    /// A callback that notes that the present content is acknowledged.
+    /// A callback that records that the current content is acknowledged.
     fn acknowledge(&mut self) -> crate::OnFlushed {
         let (tx, rx) = mpsc::channel();
         self.waits.push(rx);
-        let (disk, noted) = (self.disk.clone(), self.history.acknowledged.clone());
+        let (disk, acknowledged) = (self.disk.clone(), self.history.acknowledged.clone());
         let content = self.history.contents.len() - 1;
         Box::new(move |result| {
             result.unwrap();
-            noted.lock().unwrap().push((disk.boundaries(), content));
-            // Nobody waits for each.
+            acknowledged
+                .lock()
+                .unwrap()
+                .push((disk.boundaries(), content));
+            // Fails when the receiver was dropped: not every callback is waited for.
             let _ = tx.send(());
         })
     }
@@ -185,7 +188,7 @@ impl Workload {
         self.log.as_ref().unwrap()
     }
 
-    /// Opens what a loss of power leaves.
+    /// Opens the log that a power loss leaves.
     fn reopened(&self, image: &SimDisk) -> Result<Log, String> {
         let config = LogConfig {
             disk: Arc::new(image.clone()),
@@ -195,7 +198,7 @@ impl Workload {
         Log::open(config, metrics()).map_err(|error| error.to_string())
     }
 
-    /// Checks every boundary under some losses, and what a second loss while opening leaves.
+    /// Checks every boundary with several power losses, each with a second one during recovery.
     fn check(&mut self, losses: usize) -> Result<(), String> {
         for boundary in 0..=self.disk.boundaries() {
             for _ in 0..losses {
@@ -224,22 +227,22 @@ impl Workload {
         let after = content(&log);
         drop(log);
         if content(&self.reopened(image)?) != after {
-            return Err("what was written after opening is not there".to_owned());
+            return Err("entries written after opening are missing".to_owned());
         }
-        let again = self.random.usize(0..=opened);
+        let second = self.random.usize(0..=opened);
         let loss = self.loss();
-        let log = self.reopened(&image.image(again, loss))?;
+        let log = self.reopened(&image.image(second, loss))?;
         match content(&log) == found {
             true => Ok(()),
             false => Err(format!(
-                "opened again after {again} and {loss:?}, it is another"
+                "the content differs after a second loss at boundary {second}, {loss:?}"
             )),
         }
     }
 }
 
 #[test]
-fn a_loss_of_power_at_any_moment_leaves_all_that_was_acknowledged() {
+fn a_power_loss_at_any_time_leaves_everything_acknowledged() {
     for seed in 0..SEEDS {
         let mut workload = Workload::new(seed, None);
         workload.run(STEPS);
@@ -249,31 +252,31 @@ fn a_loss_of_power_at_any_moment_leaves_all_that_was_acknowledged() {
 }
 
 #[test]
-fn a_callback_before_the_sync_would_be_seen() {
-    expect_seen(InjectedFault::AckBeforeSync);
+fn a_callback_before_the_sync_would_be_detected() {
+    expect_detected(InjectedFault::AckBeforeSync);
 }
 
 #[test]
-fn a_new_segment_that_is_not_synced_would_be_seen() {
-    expect_seen(InjectedFault::NoSyncAtSegmentChange);
+fn a_new_segment_that_is_not_synced_would_be_detected() {
+    expect_detected(InjectedFault::NoSyncAtSegmentChange);
 }
 
 #[test]
-fn a_vote_that_is_not_synced_would_be_seen() {
-    expect_seen(InjectedFault::VoteNotSynced);
+fn a_vote_that_is_not_synced_would_be_detected() {
+    expect_detected(InjectedFault::VoteNotSynced);
 }
 
-fn expect_seen(injected_fault: InjectedFault) {
-    let seen = (0..SEEDS).any(|seed| {
+fn expect_detected(injected_fault: InjectedFault) {
+    let detected = (0..SEEDS).any(|seed| {
         let mut workload = Workload::new(seed, Some(injected_fault));
         workload.run(STEPS);
         workload.check(LOSSES).is_err()
     });
-    assert!(seen, "{injected_fault:?} is not seen");
+    assert!(detected, "{injected_fault:?} is not detected");
 }
 
 #[test]
-fn a_loss_of_power_while_the_log_is_made_leaves_one_that_can_be() {
+fn a_power_loss_while_a_log_is_created_leaves_one_that_opens() {
     let disk = SimDisk::new();
     drop(open(&disk).unwrap());
     for boundary in 0..=disk.boundaries() {
@@ -286,13 +289,13 @@ fn a_loss_of_power_while_the_log_is_made_leaves_one_that_can_be() {
 }
 
 #[test]
-fn an_error_while_opening_is_told_and_the_next_start_goes_on() {
+fn an_error_while_opening_is_returned_and_the_next_start_succeeds() {
     for call in [
         Call::Read,
         Call::Write,
         Call::Sync,
         Call::SyncDir,
-        Call::Name,
+        Call::ChangeName,
     ] {
         let disk = SimDisk::new();
         let mut failures = 0;

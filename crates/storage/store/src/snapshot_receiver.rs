@@ -1,4 +1,4 @@
-//! Snapshots as they arrive.
+//! Receiving a snapshot.
 
 use bytes::Bytes;
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
@@ -11,25 +11,26 @@ use crate::{
     digest::DIGEST_SIZE,
     file::{CheckpointFile, Contents},
     schema::Key,
-    snapshot::{KIND_AGREED, KIND_END, KIND_PACKETS},
+    snapshot::{KIND_CLUSTER, KIND_END, KIND_PACKETS},
 };
 
-/// What the last commit to a whole file may grow it by, beside its list of free pages, in bytes.
+/// By how many bytes the last commit to a complete file may grow it, without its list of free
+/// pages.
 const LAST_GROWTH: u64 = 1024 * 1024;
 
-/// How many bytes of a file redb's list of free pages has one for, at least.
+/// How many bytes of a file need one byte in redb's list of free pages, at least.
 const BYTES_PER_LIST_BYTE: u64 = 4096;
 
-/// Builds a new file from the chunks of a snapshot, which must come in order. Dropped, it leaves no
-/// file, which takes a disk: to be dropped where a thread may block.
+/// Builds a new file from the chunks of a snapshot, which must arrive in order. Dropping it removes
+/// the file, which blocks the thread.
 pub struct SnapshotReceiver {
     config: StoreConfig,
     file: CheckpointFile,
-    /// Of the stream so far.
+    /// The digest of all chunks so far.
     digest: Sha256,
     last_key: Option<Key>,
     summary: PacketsSummary,
-    /// There from the first chunk on.
+    /// Set by the first chunk.
     cluster: Option<ClusterState>,
     complete: bool,
 }
@@ -47,15 +48,15 @@ impl SnapshotReceiver {
         })
     }
 
-    /// Takes the next chunk. After an error the receiver is of no use, and takes no space.
+    /// Adds the next chunk. After an error the receiver cannot be used any more, and uses no space.
     pub fn push(&mut self, chunk: &Bytes) -> Result<(), StoreError> {
-        let taken = self.take(chunk);
-        taken.inspect_err(|_| self.file.discard())
+        let added = self.add(chunk);
+        added.inspect_err(|_| self.file.discard())
     }
 
-    fn take(&mut self, chunk: &Bytes) -> Result<(), StoreError> {
+    fn add(&mut self, chunk: &Bytes) -> Result<(), StoreError> {
         if self.complete {
-            return Err(StoreError::Snapshot("a chunk follows the end"));
+            return Err(StoreError::Snapshot("there is a chunk after the last one"));
         }
         let (body, expected) = chunk
             .split_last_chunk::<DIGEST_SIZE>()
@@ -63,19 +64,20 @@ impl SnapshotReceiver {
         let (kind, body) = body
             .split_first()
             .ok_or(StoreError::Snapshot("a chunk is empty"))?;
-        if (*kind == KIND_AGREED) != self.cluster.is_none() {
+        if (*kind == KIND_CLUSTER) != self.cluster.is_none() {
             return Err(StoreError::Snapshot(
-                "what the cluster has agreed on is not its beginning",
+                "the cluster state must be the first chunk, and only that",
             ));
         }
         match *kind {
-            KIND_AGREED => {
+            KIND_CLUSTER => {
                 self.digest.update(body);
                 self.check_digest(expected)?;
-                // What follows it was added by a level that this program does not know: it says so.
-                let unreadable = "what the cluster has agreed on is unreadable";
+                // Bytes after the cluster state belong to a feature level that this program does
+                // not know. The cluster state contains that level.
+                let reason = "the cluster state cannot be read";
                 let decoded = ClusterState::decode(body);
-                let (cluster, _) = decoded.map_err(|_| StoreError::Snapshot(unreadable))?;
+                let (cluster, _) = decoded.map_err(|_| StoreError::Snapshot(reason))?;
                 self.cluster = Some(cluster);
                 Ok(())
             }
@@ -96,11 +98,11 @@ impl SnapshotReceiver {
         }
     }
 
-    /// Ends the stream. What comes after lacks no space any more.
+    /// Completes the snapshot and reserves the space to install it. Fails when chunks are missing.
     pub fn complete(mut self) -> Result<ReceivedSnapshot, StoreError> {
         let ended = match (self.complete, self.cluster.take()) {
             (true, Some(cluster)) => self.make_durable(&cluster).map(|()| cluster),
-            _ => Err(StoreError::Snapshot("it ended early")),
+            _ => Err(StoreError::Snapshot("it ended before its last chunk")),
         };
         let cluster = ended.inspect_err(|_| self.file.discard())?;
         Ok(ReceivedSnapshot {
@@ -118,7 +120,7 @@ impl SnapshotReceiver {
         };
         self.file.commit([], &meta)?;
         let growth = LAST_GROWTH + meta_growth(&meta) + self.file.size() / BYTES_PER_LIST_BYTE;
-        self.file.reserve(&self.config.disk, growth)
+        self.file.reserve_space(&self.config.disk, growth)
     }
 
     fn check_digest(&self, expected: &[u8; DIGEST_SIZE]) -> Result<(), StoreError> {
@@ -136,7 +138,7 @@ impl SnapshotReceiver {
                 return Err(StoreError::Snapshot("the packets are out of order"));
             }
             let stored = StoredPacket::decode(PublicKey::from_bytes(key), encoded)
-                .ok_or(StoreError::Snapshot("a packet has an impossible size"))?;
+                .ok_or(StoreError::Snapshot("a packet has an invalid size"))?;
             self.summary.insert(&stored);
             self.last_key = Some(key);
             packets.push((key, encoded));
@@ -146,18 +148,18 @@ impl SnapshotReceiver {
 }
 
 fn split_packet<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> {
-    const CUT_SHORT: StoreError = StoreError::Snapshot("a packet is cut short");
+    const TRUNCATED: StoreError = StoreError::Snapshot("a packet is truncated");
     let (key, rest) = body
         .split_first_chunk::<PUBLIC_KEY_SIZE>()
-        .ok_or(CUT_SHORT)?;
-    let (size, rest) = rest.split_first_chunk().ok_or(CUT_SHORT)?;
+        .ok_or(TRUNCATED)?;
+    let (size, rest) = rest.split_first_chunk().ok_or(TRUNCATED)?;
     let size = usize::from(u16::from_be_bytes(*size));
-    let (encoded, rest) = rest.split_at_checked(size).ok_or(CUT_SHORT)?;
+    let (encoded, rest) = rest.split_at_checked(size).ok_or(TRUNCATED)?;
     *body = rest;
     Ok((*key, encoded))
 }
 
-/// A whole snapshot in a file of its own, to be installed. Dropped, it leaves no file either.
+/// A complete snapshot in its own file, ready to be installed. Dropping it removes the file.
 pub struct ReceivedSnapshot {
     file: CheckpointFile,
     summary: PacketsSummary,
@@ -165,13 +167,13 @@ pub struct ReceivedSnapshot {
 }
 
 impl ReceivedSnapshot {
-    /// What the cluster had agreed on. A program that does not support its level must not install
-    /// it.
+    /// The cluster state. A program that does not support its feature level must not install the
+    /// snapshot.
     pub fn cluster(&self) -> &ClusterState {
         &self.cluster
     }
 
-    /// Sets the meta, makes the file durable and reads it back.
+    /// Sets the meta, makes the file durable, and reads and verifies it.
     pub(crate) fn finish(self, meta: Meta) -> Result<(CheckpointFile, Contents), StoreError> {
         let meta = Meta {
             cluster: self.cluster,
@@ -179,7 +181,7 @@ impl ReceivedSnapshot {
             ..meta
         };
         self.file.commit([], &meta)?;
-        self.file.reserve.give_back();
+        self.file.reservation.release();
         let contents = self.file.load()?;
         Ok((self.file, contents))
     }

@@ -1,4 +1,4 @@
-//! A disk that is damaged a thousand times.
+//! A minimal disk for tests that damage a file thousands of times.
 
 use std::{
     ffi::OsString,
@@ -9,16 +9,16 @@ use std::{
 
 use quorate_disk::{Disk, DiskFile, OpenMode};
 
-use crate::reserve::reserve_path;
+use crate::space_reservation::reserve_path;
 
-/// A disk with one file, which costs nothing to make, and space beside it.
+/// A disk with one file, which is cheap to create. A reserve file can be opened but stores nothing.
 #[derive(Debug, Clone)]
-pub(crate) struct OneFile {
+pub(crate) struct SingleFileDisk {
     path: &'static Path,
     content: Arc<Mutex<Vec<u8>>>,
 }
 
-impl OneFile {
+impl SingleFileDisk {
     pub(crate) fn new(path: &'static str, content: &[u8]) -> Self {
         Self {
             path: Path::new(path),
@@ -31,10 +31,10 @@ impl OneFile {
     }
 }
 
-impl Disk for OneFile {
+impl Disk for SingleFileDisk {
     fn open(&self, path: &Path, _mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
         if path == reserve_path(self.path) {
-            return Ok(Arc::new(Self::new("nowhere", &[])));
+            return Ok(Arc::new(Self::new("reserve", &[])));
         }
         assert_eq!(path, self.path);
         Ok(Arc::new(self.clone()))
@@ -44,10 +44,10 @@ impl Disk for OneFile {
         Err(io::ErrorKind::NotFound.into())
     }
     fn list(&self, _dir: &Path) -> io::Result<Vec<OsString>> {
-        unreachable!("nobody lists")
+        unreachable!("not used")
     }
     fn create_dir(&self, _dir: &Path) -> io::Result<()> {
-        unreachable!("the directory is there")
+        unreachable!("the directory exists")
     }
     fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
         unreachable!("there is one file")
@@ -56,14 +56,14 @@ impl Disk for OneFile {
         unreachable!("there is one file")
     }
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
-        unreachable!("no name changes")
+        unreachable!("no name changes, so no directory is synced")
     }
     fn free_space(&self, _dir: &Path) -> io::Result<u64> {
-        unreachable!("nobody asks")
+        unreachable!("not used")
     }
 }
 
-impl DiskFile for OneFile {
+impl DiskFile for SingleFileDisk {
     fn size(&self) -> io::Result<u64> {
         Ok(self.content().len() as u64)
     }
@@ -86,7 +86,7 @@ impl DiskFile for OneFile {
         Ok(())
     }
     fn allocate(&self, _size: u64) -> io::Result<()> {
-        unreachable!("nobody allocates")
+        unreachable!("not used")
     }
     fn reserve(&self, _size: u64) -> io::Result<()> {
         Ok(())
@@ -95,7 +95,7 @@ impl DiskFile for OneFile {
         Ok(())
     }
     fn mode(&self) -> io::Result<u32> {
-        unreachable!("nobody asks")
+        unreachable!("not used")
     }
     fn try_lock(&self) -> io::Result<bool> {
         Ok(true)

@@ -6,7 +6,7 @@ use super::*;
 use crate::IoSpeed;
 use crate::fixture::*;
 
-/// How many images of each boundary are looked at.
+/// How many images of each boundary are checked.
 const IMAGE_COUNT: usize = 3;
 
 type Contents = (Meta, Vec<StoredPacket>);
@@ -15,7 +15,7 @@ fn contents(store: &Store) -> Contents {
     (store.meta(), packets(store))
 }
 
-/// A disk with a directory on it.
+/// A disk with only a directory.
 fn empty_disk() -> SimDisk {
     let disk = SimDisk::new();
     disk.create_dir("/data".as_ref()).unwrap();
@@ -27,10 +27,11 @@ fn config_of(disk: &SimDisk) -> StoreConfig {
     config_on(disk.clone(), "/data/packets.redb")
 }
 
-/// Lets the power go at each boundary of `work`, which takes a store from `before` to `after`.
+/// Simulates a power loss at each boundary after `first`. The store must contain `before` or
+/// `after`.
 fn expect_one_or_the_other(disk: &SimDisk, first: usize, before: &Contents, after: &Contents) {
     let last = disk.boundaries();
-    assert!(first < last, "the work reached the disk");
+    assert!(first < last, "there are operations on the disk");
     for boundary in first..=last {
         for (loss, image) in disk.images(boundary, IMAGE_COUNT, boundary as u64) {
             let store = try_open(&config_of(&image));
@@ -46,7 +47,7 @@ fn expect_one_or_the_other(disk: &SimDisk, first: usize, before: &Contents, afte
 }
 
 #[test]
-fn a_store_that_is_half_made_opens_empty() {
+fn a_partly_created_store_opens_empty() {
     let disk = empty_disk();
     let store = open(&config_of(&disk));
     let empty = contents(&store);
@@ -71,7 +72,7 @@ fn a_loss_of_power_leaves_one_checkpoint_or_the_next() {
 }
 
 #[test]
-fn a_loss_of_power_leaves_the_old_packets_or_the_received_ones() {
+fn a_power_loss_leaves_the_old_packets_or_the_received_ones() {
     let disk = empty_disk();
     let store = open(&config_of(&disk));
     put(&store, 7, (0..20).map(|n| stored(n, 10, 1000)));
@@ -110,7 +111,7 @@ fn nothing_reaches_the_disk_before_the_commit() {
 }
 
 #[test]
-fn a_failed_commit_is_the_last_and_costs_no_checkpoint() {
+fn after_a_failed_commit_all_commits_fail_and_the_last_checkpoint_stays() {
     let calls = [Call::Write, Call::Sync];
     for (call, nth) in calls
         .into_iter()
@@ -130,12 +131,12 @@ fn a_failed_commit_is_the_last_and_costs_no_checkpoint() {
             .commit(IoSpeed::Fast)
             .is_err();
         disk.mend();
-        assert_eq!(contents(&store), after, "memory does not care");
+        assert_eq!(contents(&store), after, "memory is not affected");
         if failed {
-            let again = store
+            let later = store
                 .begin_checkpoint(CheckpointScope::Changes)
                 .commit(IoSpeed::Fast);
-            assert!(again.is_err(), "{call:?} {nth}: tried again");
+            assert!(later.is_err(), "{call:?} {nth}: it was retried");
         }
         let last = disk.boundaries();
         for (loss, image) in disk.images(last, IMAGE_COUNT, 1) {
@@ -146,12 +147,12 @@ fn a_failed_commit_is_the_last_and_costs_no_checkpoint() {
                 found.0
             );
         }
-        assert!(failed || nth > 1, "{call:?} {nth}: the failure met nothing");
+        assert!(failed || nth > 1, "{call:?} {nth}: no call failed");
     }
 }
 
 #[test]
-fn a_sync_that_fails_in_the_middle_fails_the_commit() {
+fn a_failed_sync_in_the_middle_of_a_commit_fails_the_commit() {
     let disk = empty_disk();
     let store = open(&config_of(&disk));
     let before = contents(&store);
@@ -167,7 +168,7 @@ fn a_sync_that_fails_in_the_middle_fails_the_commit() {
 }
 
 #[test]
-fn a_name_that_is_not_durable_ends_the_checkpoints() {
+fn after_a_failed_sync_of_the_directory_all_checkpoints_fail() {
     let disk = empty_disk();
     let store = open(&config_of(&disk));
     put(&store, 1, [stored(1, 10, 100)]);
@@ -179,11 +180,14 @@ fn a_name_that_is_not_durable_ends_the_checkpoints() {
     let later = store
         .begin_checkpoint(CheckpointScope::Changes)
         .commit(IoSpeed::Fast);
-    assert!(later.is_err(), "it went to a file without a name");
+    assert!(
+        later.is_err(),
+        "it wrote to a file whose name is not durable"
+    );
 }
 
 #[test]
-fn what_the_disk_cannot_read_is_damaged() {
+fn a_read_error_of_the_disk_is_reported_as_damage() {
     let disk = empty_disk();
     let store = open(&config_of(&disk));
     put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
