@@ -195,7 +195,7 @@ async fn what_a_full_disk_refuses_is_said_once() {
     node.wait_alive().await;
     let agreeing = || {
         node.log()
-            .matches("having the cluster agree on=\"its id")
+            .matches("proposing to the cluster on=\"its id")
             .count()
     };
     until("it to lead", CONVERGE_WITHIN, async || match agreeing() {

@@ -1,15 +1,15 @@
-//! What all members do together: `quorate cluster`.
+//! Settings of the whole cluster: `quorate cluster`.
 
 use clap::Subcommand;
 use quorate_api::{RaiseLevelRequest, RaisedLevel, path};
 
 use crate::admin::{Ask, Session};
 
-/// Changes what all members do together.
+/// Changes settings of the whole cluster.
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
-    /// Raise the feature level to the highest that all members support, though some hold it
-    /// (`cluster.level_hold`). No older version of Quorate can come back then.
+    /// Raise the feature level to the highest that all members support, even if some hold it back
+    /// (cluster.level_hold). Afterwards no older version of Quorate can run in the cluster
     RaiseLevel,
 }
 

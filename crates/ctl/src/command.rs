@@ -1,4 +1,4 @@
-//! The commands that ask a relay, a DNS server or a node.
+//! The commands that send requests to a relay, a DNS server or a node.
 
 use std::pin::Pin;
 
@@ -24,40 +24,40 @@ use crate::{
 pub enum ClientCommand {
     #[command(flatten)]
     Node(NodeCommand),
-    /// Sign records with a key and publish them through a relay.
+    /// Sign records with a key and publish them through a relay
     Publish(PublishArgs),
-    /// Look up what a key has published, at a relay or by DNS.
+    /// Look up what a key has published, at a relay or with DNS
     Resolve(ResolveArgs),
 }
 
-/// The commands that ask a node through its admin API.
+/// The commands that use the admin API of a node.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
-    /// Show how a node is.
+    /// Show the status of a node
     Status(AdminArgs),
-    /// Show who the cluster is, or change it.
+    /// List, add, remove, replace or move members
     #[command(after_help = member::HELP)]
     Member(NodeCall<MemberCommand>),
-    /// Change who leads the cluster.
+    /// Transfer leadership
     Leader(NodeCall<LeaderCommand>),
-    /// Change what all members do together.
+    /// Change settings of the whole cluster
     Cluster(NodeCall<ClusterCommand>),
-    /// Look into the packets that a node holds, or delete one.
+    /// Show the packets of a node, or delete one
     Packet(NodeCall<PacketCommand>),
-    /// Show or change who may publish.
+    /// Show or change who may publish
     #[command(after_help = policy::HELP)]
     Policy(NodeCall<PolicyCommand>),
-    /// Show or change the records that the cluster serves beside packets.
+    /// Show or change the static records of the cluster
     #[command(after_help = zone::HELP)]
     Zone(NodeCall<ZoneCommand>),
-    /// Have a node read its configuration again.
+    /// Make a node reload its configuration
     Reload(AdminArgs),
-    /// Show what a node logs, or change it until it restarts.
+    /// Show what a node logs, or change it until its next restart
     #[command(after_help = runtime::LOG_FILTER_HELP)]
     LogFilter(LogFilterArgs),
 }
 
-/// What a node is asked, and which.
+/// A command and the node that receives it.
 #[derive(Debug, Args)]
 pub struct NodeCall<C: Subcommand> {
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub struct NodeCall<C: Subcommand> {
 }
 
 impl ClientCommand {
-    /// Does it. Boxed, so that it is compiled with this crate.
+    /// Runs the command. The future is boxed, so that it is compiled with this crate.
     pub fn run(self) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> {
         Box::pin(async {
             match self {
@@ -80,7 +80,7 @@ impl ClientCommand {
 }
 
 impl NodeCommand {
-    /// Does it in the session that `open` makes.
+    /// Runs the command in the session that `open` returns.
     pub(crate) async fn run(
         self,
         open: impl FnOnce(&AdminArgs) -> anyhow::Result<Session>,
@@ -101,7 +101,7 @@ impl NodeCommand {
     }
 }
 
-/// `program`, with the exit codes at the end of the help of each command that asks a node.
+/// Adds the exit codes to the help of each command that uses the admin API.
 pub fn with_exit_codes(program: Command) -> Command {
     program.mut_subcommands(|command| {
         let asks_a_node = command

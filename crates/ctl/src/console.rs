@@ -1,4 +1,4 @@
-//! Where a command writes: data to one stream, everything else to the other.
+//! The output of a command: data to standard output, everything else to standard error.
 
 use std::{
     fmt,
@@ -10,8 +10,7 @@ use serde::Serialize;
 
 use crate::output::{self, printable};
 
-/// The two streams of a command. A reader that has gone, as `head` does, is no error: what it wanted
-/// it has.
+/// The two output streams of a command. A closed pipe, as `head` leaves it, is not an error.
 pub(crate) struct Console {
     data: Box<dyn Write>,
     notes: Box<dyn Write>,
@@ -19,7 +18,7 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Standard output and standard error; with `is_json`, data are printed as JSON.
+    /// Standard output and standard error; `is_json` selects JSON for data.
     pub(crate) fn standard(is_json: bool) -> Self {
         Self::new(Box::new(io::stdout()), Box::new(io::stderr()), is_json)
     }
@@ -32,7 +31,7 @@ impl Console {
         }
     }
 
-    /// Prints `answer`: as JSON, or else what `text` makes of it, to which it adds no end of line.
+    /// Prints `answer`: as JSON, or as formatted by `text`, which must end its lines.
     pub(crate) fn print<A: Serialize>(
         &mut self,
         answer: &A,
@@ -41,30 +40,30 @@ impl Console {
         let text = match self.is_json {
             true => {
                 let json = serde_json::to_string_pretty(answer);
-                json.context("the answer cannot be written as JSON")? + "\n"
+                json.context("the answer cannot be encoded as JSON")? + "\n"
             }
             false => text(answer),
         };
         self.write(text.as_bytes())
     }
 
-    /// Prints bytes as they are. Fails if they do not arrive, unless the reader has gone.
+    /// Prints bytes. Fails if they cannot be written, unless the reader has closed the pipe.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         let written = self.data.write_all(bytes);
         output::check(written.and_then(|()| self.data.flush()))
     }
 
-    /// Whether data are printed as JSON.
+    /// Whether data is printed as JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.is_json
     }
 
-    /// Prints `answer` if JSON is wanted; for the eye, [`Console::note`] says what was done.
+    /// Prints `answer` if JSON is selected; for people, [`Console::note`] reports what was done.
     pub(crate) fn report<A: Serialize>(&mut self, answer: &A) -> anyhow::Result<()> {
         self.print(answer, |_| String::new())
     }
 
-    /// Says something that is no data, on one line.
+    /// Prints a line to standard error: a message, not data.
     pub(crate) fn note(&mut self, text: impl fmt::Display) {
         let text = text.to_string();
         let lines: Vec<String> = text.lines().map(printable).collect();
@@ -76,7 +75,7 @@ impl Console {
 mod tests {
     use super::*;
 
-    /// Fails whatever is written, once it is flushed.
+    /// A stream whose flush fails.
     struct Failing(io::ErrorKind);
 
     impl Write for Failing {
@@ -95,7 +94,7 @@ mod tests {
         console.print(&1, |_| "data\n".to_owned())
     }
 
-    /// A script that keeps a token in a file must not go on without it.
+    /// A script that redirects a token to a file must notice that it was not written.
     #[test]
     fn data_that_are_lost_are_a_failure() {
         let error = printed(io::ErrorKind::StorageFull).unwrap_err();
@@ -112,7 +111,7 @@ mod tests {
 
 #[cfg(test)]
 pub(crate) mod captured {
-    //! A console that a test can read.
+    //! A console whose output tests can read.
 
     use std::{cell::RefCell, rc::Rc};
 
@@ -137,7 +136,7 @@ pub(crate) mod captured {
     }
 
     impl Captured {
-        /// A console, and what will be written to it.
+        /// A console and its captured output.
         pub(crate) fn console(is_json: bool) -> (Console, Self) {
             let captured = Self {
                 data: Lines::default(),

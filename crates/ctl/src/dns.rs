@@ -1,4 +1,4 @@
-//! One question to one DNS server: UDP first, TCP when the answer was cut (RFC 1035, section 4.2).
+//! One query to one DNS server: over UDP, then TCP if the answer was truncated (RFC 1035, section 4.2).
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,16 +14,16 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a datagram is waited for before it is sent again, and the time for all of TCP.
+/// How long to wait for a datagram before it is sent again, and the time for TCP in total.
 const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often the question is sent over UDP.
+/// How often the query is sent over UDP.
 const TRY_COUNT: usize = 3;
 
-/// The largest datagram we ask for, in bytes (RFC 9715).
+/// The largest UDP response that is requested, in bytes (RFC 9715).
 const DATAGRAM_SIZE_MAX: u16 = 1232;
 
-/// Asks `server` for the records of this name and type.
+/// Queries `server` for the records of this name and type.
 pub(crate) async fn query(
     server: SocketAddr,
     name: &Name,
@@ -75,7 +75,7 @@ async fn over_udp(server: SocketAddr, request: &Message, bytes: &[u8]) -> anyhow
     )
 }
 
-/// Waits for the response. Anything else that arrives is not for us.
+/// Waits for the response. Other datagrams are ignored.
 async fn receive(socket: &UdpSocket, request: &Message) -> std::io::Result<Message> {
     let mut buffer = [0; DATAGRAM_SIZE_MAX as usize];
     loop {
@@ -105,7 +105,7 @@ fn parse(bytes: &[u8], request: &Message) -> Option<Message> {
     let response = Message::from_vec(bytes).ok()?;
     let is_ours = response.metadata.id == request.metadata.id
         && response.metadata.message_type == MessageType::Response
-        // Errors may come without the question.
+        // Error responses may lack the question.
         && (response.queries.is_empty() || response.queries == request.queries);
     is_ours.then_some(response)
 }

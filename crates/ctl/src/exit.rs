@@ -1,4 +1,4 @@
-//! What the exit code of a command tells a script.
+//! The exit codes of commands.
 
 use reqwest::StatusCode;
 
@@ -9,7 +9,7 @@ const UNREACHABLE: u8 = 3;
 const NOT_AUTHORIZED: u8 = 4;
 const TRY_AGAIN: u8 = 5;
 
-/// The exit codes of the commands that ask a node through its admin API, and what they mean.
+/// The exit codes of the commands that use the admin API, and what they mean.
 pub const EXIT_CODES: [(u8, &str); 6] = [
     (0, "done"),
     (FAILED, "rejected or failed; standard error has the reason"),
@@ -25,7 +25,7 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     ),
 ];
 
-/// The exit code of a command that failed, if it failed at the admin API of a node.
+/// The exit code for an error of the admin API; `None` for other errors.
 pub fn exit_code(error: &anyhow::Error) -> Option<u8> {
     let error = error
         .chain()
@@ -34,7 +34,7 @@ pub fn exit_code(error: &anyhow::Error) -> Option<u8> {
 }
 
 impl AdminError {
-    /// What to tell the shell.
+    /// Its exit code.
     fn exit(&self) -> u8 {
         match self {
             Self::Unreachable { .. } | Self::BrokeOff { .. } => UNREACHABLE,
@@ -49,7 +49,7 @@ impl AdminError {
     }
 }
 
-/// What the help of each of these commands ends with.
+/// The end of the help of each of these commands.
 pub(crate) fn help() -> String {
     let line = |(code, meaning)| format!("\n  {code}  {meaning}");
     let lines: String = EXIT_CODES.map(line).concat();

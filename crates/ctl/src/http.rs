@@ -1,4 +1,4 @@
-//! What every HTTP client here has in common.
+//! Shared code of the HTTP clients.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::output::printable;
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Gives the process the one TLS back end, without which no client of reqwest can be made, not even
-/// for plain HTTP.
+/// Installs the TLS back end of the process. reqwest needs it to create any client, even for plain
+/// HTTP.
 pub fn install_tls_provider() {
-    // Fails when there is one already, which is as good.
+    // An error means that it is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn client(timeout: Duration) -> ClientBuilder {
         .timeout(timeout)
 }
 
-/// Parses a URL of HTTP, such as `example`.
+/// Parses an HTTP URL, such as `example`.
 pub(crate) fn parse_url(text: &str, example: &str) -> anyhow::Result<Url> {
     let url = Url::parse(text).map_err(|error| anyhow!("{error}; write it like {example}"))?;
     match url.scheme() {
@@ -37,7 +37,7 @@ pub(crate) fn parse_url(text: &str, example: &str) -> anyhow::Result<Url> {
     }
 }
 
-/// Reads a body up to `size_max` bytes, and drops the rest unread.
+/// Reads at most `size_max` bytes of a body and ignores the rest.
 pub(crate) async fn body(mut response: Response, size_max: usize) -> reqwest::Result<Bytes> {
     let mut body = BytesMut::new();
     while body.len() < size_max
@@ -48,27 +48,27 @@ pub(crate) async fn body(mut response: Response, size_max: usize) -> reqwest::Re
     Ok(body.freeze())
 }
 
-/// Whether an answer says that it is a problem document (RFC 9457).
+/// Whether the content type is that of a problem document (RFC 9457).
 pub(crate) fn is_problem(response: &Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(PROBLEM_CONTENT_TYPE.as_bytes()))
 }
 
-/// What this program reads of a problem document (RFC 9457). A newer node may know types of problems
-/// that it does not: it goes by what all of them have.
+/// The fields of a problem document (RFC 9457) that this program uses. They are those that all types
+/// have, because a newer node may send unknown types.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Problem {
     title: String,
     #[serde(default)]
     detail: String,
-    /// Whether the same request may succeed when it is sent again.
+    /// Whether a retry of the same request may succeed.
     #[serde(default)]
     pub(crate) retry: bool,
 }
 
 impl Problem {
-    /// The problem in words: those for this time, if there are any, say all. A refused configuration
-    /// has a line for each mistake.
+    /// The text of the problem: `detail` if there is one, otherwise the title. A rejected configuration has
+    /// a line for each mistake.
     pub(crate) fn text(&self) -> String {
         let (title, detail) = (self.title.trim(), self.detail.trim());
         let text = if detail.is_empty() { title } else { detail };

@@ -1,4 +1,4 @@
-//! Text that a command is given.
+//! Text input of a command.
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::ensure;
 
-/// What stands for standard input.
+/// The file name that means standard input.
 const STDIN: &str = "-";
 
 /// Reads a file, or standard input. Fails with `advice` if it has more than `size_max` bytes.
@@ -19,7 +19,7 @@ pub(crate) fn read(path: &Path, size_max: usize, advice: &str) -> anyhow::Result
     }
 }
 
-/// Reads a file, whatever its name is.
+/// Reads a file, also one named `-`.
 pub(crate) fn read_file(path: &Path, size_max: usize, advice: &str) -> anyhow::Result<String> {
     read_from(File::open(path)?, size_max, advice)
 }

@@ -10,10 +10,10 @@ use anyhow::Context;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use pkarr::Keypair;
 
-/// Size of the file that is read, in bytes: the digits and some white space.
+/// The most bytes of the file that are read: the digits and some white space.
 const KEY_FILE_SIZE_MAX: u64 = 256;
 
-/// Reads the key, or makes one where there is no file. Says whether it is new.
+/// Reads the key, or creates one if there is no file. Returns whether it is new.
 pub fn open(path: &Path) -> anyhow::Result<(Keypair, bool)> {
     match File::open(path) {
         Ok(file) => Ok((read(file, path)?, false)),
@@ -42,7 +42,7 @@ fn read(file: File, path: &Path) -> anyhow::Result<Keypair> {
     Ok(Keypair::from_secret_key(&secret))
 }
 
-/// Makes the file for its owner's eyes only, and never over another.
+/// Creates the file, readable only by its owner. Fails if it exists.
 fn make(path: &Path) -> anyhow::Result<Keypair> {
     let keypair = Keypair::random();
     let mut options = OpenOptions::new();

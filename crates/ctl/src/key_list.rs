@@ -1,4 +1,4 @@
-//! Public keys in a file: one on a line, with comments behind `#`.
+//! Public keys in a file: one on a line, with comments after `#`.
 
 use std::path::Path;
 

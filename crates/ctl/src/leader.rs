@@ -1,4 +1,4 @@
-//! Who leads: `quorate leader`.
+//! Leadership: `quorate leader`.
 
 use clap::Subcommand;
 use quorate_api::{TransferRequest, Transferred, path};
@@ -8,13 +8,13 @@ use crate::{
     nodes::Nodes,
 };
 
-/// Changes who leads.
+/// Transfers leadership.
 #[derive(Debug, Subcommand)]
 pub enum LeaderCommand {
-    /// Hand leadership over, without an election that somebody has to wait for.
+    /// Transfer leadership without waiting for an election timeout
     Transfer {
-        /// To this voter: its key, a unique beginning of it, or its name. Without it, to the live
-        /// voter that has most of the log.
+        /// The new leader: its key, a unique beginning of it, or its name; by default the live voter that has
+        /// most of the log
         node: Option<String>,
     },
 }

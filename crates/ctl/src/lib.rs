@@ -1,19 +1,17 @@
-//! The command-line client: what one can ask of relays and DNS servers, ours or others', and of the
-//! nodes that one operates.
-//!
-//! It speaks public protocols and the admin API only and knows nothing of consensus or storage, so
-//! that the crates of the server link no HTTP client. Its errors are sentences for the terminal:
-//! `anyhow` carries them. Data go to standard output, everything else to standard error.
+//! The command-line client of relays, DNS servers and the admin API of nodes.
+//! It uses public protocols and the admin API only, and depends on neither consensus nor storage, so that
+//! the server contains no HTTP client. Its errors are sentences for the terminal, carried by `anyhow`. Data
+//! goes to standard output, everything else to standard error.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`ClientCommand`] | the commands that ask a relay, a DNS server or a node |
-//! | [`CompletionsArgs`], [`completions()`], [`ManArgs`], [`man()`] | the command line told to shells and `man` |
-//! | [`EXIT_CODES`], [`exit_code`], [`with_exit_codes`] | what scripts are told |
-//! | [`RelayUrl`] | where a relay has its packets |
-//! | [`open_key_file`] | a publisher's secret key, made if there is none |
-//! | [`install_tls_provider`] | what every HTTP client of the process needs first |
-//! | [`print()`], [`out!`], [`outln!`] | what goes to standard output |
+//! | [`ClientCommand`] | the commands |
+//! | [`CompletionsArgs`], [`completions()`], [`ManArgs`], [`man()`] | shell completions and manual pages |
+//! | [`EXIT_CODES`], [`exit_code`], [`with_exit_codes`] | exit codes |
+//! | [`RelayUrl`] | the URL of the packets of a relay |
+//! | [`open_key_file`] | a publisher's secret key, created if there is none |
+//! | [`install_tls_provider`] | installs what every HTTP client needs |
+//! | [`print()`], [`out!`], [`outln!`] | printing to standard output |
 
 mod admin;
 mod cluster;

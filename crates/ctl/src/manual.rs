@@ -1,4 +1,4 @@
-//! What the command line says of itself: `quorate completions`, `quorate man`.
+//! Shell completions and manual pages: `quorate completions`, `quorate man`.
 
 use std::{
     fs, io,
@@ -20,11 +20,11 @@ Examples:
   quorate completions zsh > /usr/local/share/zsh/site-functions/_quorate
   quorate completions fish > ~/.config/fish/completions/quorate.fish")]
 pub struct CompletionsArgs {
-    /// The shell to complete commands in.
+    /// The shell
     shell: Shell,
 }
 
-/// Prints what makes a shell complete the arguments of `program`.
+/// Prints the script with which a shell completes the arguments of `program`.
 pub fn completions(args: &CompletionsArgs, mut program: Command) -> anyhow::Result<()> {
     let name = program.get_name().to_owned();
     let mut script = Vec::new();
@@ -38,7 +38,7 @@ pub fn completions(args: &CompletionsArgs, mut program: Command) -> anyhow::Resu
 Example:
   quorate man /usr/local/share/man/man1")]
 pub struct ManArgs {
-    /// Where to write them; made if there is no such directory.
+    /// The directory for the pages; created if it does not exist
     dir: PathBuf,
 }
 
@@ -46,7 +46,7 @@ pub struct ManArgs {
 pub fn man(args: &ManArgs, mut program: Command) -> anyhow::Result<()> {
     let version = program.get_version().unwrap_or_default();
     let source = format!("{} {version}", program.get_name());
-    // Gives each command its full name, and what it has from those around it.
+    // Gives each command its full name and the inherited arguments.
     program.build();
     let dir = &args.dir;
     let written = fs::create_dir_all(dir).and_then(|()| write_pages(program, &source, dir));

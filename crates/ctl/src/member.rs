@@ -1,4 +1,4 @@
-//! Who the cluster is: `quorate member`.
+//! Membership: `quorate member`.
 
 use std::time::Duration;
 
@@ -17,36 +17,35 @@ use crate::{
 };
 
 pub(crate) const HELP: &str = "\
-A NODE is named by its key, by a part of it from the beginning that no other node's key has (4
-characters at least), or by its name (cluster.node_name).
+NODE is a key, a unique beginning of a key (at least 4 characters), or a name (cluster.node_name).
 
 Growing by one node:
   quorate member add                             here; prints a token (--uses N: for N nodes)
   quorate serve --config FILE --join TOKEN       on the new machine
   quorate member list                            shows it as it catches up and becomes a voter";
 
-/// Shows or changes who the cluster is.
+/// Shows or changes the members.
 #[derive(Debug, Subcommand)]
 pub enum MemberCommand {
-    /// List the members, and the nodes that are about to be.
+    /// List the members and joining nodes
     #[command(after_help = "\
-NODE is as much of each key as tells it from the others; --json has all of it. LAG is how many entries
-the node lacks of the leader's log, HEARD how long ago the leader heard from it.")]
+NODE is the beginning of the key, as long as needed; --json has the complete key. LAG is how many entries of
+the leader's log the node lacks, HEARD how long ago the leader heard from it.")]
     List,
-    /// Print a token by which new nodes can join.
+    /// Print a token with which new nodes can join
     #[command(after_help = "\
-The token stands alone on standard output. On the new machine, whose configuration needs to say how
-other nodes reach it (peer.advertise):
+Standard output contains only the token. On the new machine, set peer.advertise to the address at which
+other nodes reach it, and run:
   quorate serve --config FILE --join TOKEN")]
     Add {
-        /// The node stays a learner, a replica without a vote; otherwise it becomes a voter by itself
-        /// once it has caught up.
+        /// The node stays a learner, a replica without a vote; otherwise it becomes a voter when it has
+        /// caught up
         #[arg(long)]
         learner: bool,
-        /// For how long the token can be used, such as 10m, 1h or 7d (10s to 7d).
+        /// How long the token is valid, such as 10m, 1h or 7d (10s to 7d)
         #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = parse_valid)]
         valid: Duration,
-        /// How many nodes can join by it (1 to 16).
+        /// How many nodes can join with it (1 to 16)
         #[arg(long, value_name = "N", default_value_t = 1)]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=INVITE_USES_MAX.into()))]
         uses: u32,
@@ -55,44 +54,44 @@ other nodes reach it (peer.advertise):
     Change(ChangeCommand),
 }
 
-/// Changes that take a while: they are asked for until they are done.
+/// Changes that take a while. They are repeated until they are done.
 #[derive(Debug, Subcommand)]
 pub enum ChangeCommand {
-    /// Make a learner a voter, once it has caught up.
+    /// Make a learner a voter when it has caught up
     Promote(ChangeArgs),
-    /// Make a voter a learner: it stays a replica, without a vote.
+    /// Make a voter a learner: it stays a replica, without a vote
     Demote(ChangeArgs),
-    /// Remove a node for good. It is cut off at once, and its key cannot come back without a token.
+    /// Remove a node permanently. It is cut off immediately, and its key needs a new token to come back
     Remove(ChangeArgs),
-    /// Put NEW in the place of OLD: NEW becomes a voter once it has caught up, then OLD is removed.
+    /// Replace OLD with NEW: NEW becomes a voter when it has caught up, then OLD is removed
     #[command(after_help = "\
-NEW has joined by a token of `quorate member add`, as a voter or as a learner. Interrupted anywhere,
-the same command goes on.")]
+NEW has joined with a token of `quorate member add`, as a voter or a learner. After an interruption,
+rerun the command: it continues.")]
     Replace {
-        /// The member that goes: its key, a unique beginning of it, or its name.
+        /// The member to remove: its key, a unique beginning of it, or its name
         #[arg(value_parser = parse_node)]
         old: String,
-        /// The node that comes.
+        /// The new node
         #[arg(value_parser = parse_node)]
         new: String,
         #[command(flatten)]
         how: How,
     },
-    /// Say where other nodes reach a node from now on.
+    /// Change the address at which other nodes reach a node
     Move {
-        /// The node: its key, a unique beginning of it, or its name.
+        /// The node: its key, a unique beginning of it, or its name
         #[arg(value_parser = parse_node)]
         node: String,
-        /// Where it is; a name is resolved whenever a node dials it.
+        /// The new address; a host name is resolved at each connection
         #[arg(value_name = "HOST:PORT")]
         address: String,
     },
 }
 
-/// Which node is changed, and how.
+/// The node to change, and how.
 #[derive(Debug, Args)]
 pub struct ChangeArgs {
-    /// The node: its key, a unique beginning of it, or its name.
+    /// The node: its key, a unique beginning of it, or its name
     #[arg(value_parser = parse_node)]
     node: String,
     #[command(flatten)]
@@ -102,18 +101,18 @@ pub struct ChangeArgs {
 /// How a change is made.
 #[derive(Debug, Args)]
 pub struct How {
-    /// Do it even if too few live voters are left to commit anything.
+    /// Start the change even if too few live voters are left to commit it
     #[arg(long)]
     force: bool,
-    /// For how long to wait until it is done, which a node that has to catch up can delay. Then the
-    /// exit code is 5, and the same command goes on.
-    // A node of a million packets catches up in a fraction of it.
+    /// How long to wait until it is done, because a node may have to catch up. After that the exit code
+    /// is 5; rerun the command to continue
+    // A node with a million packets catches up in a fraction of it.
     #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = span::parse)]
     timeout: Duration,
 }
 
 fn parse_node(text: &str) -> Result<String, String> {
-    // In a path these would mean something else (RFC 3986, section 5.2.4).
+    // In a path these have another meaning (RFC 3986, section 5.2.4).
     match matches!(text, "" | "." | "..") {
         true => Err("a node cannot have this name".to_owned()),
         false => Ok(text.to_owned()),
@@ -213,9 +212,9 @@ impl ChangeCommand {
     }
 }
 
-/// Asks for a change until it is done, tells how far it is, and at the end what the node that it was
-/// about is now. Each time goes on where the one before was, so that it can be interrupted, and asked
-/// for again, at any point.
+/// Repeats a change until it is done, reports its progress, and at the end the new state of the node. Each
+/// request continues where the last one stopped, so the command can be interrupted and rerun at any
+/// time.
 async fn until_done(
     ask: &Ask,
     timeout: Duration,

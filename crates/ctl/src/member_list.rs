@@ -6,10 +6,10 @@ use quorate_api::{Member, MemberState, Members};
 
 use crate::{admin::Session, span, table::table};
 
-/// How much of a key is shown at least, in characters.
+/// The fewest characters of a key that are shown.
 const NODE_LEN_MIN: usize = 8;
 
-/// Says so when no leader tells these.
+/// Prints a note if the list is not from a leader.
 pub(crate) fn note_view(members: &Members, session: &mut Session) {
     let is_removed = |member: &Member| member.state == MemberState::Removed;
     if members.members.iter().any(is_removed) {
@@ -23,11 +23,11 @@ pub(crate) fn note_view(members: &Members, session: &mut Session) {
     }
 }
 
-/// The table, and before it nothing: a script can count its lines.
+/// Formats the table, with nothing before it: a script can count its lines.
 pub(crate) fn text(members: &Members) -> String {
     let len = prefix_len(members);
     let row = |member: &Member| {
-        // What was known of one that is not heard any more says nothing of now.
+        // The last known values of a silent member are outdated.
         let is_heard = member.state != MemberState::Silent;
         let lag = member.lag.filter(|_| is_heard).map(|lag| lag.to_string());
         [
@@ -56,7 +56,7 @@ pub(crate) fn text(members: &Members) -> String {
     table(titles, members.members.iter().map(row))
 }
 
-/// How many characters tell all keys apart.
+/// How many characters make all keys unique.
 fn prefix_len(members: &Members) -> usize {
     let mut keys: Vec<&str> = members.members.iter().map(|m| m.node.as_str()).collect();
     keys.sort_unstable();
@@ -68,7 +68,7 @@ fn prefix_len(members: &Members) -> usize {
     (longest + 1).max(NODE_LEN_MIN)
 }
 
-/// The level that a member supports, and whether it holds the cluster's.
+/// The level that a member supports, and whether it holds back the cluster's.
 fn level(member: &Member) -> String {
     let level = member.level.map(|level| level.to_string());
     let held = member.level_hold.then(|| "held".to_owned());

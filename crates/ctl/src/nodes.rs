@@ -1,29 +1,28 @@
-//! The nodes of a cluster, as operators call them.
+//! The nodes of a cluster by name or key.
 
 use quorate_api::{Member, Members, path};
 
 use crate::admin::{Ask, Session};
 
-/// The least of a key that names a node, in characters: the leader takes no less.
+/// The shortest beginning of a key that names a node, in characters: the leader's minimum.
 const PREFIX_LEN_MIN: usize = 4;
 
-/// How much of a key is shown behind a name, in characters.
+/// How many characters of a key are shown after a name.
 const SHOWN_LEN: usize = 8;
 
-/// The members of a cluster, and the nodes that are about to be, before the first request.
+/// The members and joining nodes of a cluster, before the first request.
 #[derive(Debug)]
 pub(crate) struct Nodes(pub(crate) Vec<Member>);
 
 impl Nodes {
-    /// As the node that is asked lists them.
+    /// Reads them from the node of the session.
     pub(crate) async fn ask(session: &mut Session) -> anyhow::Result<Self> {
         let members: Members = session.ask(&Ask::get(path::MEMBERS)).await?;
         Ok(Self(members.members))
     }
 
-    /// The key of the one node that is called `text`, or else `text`: the leader resolves names, and
-    /// refuses those that are wrong. What is retried by its key means the same node even if the node is
-    /// gone by then, or another one has taken its name.
+    /// The key of the only node that `text` names; otherwise `text`, which the leader resolves or rejects.
+    /// A retry by key means the same node even if it is gone by then, or another one has its name.
     pub(crate) fn key<'a>(&'a self, text: &'a str) -> &'a str {
         let mut called = self.keys(|node| node.name == text);
         if called.is_empty() && text.len() >= PREFIX_LEN_MIN {
@@ -35,7 +34,7 @@ impl Nodes {
         }
     }
 
-    /// The node of this key for the eye: its name and the beginning of its key, or all of that if it
+    /// The node of this key for display: its name and the beginning of its key, or the complete key if it
     /// has no name.
     pub(crate) fn shown(&self, key: &str) -> String {
         let node = self.0.iter().find(|node| node.node == key);
@@ -83,7 +82,7 @@ mod tests {
         for (text, key) in [
             ("fra-1", "abcdefghi"),
             ("abcdef", "abcdefghi"),
-            // A name goes before a beginning.
+            // A name takes precedence over a beginning.
             ("abcde", "abcdxyz"),
             ("othe", "other"),
         ] {

@@ -15,7 +15,7 @@ macro_rules! out {
     };
 }
 
-/// [`out!`] and the end of the line.
+/// [`out!`] with a newline.
 #[macro_export]
 macro_rules! outln {
     ($($text:tt)*) => {
@@ -26,8 +26,8 @@ macro_rules! outln {
 /// Prints to standard output.
 ///
 /// # Errors
-/// What is printed does not arrive, say on a full disk. A reader that has gone, as `head` does, is no
-/// error: what it wanted it has.
+/// The text cannot be written, for example on a full disk. A closed pipe, as `head` leaves it, is not an
+/// error.
 pub fn print(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
     let mut output = io::stdout();
     check(output.write_fmt(text).and_then(|()| output.flush()))
@@ -40,7 +40,7 @@ pub(crate) fn check(written: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// The text of a stranger without what a terminal would obey.
+/// Replaces the control characters of a stranger's text.
 pub(crate) fn printable(text: &str) -> String {
     let shown = |c: char| match c.is_control() {
         true => char::REPLACEMENT_CHARACTER,
@@ -49,7 +49,7 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The same, on one line.
+/// The same, in one line.
 pub(crate) fn in_one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     printable(&words.join(" "))

@@ -1,4 +1,4 @@
-//! What a node stores: `quorate packet`.
+//! Stored packets: `quorate packet`.
 
 use std::time::Duration;
 
@@ -19,46 +19,45 @@ use crate::{
     table::table,
 };
 
-/// Shows what a node stores, or has the cluster delete it.
+/// Shows stored packets, or deletes one.
 #[derive(Debug, Subcommand)]
 pub enum PacketCommand {
-    /// Print the packet that this node holds of a key; its signature is verified here.
+    /// Print the stored packet of a key, and verify its signature
     Get {
-        /// The public key, in z-base-32.
+        /// The public key, in z-base-32
         key: PublicKey,
     },
-    /// List packets that this node holds, in the order of their keys.
+    /// List the packets of this node, ordered by key
     List(PageArgs),
-    /// Have the cluster delete the packet of a key: no node serves it any more, and neither it nor one
-    /// before it comes back.
+    /// Delete the packet of a key from all nodes: neither it nor an earlier one can be stored again
     #[command(after_help = "\
-Unless the key is blocked, whoever has it can publish a newer packet at once. `quorate policy deny KEY` locks a
-key out for good. Deleting again does no harm.")]
+Unless the key is blocked, its owner can publish a newer packet immediately. `quorate policy deny KEY` excludes
+a key permanently. Deleting again does no harm.")]
     Delete {
-        /// The public key, in z-base-32.
+        /// The public key, in z-base-32
         key: PublicKey,
-        /// For how long the key may not publish at all, such as 12h or 7d.
+        /// Block the key for this time, such as 12h or 7d: it may not publish
         #[arg(long, value_name = "SPAN", value_parser = parse_block)]
         block: Option<Duration>,
-        /// Lift a block.
+        /// Lift a block
         #[arg(long, conflicts_with = "block")]
         unblock: bool,
     },
-    /// List packets that were deleted and may not come back, in the order of their keys.
+    /// List deleted packets that cannot be stored again, ordered by key
     Deleted(PageArgs),
-    /// Print which packets have changed: the entry of the log, what it did, and the key.
+    /// Print which packets have changed: the log entry, the kind of change, and the key
     #[command(after_help = "\
 A node keeps only the last changes, and none from before its start.")]
     Changes(ChangesArgs),
 }
 
-/// A part of a list that is in the order of keys.
+/// A page of a list that is ordered by key.
 #[derive(Debug, Args)]
 pub struct PageArgs {
-    /// The packets behind this key; without it, the first.
+    /// Start after this key; by default at the beginning
     #[arg(long, value_name = "KEY")]
     after: Option<PublicKey>,
-    /// How many at most (1 to 1000).
+    /// The most packets to list (1 to 1000)
     #[arg(long, value_name = "COUNT", default_value_t = PACKET_COUNT_DEFAULT as u64)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=PACKET_COUNT_MAX as u64))]
     count: u64,

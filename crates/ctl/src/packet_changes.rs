@@ -1,4 +1,4 @@
-//! Which packets change: `quorate packet changes`.
+//! Changes of packets: `quorate packet changes`.
 
 use clap::Args;
 use quorate_api::{CHANGE_COUNT_MAX, ChangedPacket, Changes, NodeStatus, path};
@@ -9,10 +9,10 @@ use crate::admin::{Ask, Session};
 /// Which changes are printed.
 #[derive(Debug, Args)]
 pub struct ChangesArgs {
-    /// Those behind this entry of the log; without it, those that come from now on.
+    /// Start after this log entry; by default with the next change
     #[arg(long, value_name = "INDEX", required_unless_present = "follow")]
     pub(crate) since: Option<u64>,
-    /// Go on until interrupted.
+    /// Continue until interrupted
     #[arg(long)]
     pub(crate) follow: bool,
 }

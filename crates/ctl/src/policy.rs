@@ -18,8 +18,8 @@ use crate::{
 };
 
 pub(crate) const HELP: &str = "\
-What is set here holds at all nodes. A key that is denied may not publish, in whatever mode; one that is
-allowed may, unless it is denied. What is stored stays: `quorate packet delete KEY` removes it.
+These settings hold at all nodes. A denied key may not publish in any mode; an allowed key may, unless it is
+denied. Stored packets stay: `quorate packet delete KEY` removes one.
 
   quorate policy deny KEY
   quorate policy list denied > keys
@@ -31,47 +31,47 @@ allowed may, unless it is denied. What is stored stays: `quorate packet delete K
 /// Shows or changes who may publish.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Show who may publish.
+    /// Show who may publish
     Show,
-    /// Set who may publish, of those who are not denied.
+    /// Set who may publish, among keys that are not denied
     Mode {
-        /// Who.
+        /// The mode
         mode: ModeArg,
     },
-    /// List the keys that are allowed or denied, one on a line.
+    /// List the allowed or denied keys, one on a line
     List {
-        /// Which.
+        /// The list
         list: ListArg,
     },
-    /// Let keys publish in whatever mode.
+    /// Allow keys to publish in any mode
     Allow(KeysArgs),
-    /// Have keys be allowed no more.
+    /// Remove keys from the allowed ones
     Disallow(KeysArgs),
-    /// Let keys publish in no mode. What is stored of them stays.
+    /// Deny keys in every mode. Their stored packets stay
     Deny(KeysArgs),
-    /// Have keys be denied no more.
+    /// Remove keys from the denied ones
     Undeny(KeysArgs),
-    /// Show or change the tokens for publishing, which are good in the mode tokens.
+    /// Show or change the publish tokens, which are valid in the mode tokens
     #[command(subcommand)]
     Token(TokenCommand),
 }
 
-/// Shows or changes the tokens for publishing.
+/// Shows or changes the publish tokens.
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Make a token and print it, this once: the cluster keeps its SHA-256.
+    /// Create a token and print it. It is not shown again: the cluster keeps its SHA-256
     Add {
-        /// What to call it.
+        /// The name of the token
         #[arg(value_parser = parse_publish_token_name)]
         name: String,
     },
-    /// Have a token be good for nothing any more.
+    /// Revoke a token
     Remove {
-        /// What it is called.
+        /// The name of the token
         #[arg(value_parser = parse_publish_token_name)]
         name: String,
     },
-    /// List what the tokens are called, one on a line.
+    /// List the names of the tokens, one on a line
     List,
 }
 
@@ -82,26 +82,26 @@ pub enum ModeArg {
     Open,
     /// Keys that are allowed.
     AllowList,
-    /// Keys that are allowed, and whoever has a token.
+    /// Keys that are allowed, and clients with a token.
     Tokens,
 }
 
 /// A list of keys.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum ListArg {
-    /// Those that may publish in whatever mode.
+    /// Keys that may publish in any mode.
     Allowed,
-    /// Those that may not.
+    /// Keys that may not publish.
     Denied,
 }
 
 /// Keys.
 #[derive(Debug, Args)]
 pub struct KeysArgs {
-    /// The public keys, in z-base-32.
+    /// The public keys, in z-base-32
     #[arg(value_name = "KEY", required_unless_present = "file")]
     keys: Vec<PublicKey>,
-    /// A file of more, one on a line, with comments behind #; - for standard input.
+    /// A file with more keys, one on a line, with comments after #; - for standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -156,7 +156,7 @@ fn text(policy: &Policy) -> String {
     table(["MODE", "ALLOWED", "DENIED", "TOKENS", "DELETED"], [row])
 }
 
-/// A mode as it is typed.
+/// A mode as it is typed on the command line.
 fn shown(mode: PublishMode) -> String {
     mode.to_string().replace('_', "-")
 }
@@ -172,7 +172,7 @@ fn note_lockout(policy: &Policy, session: &mut Session) {
     }
 }
 
-/// All of a list, page by page.
+/// Prints a complete list, page by page.
 async fn print_keys(list: ListArg, session: &mut Session) -> anyhow::Result<()> {
     let path = match list {
         ListArg::Allowed => path::ALLOWED,
@@ -193,7 +193,7 @@ async fn print_keys(list: ListArg, session: &mut Session) -> anyhow::Result<()> 
     session.console.print(&all, |all| lines(&all.keys))
 }
 
-/// Changes a list, by as many requests as it takes.
+/// Changes a list, with as many requests as needed.
 async fn change(change: KeysChange, args: KeysArgs, session: &mut Session) -> anyhow::Result<()> {
     let keys = args.read()?;
     let mut done_count = 0;

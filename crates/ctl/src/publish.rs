@@ -1,4 +1,4 @@
-//! Publishing records by hand: `quorate publish`.
+//! Publishing records: `quorate publish`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -20,15 +20,15 @@ use crate::{
     token::Token,
 };
 
-/// The variable that holds a token for publishing itself.
+/// The variable that holds a publish token.
 const TOKEN_VARIABLE: &str = "QUORATE_PUBLISH_TOKEN";
 
 /// Arguments of `quorate publish`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A record is three words: NAME TYPE VALUE. NAME is relative to your key (@ is the key itself), TYPE
-is A, AAAA, CNAME or TXT. Several records follow each other. What you publish replaces all that
-the key had published before.
+is A, AAAA, CNAME or TXT. Repeat these words for more records. They replace everything that
+the key has published before.
 
 Examples:
   An iroh endpoint's home relay (creates the key file if there is none):
@@ -40,34 +40,33 @@ Examples:
     quorate publish --key me.key --relay https://relay.example.org/pkarr \\
         @ A 192.0.2.1 @ AAAA 2001:db8::1 www CNAME example.org.")]
 pub struct PublishArgs {
-    /// The file with the secret key, 64 hexadecimal digits; made if there is none.
+    /// The file with the secret key, 64 hexadecimal digits; created if it does not exist
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// The relay to publish through.
+    /// The relay to publish through
     #[arg(long, value_name = "URL", default_value = DEV_RELAY)]
     relay: RelayUrl,
-    /// A file with the token for publishing, where the relay asks for one; QUORATE_PUBLISH_TOKEN can hold
-    /// it as well.
+    /// A file with a publish token, if the relay requires one; QUORATE_PUBLISH_TOKEN can hold the token itself
     #[arg(long, value_name = "FILE", env = "QUORATE_PUBLISH_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-    /// How long resolvers may cache the records, in seconds.
+    /// How long resolvers may cache the records, in seconds
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=604_800))]
     ttl: u32,
-    /// A TXT record; the name ends at the first =.
+    /// A TXT record; the name ends at the first =
     #[arg(long, value_name = "NAME=VALUE")]
     txt: Vec<String>,
-    /// The DNS server to name in the printed `dig` command; guessed for `quorate dev`.
+    /// The DNS server in the printed `dig` command; by default that of `quorate dev`
     #[arg(long, value_name = "IP:PORT")]
     dns: Option<SocketAddr>,
-    /// The origin to name in the printed `dig` command.
+    /// The origin in the printed `dig` command
     #[arg(long, value_name = "NAME", default_value = DEV_ORIGIN)]
     origin: String,
-    /// Records: NAME TYPE VALUE, and again.
+    /// Records: NAME TYPE VALUE, repeated
     #[arg(value_name = "RECORD")]
     records: Vec<String>,
 }
 
-/// Signs the records, publishes them, and says how to look them up.
+/// Signs the records, publishes them, and prints how to look them up.
 pub(crate) async fn publish(args: PublishArgs) -> anyhow::Result<()> {
     let records = record::parse(&args.txt, &args.records)?;
     let variable = (TOKEN_VARIABLE, std::env::var_os(TOKEN_VARIABLE));
@@ -94,7 +93,7 @@ fn sign(keypair: &Keypair, records: &[Record], ttl: u32) -> anyhow::Result<Signe
     let signed = builder.sign(keypair).with_context(|| {
         format!("the records do not fit into a packet of {DNS_SIZE_MAX} bytes; publish fewer")
     })?;
-    // Judged as a relay will judge it, so that a packet no one could read is refused here.
+    // Checked as a relay checks it, so that an invalid packet is rejected here.
     let key = PublicKey::from_bytes(keypair.public_key().to_bytes());
     SignedPacket::parse(key, signed.to_relay_payload())
         .context("the records are not a valid packet")
@@ -178,7 +177,7 @@ fn print_commands(args: &PublishArgs, records: &[Record], key: &PublicKey) -> an
     }
 }
 
-/// Where the node of `quorate dev` with this relay answers DNS, if it is one on its usual port.
+/// The DNS address of the `quorate dev` node with this relay, if it uses the default port.
 fn dev_dns(relay: &RelayUrl) -> Option<SocketAddr> {
     let (host, port) = relay.host_and_port();
     let is_dev = host == "127.0.0.1" && (8081..=8085).contains(&port);

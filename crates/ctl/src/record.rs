@@ -1,4 +1,4 @@
-//! Records as one types them.
+//! Records as typed on the command line.
 
 use std::{
     fmt,
@@ -12,8 +12,8 @@ use pkarr::dns::{
 };
 use quorate_packet::{PublicKey, Z32_LEN};
 
-/// The longest name below a key, in characters: a DNS name has 253 (RFC 1035, section 2.3.4), of
-/// which the key and its dot take their part.
+/// The longest name below a key, in characters: the 253 of a DNS name (RFC 1035, section 2.3.4) minus the
+/// key and its dot.
 const NAME_LEN_MAX: usize = 253 - Z32_LEN - 1;
 
 /// A record below a key.
@@ -25,7 +25,7 @@ pub(crate) struct Record {
     value: String,
 }
 
-/// The types that can be typed by hand.
+/// The record types of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
 pub(crate) enum Kind {
@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Txt,
 }
 
-/// Parses the values of `--txt` and the words of the records behind the flags.
+/// Parses the values of `--txt` and the words after the flags.
 pub(crate) fn parse(txt: &[String], words: &[String]) -> anyhow::Result<Vec<Record>> {
     let mut records = Vec::new();
     for text in txt {
@@ -83,7 +83,7 @@ impl Record {
         self.kind
     }
 
-    /// Its name as the packet builder wants it.
+    /// Its name, for the packet builder.
     pub(crate) fn name(&self) -> anyhow::Result<Name<'_>> {
         let name = if self.name == "@" { "." } else { &self.name };
         let has_gap = name != "." && name.split('.').any(str::is_empty);
@@ -101,7 +101,7 @@ impl Record {
         full_name(&self.name, key, origin)
     }
 
-    /// Its data as the packet builder wants it.
+    /// Its data, for the packet builder.
     pub(crate) fn data(&self) -> anyhow::Result<RData<'_>> {
         let value = self.value.as_str();
         let wrong = || {
@@ -119,7 +119,7 @@ impl Record {
     }
 }
 
-/// The name below a key below an origin, without the last dot; `@` is the key itself.
+/// The full name below a key below an origin, without the last dot; `@` is the key itself.
 pub(crate) fn full_name(name: &str, key: &PublicKey, origin: &str) -> String {
     let parts = [
         name.trim_matches('.').trim_start_matches('@'),

@@ -1,4 +1,4 @@
-//! Talking to a relay.
+//! Requests to a relay.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::{
 /// How long a request may take: a relay answers within its own deadline, by default 10 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much of the text of a refusal is read, in bytes.
+/// The most bytes of an error text that are read.
 const REASON_SIZE_MAX: usize = 1024;
 
-/// A client that gives up in time.
+/// A client with a timeout.
 pub(crate) fn client() -> anyhow::Result<Client> {
     let client = http::client(REQUEST_TIMEOUT).build();
-    client.context("the HTTP client cannot be made")
+    client.context("the HTTP client cannot be created")
 }
 
-/// Explains why a request got no response.
+/// Explains why a request has no response.
 pub(crate) fn explain(error: reqwest::Error, relay: &RelayUrl) -> anyhow::Error {
     let what = match (error.is_connect(), error.is_timeout()) {
         (_, true) => format!("the relay {relay} did not answer in time"),
@@ -36,7 +36,7 @@ pub(crate) fn explain(error: reqwest::Error, relay: &RelayUrl) -> anyhow::Error 
     anyhow::Error::new(error.without_url()).context(what)
 }
 
-/// What a relay says of a refusal, on one line, fit for a terminal.
+/// The error text of a relay, in one line and safe for a terminal.
 pub(crate) async fn reason(response: Response) -> String {
     let is_problem = http::is_problem(&response);
     let body = http::body(response, REASON_SIZE_MAX).await;

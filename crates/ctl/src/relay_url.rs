@@ -1,4 +1,4 @@
-//! Where a relay is.
+//! The URL of a relay.
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
@@ -7,13 +7,13 @@ use reqwest::Url;
 
 use crate::http;
 
-/// Where `quorate dev` has its first node.
+/// The relay of the first node of `quorate dev`.
 pub(crate) const DEV_RELAY: &str = "http://127.0.0.1:8081/pkarr";
 
 /// The origin of `quorate dev`.
 pub const DEV_ORIGIN: &str = "quorate.test";
 
-/// The URL under which a relay has its packets: `http://host:port/path`, or `https`.
+/// The base URL of the packets of a relay: `http://host:port/path`, or `https`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayUrl(Url);
 
@@ -27,7 +27,7 @@ impl RelayUrl {
         url
     }
 
-    /// The host and the port it listens on.
+    /// Its host and port.
     pub(crate) fn host_and_port(&self) -> (&str, u16) {
         (
             self.0.host_str().unwrap_or_default(),
@@ -41,7 +41,7 @@ impl RelayUrl {
     }
 }
 
-/// The relay of a node of ours that listens here, without encryption.
+/// The relay of a node that listens here, without encryption.
 impl From<SocketAddr> for RelayUrl {
     fn from(address: SocketAddr) -> Self {
         let url = Url::parse(&format!("http://{address}/pkarr"));

@@ -1,4 +1,4 @@
-//! Looking up what a key has published: `quorate resolve`.
+//! Lookup of what a key has published: `quorate resolve`.
 
 use std::net::SocketAddr;
 
@@ -28,22 +28,22 @@ Examples:
     quorate resolve KEY --dns 127.0.0.1:5303 --origin quorate.test
     quorate resolve KEY --dns 127.0.0.1:5303 --origin quorate.test --name @ --type A")]
 pub struct ResolveArgs {
-    /// The public key, in z-base-32.
+    /// The public key, in z-base-32
     #[arg(value_name = "KEY")]
     key: PublicKey,
-    /// Ask this relay.
+    /// Ask this relay
     #[arg(long, value_name = "URL", default_value = DEV_RELAY, conflicts_with = "dns")]
     relay: RelayUrl,
-    /// Ask this DNS server.
+    /// Ask this DNS server
     #[arg(long, value_name = "IP:PORT")]
     dns: Option<SocketAddr>,
-    /// The origin that the DNS server serves.
+    /// The origin that the DNS server serves
     #[arg(long, value_name = "NAME", default_value = DEV_ORIGIN, requires = "dns")]
     origin: String,
-    /// The name below the key to ask for; @ is the key itself.
+    /// The name below the key; @ is the key itself
     #[arg(long, value_name = "NAME", default_value = "_iroh", requires = "dns")]
     name: String,
-    /// The type to ask for.
+    /// The record type
     #[arg(long = "type", value_name = "TYPE", default_value = "TXT", requires = "dns", value_parser = parse_type)]
     kind: RecordType,
 }
@@ -54,7 +54,7 @@ fn parse_type(text: &str) -> Result<RecordType, String> {
         .map_err(|_| "not a DNS record type".to_owned())
 }
 
-/// Looks the key up and prints its records. Fails when there is nothing.
+/// Looks up the key and prints its records. Fails if there are none.
 pub(crate) async fn resolve(args: ResolveArgs) -> anyhow::Result<()> {
     let text = match args.dns {
         Some(server) => by_dns(&args, server).await?,
@@ -81,7 +81,7 @@ async fn by_relay(key: &PublicKey, url: &RelayUrl) -> anyhow::Result<String> {
     describe(&packet)
 }
 
-/// A verified packet, record by record.
+/// Formats a verified packet, record by record.
 pub(crate) fn describe(packet: &SignedPacket) -> anyhow::Result<String> {
     let message = Message::from_vec(packet.dns()).context("the DNS packet cannot be decoded")?;
     let mut text = format!(
@@ -122,7 +122,7 @@ fn full_name(name: &str, key: &PublicKey, origin: &str) -> anyhow::Result<Name> 
     Name::from_ascii(&text).with_context(|| format!("{text:?} is not a domain name"))
 }
 
-/// A record as a zone file has it (RFC 1035, section 5.1).
+/// A record in zone file format (RFC 1035, section 5.1).
 fn zone_file_line(record: &Record) -> String {
     let data = match &record.data {
         RData::TXT(txt) => txt_text(&txt.txt_data),

@@ -1,4 +1,4 @@
-//! What can be changed while a node runs: `quorate reload`, `quorate log-filter`.
+//! Changes of a running node: `quorate reload`, `quorate log-filter`.
 
 use clap::Args;
 use quorate_api::{LogFilter, ReloadReport, path};
@@ -9,7 +9,7 @@ use crate::{
     table::table,
 };
 
-/// Has the node that is asked read its configuration again, and prints which settings changed.
+/// Makes the node reload its configuration, and prints which settings changed.
 pub(crate) async fn reload(session: &mut Session) -> anyhow::Result<()> {
     let ask = Ask::post(path::RELOAD, &json!({}));
     let report = session.show(&ask, changes).await?;
@@ -30,19 +30,19 @@ fn changes(report: &ReloadReport) -> String {
 }
 
 pub(crate) const LOG_FILTER_HELP: &str = "\
-A filter is a level (error, warn, info, debug, trace), or levels by target: info,quorate_raft=debug.
-It holds until the node restarts or reloads another one.";
+FILTER is a level (error, warn, info, debug, trace), or levels by target: info,quorate_raft=debug.
+It is in force until the node restarts or reloads another one.";
 
 /// Arguments of `quorate log-filter`.
 #[derive(Debug, Args)]
 pub struct LogFilterArgs {
-    /// What to log from now on; without it, what is logged is printed.
+    /// What to log from now on; without it, the present filter is printed
     pub(crate) filter: Option<String>,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
 }
 
-/// Prints what the node that is asked logs, or changes it to `filter`.
+/// Prints the log filter of the node, or changes it to `filter`.
 pub(crate) async fn log_filter(
     filter: Option<String>,
     session: &mut Session,

@@ -1,14 +1,14 @@
-//! Spans of time as one types and reads them, and points in time as one reads them.
+//! Spans of time and dates, as typed and printed.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The units one can type, each with its seconds, the largest first.
+/// The units and their seconds, the largest first.
 const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
 
-/// The last millisecond that has a date of four digits for its year.
+/// The last millisecond of a year with four digits.
 const DATE_MS_MAX: u64 = 253_402_300_799_999;
 
-/// Parses a span such as `90s`, `10m`, `1h` or `7d`; several follow each other, as in `1h30m`.
+/// Parses a span such as `90s`, `10m`, `1h30m` or `7d`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let mut parts = text.trim().split_inclusive(|c: char| !c.is_ascii_digit());
     match parts.try_fold(0_u64, |secs, part| secs.checked_add(part_secs(part)?)) {
@@ -25,7 +25,7 @@ fn part_secs(part: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit_secs)
 }
 
-/// A span as [`parse`] reads it, cut to seconds.
+/// Formats a span as [`parse`] reads it, in whole seconds.
 pub(crate) fn shown(span: Duration) -> String {
     let mut rest = span.as_secs();
     let mut text = String::new();
@@ -41,7 +41,7 @@ pub(crate) fn shown(span: Duration) -> String {
     }
 }
 
-/// A point in time, told in milliseconds since 1970, as HTTP writes it (RFC 9110, section 5.6.7).
+/// Formats milliseconds since 1970 as an HTTP date (RFC 9110, section 5.6.7).
 pub(crate) fn date(unix_ms: u64) -> String {
     match unix_ms <= DATE_MS_MAX {
         true => httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(unix_ms)),

@@ -1,4 +1,4 @@
-//! How a node is: `quorate status`.
+//! The status of a node: `quorate status`.
 
 use quorate_api::{NodeStatus, path};
 
@@ -7,8 +7,8 @@ use crate::{
     member_list, table,
 };
 
-/// Prints how the node is, and below how the members are if that is known. What a script is told is the
-/// node alone. A person wants to see beside it how the others are, such as one that catches up.
+/// Prints the status of the node and, for people, the member list below it, which shows for example a node
+/// that catches up. JSON contains the node alone.
 pub(crate) async fn show(session: &mut Session) -> anyhow::Result<()> {
     let status: NodeStatus = session.ask(&Ask::get(path::STATUS)).await?;
     if session.console.is_json() {
@@ -158,7 +158,7 @@ mod tests {
         assert!(below.starts_with("NODE   NAME "), "{below}");
         assert_eq!(captured.notes(), "");
 
-        // Whoever cannot be told them still is told of the node.
+        // Without the member list, the status of the node is still printed.
         let problem = Answer::problem(ProblemType::NoLeader, "none answers");
         let node = CannedNode::start([status, problem]).await;
         let captured = shown(&node, false).await;

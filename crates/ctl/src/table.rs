@@ -1,12 +1,12 @@
-//! Tables for the eye: columns as wide as what they hold.
+//! Text tables with columns as wide as their contents.
 
 use crate::output::printable;
 
-/// What stands between two columns.
+/// The text between two columns.
 const GAP: &str = "  ";
 
-/// A table of `N` columns with these titles; each line ends, without blanks before. An empty cell shows as
-/// `-`, so that every line has `N` words; what would move the cursor is replaced.
+/// Formats a table of `N` columns with these titles, without spaces at line ends. An empty cell is `-`, so
+/// that every line has `N` words. Control characters are replaced.
 pub(crate) fn table<const N: usize>(
     titles: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
@@ -32,7 +32,7 @@ pub(crate) fn table<const N: usize>(
     rows.iter().map(line).collect()
 }
 
-/// Lines of a name and what has it. A line without a name goes on with the one above.
+/// Formats lines of a name and a value. A line without a name continues the one above.
 pub(crate) fn lines(lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|(name, _)| name.chars().count()).max();
     let width = width.unwrap_or(0);

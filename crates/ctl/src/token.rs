@@ -7,17 +7,17 @@ use reqwest::header::HeaderValue;
 
 use crate::input;
 
-/// Size of the file that is read, in bytes: a token has far fewer.
+/// The most bytes of the file that are read: a token has far fewer.
 const FILE_SIZE_MAX: usize = 4096;
 
-/// A token as the header field wants it (RFC 6750, section 2.1). It is never shown: the value is
-/// marked as sensitive.
+/// A token in the form of the header field (RFC 6750, section 2.1). It is marked as sensitive, so that it
+/// is never printed.
 #[derive(Debug, Clone)]
 pub(crate) struct Token(HeaderValue);
 
 impl Token {
-    /// The token of `file`, if one is named, or else that of the variable of this name and value, or
-    /// none. There is no flag that holds one: arguments show in lists of processes.
+    /// The token in `file`, if given, otherwise that of the variable, or none. No flag takes a token, because
+    /// arguments are visible in process lists.
     pub(crate) fn find(
         file: Option<&Path>,
         (name, variable): (&'static str, Option<OsString>),

@@ -1,4 +1,4 @@
-//! Records that the cluster serves beside packets: `quorate zone`.
+//! Static records of the cluster: `quorate zone`.
 
 use std::path::PathBuf;
 
@@ -20,13 +20,13 @@ use crate::{
 /// The most bytes of a character string (RFC 1035, section 3.3).
 const STRING_SIZE_MAX: usize = 255;
 
-/// What to do with a zone file that is too long to be imported.
+/// The advice for a zone file that is too long to import.
 const TOO_LONG: &str = ": name it in the configuration instead (zone_file)";
 
 pub(crate) const HELP: &str = "\
-ORIGIN is one of dns.origins in the configuration of the node that is asked. A NAME is relative to it
-unless it ends in a dot; @ is the origin itself. Its SOA and NS records are configured, and nothing can be
-set at a public key or below one.
+ORIGIN is one of dns.origins in the configuration of the node. NAME is relative to it unless it ends in a
+dot; @ is the origin itself. Its SOA and NS records are in the configuration. Nothing can be set at a public
+key or below one.
 
   quorate zone set dns.example.org www 300 A 192.0.2.1 192.0.2.2
   quorate zone set dns.example.org @ 1h MX '10 mail' '20 mail.example.net.'
@@ -34,65 +34,65 @@ set at a public key or below one.
   quorate zone list dns.example.org > zone
   quorate zone import dns.example.org zone";
 
-/// Shows or changes what is served beside packets.
+/// Shows or changes static records.
 #[derive(Debug, Subcommand)]
 pub enum ZoneCommand {
-    /// List the zones, or the replicated records of one as a zone file.
+    /// List the zones, or the replicated records of one as a zone file
     #[command(after_help = "\
-SERIAL is that of the zone's SOA on the node that is asked, and RECORDS counts those that are replicated:
-what is configured stands in the configuration.")]
+SERIAL is the serial of the zone's SOA on this node. RECORDS counts the replicated records; those of the
+configuration are not listed.")]
     List {
-        /// The zone; without it, all are listed.
+        /// The zone; by default all zones are listed
         #[arg(value_parser = parse_zone)]
         origin: Option<String>,
     },
-    /// Set the records of one name and type, in the place of those that it has.
+    /// Set the records of one name and type, replacing the present ones
     Set {
-        /// The zone.
+        /// The zone
         #[arg(value_parser = parse_zone)]
         origin: String,
-        /// The name.
+        /// The name
         name: String,
-        /// How long resolvers may keep the records: seconds, or such as 10m, 1h or 7d.
+        /// How long resolvers may cache the records: seconds, or a span such as 10m, 1h or 7d
         #[arg(value_parser = parse_ttl)]
         ttl: u32,
-        /// The type, such as A, or TYPE and its number.
+        /// The type, such as A, or TYPE and its number
         #[arg(value_name = "TYPE")]
         record_type: String,
-        /// The data of a record as in a zone file, each one argument: quote what has spaces. A TXT without
-        /// quotes of its own is one text.
+        /// The data of each record as in a zone file, one argument each: quote data with spaces. TXT data
+        /// without quotes of its own is one string
         #[arg(required = true)]
         data: Vec<String>,
     },
-    /// Remove the replicated records of a name, of one type or all.
+    /// Remove the replicated records of a name, of one type or all
     Unset {
-        /// The zone.
+        /// The zone
         #[arg(value_parser = parse_zone)]
         origin: String,
-        /// The name.
+        /// The name
         name: String,
-        /// The type; without it, the records of all types.
+        /// The type; by default all types
         #[arg(value_name = "TYPE")]
         record_type: Option<String>,
     },
-    /// Put a zone file (RFC 1035) in the place of all replicated records of a zone.
+    /// Replace all replicated records of a zone with a zone file (RFC 1035)
     #[command(after_help = "\
-All of it or nothing: what is wrong is told with its line. The zone file has no SOA, no NS records of the
-zone itself and no $INCLUDE; an empty one removes all replicated records.")]
+Imports all records or none; an error names the line. The zone file must not contain a SOA, NS records of
+the zone itself, or $INCLUDE; an empty one removes all replicated records.")]
     Import {
-        /// The zone.
+        /// The zone
         #[arg(value_parser = parse_zone)]
         origin: String,
-        /// The zone file; - for standard input.
+        /// The zone file; - for standard input
         file: PathBuf,
     },
 }
 
-/// The zone as it stands in a path.
+/// Parses a zone for use in a path.
 fn parse_zone(text: &str) -> Result<String, String> {
     match text {
         "." => Ok(ROOT_ZONE.to_owned()),
-        // In a path these would mean something else (RFC 3986, section 5.2.4).
+        // In a path these have another meaning (RFC 3986, section 5.2.4).
         "" | ".." => Err("a zone cannot have this name".to_owned()),
         _ => Ok(text.to_owned()),
     }
@@ -170,7 +170,7 @@ fn text(zones: &Zones) -> String {
     table(["ZONE", "SERIAL", "RECORDS"], zones.zones.iter().map(row))
 }
 
-/// The records of a zone in a form that can be imported.
+/// The records of a zone in a format that can be imported.
 fn zone_file(zone: &ZoneListing) -> String {
     let lines = zone.records.iter().map(|record| {
         let (name, ttl, data) = (&record.name, record.ttl_secs, &record.data);
@@ -179,7 +179,7 @@ fn zone_file(zone: &ZoneListing) -> String {
     lines.collect()
 }
 
-/// A text as a zone file has it: in quotes, in pieces as long as a string can be.
+/// A text in zone file format: in quotes, split at the maximum length of a string.
 fn text_data(data: String) -> String {
     if data.contains('"') || data.starts_with("\\#") {
         return data;

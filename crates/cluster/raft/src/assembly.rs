@@ -1,4 +1,4 @@
-//! Putting a node together: its files, consensus over them, and all that it does from then on.
+//! Assembles a node: opens its files, builds consensus over them, and starts all background tasks.
 
 use std::sync::{Arc, atomic::AtomicBool};
 
@@ -11,7 +11,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     Node, NodeMetrics, OpenError, RaftConfig,
     adapters::{Raft, StateMachine},
-    background::commit_mark::sync_commit_index,
+    background::commit_index::sync_commit_index,
     background::space::Space,
     background::space_watch::watch_space,
     clocks::clock::watch_clock,
@@ -29,17 +29,18 @@ use crate::{
     start::opening::{open_log, open_packets},
     start::recovery::Recovery,
     writes::WriteQueue,
-    writes::read_index::ReadIndexes,
+    writes::read_index::ReadIndexRequests,
     writes::write_path::WritePath,
 };
 
 impl Node {
-    /// Opens log and store, applies what is known to be committed and makes it durable, and only
-    /// then takes part in the cluster. If its log is empty, it forms the cluster with the other
-    /// founding voters, once all of them have said that they are new too. Returns what the
-    /// transport hands incoming links to. Asked once for each node.
+    /// Opens log and store, applies what is known to be committed, makes it durable, and only then
+    /// takes part in the cluster. If its log is empty, it founds the cluster together with the
+    /// other founding voters, once all of them have reported that they are new too. Returns the
+    /// service that the transport passes incoming links to. Call it once for each node.
     ///
-    /// Boxed, so that openraft is compiled with this crate and not with whatever opens a node.
+    /// Boxed, so that openraft is compiled with this crate and not with every crate that opens a
+    /// node.
     pub fn open(
         &self,
         config: RaftConfig,
@@ -71,8 +72,8 @@ impl Node {
         );
         let (own_log, applier) = (log.clone(), state_machine.clone());
         let space = Space::new(config.settings.store.free_size_min);
-        space.look(&config, &log, &store, &metrics.raft);
-        gossip.set_unfit(NotElectable::DISK_FULL, space.is_low());
+        space.check(&config, &log, &store, &metrics.raft);
+        gossip.set_not_electable(NotElectable::DISK_FULL, space.is_low());
         let raft = Raft::build(&config, own_log, applier, peers.clone(), space).await?;
         self.enter(NotReady::Checkpointing);
         checkpoint_applied(&state_machine).await?;
@@ -91,7 +92,7 @@ impl Node {
         );
         let recovery = Recovery::default();
         let parts = Parts {
-            remembers: log.state().last.is_some() || config.founding.is_some(),
+            has_intact_log: log.state().last.is_some() || config.founding.is_some(),
             config,
             metrics,
             gossip,
@@ -106,7 +107,7 @@ impl Node {
             failure,
             is_removed: AtomicBool::new(false),
         };
-        let open = take_part(Arc::new(parts), sync_meter, tasks).await?;
+        let open = start_tasks(Arc::new(parts), sync_meter, tasks).await?;
         let service = open.service.clone();
         // A node is opened once.
         let _ = self.open.set(open);
@@ -114,8 +115,8 @@ impl Node {
     }
 }
 
-/// Founds the cluster or joins in, and starts all that the node does from now on.
-async fn take_part(
+/// Founds the cluster or joins it, and starts all background tasks of the node.
+async fn start_tasks(
     parts: Arc<Parts>,
     sync_meter: Arc<SyncMeter>,
     mut tasks: JoinSet<()>,
@@ -128,15 +129,15 @@ async fn take_part(
     tasks.spawn(admin.clone().reconcile());
     tasks.spawn(keep_name(admin.clone()));
     let hangups = parts.peers.link_tracker.hangups.subscribe();
-    tasks.spawn(parts.clone().take_hints(hangups));
-    tasks.spawn(parts.clone().hand_over_when_unfit());
+    tasks.spawn(parts.clone().watch_hangups(hangups));
+    tasks.spawn(parts.clone().hand_over_when_not_electable());
     tasks.spawn(parts.clone().watch_refusals());
-    watch_fitness(&parts, sync_meter, &mut tasks);
+    watch_electability(&parts, sync_meter, &mut tasks);
     tasks.spawn(keep_log_short(parts.clone()));
-    tasks.spawn(parts.raft.incoming.clone().give_up_idle());
-    tasks.spawn(parts.clone().agree());
+    tasks.spawn(parts.raft.receive_slot.clone().drop_idle());
+    tasks.spawn(parts.clone().propose_due_commands());
     tasks.spawn(sync_commit_index(parts.clone()));
-    tasks.spawn(parts.clone().expire());
+    tasks.spawn(parts.clone().expire_packets());
     tasks.spawn(parts.clone().scrub());
     let write_path = WritePath {
         node: parts.config.node,
@@ -145,33 +146,33 @@ async fn take_part(
         gossip: parts.gossip.clone(),
         leader: parts.leader.clone(),
         applied: parts.state_machine.applied(),
-        read_indexes: ReadIndexes::default(),
+        read_indexes: ReadIndexRequests::default(),
         metrics: parts.metrics.raft.clone(),
     };
     tasks.spawn(recover(parts.clone(), write_path.clone()));
-    let puts = Arc::new(WriteQueue::spawn(write_path.clone()));
+    let write_queue = Arc::new(WriteQueue::spawn(write_path.clone()));
     Ok(OpenNode {
         index: parts.store.index(),
         service: Arc::new(PeerService {
             parts: parts.clone(),
-            puts: puts.clone(),
+            puts: write_queue.clone(),
             admin,
         }),
         parts,
         write_path,
-        puts,
+        write_queue,
         closing: watch::Sender::new(false),
         tasks: tokio::sync::Mutex::new(tasks),
     })
 }
 
-/// Founds the cluster, if that is what the node is to do, and follows who belongs to it.
+/// Founds the cluster if this node should, and starts to follow the membership.
 async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenError> {
     if parts.config.founding.is_some() && parts.log.state().last.is_none() {
         parts.raft.found(&parts.config).await?;
     }
-    parts.raft.set_standing(parts.may_vote());
-    // Before a peer is heard that may have lost its data.
+    parts.raft.set_electable(parts.may_vote());
+    // Before the node accepts a message of a peer that may have lost its data.
     let meta = parts.state_machine.meta().clone();
     let membership_view = &parts.peers.membership_view;
     let membership = parts.raft.membership();
@@ -180,14 +181,15 @@ async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenEr
     Ok(())
 }
 
-/// Lets the node vote once it has caught up, if it could not before.
+/// Allows the node to vote once it has caught up, if it could not before.
 async fn recover(parts: Arc<Parts>, path: WritePath) {
     parts.recovery.clone().run(path).await;
-    parts.raft.set_standing(parts.may_vote());
+    parts.raft.set_electable(parts.may_vote());
 }
 
-/// Starts what tells whether this node should lead: by its clock, its disk's speed and space.
-fn watch_fitness(parts: &Arc<Parts>, sync_meter: Arc<SyncMeter>, tasks: &mut JoinSet<()>) {
+/// Starts the tasks that decide whether this node should lead: by its clock, and by the speed and
+/// the free space of its disk.
+fn watch_electability(parts: &Arc<Parts>, sync_meter: Arc<SyncMeter>, tasks: &mut JoinSet<()>) {
     parts.gossip.set_voters(parts.raft.view().voters);
     let (gossip, raft) = (parts.gossip.clone(), parts.raft.clone());
     tasks.spawn(watch_clock(gossip.clone(), raft));
@@ -195,8 +197,9 @@ fn watch_fitness(parts: &Arc<Parts>, sync_meter: Arc<SyncMeter>, tasks: &mut Joi
     tasks.spawn(watch_space(parts.clone()));
 }
 
-/// Opens links to all members that are known, by which this node hears whether it is one of them. Who
-/// votes it knows when it has read its log. Whoever is greeted is told what is in the log.
+/// Opens links to all known members. Over these links the node receives whether it is still a
+/// member. It knows who votes once it has read its log. The greeting of each link states what is in
+/// the log.
 fn connect(
     config: &RaftConfig,
     transport: Arc<dyn Transport>,

@@ -1,4 +1,4 @@
-//! What a node is told.
+//! What a node is started with: its identity, its files and its settings.
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,37 +14,37 @@ pub const LOG_DIR: &str = "log";
 /// The file of the store, in the directory of the node.
 pub const STORE_FILE: &str = "records.redb";
 
-/// Who the members are. It outlives the process beside log and store, so that a node that has not got
-/// its first entries yet finds its cluster again.
+/// The members that a node knows. The node keeps them on disk next to log and store, so that a node
+/// that has not received its first entries yet finds its cluster again after a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownMembers {
-    /// As of this entry.
+    /// The log entry that this membership is from.
     pub index: LogIndex,
-    /// The members, and where they are.
+    /// The members and their addresses.
     pub members: BTreeMap<NodeId, String>,
-    /// The term of the member that took this node in, of which it knew none.
+    /// The term of the member that accepted this node, when the node itself knew no term yet.
     pub term: Term,
 }
 
-/// What a cluster begins with that this node founds.
+/// The first settings of a cluster that this node founds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Founding {
-    /// How many voters there shall be before the cluster serves packets.
+    /// The cluster serves packets once it has this many voters.
     pub voters: u32,
-    /// By what the first others join.
+    /// The invite with which the first other nodes join.
     pub invite: Option<FoundingInvite>,
 }
 
-/// When voters that are gone are removed unasked.
+/// When voters that are gone are removed automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cleanup {
-    /// How long the leader has not heard of one that is removed.
+    /// A voter is removed after the leader has had no contact with it for this long.
     pub after: Duration,
-    /// How many voters stay at least.
+    /// At least this many voters remain.
     pub voters_min: usize,
 }
 
-/// What a node is told.
+/// What a node is started with.
 #[derive(Debug, Clone)]
 pub struct RaftConfig {
     /// The public key of `identity`.
@@ -52,40 +52,41 @@ pub struct RaftConfig {
     /// Signs vouchers while this node leads.
     pub identity: Identity,
     pub cluster: ClusterId,
-    /// If its log is empty, this node founds the cluster, and is its first voter.
+    /// Set if this node founds the cluster and is its first voter. Ignored if its log is not empty.
     pub founding: Option<Founding>,
-    /// Nodes that found the cluster together with this one, so that a test need not have them join.
+    /// Nodes that found the cluster together with this one, so that a test need not let them join.
     #[cfg(test)]
     pub(crate) cofounders: BTreeMap<NodeId, String>,
-    /// Whom the node knew when it was started.
+    /// The members that the node knew when it was started.
     pub known: KnownMembers,
-    /// What its operator calls this node, or nothing.
+    /// The name that its operator gave this node, or empty.
     pub name: String,
-    /// Where other nodes reach this one: a `host:port`.
+    /// The `host:port` at which other nodes reach this one.
     pub address: String,
-    /// When voters that are gone are removed unasked. `None`: never.
+    /// When voters that are gone are removed automatically. `None`: never.
     pub cleanup: Option<Cleanup>,
     /// Whether this node has been part of the cluster before. Then its log must not be empty.
     pub has_joined: bool,
-    /// Where log and store are.
+    /// The disk that has log and store.
     pub disk: Arc<dyn Disk>,
     pub dir: PathBuf,
     /// The clock of this machine.
     pub wall_clock: WallClock,
-    /// An operator says that this clock is right although it has moved by more than the retention
-    /// since the last packet was received. Only a node that is a cluster by itself asks for it.
+    /// The operator has confirmed that this clock is right although it differs by more than the
+    /// retention from the time at which the last packet was received. Only a node that is a cluster
+    /// by itself needs this.
     pub trust_clock: bool,
-    /// What an operator may set.
+    /// The settings of the configuration file.
     pub settings: Settings,
-    /// The highest feature level that this node supports. Below [`LEVEL_MAX`] only in tests, which
-    /// let a program serve as an older one.
+    /// The highest feature level that this node supports. Below [`LEVEL_MAX`] only in tests that
+    /// run a program as if it were an older one.
     pub level_max: Level,
-    /// Whether no leader shall raise the level while this node lives.
+    /// Whether no leader may raise the feature level while this node is up.
     pub level_hold: bool,
 }
 
 impl RaftConfig {
-    /// A member of `cluster` with data in `dir` on this machine, all else by default.
+    /// A member of `cluster` with data in `dir` on this machine; all else has its default.
     pub fn new(identity: Identity, cluster: ClusterId, dir: PathBuf) -> Self {
         Self {
             node: NodeId(identity.public_key()),
@@ -109,7 +110,8 @@ impl RaftConfig {
         }
     }
 
-    /// Node `number` with data in `dir`. It founds the cluster together with `voters`, if there are any.
+    /// Node `number` with data in `dir`. It founds the cluster together with `voters`, if that is
+    /// not empty.
     #[cfg(test)]
     pub(crate) fn numbered(number: u64, voters: BTreeMap<NodeId, String>, dir: PathBuf) -> Self {
         let identity = Identity::from_seed(&NodeId::numbered_seed(number));
@@ -141,8 +143,8 @@ impl RaftConfig {
         }
     }
 
-    /// Gives the file of the store another name, so that the next one begins empty. One that was
-    /// set aside before goes.
+    /// Renames the file of the store, so that the next one starts empty. Replaces a file that was
+    /// renamed before.
     pub(crate) fn set_store_aside(&self) -> io::Result<()> {
         let path = self.dir.join(STORE_FILE);
         self.disk.rename(&path, &path.with_extension("damaged"))?;

@@ -6,7 +6,7 @@ use quorate_log::LogError;
 use quorate_state::{LogIndex, UnsupportedLevel};
 use quorate_store::StoreError;
 
-/// Any error, for those who only say it on.
+/// Any error, for callers that only pass it on.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a node cannot be opened.
@@ -18,23 +18,23 @@ pub enum OpenError {
     /// The store cannot be opened.
     #[error("the node cannot open its store")]
     Store(#[from] StoreError),
-    /// The node was a voter and has lost its votes. With its help a leader could be elected that
-    /// lacks what this node once acknowledged.
+    /// The node was a voter and has lost its votes. With its vote a leader could be elected that
+    /// lacks entries which this node once acknowledged.
     #[error(
-        "{} has lost its Raft log: the node has forgotten what it promised and must not vote under \
-         its old identity. Put back the whole directory as it was when the node last ran, for an older \
-         copy is not enough; or let a new node replace it: start one with a new, empty data_dir and a \
-         token of `quorate member add`, and then run `quorate member replace OLD NEW`",
+        "{} has lost its Raft log, and without it the node must not vote under its old identity. \
+         Restore the complete directory as it was when the node last ran (an older copy is not \
+         enough); or replace the node: start a new one with a new, empty data_dir and a token of \
+         `quorate member add`, and then run `quorate member replace OLD NEW`",
         .0.display()
     )]
     DataLost(PathBuf),
-    /// The log does not reach back to what the store holds, and no other member can help.
+    /// Entries are missing between the store and the first entry of the log, and no other member
+    /// can help.
     #[error(
-        "the store holds the packets as of entry {applied}, and the log begins behind entry \
-         {purged}: what lies between is lost. Put back the whole directory as it was when the node \
-         last ran, for an older copy is not enough; or let a new node replace this one: start it with \
-         a new, empty data_dir and a token of `quorate member add`, and then run `quorate member \
-         replace OLD NEW`"
+        "the store has the packets as of entry {applied}, and the log starts after entry {purged}: the \
+         entries between them are lost. Restore the complete directory as it was when the node last \
+         ran (an older copy is not enough); or replace the node: start a new one with a new, empty \
+         data_dir and a token of `quorate member add`, and then run `quorate member replace OLD NEW`"
     )]
     Gap {
         /// The last entry that the store reflects, 0 for none.
@@ -42,19 +42,19 @@ pub enum OpenError {
         /// The last entry that was removed from the log.
         purged: LogIndex,
     },
-    /// The cluster uses what this program does not know.
+    /// The cluster uses a feature level that this program does not know.
     #[error("the node is too old for its cluster")]
     Level(#[from] UnsupportedLevel),
     /// The settings contradict each other.
     #[error("the settings of Raft contradict each other: {0}")]
     Config(String),
-    /// What log and store hold cannot be started from.
+    /// Consensus cannot start from the contents of log and store.
     #[error("replication cannot start: {0}")]
     Raft(String),
     /// The disk, or this program, failed before the node had started.
     #[error("the node cannot {action}")]
     Step {
-        /// What it was about to do.
+        /// What the node was about to do.
         action: &'static str,
         /// Why it cannot.
         source: std::io::Error,
@@ -76,7 +76,7 @@ impl OpenError {
         }
     }
 
-    /// Whether it lies in what is on disk, so that another start changes nothing.
+    /// Whether the cause is in the data on disk, so that another start fails too.
     pub fn is_of_data(&self) -> bool {
         match self {
             Self::Log(error) => error.is_of_data(),
@@ -87,24 +87,26 @@ impl OpenError {
     }
 }
 
-/// Why a node did not stop in order.
+/// Why a node did not stop cleanly.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ShutdownError {
-    /// It had stopped before, by an error or a panic.
-    #[error("replication had ended before the node was told to stop")]
+    /// Replication had stopped before, because of an error or a panic.
+    #[error("replication had already stopped when the node was asked to stop")]
     Consensus(#[source] FatalError),
-    /// What is applied could not be made durable. The log has it: the next start replays it.
-    #[error("the last checkpoint could not be made; the next start reads the log instead: {0}")]
+    /// The applied entries could not be made durable. The log has them: the next start replays it.
+    #[error(
+        "the last checkpoint could not be written; the next start replays the log instead: {0}"
+    )]
     Checkpoint(String),
 }
 
-/// Why a node stopped by itself.
+/// Why a node stopped on its own.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FatalError {
     /// The log, the store or consensus failed.
     #[error("replication has stopped and the node must exit: {0}")]
     Replication(String),
-    /// It has lost its data, as its peers know. Starting it again changes nothing.
+    /// Its peers know that this node has lost its data. Starting it again does not help.
     #[error("{0}")]
     DataLost(String),
 }

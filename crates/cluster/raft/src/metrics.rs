@@ -1,11 +1,11 @@
-//! What consensus tells Prometheus, beside the state that `NodeStatus` gives.
+//! The metrics of consensus, in addition to the state that `NodeStatus` reports.
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// What a scrub reads.
+/// The file that a scrub reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum Scrubbed {
+pub(crate) enum ScrubTarget {
     Log,
     Store,
 }
@@ -14,30 +14,30 @@ pub(crate) enum Scrubbed {
 const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 quorate_metrics::metrics! {
-    /// Figures of consensus.
+    /// Metrics of consensus.
     pub struct RaftMetrics in "quorate_raft" {
         /// Packets in a batch that this node formed
         pub batch_packets: Histogram = BATCH_BUCKETS,
-        /// Packets that this node, as the leader, had the cluster remove because they were too old
+        /// Packets that this node, as the leader, had removed because they were too old
         pub expired_packets_total: Counter,
-        /// Packets that this node removed, as all nodes did, for others when the capacity was reached
+        /// Packets that this node, like all nodes, removed to make space for others when the capacity was reached
         pub evicted_packets_total: Counter,
-        /// Messages of peers that no honest member sends, which were refused
+        /// Messages of peers that were rejected because no honest member sends them
         pub(crate) rejected_messages_total: Counter,
-        /// Times that a peer told of a term more than 1,000 above that of this node
+        /// Times that a peer sent a term more than 1,000 above that of this node
         pub(crate) term_jumps_total: Counter,
         /// Bytes that can still be written in the file system of log and store
         pub(crate) disk_free_bytes: Gauge,
         /// Whether the disk is nearly full, so that this node only reads: 1 or 0
         pub(crate) disk_full: Gauge,
-        /// Scrubs that read all of the log or the store and found it whole
-        pub(crate) scrubs_total: Counter { what: Scrubbed },
+        /// Scrubs that read all of the log or the store and found no damage
+        pub(crate) scrubs_total: Counter { what: ScrubTarget },
         /// Times that the log or the store was found damaged, at start or by a scrub
-        pub(crate) damage_total: Counter { what: Scrubbed },
+        pub(crate) damage_total: Counter { what: ScrubTarget },
     }
 }
 
-/// The three metrics a node is made with.
+/// The metrics that a node is started with.
 #[derive(Clone)]
 pub struct NodeMetrics {
     /// Of consensus.

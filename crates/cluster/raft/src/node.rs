@@ -1,4 +1,4 @@
-//! A node: at first on its way to being open, and then Raft, log and store put together.
+//! A node: while it opens its files, and when it is open with Raft, log and store.
 
 use std::{
     sync::{Arc, Mutex},
@@ -25,26 +25,26 @@ use crate::{
     writes::write_path::WritePath,
 };
 
-/// A node. Until it is open it says at which step it is, and serves nothing.
+/// A node. Until it is open it only reports the step that it is at, and serves nothing.
 pub struct Node {
     pub(crate) id: NodeId,
     step: Mutex<NotReady>,
     pub(crate) open: SetOnce<OpenNode>,
 }
 
-/// What a node is once it is open.
+/// The parts of a node that exist once it is open.
 pub(crate) struct OpenNode {
     pub(crate) parts: Arc<Parts>,
     pub(crate) write_path: WritePath,
     pub(crate) index: Arc<Index>,
-    pub(crate) puts: Arc<WriteQueue>,
+    pub(crate) write_queue: Arc<WriteQueue>,
     pub(crate) service: Arc<PeerService>,
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
 
 impl Node {
-    /// A node that nobody has begun to open.
+    /// A node that is not being opened yet.
     pub fn new(id: NodeId) -> Self {
         Self {
             id,
@@ -53,19 +53,19 @@ impl Node {
         }
     }
 
-    /// Says that the node is at this step on its way to being open.
+    /// Sets and logs the step that the node is at before it is open.
     pub fn enter(&self, step: NotReady) {
         tracing::info!("{step}");
         *lock(&self.step) = step;
     }
 
-    /// What the node is once it is open; before that, the step it is at.
+    /// The open node. Fails with the current step while it is not open.
     pub(crate) fn opened(&self) -> Result<&OpenNode, NotReady> {
         let step = || *lock(&self.step);
         self.open.get().ok_or_else(step)
     }
 
-    /// The same, once it has caught up, so that it may be read.
+    /// The open node, once it has caught up, so that reads are allowed.
     pub(crate) fn caught_up(&self) -> Result<&OpenNode, ReadError> {
         let open = self.opened().map_err(ReadError::NotReady)?;
         match open.parts.recovery.serves_reads() {
@@ -74,31 +74,31 @@ impl Node {
         }
     }
 
-    /// The same, once the cluster serves packets.
+    /// The open node, once it has caught up and the cluster serves packets.
     pub(crate) fn readable(&self) -> Result<&OpenNode, ReadError> {
         let open = self.caught_up()?;
         let forming = open.forming().map(ReadError::NotReady);
         forming.map_or(Ok(open), Err)
     }
 
-    /// Resolves when replication has stopped by itself: the log or the store failed, or the others
-    /// know that this node has lost its data. The process must exit then, without another write.
+    /// Resolves when replication has stopped on its own: the log or the store failed, or the peers
+    /// know that this node has lost its data. The process must then exit without another write.
     pub async fn failed(&self) -> FatalError {
         let mut failure = self.open.wait().await.parts.failure.subscribe();
         match failure.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(error)) => error.clone(),
-            // Nobody is left to say it: the node is being shut down.
+            // The sender is gone: the node is being shut down.
             _ => std::future::pending().await,
         }
     }
 
-    /// Resolves when this node has applied the entry that founded the cluster, and has what it applied
-    /// on disk, so that it has a part in it and its log is never empty again. Whom it knows, now and
-    /// later, is to be kept beside log and store for the next start.
+    /// Resolves when this node has applied the entry that founded the cluster and has it on disk.
+    /// From then on the node is part of the cluster and its log is never empty again. The caller
+    /// must store the members that the returned receiver yields, now and later, for the next start.
     pub async fn joined(&self) -> watch::Receiver<KnownMembers> {
         let open = self.open.wait().await;
         let mut applied = open.write_path.applied.clone();
-        // Fails only when the node is gone, and nobody waits here.
+        // Fails only when the node is gone, and then nobody waits here.
         let _ = applied.wait_for(|meta| meta.cluster.id.is_some()).await;
         let Parts {
             raft, log, config, ..
@@ -107,13 +107,13 @@ impl Node {
         let is_log_empty = |_| log.state().last.is_none();
         raft.watch(config.heartbeat(), is_log_empty).await;
         if flushed(|on_flushed| log.sync(on_flushed)).await.is_err() {
-            // The node stops, as its log has failed.
+            // The node stops because its log has failed.
             std::future::pending().await
         }
         open.parts.peers.membership_view.known()
     }
 
-    /// Where the members of the cluster find this node, by the last membership in its log.
+    /// The address at which the members reach this node, by the last membership in its log.
     pub fn address(&self) -> Option<String> {
         let nodes = self.open.get()?.parts.raft.membership().nodes;
         nodes.get(&self.id).cloned()
@@ -128,25 +128,26 @@ impl Node {
         }
     }
 
-    /// Takes no more PUTs and says so, while those under way go on, as long as there is a leader who
-    /// could take them. Who watches keys is let go.
+    /// Rejects new PUTs with "shutting down", while those in progress continue as long as there is
+    /// a leader that could take them. Ends the streams of those who watch keys.
     pub fn begin_shutdown(&self) {
         if let Some(open) = self.open.get() {
             let was_closing = open.closing.send_replace(true);
             open.parts.state_machine.feed.close();
-            let (waits_in_vain, puts) = (open.waits_in_vain(), open.puts.clone());
+            let (stopping_without_leader, write_queue) =
+                (open.stopping_without_leader(), open.write_queue.clone());
             if !was_closing {
                 tokio::spawn(async move {
-                    waits_in_vain.await;
-                    puts.close();
+                    stopping_without_leader.await;
+                    write_queue.close();
                 });
             }
         }
     }
 
-    /// Stops: takes no more PUTs, hands leadership to another voter if it leads, makes a checkpoint
-    /// so that the next start is quick. Fails if consensus had ended by itself, or if the checkpoint
-    /// cannot be made. Does nothing to a node that is not open.
+    /// Stops the node: rejects new PUTs, hands leadership to another voter if this node leads, and
+    /// writes a checkpoint so that the next start is quick. Fails if consensus had stopped on its
+    /// own, or if the checkpoint cannot be written. Does nothing to a node that is not open.
     pub async fn shutdown(&self) -> Result<(), ShutdownError> {
         let Some(open) = self.open.get() else {
             return Ok(());
@@ -166,9 +167,9 @@ impl OpenNode {
         *self.closing.borrow()
     }
 
-    /// Resolves when this node stops and whoever waits for a leader waits in vain: it is no member any
-    /// more, or has known no leader for as long as one may be silent.
-    pub(crate) fn waits_in_vain(&self) -> impl Future<Output = ()> + Send + 'static {
+    /// Resolves when this node is shutting down and waiting for a leader is useless: it is no
+    /// longer a member, or has known no leader for the longest election timeout.
+    pub(crate) fn stopping_without_leader(&self) -> impl Future<Output = ()> + Send + 'static {
         let (mut closing, parts) = (self.closing.subscribe(), &self.parts);
         let leader = parts.leader.clone();
         let patience = match parts.is_removed() {
@@ -182,7 +183,8 @@ impl OpenNode {
         }
     }
 
-    /// That the cluster has fewer voters than it was founded for, if so.
+    /// Why the cluster does not serve packets yet: it has fewer voters than it was founded for.
+    /// `None` if it does serve.
     pub(crate) fn forming(&self) -> Option<NotReady> {
         let wanted = self.parts.state_machine.forming()?;
         if wanted == NOT_FOUNDED {

@@ -1,4 +1,4 @@
-//! What all jobs of an open node work with.
+//! What all tasks of an open node share.
 
 use std::sync::{
     Arc,
@@ -18,7 +18,7 @@ use crate::{
     start::recovery::Recovery,
 };
 
-/// The parts of a node whose files are open and whose consensus runs.
+/// What all tasks of a node share once its files are open and its consensus runs.
 pub(crate) struct Parts {
     pub(crate) config: RaftConfig,
     pub(crate) metrics: NodeMetrics,
@@ -29,29 +29,30 @@ pub(crate) struct Parts {
     pub(crate) state_machine: StateMachine,
     pub(crate) raft: Raft,
     pub(crate) recovery: Recovery,
-    /// Its log had entries when it started, or it founds the cluster: it has forgotten nothing that it
-    /// has voted for or acknowledged.
-    pub(crate) remembers: bool,
+    /// Its log had entries when it started, or it founds the cluster. So it still knows all that it
+    /// has voted for and acknowledged.
+    pub(crate) has_intact_log: bool,
     pub(crate) leader: watch::Receiver<Leader>,
-    /// Whether a leader is known, for those who ask at every read.
+    /// Whether a leader is known. Every read checks it, so it needs no lock.
     pub(crate) has_leader: Arc<AtomicBool>,
     pub(crate) failure: watch::Sender<Option<FatalError>>,
-    /// The cluster does not know this node as a member any more.
+    /// The cluster no longer has this node as a member.
     pub(crate) is_removed: AtomicBool,
 }
 
 impl Parts {
-    /// Whether it may vote and stand for election: it has forgotten nothing, or has caught up since
+    /// Whether this node may vote and be a candidate: its log is intact, or it has since caught up
     /// with a leader that was elected without it.
     pub(crate) fn may_vote(&self) -> bool {
-        self.remembers || self.recovery.is_complete()
+        self.has_intact_log || self.recovery.is_complete()
     }
 
     pub(crate) fn is_removed(&self) -> bool {
         self.is_removed.load(Ordering::Acquire)
     }
 
-    /// Waits until this leader has applied what was committed before now. `None` if it does not lead.
+    /// Waits until this leader has applied what was committed before the call. `None` if it does
+    /// not lead.
     pub(crate) async fn catch_up(&self) -> Option<()> {
         let index = self.raft.read_index().await?;
         let mut applied = self.state_machine.applied();

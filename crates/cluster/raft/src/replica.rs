@@ -1,4 +1,4 @@
-//! A node as fronts see it.
+//! A node as the servers see it.
 
 use std::{
     cmp,
@@ -26,11 +26,11 @@ use crate::{
     node::OpenNode,
 };
 
-/// The part of the retention after which a packet that is already stored goes through the log once
-/// more, so that the cluster learns that its publisher still lives.
+/// A stored packet goes through the log again after this part of the retention, so that the cluster
+/// knows that its publisher is still alive.
 const RENEWALS_PER_RETENTION: u32 = 8;
 
-/// How long a read may wait until it is known to be linearizable.
+/// How long a read may wait until it is confirmed to be linearizable.
 const LINEARIZE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Reader for Node {
@@ -97,7 +97,7 @@ impl Replica for Node {
             let linearized = timeout(LINEARIZE_TIMEOUT, open.write_path.linearized());
             tokio::select! {
                 linearized = linearized => linearized.map_err(|_| LinearizeError),
-                () = open.waits_in_vain() => Err(LinearizeError),
+                () = open.stopping_without_leader() => Err(LinearizeError),
             }
         })
     }
@@ -168,7 +168,7 @@ impl OpenNode {
         }
     }
 
-    /// A packet with the time at which it was received, in the place of the stamp.
+    /// A packet whose receive time in the response is real time instead of its stamp.
     pub(crate) fn shown(&self, stored: StoredPacket) -> StoredPacket {
         let time = &self.write_path.applied.borrow().cluster.time;
         StoredPacket {
@@ -181,10 +181,10 @@ impl OpenNode {
         self.write_path.applied.borrow().cluster.publishing.clone()
     }
 
-    /// A packet that the local replica knows to be older is superseded, unless its conditions are to be
-    /// told first. Identical bytes that it stores are acknowledged by its own word while it lacks nothing
-    /// that was committed a second ago: that is what keeps refreshes out of the log. Else the leader
-    /// answers.
+    /// Stores a packet, or answers from the local replica. A packet that is older than the stored
+    /// one is superseded, unless its conditions must be checked first. Identical bytes are
+    /// acknowledged locally while the node has all that was committed a second ago: this keeps
+    /// refreshes out of the log. In all other cases the leader answers.
     async fn put(
         &self,
         packet: SignedPacket,
@@ -204,26 +204,26 @@ impl OpenNode {
         }
         let Settings { put, .. } = &self.parts.config.settings;
         let deadline = Instant::now() + Duration::from_millis(put.deadline_ms);
-        self.puts.put(packet, conditions, deadline).await
+        self.write_queue.put(packet, conditions, deadline).await
     }
 
-    /// The outcome of a PUT that the local replica decides: its key may not publish, the packet is stored
-    /// already, or a newer one is.
+    /// The outcome of a PUT that the local replica can decide: its key may not publish, the packet
+    /// is already stored, or a newer one is.
     fn known_outcome(&self, packet: &SignedPacket, conditions: &Conditions) -> Option<PutOutcome> {
         let publishing = self.publishing();
         let now = || self.known_time();
-        let refusal = publishing.refusal(packet.key(), conditions.token(), now);
-        if refusal.is_some() {
-            return refusal;
+        let rejection = publishing.refusal(packet.key(), conditions.token(), now);
+        if rejection.is_some() {
+            return rejection;
         }
         if conditions.always_hold() && publishing.has_deleted(packet) {
             return Some(PutOutcome::Superseded);
         }
-        // Before the packet is looked up: what is applied in between counts as not applied.
+        // Read before the packet is looked up: what is applied in between counts as not applied.
         let applied = self.parts.state_machine.applied_index();
         let indexed = self.index.packet(packet.key())?;
         let stored = indexed.compiled.packet();
-        // The same may have been signed twice, which only the log knows to judge by conditions.
+        // The same packet may have been signed twice. Only the log can check the conditions then.
         let is_met = conditions.always_hold() || packet == stored;
         match packet.recency(stored) {
             cmp::Ordering::Less if conditions.always_hold() => Some(PutOutcome::Superseded),
@@ -236,30 +236,31 @@ impl OpenNode {
         }
     }
 
-    /// Whether the cluster has received a packet not long ago. Who does not know the time has it
-    /// received again.
+    /// Whether the cluster has received a packet recently. A node that does not know the time
+    /// answers no, so that the packet is received again.
     fn is_fresh(&self, received: UnixMillis) -> bool {
         let renewal_age = self.parts.config.retention() / RENEWALS_PER_RETENTION;
-        // Long before it could give way to another as one that nobody publishes any more.
+        // Long before it could be evicted as one that nobody publishes any more.
         let age_max = renewal_age.min(EVICTION_AGE_MIN / 2);
         let stamp_at = |now| self.write_path.applied.borrow().cluster.time.stamp_at(now);
         let now = self.known_time().and_then(stamp_at);
         now.is_some_and(|now| now.since(received) < age_max)
     }
 
-    /// Whether nothing is missing that was committed a second ago, where so much is applied.
+    /// Whether a node that has applied up to `applied` has all that was committed a second ago.
     fn is_current(&self, applied: LogIndex) -> bool {
         self.parts.gossip.is_current(applied)
     }
 
-    /// The time of the cluster. Who does not know it leaves to the log when a block ends.
+    /// The time of the cluster. `None` if this node does not know it: then the log decides when a
+    /// block ends.
     fn known_time(&self) -> Option<UnixMillis> {
         let reading = self.parts.gossip.time();
         (reading.state != ClockState::Unknown).then_some(reading.time)
     }
 }
 
-/// A digest over a checkpoint of what is applied now.
+/// A digest over a new checkpoint of what is applied now.
 async fn digest(state_machine: &StateMachine) -> Result<StateDigest, BoxError> {
     state_machine
         .checkpoint(CheckpointScope::Changes, IoSpeed::Fast)

@@ -1,4 +1,4 @@
-//! One node's admin API, asked.
+//! The client of the admin API of one node.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{AdminError, AdminUrl};
 use crate::{http, token::Token};
 
-/// How long a request may take: a node passes on to the leader, which may have to wait for an
-/// election and for a majority, each within a few seconds.
+/// How long a request may take: a node forwards it to the leader, which may have to wait for an
+/// election and for a majority, a few seconds each.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How much of an answer is read, in bytes: the largest page of packets has a twentieth of it.
+/// The most bytes of an answer that are read: twenty times the largest page of packets.
 const ANSWER_SIZE_MAX: usize = 4 << 20;
 
-/// A request to the admin API, which can be sent again: all of them converge.
+/// A request to the admin API. Every request can be retried safely.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     method: Method,
-    /// What stands behind the host, percent-encoded.
+    /// The path and query, percent-encoded.
     path: String,
     body: Option<String>,
 }
@@ -54,7 +54,7 @@ impl Ask {
         }
     }
 
-    /// With a parameter behind the path.
+    /// Adds a query parameter.
     pub(crate) fn query(mut self, name: &str, value: impl ToString) -> Self {
         self.path.push(match self.path.contains('?') {
             true => '&',
@@ -78,20 +78,20 @@ pub(crate) struct AdminClient {
 }
 
 impl AdminClient {
-    /// The admin API at `url`, asked with this token.
+    /// A client of the admin API at `url`, with this token.
     pub(crate) fn new(url: AdminUrl, token: Option<Token>) -> anyhow::Result<Self> {
         let token = token.map(|token| (AUTHORIZATION, token.header()));
         let http = http::client(REQUEST_TIMEOUT)
             .default_headers(token.into_iter().collect())
-            // The token goes where the operator said, and nowhere else.
+            // The token must be sent only to the URL of the operator.
             .redirect(redirect::Policy::none())
             .no_proxy()
             .build()
-            .context("the HTTP client cannot be made")?;
+            .context("the HTTP client cannot be created")?;
         Ok(Self { http, url })
     }
 
-    /// Asks once.
+    /// Sends the request once.
     pub(crate) async fn send<A: DeserializeOwned>(&self, ask: &Ask) -> Result<A, AdminError> {
         let url = self.url.at(&ask.path);
         let mut request = self.http.request(ask.method.clone(), url);

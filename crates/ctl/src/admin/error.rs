@@ -1,4 +1,4 @@
-//! Why a node did not do what it was asked.
+//! Why a request to the admin API failed.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use reqwest::StatusCode;
 use super::AdminUrl;
 use crate::{http::Problem, output::in_one_line, span};
 
-/// How much of an answer in no language of ours is shown, in characters.
+/// The most characters that are shown of an answer in an unknown format.
 const REASON_LEN_MAX: usize = 200;
 
-/// Why a node did not do what it was asked.
+/// Why a request to the admin API failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
-    /// Nothing can be reached there.
+    /// No connection is possible.
     #[error(
         "no node can be reached at {url}: set --admin URL or QUORATE_ADMIN to the admin API of any member"
     )]
@@ -21,7 +21,7 @@ pub(crate) enum AdminError {
         url: AdminUrl,
         source: reqwest::Error,
     },
-    /// The connection was there, and no whole answer came.
+    /// The connection ended before a complete answer.
     #[error(
         "the node at {url} sent no complete answer, so the request may have been done or not: retry it (this is safe), or set --admin URL to another member"
     )]
@@ -29,13 +29,13 @@ pub(crate) enum AdminError {
         url: AdminUrl,
         source: reqwest::Error,
     },
-    /// The node refuses, and says why.
+    /// The node rejected the request.
     #[error("{}{}", .problem.text(), hint(*.status))]
     Refused {
         status: StatusCode,
         problem: Problem,
     },
-    /// What answers there is no node, or one of another version.
+    /// The server is not a node, or one of another version.
     #[error("the server at {url} does not have the admin API of this version: {status}, {reason}")]
     Foreign {
         url: AdminUrl,
@@ -80,7 +80,7 @@ impl AdminError {
     }
 }
 
-/// How far behind a node is, as the end of a sentence.
+/// The lag of a node, as the end of a sentence.
 pub(crate) fn behind(lag: Option<u64>) -> String {
     match lag {
         Some(1) => ", 1 entry behind".to_owned(),

@@ -20,7 +20,7 @@ pub(crate) use self::{
 };
 use crate::{console::Console, token::Token};
 
-/// What the arguments of [`AdminArgs`] stand below in a help text.
+/// The help heading of the arguments in [`AdminArgs`].
 const HEADING: &str = "Which node to ask, and how to print the answer";
 
 /// The variable that holds a token itself.
@@ -29,21 +29,21 @@ const TOKEN_VARIABLE: &str = "QUORATE_ADMIN_TOKEN";
 /// Which node to ask, and how to print the answer.
 #[derive(Debug, Clone, Args)]
 pub struct AdminArgs {
-    /// The admin API of any member: what only the leader can do is passed on to it.
+    /// The admin API of any member; it forwards to the leader what only the leader can do
     #[arg(long, global = true, help_heading = HEADING, value_name = "URL")]
     #[arg(default_value = url::DEFAULT, env = "QUORATE_ADMIN")]
     admin: AdminUrl,
-    /// A file with the bearer token, where one is needed; QUORATE_ADMIN_TOKEN can hold it as well.
+    /// A file with the bearer token; QUORATE_ADMIN_TOKEN can hold the token itself
     #[arg(long, global = true, help_heading = HEADING, value_name = "FILE")]
     #[arg(env = "QUORATE_ADMIN_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-    /// Print the answer as JSON.
+    /// Print the answer as JSON
     #[arg(long, global = true, help_heading = HEADING)]
     json: bool,
 }
 
 impl AdminArgs {
-    /// Ready to ask that node, and to print on the two standard streams.
+    /// Opens a session with that node that prints to standard output and standard error.
     pub(crate) fn open(&self) -> anyhow::Result<Session> {
         let variable = (TOKEN_VARIABLE, std::env::var_os(TOKEN_VARIABLE));
         let token = Token::find(self.token_file.as_deref(), variable)?;

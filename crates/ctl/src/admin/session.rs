@@ -1,4 +1,4 @@
-//! A command that talks to one node and to whoever typed it.
+//! A session of a command with one node and the terminal.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::{console::Console, span};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
-    /// For how long a request is sent again that is refused for the moment. An election takes a few
-    /// seconds, and a change of the membership no more unless a node has to catch up.
+    /// For how long a temporarily rejected request is retried. An election takes a few seconds, and so does
+    /// a membership change unless a node has to catch up.
     pub(crate) retry_timeout: Duration,
-    /// How long to wait before.
+    /// The pause before a retry.
     pub(crate) retry_interval: Duration,
-    /// How often to ask how far a node is that catches up.
+    /// How often to poll the progress of a node that catches up.
     pub(crate) poll_interval: Duration,
 }
 
 impl RetryPolicy {
-    /// For the eyes of people.
+    /// The policy of all commands.
     pub(crate) const NORMAL: Self = Self {
         retry_timeout: Duration::from_secs(20),
         retry_interval: Duration::from_millis(500),
@@ -28,7 +28,7 @@ impl RetryPolicy {
     };
 }
 
-/// The node that is asked, and where its answers go.
+/// A node and the console for its answers.
 pub(crate) struct Session {
     pub(crate) client: AdminClient,
     pub(crate) console: Console,
@@ -36,7 +36,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Asks, and again for a while if the answer is that now is no time for it.
+    /// Sends a request, and retries it for a while if it is temporarily rejected.
     pub(crate) async fn ask<A: DeserializeOwned>(&mut self, ask: &Ask) -> Result<A, AdminError> {
         let deadline = Instant::now() + self.retry_policy.retry_timeout;
         let mut said = String::new();
@@ -57,7 +57,7 @@ impl Session {
         }
     }
 
-    /// Asks, and prints the answer: as JSON, or else what `text` makes of it.
+    /// Sends a request and prints the answer: as JSON, or as formatted by `text`.
     pub(crate) async fn show<A: Serialize + DeserializeOwned>(
         &mut self,
         ask: &Ask,
@@ -68,7 +68,7 @@ impl Session {
         Ok(answer)
     }
 
-    /// Asks for a change, and says what came of it. Its answer is printed if JSON is wanted.
+    /// Sends a change and prints the result as a note, or the answer as JSON.
     pub(crate) async fn change<A: Serialize + DeserializeOwned>(
         &mut self,
         ask: &Ask,
@@ -80,7 +80,7 @@ impl Session {
         Ok(answer)
     }
 
-    /// Says something that is no data, on one line.
+    /// Prints a line to standard error: a message, not data.
     pub(crate) fn note(&mut self, text: impl std::fmt::Display) {
         self.console.note(text);
     }

@@ -1,4 +1,4 @@
-//! Where the admin API of a node is.
+//! The URL of the admin API of a node.
 
 use std::{fmt, str::FromStr};
 
@@ -7,15 +7,15 @@ use reqwest::Url;
 
 use crate::http;
 
-/// Where a node has its admin API unless its configuration says otherwise.
+/// The default URL of the admin API.
 pub(crate) const DEFAULT: &str = "http://127.0.0.1:9100";
 
-/// The URL below which a node has its admin API: `http://host:port`, or `https`.
+/// The base URL of the admin API of a node: `http://host:port`, or `https`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AdminUrl(Url);
 
 impl AdminUrl {
-    /// The URL of what the API has at `path`, which begins with a slash and is percent-encoded.
+    /// The URL of `path`, which starts with a slash and is percent-encoded.
     pub(crate) fn at(&self, path: &str) -> Url {
         Url::parse(&format!("{self}{path}")).expect("a path behind a URL makes a URL")
     }

@@ -1,4 +1,4 @@
-//! Applying entries to the store, a group of them at a time.
+//! Applies log entries to the store, in groups.
 
 use std::io;
 
@@ -15,15 +15,15 @@ use super::{
     types::{EncodedCommand, Entry, StoredMembership, TypeConfig},
 };
 
-/// The most entries applied in one transaction.
+/// The most entries that are applied in one transaction.
 const APPLY_COUNT_MAX: usize = 256;
 
-/// The bytes of commands at which a transaction is closed: a few milliseconds of work, so that
-/// catching up leaves room for everything else on the thread.
+/// A transaction is closed at this many bytes of commands: a few milliseconds of work, so that
+/// catching up leaves time for everything else on the thread.
 const APPLY_SIZE_MAX: usize = 256 * 1024;
 
 impl StateMachine {
-    /// Applies entries in groups, each of them in one transaction.
+    /// Applies entries in groups, each in one transaction.
     pub(super) async fn apply_all<S>(&self, mut entries: S) -> io::Result<()>
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
@@ -42,8 +42,8 @@ impl StateMachine {
         }
     }
 
-    /// Applies a group and answers those who wait for its entries. An entry that is beyond this
-    /// program stops it, with those before it applied.
+    /// Applies a group and answers the callers that wait for its entries. Fails at an entry that
+    /// needs a newer version of this program; those before it are applied.
     fn apply_group(&self, group: Group) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = group.entries.into_iter().unzip();
         if self.in_order {
@@ -60,7 +60,7 @@ impl StateMachine {
             });
             outcomes.collect::<io::Result<Vec<_>>>()
         });
-        // Before anybody hears that the entries are applied, and asks what they have changed.
+        // Published before any caller knows that the entries are applied and asks for the changes.
         self.feed.publish(&changes, meta.applied_index());
         self.publish(meta);
         for (responder, outcome) in responders.into_iter().zip(outcomes?) {
@@ -109,14 +109,14 @@ impl StateMachine {
             let text = format!("entry {index} cannot be applied: {error}");
             io::Error::new(io::ErrorKind::Unsupported, text)
         })?;
-        tell_time(index, &time_before, &cluster.time);
+        log_time_change(index, &time_before, &cluster.time);
         match &outcome {
             Outcome::Put { evicted_count, .. } => {
                 self.metrics.evicted_packets_total.inc_by(*evicted_count);
             }
             Outcome::Expired(_) | Outcome::Joined(_) => {}
             Outcome::Deleted { existed } => {
-                tracing::info!(%index, existed, "an operator has deleted a packet");
+                tracing::info!(%index, existed, "an operator deleted a packet");
             }
             Outcome::Agreed if zones_before != cluster.zones => {
                 let records_size = cluster.zones.size();
@@ -130,7 +130,7 @@ impl StateMachine {
             Outcome::Agreed
                 if before == (cluster.level, cluster.capacity, cluster.id, cluster.forming) =>
             {
-                tracing::debug!(%index, "the cluster has agreed on the time, or on what is known of nodes");
+                tracing::debug!(%index, "the cluster time, or the data about the nodes, has changed");
             }
             Outcome::Agreed => tracing::info!(
                 %index,
@@ -139,7 +139,7 @@ impl StateMachine {
                 level = %cluster.level,
                 packets_max = cluster.capacity.map(|capacity| capacity.count_max),
                 size_max = cluster.capacity.map(|capacity| capacity.size_max),
-                "the cluster has agreed"
+                "the id, capacity, level or awaited voters of the cluster have changed"
             ),
             Outcome::Rejected(error) => {
                 let reason = chain(error);
@@ -150,27 +150,27 @@ impl StateMachine {
     }
 }
 
-/// Says when the time of the cluster has stepped, and when it is set back.
-fn tell_time(index: LogIndex, before: &ClusterTime, now: &ClusterTime) {
+/// Logs steps of the cluster time, and when it is set back.
+fn log_time_change(index: LogIndex, before: &ClusterTime, now: &ClusterTime) {
     if now.last_step() != before.last_step()
         && let Some((_, by)) = now.last_step()
     {
         tracing::warn!(
             %index, ?by,
-            "time has stepped forward: the cluster was down or without a leader for so long, or the \
-             clocks of a majority were set; packets grow no older by it"
+            "time has stepped forward: the cluster was down or without a leader for that long, or the \
+             clocks of a majority were changed; packets do not become older because of it"
         );
     }
     if now.is_behind() && !before.is_behind() {
         tracing::warn!(
             %index, ahead = ?now.ahead(),
-            "a majority of the clocks agrees on an earlier time than before: if they still do after an \
-             eighth of the retention, time is set back; if they are wrong, set them right before"
+            "a majority of the clocks agrees on an earlier time than before: if the clocks are wrong, \
+             set them right; otherwise time is set back after an eighth of the retention"
         );
     }
     let by = now.set_back_by().saturating_sub(before.set_back_by());
     if !by.is_zero() {
-        tracing::warn!(%index, ?by, "time was set back to what a majority agrees on");
+        tracing::warn!(%index, ?by, "time was set back to the time that a majority agrees on");
     }
 }
 
@@ -194,14 +194,14 @@ impl Group {
     }
 }
 
-/// Entries are applied one after the other, from the first on: one that is missing would make this
-/// replica another than the others, for ever.
+/// Fails if entries do not follow each other, from the first on. A missing entry would make this
+/// replica differ from the others for ever.
 fn check_order(applied: Option<LogPosition>, entries: &[Entry]) -> io::Result<()> {
     let first = applied.map_or(0, |applied| applied.index.next().0);
     for (next, entry) in (first..).zip(entries) {
         let index = entry.log_id.index();
         if index != next {
-            let text = format!("entry {index} comes where {next} is to be applied");
+            let text = format!("entry {index} was read where entry {next} must be applied next");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
     }

@@ -1,6 +1,6 @@
-//! openraft's types made of ours, and ours of openraft's.
+//! Conversions between openraft's types and ours.
 //!
-//! By traits of our own: `From` between two types of other crates is not ours to implement.
+//! With traits of our own: Rust does not let us implement `From` between two types of other crates.
 
 use openraft::{
     EntryPayload,
@@ -17,8 +17,8 @@ pub(crate) trait IntoOurs<Ours> {
     fn into_ours(self) -> Ours;
 }
 
-/// From our type to openraft's. Where the bytes of a peer or of the disk may say what openraft
-/// refuses, the result is one.
+/// From our type to openraft's. `Theirs` is a `Result` where bytes of a peer or of the disk may
+/// have a value that openraft rejects.
 pub(crate) trait IntoOpenraft<Theirs> {
     fn into_openraft(self) -> Theirs;
 }
@@ -79,7 +79,7 @@ impl IntoOurs<message::Membership> for &Membership {
     }
 }
 
-/// Fails on a membership that openraft refuses, such as one with a voter that is no member.
+/// Fails on a membership that openraft rejects, such as one with a voter that is not a member.
 impl IntoOpenraft<Result<Membership, DecodeError>> for message::Membership {
     fn into_openraft(self) -> Result<Membership, DecodeError> {
         if self.configs.is_empty() {

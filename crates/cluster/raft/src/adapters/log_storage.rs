@@ -23,8 +23,8 @@ use super::{
     types::{Entry, LogId, TypeConfig, Vote},
 };
 
-/// The most bytes of entries in one AppendEntries, but for a single entry that is larger: the size
-/// at which a round trip costs little beside the bytes.
+/// The most bytes of entries in one AppendEntries, except for a single entry that is larger. At
+/// this size a round trip costs little compared with the bytes.
 const APPEND_SIZE_MAX: usize = 2 * 1024 * 1024;
 
 /// The log of this node.
@@ -32,7 +32,8 @@ const APPEND_SIZE_MAX: usize = 2 * 1024 * 1024;
 pub(crate) struct LogStorage(pub(crate) Arc<Log>);
 
 impl LogStorage {
-    /// Reads from `start` to before `end`, about `size_max` bytes and at least one entry.
+    /// Reads from `start` to before `end`, about `size_max` bytes and at least one entry. Fails if
+    /// an entry is missing.
     fn read(&self, start: u64, end: u64, size_max: usize) -> io::Result<Vec<Entry>> {
         let entries = self.0.read(start..end, size_max)?;
         if let Some(gap) = entries
@@ -66,7 +67,7 @@ impl RaftLogReader<TypeConfig> for LogStorage {
         self.read(start, end, APPEND_SIZE_MAX)
     }
 
-    /// Reads piece by piece, so that a restart does not hold the whole log in memory.
+    /// Reads piece by piece, so that a restart does not load the complete log into memory.
     async fn entries_stream<R>(
         &mut self,
         range: R,
@@ -80,8 +81,8 @@ impl RaftLogReader<TypeConfig> for LogStorage {
                 true => log.read(next, end, APPEND_SIZE_MAX)?,
                 false => return Ok::<_, io::Error>(None),
             };
-            let behind = entries.last().map(|last| last.log_id.index() + 1);
-            Ok(behind.map(|behind| (stream::iter(entries.into_iter().map(Ok)), (log, behind))))
+            let after = entries.last().map(|last| last.log_id.index() + 1);
+            Ok(after.map(|after| (stream::iter(entries.into_iter().map(Ok)), (log, after))))
         });
         Box::pin(pieces.try_flatten())
     }
@@ -149,7 +150,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 }
 
-/// The last vote that is in the log.
+/// The last vote in the log.
 pub(crate) fn saved_vote(log: &Log) -> Option<message::Vote> {
     log.state().vote.map(|vote| message::Vote {
         term: Term(vote.term),
@@ -158,18 +159,18 @@ pub(crate) fn saved_vote(log: &Log) -> Option<message::Vote> {
     })
 }
 
-/// Queues a write and waits until it is on disk.
+/// Queues a write and waits until it is on disk. Fails if the write fails.
 pub(crate) async fn flushed(
     write: impl FnOnce(quorate_log::OnFlushed) -> io::Result<()>,
 ) -> io::Result<()> {
     let (tx, rx) = oneshot::channel();
-    // The receiver is gone when the node stops: then nobody waits for the result.
+    // The receiver is gone when the node stops. Then no caller waits for the result.
     write(Box::new(|result| drop(tx.send(result))))?;
     rx.await
         .map_err(|_| io::Error::other("the writer of the Raft log has stopped"))?
 }
 
-/// The first index of a range and the one behind its last.
+/// The first index of a range, and the one after its last.
 fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
     let start = match range.start_bound() {
         Bound::Included(start) => *start,

@@ -1,4 +1,4 @@
-//! The members as openraft knows them, and changes of them.
+//! The members as openraft knows them, and how they are changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,28 +24,28 @@ use crate::membership::refusals::{busy, failed, no_leader};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Membership {
-    /// The entry that has brought it. `None` before the cluster is founded.
+    /// The entry that set it. `None` before the cluster is founded.
     pub(crate) position: Option<LogPosition>,
-    /// Whether that is known to be committed.
+    /// Whether that entry is known to be committed.
     pub(crate) is_committed: bool,
     /// The voters; two sets during a change.
     pub(crate) configs: Vec<BTreeSet<NodeId>>,
-    /// All members, and where they are.
+    /// All members and their addresses.
     pub(crate) nodes: BTreeMap<NodeId, String>,
 }
 
 impl Membership {
-    /// Whether a change is half made.
+    /// Whether a change of the voters is half done (joint consensus).
     pub(crate) fn is_joint(&self) -> bool {
         self.configs.len() > 1
     }
 
-    /// The voters; during a change those that there will be.
+    /// The voters; during a change the new ones.
     pub(crate) fn voters(&self) -> BTreeSet<NodeId> {
         self.configs.last().cloned().unwrap_or_default()
     }
 
-    /// Whether `node` votes, before or after a change that is half made.
+    /// Whether `node` votes; during a change, whether it votes before or after it.
     pub(crate) fn is_voter(&self, node: NodeId) -> bool {
         self.configs.iter().any(|voters| voters.contains(&node))
     }
@@ -54,23 +54,25 @@ impl Membership {
 /// A change of the members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MembersChange {
-    /// These vote, and whoever did and shall not is a learner, or no member if `retain` is false.
+    /// Makes these nodes the voters. A former voter becomes a learner, or is removed if `retain` is
+    /// false.
     Voters {
         voters: BTreeSet<NodeId>,
         retain: bool,
     },
-    /// Completes a change that is half made. Whoever votes no more is a learner.
+    /// Completes a half-done change. A node that no longer votes becomes a learner.
     Flatten,
-    /// This node is a learner, and there.
+    /// Adds this node as a learner with this address.
     AddLearner(NodeId, String),
+    /// Changes the address of a member.
     Move(NodeId, String),
-    /// This learner is no member any more.
+    /// Removes this learner.
     RemoveLearner(NodeId),
 }
 
 impl Raft {
-    /// Tells when something beside the log has changed, the members among it. Ends when Raft has
-    /// stopped.
+    /// Yields when something other than the log has changed, such as the members. Ends when Raft
+    /// has stopped.
     pub(crate) fn changes(&self) -> BoxStream<'static, ()> {
         let changes = stream::unfold(self.openraft.server_metrics(), |mut metrics| async {
             metrics.changed().await.ok()?;
@@ -79,7 +81,7 @@ impl Raft {
         changes.boxed()
     }
 
-    /// The members that are in effect: those of the last entry that names them, committed or not.
+    /// The members in effect: those of the last entry that sets them, committed or not.
     pub(crate) fn membership(&self) -> Membership {
         let metrics = self.openraft.metrics();
         let metrics = metrics.borrow_watched();
@@ -93,7 +95,7 @@ impl Raft {
         }
     }
 
-    /// Begins a change of the voters, and leaves it half made.
+    /// Starts a change of the voters, and leaves it half done.
     #[cfg(test)]
     pub(crate) async fn begin_joint(&self, voters: BTreeSet<NodeId>) {
         let membership = self.membership();
@@ -101,14 +103,15 @@ impl Raft {
         configs.push(voters);
         let joint = openraft::Membership::new(configs, membership.nodes).unwrap();
         let blank = openraft::EntryPayload::Blank;
-        // Not before this leader has committed an entry of its own.
+        // Needed first: the leader must have committed an entry of its own.
         self.read_index().await.unwrap();
-        let begun = self.openraft.append_membership(joint, blank, []).await;
-        begun.unwrap();
+        let appended = self.openraft.append_membership(joint, blank, []).await;
+        appended.unwrap();
     }
 
-    /// Changes the members, if those that are in effect are still the ones that the entry at `known`
-    /// has brought. Resolves when the change is committed, which needs a majority that lives.
+    /// Changes the members, if those in effect are still from the entry at `known`. Resolves when
+    /// the change is committed, which needs a live majority. Fails if another change is in progress
+    /// or the node does not lead.
     pub(crate) async fn change_members(
         &self,
         change: MembersChange,

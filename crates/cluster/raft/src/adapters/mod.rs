@@ -1,19 +1,20 @@
-//! openraft, and our log, store and transport in the shapes that it wants them in.
+//! Adapts our log, store and transport to the traits of openraft.
 //!
-//! The only folder that imports openraft, which is an alpha: an upgrade ends here. The rest of the
-//! crate sees [`Raft`], the [`StateMachine`] that makes checkpoints, and values of ours.
+//! The only folder that imports openraft, which is an alpha version: an upgrade changes nothing
+//! else. The rest of the crate sees [`Raft`], the [`StateMachine`] that writes checkpoints, and
+//! values of ours.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`raft`] | [`Raft`]: everything that is asked of consensus |
-//! | [`membership`] | the members, and changes of them |
-//! | [`view`] | [`View`]: how consensus stands, as a value |
-//! | [`responder`], [`reception`] | what peers are answered: Raft's messages, and snapshots |
-//! | [`transmission`] | snapshots that are sent to peers |
-//! | [`state_machine`], [`applying`] | what is applied, its checkpoints, and how entries are applied |
+//! | [`raft`] | [`Raft`]: all operations on consensus |
+//! | [`membership`] | the members, and how they are changed |
+//! | [`view`] | [`View`]: the state of consensus, as a value |
+//! | [`responder`], [`reception`] | answers to peers: to messages of Raft, and to snapshots |
+//! | [`transmission`] | sends snapshots to peers |
+//! | [`state_machine`], [`applying`] | the applied state with its checkpoints, and how entries are applied |
 //! | [`log_storage`], [`storage`], [`network`] | log, state machine and transport as openraft sees them |
 //! | [`snapshot`] | what openraft passes around as a snapshot |
-//! | [`types`], [`conversions`], [`settings`] | openraft's types, and ours made of them and they of ours |
+//! | [`types`], [`conversions`], [`settings`] | openraft's types and settings, and conversions to and from ours |
 
 mod applying;
 mod conversions;

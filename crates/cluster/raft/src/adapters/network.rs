@@ -1,4 +1,4 @@
-//! The transport as openraft sees it: what this node says to one peer.
+//! The transport as openraft sees it: the messages that this node sends to one peer.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -41,17 +41,17 @@ use crate::{
 type RpcError = RPCError<TypeConfig>;
 type VoteResult = Result<VoteResponse<TypeConfig>, RpcError>;
 
-/// Makes the networks to all peers. openraft asks for a new one for each vote; all of a peer use
-/// the same links.
+/// Creates the networks to all peers. openraft requests a new one for each vote; all networks to a
+/// peer use the same links.
 pub(crate) struct Networks {
     pub(crate) peers: Arc<Peers>,
     pub(crate) transfers: Transfers,
 }
 
 impl Networks {
-    fn network(&self, peer: NodeId, address: &str, append_lane: StreamKind) -> Network {
+    fn network(&self, peer: NodeId, address: &str, append_kind: StreamKind) -> Network {
         Network {
-            append_lane,
+            append_kind,
             peers: self.peers.clone(),
             transfers: self.transfers.clone(),
             peer,
@@ -73,15 +73,15 @@ impl RaftNetworkFactory<TypeConfig> for Networks {
     }
 }
 
-/// What this node says to one peer. openraft keeps it when the peer moves: so the link is asked for
-/// whenever something is said.
+/// Sends messages to one peer. openraft keeps it when the address of the peer changes, so the link
+/// is looked up for each message.
 pub(crate) struct Network {
-    append_lane: StreamKind,
+    append_kind: StreamKind,
     pub(super) peers: Arc<Peers>,
     pub(super) transfers: Transfers,
     pub(super) peer: NodeId,
     pub(super) address: String,
-    /// How many snapshots in a row were refused or could not be sent.
+    /// How many snapshots in a row were rejected or could not be sent.
     pub(super) failure_count: u32,
 }
 
@@ -94,10 +94,10 @@ impl Network {
         match call(&self.link(StreamKind::Control), request, option.soft_ttl()).await? {
             Response::Vote(mut response) => {
                 let heard = self.peers.heard(self.peer, response.vote);
-                response.vote = heard.map_err(rejected_messages)?;
+                response.vote = heard.map_err(rejected_message)?;
                 Ok(response.into_openraft())
             }
-            other => Err(refused(other)),
+            other => Err(unexpected_response(other)),
         }
     }
 }
@@ -125,7 +125,8 @@ impl NetStreamAppend<TypeConfig> for Network {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        // All that is sent here is of one leader, and its answers may come when it leads no more.
+        // Everything on this stream is from one leader, and answers may arrive when it no longer
+        // leads.
         let term = Arc::<OnceLock<Term>>::default();
         let (peer, of_leader) = (self.peer, term.clone());
         let requests = input.map(move |rpc| {
@@ -134,7 +135,7 @@ impl NetStreamAppend<TypeConfig> for Network {
             Ok(Request::Append(request))
         });
         let responses = self
-            .link(self.append_lane)
+            .link(self.append_kind)
             .pipelined(requests, PIPELINE_MAX);
         let peers = self.peers.clone();
         let answers = responses.map(move |response| {
@@ -143,7 +144,7 @@ impl NetStreamAppend<TypeConfig> for Network {
                 Response::Append(Appended::Flushed(position)) => *position,
                 _ => None,
             };
-            let answer = appended(&peers, peer, response)?;
+            let answer = append_result(&peers, peer, response)?;
             if let (Some(position), Some(term)) = (flushed, of_leader.get()) {
                 peers
                     .membership_view
@@ -151,7 +152,7 @@ impl NetStreamAppend<TypeConfig> for Network {
             }
             Ok(answer)
         });
-        // It ends with the first entries that the peer has not taken.
+        // The stream ends with the first entries that the peer has not accepted.
         let answers = stream::unfold(Some(answers.boxed()), |answers| async {
             let mut answers = answers?;
             match answers.next().await? {
@@ -172,12 +173,12 @@ fn append(rpc: AppendEntriesRequest<TypeConfig>) -> Append {
     }
 }
 
-fn appended(
+fn append_result(
     peers: &Peers,
     peer: NodeId,
     response: Response,
 ) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
-    let sent = |position| peers.check_sent(peer, position).map_err(rejected_messages);
+    let sent = |position| peers.check_sent(peer, position).map_err(rejected_message);
     match response {
         Response::Append(Appended::Flushed(position)) => {
             sent(position)?;
@@ -188,10 +189,10 @@ fn appended(
             Ok(Err(StreamAppendError::Conflict(position.into_openraft())))
         }
         Response::Append(Appended::HigherVote(vote)) => {
-            let vote = peers.heard(peer, vote).map_err(rejected_messages)?;
+            let vote = peers.heard(peer, vote).map_err(rejected_message)?;
             Ok(Err(StreamAppendError::HigherVote(vote.into_openraft())))
         }
-        other => Err(refused(other)),
+        other => Err(unexpected_response(other)),
     }
 }
 
@@ -208,7 +209,7 @@ impl NetTransferLeader<TypeConfig> for Network {
         });
         match call(&self.link(StreamKind::Control), request, option.soft_ttl()).await? {
             Response::TransferLeader(outcome) => Ok(outcome.into_openraft()),
-            other => Err(refused(other)),
+            other => Err(unexpected_response(other)),
         }
     }
 }
@@ -231,10 +232,10 @@ fn unreachable_peer(error: CallError) -> RpcError {
     Unreachable::new(&error).into()
 }
 
-fn rejected_messages(reason: ClaimError) -> RpcError {
+fn rejected_message(reason: ClaimError) -> RpcError {
     RPCError::Network(NetworkError::new(&reason))
 }
 
-fn refused(response: Response) -> RpcError {
+fn unexpected_response(response: Response) -> RpcError {
     RPCError::Network(NetworkError::from_string(unexpected(response)))
 }

@@ -28,28 +28,29 @@ use super::{
 };
 use crate::{
     FatalError, RaftConfig, background::space::Space, error::OpenError, links::peers::Peers,
-    snapshots::incoming::Incoming, snapshots::transfers::Transfers,
+    snapshots::receive_slot::ReceiveSlot, snapshots::transfers::Transfers,
 };
 
-/// Consensus over a log, a store and links to peers. Clones are the same.
+/// Consensus over a log, a store and links to peers. Clones share it.
 ///
-/// It holds neither log nor store: a clone that somebody keeps does not keep their files locked.
+/// It has neither log nor store: a clone that is kept does not keep their files locked.
 #[derive(Clone)]
 pub(crate) struct Raft {
     pub(super) openraft: openraft::Raft<TypeConfig, StateMachine>,
     /// Where a snapshot is received.
-    pub(crate) incoming: Incoming,
-    /// The snapshots that are on their way to peers.
+    pub(crate) receive_slot: ReceiveSlot,
+    /// The snapshots that are being sent to peers.
     transfers: Transfers,
-    /// When this node last took a message of a leader.
+    /// When this node last accepted a message of a leader.
     pub(super) leader_contact: watch::Sender<Instant>,
-    /// With little of it, this node proposes nothing and refuses the commands of others.
+    /// When it is low, this node proposes nothing and rejects the commands of other leaders.
     pub(crate) space: Space,
 }
 
 impl Raft {
-    /// Applies what was known to be committed. Neither votes nor stands for election before
-    /// [`run`](Self::run).
+    /// Builds Raft and applies what was known to be committed. The node neither votes nor becomes a
+    /// candidate before [`run`](Self::run). Fails if the settings contradict each other, or log and
+    /// store do not fit.
     pub(crate) async fn build(
         config: &RaftConfig,
         log: Arc<Log>,
@@ -72,19 +73,19 @@ impl Raft {
         );
         Ok(Self {
             openraft: raft.await.map_err(OpenError::raft)?,
-            incoming: Incoming::default(),
+            receive_slot: ReceiveSlot::default(),
             transfers,
             leader_contact: watch::Sender::new(Instant::now()),
             space,
         })
     }
 
-    /// Takes part in the cluster from now on.
+    /// Starts to take part in the cluster.
     pub(crate) fn run(&self) {
         self.openraft.run();
     }
 
-    /// Begins a cluster of which this node is the only member.
+    /// Founds a cluster with this node as its only member. Does nothing if the log is not empty.
     pub(crate) async fn found(&self, config: &RaftConfig) -> Result<(), OpenError> {
         match self.openraft.initialize(config.founders()).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
@@ -92,46 +93,47 @@ impl Raft {
         }
     }
 
-    /// Whether this node may stand for election by itself.
-    pub(crate) fn set_standing(&self, may_stand: bool) {
-        self.openraft.runtime_config().elect(may_stand);
+    /// Sets whether this node may become a candidate on its own.
+    pub(crate) fn set_electable(&self, may_elect: bool) {
+        self.openraft.runtime_config().elect(may_elect);
     }
 
-    /// When this node last took a message of a leader.
+    /// When this node last accepted a message of a leader.
     pub(crate) fn leader_contact(&self) -> Instant {
         *self.leader_contact.borrow()
     }
 
-    /// The last vote of this node, once it has done all that it was asked before. `None` when Raft
-    /// has stopped.
+    /// The last vote of this node, after everything that it was asked before. `None` when Raft has
+    /// stopped.
     pub(crate) async fn vote(&self) -> Option<message::Vote> {
         let vote = self.openraft.with_raft_state(|state| *state.vote_ref());
         vote.await.ok().map(IntoOurs::into_ours)
     }
 
-    /// Lets go of the lease of the leader that this node voted for last, if that is `vote`: it may
-    /// vote for another from now on. openraft gives a lease back with the next term, not with the
+    /// Releases the lease of the leader that this node last voted for, if that is `vote`: the node
+    /// may vote for another from now on. openraft restores a lease with the next term, not with the
     /// next heartbeat.
     pub(crate) async fn release_lease(&self, vote: message::Vote) {
-        // What a leader that hands over says to those that shall not succeed it. Nothing else makes
-        // openraft let go of a lease.
+        // This is the message of a leader that hands over, to the nodes that should not succeed it.
+        // Nothing else makes openraft release a lease.
         let request = TransferLeaderRequest::new(vote.into_openraft(), vote.node, None);
         let _ = self.openraft.handle_transfer_leader(request).await;
     }
 
-    /// Asks the others whether they would elect this node, and if a majority would, to do so. Does
-    /// nothing while it holds the lease of a leader.
-    pub(crate) async fn stand(&self) {
+    /// Requests pre-votes from the others, and starts an election if a majority grants them. Does
+    /// nothing while this node has the lease of a leader.
+    pub(crate) async fn request_pre_votes(&self) {
         let _ = self.openraft.trigger().elect(true).await;
     }
 
-    /// Has this node stand for election at once.
+    /// Makes this node a candidate immediately.
     #[cfg(test)]
     pub(crate) async fn elect(&self) {
         self.openraft.trigger().elect(false).await.unwrap();
     }
 
-    /// Proposes an encoded command, if this node leads and has space for it.
+    /// Proposes an encoded command and returns its outcome. Rejected if this node does not lead or
+    /// has no space for it.
     pub(crate) async fn propose(&self, command: Bytes) -> Proposed<Outcome> {
         if !self.openraft.is_leader() || self.space.is_low() {
             return Proposed::Refused;
@@ -157,7 +159,7 @@ impl Raft {
         }
     }
 
-    /// The index that a read must have applied to see everything committed before now, or `None`
+    /// The index that a read must have applied to see everything committed before the call. `None`
     /// when this node cannot confirm that it leads.
     pub(crate) async fn read_index(&self) -> Option<LogIndex> {
         let linearizer = self.openraft.get_read_linearizer(ReadPolicy::ReadIndex);
@@ -173,16 +175,16 @@ impl Raft {
         )
     }
 
-    /// Calls `see` with how consensus stands now and whenever the term, the role, the leader or the
-    /// members have changed, and at least every `interval`, until it returns false. When openraft's
-    /// task has ended, be it by a panic, the last view says so.
-    pub(crate) async fn watch(&self, interval: Duration, mut see: impl FnMut(View) -> bool) {
+    /// Calls `on_view` with the current state of consensus, whenever the term, the role, the leader
+    /// or the members have changed, and at least every `interval`, until it returns false. When
+    /// openraft's task has ended, even by a panic, the last view has the failure.
+    pub(crate) async fn watch(&self, interval: Duration, mut on_view: impl FnMut(View) -> bool) {
         let mut changes = self.openraft.server_metrics();
-        while see(self.view()) {
+        while on_view(self.view()) {
             if let Ok(Err(_)) = tokio::time::timeout(interval, changes.changed()).await {
-                let ended = "the task of consensus has ended without a word: it has panicked";
+                let ended = "the task of consensus ended without an error: it has panicked";
                 let failure = self.view().failure;
-                see(View {
+                on_view(View {
                     failure: Some(failure.unwrap_or(FatalError::Replication(ended.to_owned()))),
                     ..self.view()
                 });
@@ -191,40 +193,41 @@ impl Raft {
         }
     }
 
-    /// Has a checkpoint made. Does nothing when Raft has stopped, which its view tells.
+    /// Triggers a checkpoint. Does nothing when Raft has stopped, which its view reports.
     pub(crate) async fn trigger_checkpoint(&self) {
         let _ = self.openraft.trigger().snapshot().await;
     }
 
-    /// Has the log cut through `upto`, as far as the checkpoint allows. Does nothing when Raft has
-    /// stopped.
+    /// Triggers a purge of the log up to and including `upto`, as far as the checkpoint allows.
+    /// Does nothing when Raft has stopped.
     pub(crate) async fn trigger_purge(&self, upto: LogIndex) {
         let _ = self.openraft.trigger().purge_log(upto.0).await;
     }
 
-    /// The snapshots that are on their way to peers.
+    /// The snapshots that are being sent to peers.
     #[cfg(test)]
     pub(crate) fn transfers(&self) -> &Transfers {
         &self.transfers
     }
 
-    /// The entry up to which transfers let the log be purged, if there are any. A node that does not
-    /// lead, or has no space, ends them.
-    pub(crate) fn purge_floor(&self, may_hold: bool) -> Option<LogIndex> {
+    /// The entry up to which transfers allow the log to be purged, if there are any. Ends them if
+    /// this node does not lead, or `may_retain` is false.
+    pub(crate) fn purge_limit(&self, may_retain: bool) -> Option<LogIndex> {
         let metrics = self.openraft.metrics();
         let metrics = metrics.borrow_watched();
-        let Some(replication) = metrics.replication.as_ref().filter(|_| may_hold) else {
+        let Some(replication) = metrics.replication.as_ref().filter(|_| may_retain) else {
             self.transfers.end();
             return None;
         };
         let last_log = LogIndex(metrics.last_log_index.unwrap_or_default());
-        self.transfers.floor(last_log, |peer| {
+        self.transfers.purge_limit(last_log, |peer| {
             let matching = replication.get(&peer)?.as_ref()?;
             Some(LogIndex(matching.index()))
         })
     }
 
-    /// Asks `successor` to lead. Does nothing when Raft has stopped, and with it the leadership.
+    /// Asks `successor` to become the leader. Does nothing when Raft has stopped, because then this
+    /// node does not lead.
     pub(crate) async fn trigger_transfer(&self, successor: NodeId) {
         let _ = self.openraft.trigger().transfer_leader(successor).await;
     }
@@ -237,11 +240,11 @@ impl Raft {
         let _: Result<(), _> = request.await;
     }
 
-    /// Stops Raft. Fails if it had stopped by itself, by an error or a panic.
+    /// Stops Raft. Fails if it had already stopped because of an error or a panic.
     pub(crate) async fn shutdown(&self) -> Result<(), FatalError> {
         let joined = self.openraft.shutdown().await;
         joined.map_err(|error| FatalError::Replication(error.to_string()))?;
-        // openraft tells how its task ended to whoever asks something of it.
+        // openraft reports how its task ended only in the answer to a request.
         match self.openraft.with_raft_state(|_| ()).await {
             Ok(()) | Err(Fatal::Stopped) => Ok(()),
             Err(error) => Err(FatalError::Replication(error.to_string())),

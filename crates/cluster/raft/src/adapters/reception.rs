@@ -1,4 +1,4 @@
-//! Receiving a snapshot from a peer.
+//! Receives a snapshot from a peer.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     raft::Raft,
-    snapshot::{PIECE_TIMEOUT, Received, Snapshot, SnapshotData, rest},
+    snapshot::{PIECE_TIMEOUT, Received, Snapshot, SnapshotData, throttle},
     state_machine::blocking,
     types::{SnapshotMeta, Vote},
 };
@@ -26,28 +26,28 @@ use crate::{
     links::Numbered,
     links::offloaded::Offloaded,
     links::peers::Peers,
-    snapshots::incoming::{Partial, Slot},
+    snapshots::receive_slot::{PartialSnapshot, SlotGuard},
 };
 
-/// What a peer sends on its snapshot stream.
+/// The reception of snapshots on the snapshot stream of one peer.
 struct Reception {
     raft: Raft,
     store: Arc<Store>,
     peers: Arc<Peers>,
     peer: NodeId,
-    incoming: Option<Incoming>,
+    incoming: Option<IncomingSnapshot>,
 }
 
-/// A snapshot that is being received. Dropped, it leaves what is there of it in its slot.
-struct Incoming {
+/// A snapshot that is being received. When it is dropped, the received part stays in its slot.
+struct IncomingSnapshot {
     vote: Vote,
     meta: SnapshotMeta,
-    slot: Slot,
+    slot: SlotGuard,
 }
 
 impl Raft {
     /// Receives snapshots from `peer`, one after the other, in files of `store`, and installs them.
-    /// Pieces are taken one by one: what is sent ahead waits on the link.
+    /// Pieces are handled one by one: pieces that are sent ahead wait on the link.
     pub(crate) fn receive_snapshots(
         &self,
         store: Arc<Store>,
@@ -75,8 +75,9 @@ impl Raft {
 }
 
 impl Reception {
-    /// The next request. A sender that has begun a snapshot and stops sending loses its link, and
-    /// with it the place that others wait for; so does one that comes back over another link.
+    /// The next request. `None` ends the link. A sender that has started a snapshot and stops
+    /// sending loses its link, and with it the slot that others wait for. So does a sender that
+    /// comes back over another link.
     async fn next_piece(
         &self,
         requests: &mut BoxStream<'static, Numbered<Request>>,
@@ -86,32 +87,34 @@ impl Reception {
         }
         tokio::select! {
             request = timeout(PIECE_TIMEOUT, requests.next()) => request.ok()?,
-            () = self.raft.incoming.claimed(self.peer) => None,
+            () = self.raft.receive_slot.wanted_again_by(self.peer) => None,
         }
     }
 
     async fn answer(&mut self, request: Request) -> Response {
-        // The pieces that were sent ahead of a refusal are refused without a word.
-        let is_sent_ahead = self.incoming.is_none() && matches!(request, Request::SnapshotChunk(_));
-        self.take_piece(request).await.unwrap_or_else(|error| {
+        // Pieces that were sent before the peer knew of a rejection are rejected without a log
+        // line.
+        let was_sent_ahead =
+            self.incoming.is_none() && matches!(request, Request::SnapshotChunk(_));
+        self.handle_piece(request).await.unwrap_or_else(|error| {
             let reason = error.to_string();
-            if !is_sent_ahead {
-                tracing::warn!(peer = %self.peer, reason, "refused a snapshot");
+            if !was_sent_ahead {
+                tracing::warn!(peer = %self.peer, reason, "rejected a snapshot");
             }
             Response::Failed(reason)
         })
     }
 
-    /// Takes one piece. After an error nothing is being received.
-    async fn take_piece(&mut self, request: Request) -> Result<Response, BoxError> {
+    /// Handles one piece. After an error no snapshot is being received.
+    async fn handle_piece(&mut self, request: Request) -> Result<Response, BoxError> {
         let peer = self.peer;
         self.peers.check(peer, &request)?;
         match (request, self.incoming.take()) {
             (Request::SnapshotBegin(begin), before) => {
                 drop(before);
-                let slot = self.slot_for(&begin).await?;
+                let slot = self.acquire_slot(&begin).await?;
                 let chunk_count = slot.as_ref().map_or(0, |partial| partial.chunk_count);
-                self.incoming = Some(Incoming::new(begin, slot)?);
+                self.incoming = Some(IncomingSnapshot::new(begin, slot)?);
                 Ok(Response::SnapshotBegun(chunk_count))
             }
             (Request::SnapshotChunk(chunk), Some(incoming)) => {
@@ -123,48 +126,58 @@ impl Reception {
                 tracing::info!(%peer, "installed a snapshot");
                 Ok(Response::SnapshotInstalled(vote.into_ours()))
             }
-            _ => Err("a piece of a snapshot that was not begun, or no piece of one".into()),
+            _ => Err(
+                "the peer sent a piece of a snapshot that was not started, or something else"
+                    .into(),
+            ),
         }
     }
 
-    /// The place to receive a snapshot in, with what is there already of it, if there is space for one.
-    async fn slot_for(&self, begin: &SnapshotBegin) -> Result<Slot, BoxError> {
+    /// Acquires the slot, with the part that was already received. Fails if the sender is not the
+    /// leader of this term, if there is no space, or if the slot is in use.
+    async fn acquire_slot(&self, begin: &SnapshotBegin) -> Result<SlotGuard, BoxError> {
         let term = self.raft.view().term;
         if begin.vote.term < term {
-            return Err(format!("term {term} has begun, whose leader is to send one").into());
+            return Err(
+                format!("term {term} has started: only its leader may send a snapshot").into(),
+            );
         }
         if self.raft.space.is_low() {
-            return Err(self.raft.space.pause().await.into());
+            return Err(self.raft.space.wait_before_rejection().await.into());
         }
-        let slot = self.raft.incoming.slot(self.peer).await?;
+        let slot = self.raft.receive_slot.acquire(self.peer).await?;
         let partial = slot.as_ref();
         match partial.filter(|partial| partial.is_of(self.peer, begin.last_log)) {
-            Some(Partial { chunk_count, .. }) => {
-                tracing::info!(peer = %self.peer, chunk_count, "going on with a snapshot");
+            Some(PartialSnapshot { chunk_count, .. }) => {
+                tracing::info!(peer = %self.peer, chunk_count, "continuing a snapshot");
                 Ok(slot)
             }
             None => {
-                self.check_room(begin.packets_size)?;
-                self.anew(slot, begin).await
+                self.check_free_space(begin.packets_size)?;
+                self.reset_slot(slot, begin).await
             }
         }
     }
 
-    /// Refuses a snapshot that has no room before it is sent.
-    fn check_room(&self, packets_size: u64) -> Result<(), BoxError> {
+    /// Fails if there is no space for a snapshot, before it is sent.
+    fn check_free_space(&self, packets_size: u64) -> Result<(), BoxError> {
         let config = self.store.config();
-        // What cannot be told is told by a write.
+        // If the free space is unknown, the next write reports the problem.
         match config.disk.free_space(&dir_of(&config.path)) {
             Ok(free) if free < packets_size => Err(format!(
-                "its packets take {packets_size} bytes, and {free} are free on the disk"
+                "its packets need {packets_size} bytes, and only {free} bytes are free on the disk"
             )
             .into()),
             _ => Ok(()),
         }
     }
 
-    /// The place, with an empty file in it.
-    async fn anew(&self, mut slot: Slot, begin: &SnapshotBegin) -> Result<Slot, BoxError> {
+    /// Empties the slot and creates a new file in it.
+    async fn reset_slot(
+        &self,
+        mut slot: SlotGuard,
+        begin: &SnapshotBegin,
+    ) -> Result<SlotGuard, BoxError> {
         let (store, peer, last_log) = (self.store.clone(), self.peer, begin.last_log);
         tracing::info!(%peer, ?last_log, "receiving a snapshot");
         let slot = blocking(move || {
@@ -172,19 +185,19 @@ impl Reception {
                 drop(before.receiver.into_inner());
             }
             let receiver = Store::receiver(store.config())?;
-            *slot = Some(Partial::new(peer, last_log, receiver));
+            *slot = Some(PartialSnapshot::new(peer, last_log, receiver));
             Ok(slot)
         });
         Ok(slot.await?)
     }
 
-    async fn end(&self, incoming: Incoming) -> Result<Vote, BoxError> {
-        let Incoming {
+    async fn end(&self, incoming: IncomingSnapshot) -> Result<Vote, BoxError> {
+        let IncomingSnapshot {
             vote,
             meta,
             mut slot,
         } = incoming;
-        let partial = slot.take().ok_or("nothing of it is there")?;
+        let partial = slot.take().ok_or("no part of the snapshot was received")?;
         let received = blocking(move || {
             let snapshot = partial.receiver.into_inner().complete()?;
             Ok(Offloaded::new(Received { snapshot, slot }))
@@ -199,8 +212,8 @@ impl Reception {
     }
 }
 
-impl Incoming {
-    fn new(begin: SnapshotBegin, slot: Slot) -> Result<Self, BoxError> {
+impl IncomingSnapshot {
+    fn new(begin: SnapshotBegin, slot: SlotGuard) -> Result<Self, BoxError> {
         let meta = SnapshotMeta {
             last_log_id: begin.last_log.into_openraft(),
             last_membership: begin.membership.into_openraft()?,
@@ -212,9 +225,9 @@ impl Incoming {
         })
     }
 
-    /// Takes a chunk. One that is wrong makes all of it useless.
+    /// Adds a chunk. A wrong chunk makes the complete snapshot useless.
     async fn push(mut self, chunk: bytes::Bytes) -> Result<Self, BoxError> {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let pushed = blocking(move || {
             if let Some(partial) = self.slot.as_mut() {
                 let pushed = partial.receiver.push(&chunk);
@@ -229,7 +242,7 @@ impl Incoming {
             Ok(self)
         });
         let pushed = pushed.await?;
-        rest(begun).await;
+        throttle(started_at).await;
         Ok(pushed)
     }
 }

@@ -1,4 +1,4 @@
-//! What this node answers to the Raft messages of its peers.
+//! Answers the Raft messages of peers.
 
 use openraft::{
     errors::RaftError,
@@ -15,10 +15,10 @@ use super::{
 use crate::error::BoxError;
 
 type Answer = Result<Response, BoxError>;
-type Appending = Result<AppendEntriesResponse<TypeConfig>, RaftError<TypeConfig>>;
+type AppendResult = Result<AppendEntriesResponse<TypeConfig>, RaftError<TypeConfig>>;
 
 impl Raft {
-    /// The response to a message of Raft's. Snapshots are for
+    /// The response to a message of Raft. Snapshots are handled by
     /// [`receive_snapshots`](Self::receive_snapshots).
     pub(crate) async fn answer(&self, request: Request) -> Response {
         let answer = match request {
@@ -28,16 +28,16 @@ impl Raft {
                 voted(self.openraft.pre_vote(request.into_openraft()).await)
             }
             Request::TransferLeader(request) => self.transfer_leader(request).await,
-            _ => Err("a request that belongs to another stream_kind".into()),
+            _ => Err("a request that belongs to another kind of stream".into()),
         };
         answer.unwrap_or_else(|error| Response::Failed(error.to_string()))
     }
 
-    /// Entries for which there is no space are refused before Raft has them: their leader takes it for
-    /// a failure of the network, and sends them again. Heartbeats have none.
+    /// Appends entries. Entries without space are rejected before Raft gets them: their leader
+    /// treats that as a failure of the network, and sends them again. Heartbeats have no entries.
     async fn append(&self, append: Append) -> Answer {
-        if !self.space.admits(&append.entries, self.view().last_log) {
-            return Err(self.space.pause().await.into());
+        if !self.space.accepts(&append.entries, self.view().last_log) {
+            return Err(self.space.wait_before_rejection().await.into());
         }
         let previous = append.previous;
         let last = append.entries.last().map(|entry| entry.position);
@@ -52,7 +52,7 @@ impl Raft {
             leader_commit: append.leader_commit.into_openraft(),
         };
         let answer = match request.entries.is_empty() {
-            true => self.append_nothing(request).await?,
+            true => self.heartbeat(request).await?,
             false => self.openraft.append_entries(request).await?,
         };
         if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
@@ -68,14 +68,15 @@ impl Raft {
         }))
     }
 
-    /// Takes a heartbeat. Openraft answers it when all that came before it is on disk. If what it
-    /// promises is there already, it is answered at once: a leader whose heartbeats wait for busy
-    /// disks takes itself for deposed, and falls silent.
-    async fn append_nothing(&self, request: AppendEntriesRequest<TypeConfig>) -> Appending {
+    /// Answers a heartbeat. openraft answers it when everything before it is on disk. If that is
+    /// already on disk, it is answered immediately: a leader whose heartbeats wait for busy disks
+    /// believes that it was replaced, and stops sending.
+    async fn heartbeat(&self, request: AppendEntriesRequest<TypeConfig>) -> AppendResult {
         let (vote, previous) = (request.vote, request.prev_log_id);
         let flushed = self.openraft.watch_log_progress().get();
         let is_flushed = flushed.is_some_and(|at| at.vote == vote && at.last_log_id >= previous);
-        // Asked behind the heartbeat, so it tells of the time after. A conflict is answered before.
+        // Requested after the heartbeat, so it is the state after it. openraft answers a conflict
+        // earlier.
         let is_taken = self
             .openraft
             .with_raft_state(move |state| *state.vote_ref() == vote);

@@ -1,4 +1,4 @@
-//! What openraft is told.
+//! The settings of openraft.
 
 use openraft::{ConfigError, SnapshotPolicy};
 
@@ -7,7 +7,7 @@ use crate::{RaftConfig, RaftSettings};
 /// The most entries in one AppendEntries; their bytes are bounded too.
 const APPEND_COUNT_MAX: u64 = 1024;
 
-/// How long openraft lets a snapshot take as a whole, in milliseconds. Each piece has its own,
+/// The longest time for a complete snapshot in openraft, in milliseconds. Each piece has its own,
 /// shorter limit.
 const SNAPSHOT_TIMEOUT_MS: u64 = 3_600_000;
 
@@ -27,20 +27,20 @@ impl TryFrom<&RaftConfig> for openraft::Config {
             election_timeout_min: election_timeout_min_ms,
             election_timeout_max: election_timeout_max_ms,
             enable_pre_vote: Some(true),
-            // Without it a leader that has lost its quorum keeps the others from electing a new
-            // one by its heartbeats (openraft #2080). At least the lease, which is the longest
-            // election timeout, and an election timeout.
+            // Without it a leader that has lost its quorum keeps the others from electing a new one
+            // with its heartbeats (openraft #2080). At least the lease, which is the longest
+            // election timeout, plus an election timeout.
             quorum_loss_probe_interval: Some(2 * election_timeout_max_ms),
-            // A member that lost its disk comes back with an empty log. It does not vote before it
-            // has caught up.
+            // A member that lost its disk returns with an empty log. It does not vote before it has
+            // caught up.
             allow_log_reversion: Some(true),
-            // A restarted leader stands for election like everyone else.
+            // A restarted leader becomes a candidate like every other node.
             enable_leader_restore: Some(false),
-            // Checkpoints are made by size and time, which openraft does not know.
+            // Checkpoints depend on size and time, which openraft does not know.
             snapshot_policy: SnapshotPolicy::Never,
-            // And so is the log cut, with regard to the snapshots that are on their way.
+            // Purges also depend on the snapshots that are being sent.
             max_in_snapshot_log_to_keep: u64::MAX,
-            // A follower gets a snapshot when the entries it needs are gone, not before.
+            // A follower gets a snapshot only when the entries that it needs are purged.
             replication_lag_threshold: u64::MAX,
             max_payload_entries: APPEND_COUNT_MAX,
             install_snapshot_timeout: SNAPSHOT_TIMEOUT_MS,

@@ -1,4 +1,4 @@
-//! The two lives of a snapshot: held by the node that sends it, received by the other.
+//! A snapshot, at the node that sends it and at the node that receives it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,20 +12,21 @@ use tokio::{
 
 use super::types::TypeConfig;
 use crate::{
-    links::offloaded::Offloaded, snapshots::incoming::Slot, snapshots::transfers::SharedSnapshot,
+    links::offloaded::Offloaded, snapshots::receive_slot::SlotGuard,
+    snapshots::transfers::SharedSnapshot,
 };
 
-/// How long one piece of a snapshot may take to be received and stored, and its sender until the
+/// How long a receiver may take to receive and store one piece, and a sender until it sends the
 /// next.
 pub(crate) const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest rest after a piece: a gigabyte takes ten seconds longer for it.
-const REST_MAX: Duration = Duration::from_millis(10);
+/// The longest pause after a piece. Because of it a gigabyte takes ten seconds longer.
+const THROTTLE_MAX: Duration = Duration::from_millis(10);
 
-/// Rests about as long as was worked on a piece since `begun`, so that publishers and resolvers, who wait
-/// for an answer, find a core and the disk free half of the time.
-pub(super) async fn rest(begun: Instant) {
-    sleep(begun.elapsed().min(REST_MAX)).await;
+/// Pauses about as long as the work on a piece took since `started_at`, so that publishers and
+/// resolvers, which wait for an answer, find a core and the disk free half of the time.
+pub(super) async fn throttle(started_at: Instant) {
+    sleep(started_at.elapsed().min(THROTTLE_MAX)).await;
 }
 
 /// A snapshot and what it reflects.
@@ -33,29 +34,29 @@ pub(crate) type Snapshot = SnapshotOf<TypeConfig, SnapshotData>;
 
 /// What openraft passes around as a snapshot.
 pub(crate) enum SnapshotData {
-    /// The packets of this node, to be sent; and whom to tell when they turn out to be damaged.
-    Held(SharedSnapshot, Arc<Notify>),
-    /// The packets of another node, whole and checked, to be installed.
+    /// The packets of this node, to be sent. The `Notify` is triggered if they turn out to be
+    /// damaged.
+    Local(SharedSnapshot, Arc<Notify>),
+    /// The packets of another node, complete and verified, to be installed.
     Received(Box<Offloaded<Received>>),
 }
 
-/// A snapshot that was received, and the place that it was received in, which is given back once the
-/// file is out of the way.
+/// A snapshot that was received, and its slot, which is released once the file is moved or removed.
 pub(crate) struct Received {
     pub(crate) snapshot: ReceivedSnapshot,
-    pub(crate) slot: Slot,
+    pub(crate) slot: SlotGuard,
 }
 
 impl SnapshotData {
-    /// What the cluster had agreed on.
+    /// The cluster state in the snapshot.
     pub(crate) fn cluster(&self) -> &ClusterState {
         match self {
             Self::Received(received) => received.snapshot.cluster(),
-            Self::Held(held, _) => &held.meta().cluster,
+            Self::Local(local, _) => &local.meta().cluster,
         }
     }
 
-    /// Puts the snapshot in place of the packets of `store`. To be called where a thread may block.
+    /// Replaces the packets of `store` with the snapshot. Blocks the thread.
     pub(crate) fn install(self, store: &Store, meta: Meta) -> Result<(), StoreError> {
         match self {
             Self::Received(received) => {
@@ -64,9 +65,9 @@ impl SnapshotData {
                 drop(slot);
                 installed
             }
-            Self::Held(held, _) => {
+            Self::Local(local, _) => {
                 let mut receiver = Store::receiver(store.config())?;
-                let mut chunks = held.chunks()?;
+                let mut chunks = local.chunks()?;
                 while let Some(chunk) = chunks.next_chunk()? {
                     receiver.push(&chunk)?;
                 }

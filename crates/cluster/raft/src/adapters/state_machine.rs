@@ -1,4 +1,4 @@
-//! The state machine: the store, and the rules of log and checkpoint.
+//! The state machine: the applied state in the store, and the order of log writes and checkpoints.
 
 use std::{
     io,
@@ -28,10 +28,11 @@ use crate::{
     snapshots::transfers::{SharedSnapshot, Transfers},
 };
 
-/// In place of how many voters the cluster waits for, until that is applied: it may wait for some.
+/// Used instead of the number of awaited voters until the founding entry is applied, because the
+/// number is not known before.
 pub(crate) const NOT_FOUNDED: u32 = u32::MAX;
 
-/// How many voters the cluster waits for before it serves packets.
+/// The number of voters that the cluster needs before it serves packets; 0 if it serves.
 fn voters_awaited(cluster: &ClusterState) -> u32 {
     match cluster.id {
         Some(_) => cluster.forming.unwrap_or_default(),
@@ -39,33 +40,33 @@ fn voters_awaited(cluster: &ClusterState) -> u32 {
     }
 }
 
-/// Applies entries to the store and makes checkpoints of it.
+/// Applies entries to the store and writes checkpoints of it. Clones share it.
 #[derive(Clone)]
 pub(crate) struct StateMachine {
     pub(super) store: Arc<Store>,
     pub(super) log: Arc<Log>,
-    /// What is applied, for those who wait for it.
+    /// What is applied, for tasks that wait for it.
     pub(super) applied: watch::Sender<Meta>,
-    /// The last entry of what is applied, for those who ask at every read.
+    /// The last applied entry. Every read checks it, so it needs no lock.
     applied_index: Arc<AtomicU64>,
-    /// How many voters the cluster waits for before it serves packets; 0: it serves. For those who ask
-    /// at every read.
+    /// The number of voters that the cluster needs before it serves packets; 0 if it serves. Every
+    /// read checks it.
     forming: Arc<AtomicU32>,
-    /// By how much time was set back, in milliseconds. For those who ask at every read.
+    /// By how much time was set back, in milliseconds. Every read checks it.
     set_back_ms: Arc<AtomicU64>,
-    /// What has changed in the packets, for those who wait for that.
+    /// The changes of packets, for those who wait for them.
     pub(crate) feed: Arc<ChangeFeed>,
-    /// Grows when what is applied has other zones or cookie secrets. It begins at 1: 0 is a node that
-    /// has none yet.
+    /// Grows when the applied zones or cookie secrets change. Starts at 1: 0 means a node that has
+    /// none yet.
     zone_version: Arc<AtomicU64>,
-    /// Told when what the store has on disk was seen to be damaged.
+    /// Notified when damage of the store on disk was seen.
     pub(crate) damage: Arc<Notify>,
-    /// The snapshots of it that are on their way to peers.
+    /// The snapshots of it that are being sent to peers.
     pub(super) transfers: Transfers,
     /// The highest feature level that this program supports.
     pub(super) level_max: Level,
     pub(super) metrics: RaftMetrics,
-    /// Whether entries must follow each other. Only openraft's own suite applies others.
+    /// Whether entries must follow each other. Only openraft's own test suite applies others.
     pub(super) in_order: bool,
 }
 
@@ -98,39 +99,39 @@ impl StateMachine {
         }
     }
 
-    /// What is applied now. To be held for a moment only.
+    /// What is applied now. Drop the reference soon: it blocks writers.
     pub(crate) fn meta(&self) -> watch::Ref<'_, Meta> {
         self.applied.borrow()
     }
 
-    /// What is applied, now and later.
+    /// Yields what is applied, now and later.
     pub(crate) fn applied(&self) -> watch::Receiver<Meta> {
         self.applied.subscribe()
     }
 
-    /// The last entry of what is applied. Whoever then reads finds what it did.
+    /// The last applied entry. A read after this call sees its effect.
     pub(crate) fn applied_index(&self) -> LogIndex {
         LogIndex(self.applied_index.load(Ordering::Acquire))
     }
 
-    /// How many voters the cluster waits for before it serves packets, if it does, or
-    /// [`NOT_FOUNDED`].
+    /// The number of voters that the cluster needs before it serves packets, or [`NOT_FOUNDED`].
+    /// `None` if it serves.
     pub(crate) fn forming(&self) -> Option<u32> {
         let wanted = self.forming.load(Ordering::Acquire);
         (wanted > 0).then_some(wanted)
     }
 
-    /// By how much the stamps of packets are ahead of time, since it was set back.
+    /// By how much the stamps of packets are ahead of time, because time was set back.
     pub(crate) fn set_back(&self) -> Duration {
         Duration::from_millis(self.set_back_ms.load(Ordering::Relaxed))
     }
 
-    /// Another number each time that zones or cookie secrets have changed in what is applied.
+    /// A number that changes each time the applied zones or cookie secrets change.
     pub(crate) fn zone_version(&self) -> u64 {
         self.zone_version.load(Ordering::Acquire)
     }
 
-    /// Publishes what is applied. Whoever waits for it finds the version of its zones there too.
+    /// Publishes what is applied. A task that waits for it also finds the new version of its zones.
     pub(super) fn publish(&self, meta: Meta) {
         self.applied.send_modify(|applied| {
             let has_same_zones = applied.cluster.zones == meta.cluster.zones;
@@ -147,9 +148,10 @@ impl StateMachine {
         });
     }
 
-    /// Makes durable what is applied, while more is applied and read, and says what that is.
+    /// Writes a checkpoint of what is applied, while entries are applied and read, and returns what
+    /// it includes.
     ///
-    /// A file that turns out to be damaged is written anew.
+    /// A file that turns out to be damaged is written again from memory.
     pub(crate) async fn checkpoint(
         &self,
         scope: CheckpointScope,
@@ -157,7 +159,7 @@ impl StateMachine {
     ) -> io::Result<Meta> {
         match self.write_checkpoint(scope, speed).await? {
             Err(StoreError::Damaged(damage)) if scope == CheckpointScope::Changes => {
-                tracing::error!(%damage, "writing the store anew from memory");
+                tracing::error!(%damage, "the store is damaged on disk: writing it again from memory");
                 let written = self
                     .write_checkpoint(CheckpointScope::Everything, speed)
                     .await?;
@@ -167,20 +169,24 @@ impl StateMachine {
         }
     }
 
-    /// Makes durable what has changed. Without space for it the log goes on holding it.
+    /// Writes a checkpoint of what has changed. If there is no space for it, the log keeps the
+    /// entries.
     pub(crate) async fn checkpoint_if_it_fits(&self, speed: IoSpeed) -> io::Result<()> {
         match self.checkpoint(CheckpointScope::Changes, speed).await {
             Err(error) if is_out_of_space(&error) => {
                 let error = chain(&error);
-                tracing::warn!(error, "no checkpoint: the log stays as it is");
+                tracing::warn!(
+                    error,
+                    "no space for a checkpoint: the log keeps its entries"
+                );
                 Ok(())
             }
-            made => made.map(drop),
+            written => written.map(drop),
         }
     }
 
-    /// The log goes to disk first. Were the store ahead of it after a loss of power, entries that
-    /// the store holds could be overwritten in the log by those of a new leader.
+    /// The log is synced first. If the store were ahead of the log after a power loss, the entries
+    /// of a new leader could replace log entries that the store includes.
     async fn write_checkpoint(
         &self,
         scope: CheckpointScope,
@@ -201,8 +207,8 @@ impl StateMachine {
         })
     }
 
-    /// What the store has on disk could not be read. One that was cut short for lack of space says
-    /// nothing of it.
+    /// Called when the store could not be read from disk. Notifies of damage, except if the read
+    /// stopped for lack of space, which says nothing about the file.
     pub(crate) fn on_failed_read(&self, error: &io::Error) {
         if !is_out_of_space(error) {
             self.damage.notify_one();
@@ -214,10 +220,10 @@ impl StateMachine {
         Ok(Arc::new(Offloaded::new(snapshot)))
     }
 
-    pub(super) fn held(&self, snapshot: SharedSnapshot) -> io::Result<Snapshot> {
+    pub(super) fn local_snapshot(&self, snapshot: SharedSnapshot) -> io::Result<Snapshot> {
         Ok(Snapshot {
             meta: snapshot_meta(snapshot.meta())?,
-            snapshot: SnapshotData::Held(snapshot, self.damage.clone()),
+            snapshot: SnapshotData::Local(snapshot, self.damage.clone()),
         })
     }
 }
@@ -239,7 +245,7 @@ pub(crate) fn applied_membership(
     }
 }
 
-/// Runs slow work of the store beside the runtime's threads.
+/// Runs slow work of the store outside of the runtime's threads.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> io::Result<T> {
@@ -247,7 +253,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     done.map_err(io::Error::other)?.map_err(store_error)
 }
 
-/// An error of the store; a lack of space can be told from others.
+/// An error of the store. A lack of space keeps its kind.
 fn store_error(error: StoreError) -> io::Error {
     match error {
         StoreError::NoSpace { .. } => io::Error::new(io::ErrorKind::StorageFull, error),

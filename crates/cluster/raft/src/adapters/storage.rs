@@ -27,7 +27,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok((meta.last_log_id, meta.last_membership))
     }
 
-    /// A panic here would end openraft's task for the state machine and leave consensus running:
+    /// A panic here would end openraft's task for the state machine while consensus continues. So
     /// it becomes an error, which stops the node.
     async fn apply<S>(&mut self, entries: S) -> io::Result<()>
     where
@@ -48,7 +48,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     ) -> io::Result<()> {
         let level = snapshot.cluster().level;
         level.check(self.level_max).map_err(too_old_for_snapshot)?;
-        // What openraft cut off the log for this snapshot must not come back behind it.
+        // Entries that openraft removed from the log for this snapshot must not reappear after it.
         flushed(|on_flushed| self.log.sync(on_flushed)).await?;
         let new = Meta {
             applied: meta.last_log_id.into_ours(),
@@ -66,16 +66,16 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    /// One that is on its way to a peer comes before the last one: openraft asks for it when a
-    /// transfer is tried again, and takes the peer to have what this one says. What a peer needs behind
-    /// it stays in the log as long as it is held.
+    /// The snapshot that is being sent to a peer has priority over the last one. openraft requests
+    /// it when a transfer is retried, and assumes that the peer has the last entry of this one. The
+    /// entries that a peer needs after it stay in the log as long as it is kept.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
         let snapshot = match self.transfers.snapshot() {
-            Some(on_its_way) => on_its_way,
+            Some(in_transfer) => in_transfer,
             None => self.shared_snapshot()?,
         };
         match snapshot.meta().applied {
-            Some(_) => self.held(snapshot).map(Some),
+            Some(_) => self.local_snapshot(snapshot).map(Some),
             None => Ok(None),
         }
     }
@@ -84,13 +84,13 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     type SnapshotData = SnapshotData;
 
-    /// A panic here would leave openraft waiting for this snapshot for ever, and an error would end
-    /// the node. So without space for a new one it is the last one again, in which openraft finds
-    /// nothing new.
+    /// A panic here would leave openraft waiting for this snapshot for ever, and an error would
+    /// stop the node. So if there is no space for a new one, it is the last one again, in which
+    /// openraft finds nothing new.
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let built = async {
             self.checkpoint_if_it_fits(IoSpeed::Gentle).await?;
-            self.held(self.shared_snapshot()?)
+            self.local_snapshot(self.shared_snapshot()?)
         };
         let built = AssertUnwindSafe(built).catch_unwind().await;
         built.unwrap_or_else(|panic| Err(panicked(&*panic)))
@@ -105,7 +105,7 @@ fn too_old_for_snapshot(error: UnsupportedLevel) -> io::Error {
 fn panicked(panic: &(dyn Any + Send)) -> io::Error {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    let text = text.unwrap_or("without a word");
+    let text = text.unwrap_or("without a message");
     io::Error::other(format!("the state machine panicked: {text}"))
 }
 

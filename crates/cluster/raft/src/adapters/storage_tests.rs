@@ -1,4 +1,4 @@
-//! openraft's own suite, and the rules that it does not know.
+//! openraft's own test suite, and rules that it does not test.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl StoreBuilder<TypeConfig, LogStorage, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStorage, StateMachine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
         let (log, mut state_machine) = open(&dir);
-        // The suite applies what a log could not hold.
+        // The suite applies entries that no log could have.
         state_machine.in_order = false;
         Ok((dir, log, state_machine))
     }
@@ -107,21 +107,24 @@ fn put(index: u64, key: PublicKey) -> io::Result<EntryResponder<TypeConfig>> {
     Ok((entry.into_openraft().unwrap(), None))
 }
 
-/// Whoever waits for an entry then reads without waiting for anything.
+/// A reader that waits for an entry then reads without waiting again.
 #[tokio::test]
-async fn what_is_said_to_be_applied_is_there_for_reads() {
+async fn applied_entries_are_visible_to_reads() {
     let dir = tempfile::tempdir().unwrap();
     let (_, mut state_machine) = open(&dir);
     let (applied, index) = (state_machine.applied(), state_machine.store.index());
     let key = PublicKey::from_bytes([1; 32]);
     let entry_count = 20_000;
     let reader = std::thread::spawn(move || {
-        let mut said = 0;
-        while said < entry_count {
-            said = applied.borrow().applied_index().0;
+        let mut applied_index = 0;
+        while applied_index < entry_count {
+            applied_index = applied.borrow().applied_index().0;
             let found = index.packet(&key);
             let found = found.map_or(0, |found| found.compiled.packet().timestamp().as_micros());
-            assert!(found >= said, "{found} is read behind {said}");
+            assert!(
+                found >= applied_index,
+                "{found} is read after {applied_index}"
+            );
         }
     });
     for first in (0..=entry_count).step_by(4) {

@@ -1,4 +1,4 @@
-//! Sending a snapshot to a peer.
+//! Sends a snapshot to a peer.
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     network::Network,
-    snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData, rest},
+    snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData, throttle},
     types::{TypeConfig, Vote},
 };
 use crate::{
@@ -35,11 +35,11 @@ use crate::{
     snapshots::transfers::{SharedSnapshot, Transfer},
 };
 
-/// How long a snapshot that was refused is not sent again, at first: a peer whose disk is too small
-/// for it refuses it after most of the work is done.
+/// The first pause after a snapshot was rejected: a peer whose disk is too small rejects it after
+/// most of the work is done.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
-/// How long at the most. A peer whose disk has space again waits no longer than that.
+/// The longest pause. A peer whose disk has space again waits no longer than that.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 impl NetSnapshot<TypeConfig> for Network {
@@ -62,12 +62,12 @@ impl NetSnapshot<TypeConfig> for Network {
                 self.failure_count = 0;
                 return Ok(SnapshotResponse::new(vote.into_openraft()));
             }
-            // It is dialed again soon, and what becomes of its links is told elsewhere.
+            // The peer is dialed again soon, and the state of its links is logged elsewhere.
             Err(error @ SendError::Unreachable(_)) => (error, Duration::ZERO),
             Err(error) => {
                 self.failure_count += 1;
                 let pause = pause(self.failure_count);
-                tracing::warn!(peer = %self.peer, %error, ?pause, "a snapshot was not sent");
+                tracing::warn!(peer = %self.peer, %error, ?pause, "could not send a snapshot");
                 (error, pause)
             }
         };
@@ -78,20 +78,20 @@ impl NetSnapshot<TypeConfig> for Network {
     }
 }
 
-/// How long to wait after so many failures in a row.
+/// How long to wait after this many failures in a row.
 fn pause(failure_count: u32) -> Duration {
     let doublings = failure_count.saturating_sub(1).min(u32::BITS - 1);
     PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX)
 }
 
 impl Network {
-    /// Sends a snapshot and returns the vote of the peer that has installed it.
+    /// Sends a snapshot. Returns the vote of the peer once it has installed it.
     async fn send_snapshot(
         &self,
         vote: message::Vote,
         snapshot: Snapshot,
     ) -> Result<message::Vote, SendError> {
-        let SnapshotData::Held(held, damage) = snapshot.snapshot else {
+        let SnapshotData::Local(local, damage) = snapshot.snapshot else {
             return Err(SendError::Received);
         };
         let last_log = snapshot.meta.last_log_id.into_ours();
@@ -99,50 +99,50 @@ impl Network {
             vote,
             last_log,
             membership: snapshot.meta.last_membership.into_ours(),
-            packets_size: held.meta().packets.usage.size,
+            packets_size: local.meta().packets.usage.size,
         };
         let address = &self.address;
         let link = self
             .peers
             .own_link(self.peer, address, StreamKind::Snapshot);
         in_time(PIECE_TIMEOUT, link.opened()).await?;
-        let floor = last_log.map_or(LogIndex(0), |last| last.index);
-        let (transfer, lapsed) = self.transfers.begin(self.peer, held.clone(), floor);
+        let matching = last_log.map_or(LogIndex(0), |last| last.index);
+        let (transfer, ended) = self.transfers.begin(self.peer, local.clone(), matching);
         let sent = tokio::select! {
-            sent = self.send_over(link, begin, &held, &transfer) => sent,
-            _ = lapsed => Err(SendError::Lapsed),
+            sent = self.send_over(link, begin, &local, &transfer) => sent,
+            _ = ended => Err(SendError::Ended),
         };
         match &sent {
             Ok(_) => transfer.complete(),
-            // It may come back for the rest.
+            // The peer may come back for the rest.
             Err(SendError::Unreachable(_)) => {}
             Err(SendError::Store(error)) => {
-                self.transfers.end_all_of(&held);
-                tell_damage(error, &damage);
+                self.transfers.end_all_of(&local);
+                notify_damage(error, &damage);
             }
-            Err(_) => transfer.give_up(),
+            Err(_) => transfer.abandon(),
         }
         sent
     }
 
-    /// Sends what the peer lacks of it, a window of chunks ahead of what it has taken.
+    /// Sends the chunks that the peer lacks, up to a window ahead of what it has stored.
     async fn send_over(
         &self,
         link: Arc<PeerLink>,
         begin: SnapshotBegin,
-        held: &SharedSnapshot,
+        local: &SharedSnapshot,
         transfer: &Transfer,
     ) -> Result<message::Vote, SendError> {
         let last_log = begin.last_log;
         let begin = link.call(Request::SnapshotBegin(begin));
-        let begun = in_time(PIECE_TIMEOUT, begin).await?;
-        let Response::SnapshotBegun(chunk_count) = begun else {
-            return Err(SendError::Refused(unexpected(begun)));
+        let response = in_time(PIECE_TIMEOUT, begin).await?;
+        let Response::SnapshotBegun(chunk_count) = response else {
+            return Err(SendError::Rejected(unexpected(response)));
         };
         tracing::info!(peer = %self.peer, ?last_log, chunk_count, "sending a snapshot");
-        let mut chunks = Offloaded::new(held.chunks()?);
+        let mut chunks = Offloaded::new(local.chunks()?);
         for _ in 0..chunk_count {
-            // Each chunk holds the digest of all before it.
+            // Earlier chunks must be read too: each chunk has the digest of all before it.
             chunks = next_chunk(chunks).await?.1;
             transfer.on_progress();
         }
@@ -162,7 +162,7 @@ impl Network {
                 Response::SnapshotInstalled(vote) => {
                     return Ok(self.peers.heard(self.peer, vote)?);
                 }
-                other => return Err(SendError::Refused(unexpected(other))),
+                other => return Err(SendError::Rejected(unexpected(other))),
             }
         }
         Err(SendError::NotInstalled)
@@ -172,15 +172,15 @@ impl Network {
 async fn next_chunk(
     mut chunks: Offloaded<SnapshotChunks>,
 ) -> Result<(Option<bytes::Bytes>, Offloaded<SnapshotChunks>), SendError> {
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let read = tokio::task::spawn_blocking(move || Ok((chunks.next_chunk()?, chunks)));
     let read = read.await.map_err(|_| SendError::Panicked)?;
-    rest(begun).await;
+    throttle(started_at).await;
     read
 }
 
-/// One that was cut short for lack of space says nothing of what is on disk.
-fn tell_damage(error: &StoreError, damage: &Arc<Notify>) {
+/// Notifies of damage. A read that stopped for lack of space says nothing about the file on disk.
+fn notify_damage(error: &StoreError, damage: &Arc<Notify>) {
     match error {
         StoreError::NoSpace { .. } => {}
         _ => damage.notify_one(),
@@ -193,18 +193,18 @@ enum SendError {
     #[error("the peer cannot be reached: {0}")]
     Unreachable(#[from] CallError),
     #[error("{0}")]
-    Refused(String),
-    #[error("the peer has taken all of it and not installed it")]
+    Rejected(String),
+    #[error("the peer received all of it and did not install it")]
     NotInstalled,
-    #[error("the peer has answered so that it cannot be believed: {0}")]
-    Disbelieved(#[from] ClaimError),
-    #[error("it cannot be read: {0}")]
+    #[error("the answer of the peer was rejected: {0}")]
+    RejectedClaim(#[from] ClaimError),
+    #[error("the snapshot cannot be read: {0}")]
     Store(#[from] StoreError),
-    #[error("it took too long: the log, the store or the disk would have grown too large")]
-    Lapsed,
-    #[error("reading it panicked")]
+    #[error("it took too long, or the log or the disk became too full")]
+    Ended,
+    #[error("reading the snapshot panicked")]
     Panicked,
-    #[error("a snapshot that was received is installed, never sent on")]
+    #[error("a received snapshot can only be installed, not sent")]
     Received,
 }
 
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_refused_again_and_again_is_sent_ever_less_often() {
+    fn a_snapshot_that_is_rejected_repeatedly_is_sent_less_and_less_often() {
         let pauses: Vec<_> = (1..=7).map(|count| pause(count).as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
         assert_eq!(pause(u32::MAX), PAUSE_MAX);

@@ -1,4 +1,4 @@
-//! openraft's types, instantiated.
+//! openraft's types with our type parameters.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use openraft::{impls::leader_id_std, type_config::alias};
 use quorate_peer::NodeId;
 use quorate_state::Outcome;
 
-/// A command as it stands in the log: encoded, and opaque to Raft.
+/// A command as it is stored in the log: encoded, and opaque to Raft.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct EncodedCommand(pub(crate) Bytes);
 
@@ -24,8 +24,8 @@ impl fmt::Display for EncodedCommand {
 }
 
 openraft::declare_raft_types!(
-    /// One leader a term, as in the Raft paper, so that a term and an index name an entry. What is
-    /// known of a node is its address.
+    /// One leader per term, as in the Raft paper, so that a term and an index identify an entry.
+    /// The data of a node is its address.
     pub(crate) TypeConfig:
         D = EncodedCommand,
         R = Option<Outcome>,

@@ -1,4 +1,4 @@
-//! How consensus stands.
+//! The state of consensus.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use quorate_state::{LogIndex, Term};
 use super::types::{LogId, TypeConfig};
 use crate::FatalError;
 
-/// How consensus stands at this node at one moment. Of the indexes, 0 stands for no entry.
+/// The state of consensus at this node at one time. An index of 0 means no entry.
 pub(crate) struct View {
-    /// This node's part in the cluster.
+    /// The role of this node.
     pub(crate) role: Role,
     pub(crate) term: Term,
-    /// The last leader that was heard of in this term, and its address. It may be gone.
+    /// The last known leader of this term, and its address. It may be gone.
     pub(crate) leader: Option<(NodeId, String)>,
     /// The last entry in the local log.
     pub(crate) last_log: LogIndex,
@@ -23,7 +23,7 @@ pub(crate) struct View {
     pub(crate) committed: LogIndex,
     /// The last entry applied to the local replica.
     pub(crate) applied: LogIndex,
-    /// The last entry that the checkpoint holds.
+    /// The last entry in the checkpoint.
     pub(crate) checkpoint: LogIndex,
     /// The last entry removed from the log.
     pub(crate) purged: LogIndex,
@@ -33,12 +33,12 @@ pub(crate) struct View {
     pub(crate) followers: Vec<Follower>,
     /// At the leader: the time since a quorum last acknowledged it.
     pub(crate) quorum_ack_age: Option<Duration>,
-    /// At the leader: whether it has committed an entry of its own term, before which it does not know
-    /// all that is committed (Raft paper, section 8).
+    /// At the leader: whether it has committed an entry of its own term. Before that it does not
+    /// know all that is committed (Raft paper, section 8).
     pub(crate) knows_committed: bool,
-    /// The time since this node last took a message of a leader.
+    /// The time since this node last accepted a message of a leader.
     pub(crate) leader_contact_age: Duration,
-    /// Why replication has stopped by itself, if it has.
+    /// Why replication has stopped on its own, if it has.
     pub(crate) failure: Option<FatalError>,
 }
 
@@ -101,7 +101,7 @@ impl View {
         }
     }
 
-    /// At the leader: how many entries the voter furthest behind lacks, as far as it knows.
+    /// At the leader: how many entries the slowest voter lacks, as far as it knows.
     pub(crate) fn replication_lag(&self) -> Option<u64> {
         let followers = self.voting_followers();
         followers

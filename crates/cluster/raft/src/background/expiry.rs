@@ -1,4 +1,4 @@
-//! The expiry of old packets, by the node that leads.
+//! The leader removes expired packets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use tokio::time::sleep;
 
 use crate::parts::Parts;
 
-/// The longest time between looks for old packets.
+/// The longest time between checks for old packets.
 const EXPIRE_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 const EXPIRE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 impl Parts {
     /// Removes old packets while this node leads. Never returns.
-    pub(crate) async fn expire(self: Arc<Self>) {
+    pub(crate) async fn expire_packets(self: Arc<Self>) {
         let pause = (self.config.retention() / 10).clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX);
         loop {
             self.remove_old().await;
@@ -23,7 +23,7 @@ impl Parts {
         }
     }
 
-    /// Removes all packets that are old by the time of the cluster, while a majority agrees on it.
+    /// Removes all packets that are old by the cluster time, while a majority agrees on that time.
     pub(crate) async fn remove_old(&self) {
         while let Some(cutoff) = self.due_cutoff() {
             let command = Command::Expire {
@@ -46,8 +46,8 @@ impl Parts {
         }
     }
 
-    /// The stamp before which packets are old, if there are any and they may go. After a step the log
-    /// must tell of it before.
+    /// The stamp before which packets are old, if there are such packets and they may be removed.
+    /// After a step of time, the step must be in the log first.
     fn due_cutoff(&self) -> Option<UnixMillis> {
         let reading = self.gossip.time();
         let time = self.state_machine.meta().cluster.time.clone();

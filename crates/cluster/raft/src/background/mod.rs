@@ -1,8 +1,9 @@
-//! What a node does unasked: agrees on sizes, expires and scrubs packets, watches its disk.
+//! Background tasks of a node: the leader's own proposals, the commit index, expiry,
+//! scrubbing, disk space.
 
-pub(crate) mod agreement;
-pub(crate) mod commit_mark;
+pub(crate) mod commit_index;
 pub(crate) mod expiry;
+pub(crate) mod leader_proposals;
 pub(crate) mod scrub;
 pub(crate) mod space;
 pub(crate) mod space_watch;

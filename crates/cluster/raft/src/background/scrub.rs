@@ -1,9 +1,9 @@
-//! The scrub: what is on disk is read and verified, slowly and all of it, before it is needed.
+//! The scrub reads and verifies everything on disk, slowly, before it is needed.
 //!
-//! Packets are served from memory, so damage of the store's file harms no answer: the file is
-//! written anew. The log cannot be mended so. The node goes on, since what it has acknowledged is
-//! in memory and with the others, says what is damaged, and has those entries purged that the
-//! checkpoint holds.
+//! Packets are served from memory, so damage of the store's file makes no answer wrong: the file is
+//! written again. The log cannot be repaired like this. The node continues, because what it has
+//! acknowledged is in memory and on other nodes. It logs the damage, and purges the entries that
+//! the checkpoint includes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,18 +14,18 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::{adapters::View, metrics::Scrubbed, parts::Parts};
+use crate::{adapters::View, metrics::ScrubTarget, parts::Parts};
 
-/// How long to wait before a damaged store is written anew once more, after the disk refused: time
-/// for an operator to make room.
-const MEND_INTERVAL: Duration = Duration::from_secs(60);
+/// How long to wait before a damaged store is rewritten again after the disk failed: time for an
+/// operator to free space.
+const REPAIR_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often to look whether a checkpoint is there.
-const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often to check whether the checkpoint is written.
+const CHECKPOINT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Parts {
-    /// Scrubs both once in each interval, and mends the store whenever damage of it was seen. Never
-    /// returns.
+    /// Scrubs log and store once in each interval, and repairs the store whenever damage was seen.
+    /// Never returns.
     pub(crate) async fn scrub(self: Arc<Self>) {
         let interval = Duration::from_secs(self.config.settings.store.scrub_interval_secs);
         let mut next = Instant::now() + interval;
@@ -36,7 +36,7 @@ impl Parts {
                     self.scrub_log().await;
                     self.scrub_store().await;
                 }
-                () = self.state_machine.damage.notified() => self.mend_store("it could not be read").await,
+                () = self.state_machine.damage.notified() => self.repair_store("it could not be read").await,
             }
         }
     }
@@ -44,61 +44,65 @@ impl Parts {
     async fn scrub_log(&self) {
         let scrubbed = self.read_paced(self.log.scrub(), |scrub| scrub.next_piece());
         let Err(damage) = scrubbed.await else {
-            return self.metrics.raft.scrubs_total.of(Scrubbed::Log).inc();
+            return self.metrics.raft.scrubs_total.of(ScrubTarget::Log).inc();
         };
-        self.metrics.raft.damage_total.of(Scrubbed::Log).inc();
+        self.metrics.raft.damage_total.of(ScrubTarget::Log).inc();
         let damage = chain(&damage);
         tracing::error!(
             damage,
-            "the Raft log is damaged on disk: a restart would refuse it"
+            "the Raft log is damaged on disk: the node would not start with it"
         );
-        // With a checkpoint of all that is applied, most of it need not be there.
+        // With a checkpoint of all that is applied, most of the log is not needed.
         let applied = self.raft.view().applied;
         self.raft.trigger_checkpoint().await;
-        let behind = |view: View| view.checkpoint < applied && view.failure.is_none();
-        self.raft.watch(CHECKPOINT_LOOK_INTERVAL, behind).await;
+        let is_pending = |view: View| view.checkpoint < applied && view.failure.is_none();
+        self.raft.watch(CHECKPOINT_POLL_INTERVAL, is_pending).await;
         self.raft.trigger_purge(applied).await;
     }
 
     async fn scrub_store(&self) {
         let store = self.store.clone();
-        let begun = tokio::task::spawn_blocking(move || store.scrub()).await;
-        let scrubbed = match begun {
+        let started = tokio::task::spawn_blocking(move || store.scrub()).await;
+        let scrubbed = match started {
             Ok(Ok(scrub)) => self.read_paced(scrub, |scrub| scrub.next_piece()).await,
             Ok(Err(error)) => Err(error),
-            Err(error) => return tracing::error!(%error, "the scrub of the store has ended"),
+            Err(error) => return tracing::error!(%error, "the scrub of the store has failed"),
         };
         match scrubbed {
-            Ok(()) => self.metrics.raft.scrubs_total.of(Scrubbed::Store).inc(),
+            Ok(()) => self.metrics.raft.scrubs_total.of(ScrubTarget::Store).inc(),
             Err(error @ StoreError::NoSpace { .. }) => {
                 tracing::warn!(
                     error = chain(&error),
-                    "the scrub of the store was cut short"
+                    "the scrub of the store was stopped early"
                 );
             }
-            Err(damage) => self.mend_store(&chain(&damage)).await,
+            Err(damage) => self.repair_store(&chain(&damage)).await,
         }
     }
 
-    /// Writes the file of the store anew from memory, again and again until it is whole.
-    async fn mend_store(&self, damage: &str) {
-        self.metrics.raft.damage_total.of(Scrubbed::Store).inc();
+    /// Rewrites the file of the store from memory, and retries until that succeeds.
+    async fn repair_store(&self, damage: &str) {
+        self.metrics.raft.damage_total.of(ScrubTarget::Store).inc();
         tracing::error!(
             damage,
-            "the store is damaged on disk: writing it anew from memory"
+            "the store is damaged on disk: writing it again from memory"
         );
         while let Err(error) = self
             .state_machine
             .checkpoint(CheckpointScope::Everything, IoSpeed::Fast)
             .await
         {
-            tracing::error!(error = chain(&error), "the store stays damaged");
-            sleep(MEND_INTERVAL).await;
+            tracing::error!(
+                error = chain(&error),
+                "the damaged store could not be written again: retrying in a minute"
+            );
+            sleep(REPAIR_RETRY_INTERVAL).await;
         }
-        tracing::info!("the store is whole again");
+        tracing::info!("the store is repaired");
     }
 
-    /// Reads to the end, piece by piece, with pauses that keep the rate.
+    /// Reads to the end, piece by piece, with pauses that keep the configured rate. Fails if a
+    /// piece is damaged.
     async fn read_paced<S: Send + 'static, E: Send + 'static>(
         &self,
         mut scrub: S,

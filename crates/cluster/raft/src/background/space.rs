@@ -1,6 +1,6 @@
-//! The space that is left on the disk of log and store: with little of it a node only reads.
+//! The free space on the disk of log and store. When it is low, a node only reads.
 //!
-//! The floor leaves room for what must go on all the same: the next segment of the log, with the
+//! `free_min` leaves space for what must continue anyway: the next segment of the log, with the
 //! entries of Raft itself in it, and a checkpoint. Votes, heartbeats and commits take no space.
 
 use std::{
@@ -19,78 +19,79 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{RaftConfig, RaftMetrics};
 
-/// How much more than the floor must be free before a node writes again: a part of the floor, so that
-/// it does not go to and fro.
-const RETURN_PART: u64 = 4;
+/// Space counts as low until `free_min` plus `free_min` divided by this is free, so that the node
+/// does not switch to and fro.
+const RESUME_MARGIN_DIVISOR: u64 = 4;
 
-/// How long a leader waits for the answer that its entries are refused. It tries again at once.
-const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+/// How long the rejection of a leader's entries is delayed. The leader retries immediately after
+/// it.
+const REJECTION_DELAY: Duration = Duration::from_secs(1);
 
-/// Whether there is space to write. Clones are the same.
+/// Whether there is space to write. Clones share their state.
 #[derive(Debug, Clone)]
 pub(crate) struct Space {
-    floor: u64,
+    free_min: u64,
     low: watch::Sender<bool>,
-    /// Not even a further segment of the log fits.
-    is_used_up: Arc<AtomicBool>,
+    /// Whether not even another segment of the log fits.
+    is_log_full: Arc<AtomicBool>,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("its disk is nearly full: it takes no entries until there is space")]
+#[error("its disk is nearly full: it rejects entries until there is space")]
 pub(crate) struct DiskFull;
 
 impl Space {
-    /// There is space until it is looked for. Below `floor` bytes there is little.
-    pub(crate) fn new(floor: u64) -> Self {
+    /// Assumes that there is space until the first check. Less than `free_min` bytes is low.
+    pub(crate) fn new(free_min: u64) -> Self {
         Self {
-            floor,
+            free_min,
             low: watch::Sender::new(false),
-            is_used_up: Arc::default(),
+            is_log_full: Arc::default(),
         }
     }
 
-    /// Whether there is little, so that this node only reads.
+    /// Whether space is low, so that this node only reads.
     pub(crate) fn is_low(&self) -> bool {
         *self.low.borrow()
     }
 
-    /// Whether there is little, now and later.
+    /// Whether space is low, now and later.
     pub(crate) fn watch(&self) -> watch::Receiver<bool> {
         self.low.subscribe()
     }
 
-    /// Whether entries of a leader may be appended to a log that ends at `last_log`. Those of Raft
-    /// itself, by which a leader begins its term, may while the log has room; and those that are there
-    /// already, by which a new leader finds out where the logs part.
-    pub(crate) fn admits(&self, entries: &[Entry], last_log: LogIndex) -> bool {
-        let is_used_up = self.is_used_up.load(Ordering::Acquire);
+    /// Whether entries of a leader may be appended to a log that ends at `last_log`. The entries of
+    /// Raft itself, with which a leader starts its term, are accepted while the log has space. So
+    /// are entries that the log already has, with which a new leader finds where the logs differ.
+    pub(crate) fn accepts(&self, entries: &[Entry], last_log: LogIndex) -> bool {
+        let is_log_full = self.is_log_full.load(Ordering::Acquire);
         let is_too_much = |entry: &Entry| {
             let is_command = matches!(entry.payload, Payload::Command(_));
-            entry.position.index > last_log && (is_command || is_used_up)
+            entry.position.index > last_log && (is_command || is_log_full)
         };
         !self.is_low() || !entries.iter().any(is_too_much)
     }
 
-    /// Waits until there is space, and not for long. What was refused stays so: entries that came
-    /// behind must not get before it.
-    pub(crate) async fn pause(&self) -> DiskFull {
+    /// Waits until there is space, for a limited time, and returns the error. The entries are
+    /// rejected in any case: later entries must not be appended before them.
+    pub(crate) async fn wait_before_rejection(&self) -> DiskFull {
         let mut low = self.watch();
-        let _ = timeout(REFUSAL_PAUSE, low.wait_for(|low| !low)).await;
+        let _ = timeout(REJECTION_DELAY, low.wait_for(|low| !low)).await;
         DiskFull
     }
 
-    /// Looks once.
+    /// Checks the free space once.
     ///
-    /// What the next checkpoint may take is not free, so that it can always be made: it is what lets
-    /// the log become shorter.
-    pub(crate) fn look(
+    /// The space that the next checkpoint may take does not count as free, so that a checkpoint is
+    /// always possible: only a checkpoint lets the log become shorter.
+    pub(crate) fn check(
         &self,
         config: &RaftConfig,
         log: &Log,
         store: &Store,
         metrics: &RaftMetrics,
     ) {
-        // What cannot be told is told by the next write.
+        // If the free space is unknown, the next write reports the problem.
         let free = config.disk.free_space(&config.dir).ok();
         if let Some(free) = free {
             metrics
@@ -98,25 +99,25 @@ impl Space {
                 .set(free.try_into().unwrap_or(i64::MAX));
         }
         let free = free.map(|free| store.free_after_checkpoint(free));
-        self.note(free, log.is_full());
+        self.update(free, log.is_full());
         metrics.disk_full.set(i64::from(self.is_low()));
     }
 
-    fn note(&self, free: Option<u64>, is_used_up: bool) {
-        self.is_used_up.store(is_used_up, Ordering::Release);
+    fn update(&self, free: Option<u64>, is_log_full: bool) {
+        self.is_log_full.store(is_log_full, Ordering::Release);
         self.low.send_if_modified(|low| {
             let enough = match *low {
-                true => self.floor + self.floor / RETURN_PART,
-                false => self.floor,
+                true => self.free_min + self.free_min / RESUME_MARGIN_DIVISOR,
+                false => self.free_min,
             };
-            let now = is_used_up || free.map_or(*low, |free| free < enough);
+            let now = is_log_full || free.map_or(*low, |free| free < enough);
             if now == *low {
                 return false;
             }
             match now {
                 true => tracing::error!(
                     free,
-                    floor = self.floor,
+                    floor = self.free_min,
                     "the disk is nearly full: this node only reads until there is space"
                 ),
                 false => tracing::info!(free, "there is space on the disk: this node writes again"),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_writes_again_when_more_than_the_floor_is_free() {
+    fn a_node_writes_again_when_more_than_the_minimum_is_free() {
         let space = Space::new(400);
         for (free, is_low) in [
             (Some(400), false),
@@ -150,15 +151,15 @@ mod tests {
             (None, false),
             (Some(450), false),
         ] {
-            space.note(free, false);
+            space.update(free, false);
             assert_eq!(space.is_low(), is_low, "{free:?}");
         }
-        space.note(Some(u64::MAX), true);
-        assert!(space.is_low(), "the log has no room");
+        space.update(Some(u64::MAX), true);
+        assert!(space.is_low(), "the log has no space");
     }
 
     #[test]
-    fn the_entries_of_raft_itself_find_room() {
+    fn entries_of_raft_itself_are_accepted_while_the_log_has_space() {
         let space = Space::new(400);
         let command = [
             entry(Payload::Blank),
@@ -166,12 +167,12 @@ mod tests {
         ];
         let own = [entry(Payload::Blank)];
         let (before, at) = (LogIndex(0), LogIndex(1));
-        assert!(space.admits(&command, before));
-        space.note(Some(0), false);
-        assert!(!space.admits(&command, before) && space.admits(&command, at));
-        assert!(space.admits(&own, before) && space.admits(&[], before));
-        space.note(Some(0), true);
-        assert!(!space.admits(&own, before) && space.admits(&own, at));
-        assert!(space.admits(&[], before));
+        assert!(space.accepts(&command, before));
+        space.update(Some(0), false);
+        assert!(!space.accepts(&command, before) && space.accepts(&command, at));
+        assert!(space.accepts(&own, before) && space.accepts(&[], before));
+        space.update(Some(0), true);
+        assert!(!space.accepts(&own, before) && space.accepts(&own, at));
+        assert!(space.accepts(&[], before));
     }
 }

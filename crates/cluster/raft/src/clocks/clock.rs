@@ -1,4 +1,4 @@
-//! A watch over what the clock of this machine is worth among those of the cluster.
+//! Watches whether the clock of this machine agrees with the clocks of the cluster.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,38 +8,38 @@ use tokio::time::{Instant, timeout};
 
 use crate::{adapters::Raft, clocks::gossip::PeerGossip};
 
-/// How often to look whether the clock of this node agrees with the others.
-const CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often to check whether the clock of this node agrees with the others.
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a node that has started waits before it says that it does not know the time: the clocks
-/// of the others are heard with the first messages of theirs.
-const QUIET_START: Duration = Duration::from_secs(10);
+/// How long a node waits after its start before it logs that it does not know the time. It receives
+/// the clocks of the others with their first messages.
+const START_GRACE: Duration = Duration::from_secs(10);
 
-/// Keeps whose clocks count, and says once whenever it changes what the time rests on. Never
+/// Tells the clock who the voters are, and logs every change of the clock state once. Never
 /// returns.
 pub(crate) async fn watch_clock(gossip: Arc<PeerGossip>, raft: Raft) {
     let (start, mut changes) = (Instant::now(), raft.changes());
-    let mut told = ClockState::Agreed;
+    let mut logged = ClockState::Agreed;
     loop {
         let voters = raft.view().voters;
         let has_joined = !voters.is_empty();
         gossip.set_voters(voters);
         let state = gossip.time().state;
         let is_alone = gossip.is_alone();
-        let is_early = (start.elapsed() < QUIET_START || !has_joined) && !is_alone;
-        if state != told && !(state == ClockState::Unknown && is_early) {
-            told = state;
+        let is_early = (start.elapsed() < START_GRACE || !has_joined) && !is_alone;
+        if state != logged && !(state == ClockState::Unknown && is_early) {
+            logged = state;
             match is_alone {
-                true => tell_alone(state),
-                false => tell(state, &gossip),
+                true => log_state_alone(state),
+                false => log_state(state, &gossip),
             }
         }
-        // At once if the voters are others.
-        let _ = timeout(CLOCK_LOOK_INTERVAL, changes.next()).await;
+        // Immediately if the voters have changed.
+        let _ = timeout(CLOCK_CHECK_INTERVAL, changes.next()).await;
     }
 }
 
-fn tell(state: ClockState, gossip: &PeerGossip) {
+fn log_state(state: ClockState, gossip: &PeerGossip) {
     match state {
         ClockState::Agreed => {
             tracing::info!("the clock of this node agrees with those of a majority again");
@@ -47,31 +47,31 @@ fn tell(state: ClockState, gossip: &PeerGossip) {
         ClockState::Disagrees => tracing::error!(
             ahead_ms = gossip.time().offset_ms,
             others = gossip.clocks(),
-            "the clock of this node is not what a majority of the voters agrees on, so it shall not \
-             lead: set it right, best by NTP"
+            "the clock of this node differs from the clocks of a majority of the voters, so this node \
+             must not lead: set the clock right, best by NTP"
         ),
         ClockState::Held | ClockState::Unknown => tracing::error!(
             others = gossip.clocks(),
-            "no majority of the voters' clocks agrees: PUTs go on and nothing expires until one \
-             does; if all nodes are up, set their clocks right, best by NTP"
+            "no majority of the voters' clocks agrees: PUTs continue, and nothing expires until a \
+             majority agrees; if all nodes are up, set their clocks right, best by NTP"
         ),
     }
 }
 
-fn tell_alone(state: ClockState) {
+fn log_state_alone(state: ClockState) {
     match state {
         ClockState::Agreed | ClockState::Disagrees => {
-            tracing::info!("the clock of this machine can be believed again");
+            tracing::info!("the clock of this machine is trusted again");
         }
         ClockState::Held => tracing::error!(
-            "the clock of this machine was set by more than the retention while the node ran: PUTs \
-             go on and nothing expires; set it right, or if it is right now, restart the node with \
-             `quorate serve --trust-clock`"
+            "the clock of this machine was changed by more than the retention while the node ran: PUTs \
+             continue, and nothing expires; set the clock right, or if it is right now, restart the \
+             node with `quorate serve --trust-clock`"
         ),
         ClockState::Unknown => tracing::error!(
-            "the clock of this machine is further than the retention from what its log told last: PUTs \
-             go on and nothing expires; set it right, or if it is right (the node was down for long), \
-             restart the node once with `quorate serve --trust-clock`"
+            "the clock of this machine differs by more than the retention from the last time in the \
+             log: PUTs continue, and nothing expires; set the clock right, or if it is right (the node \
+             was down for long), restart the node once with `quorate serve --trust-clock`"
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! What nodes tell each other of themselves in the tails of messages that they send anyway.
+//! What nodes report about themselves in the metadata of messages that they send anyway.
 
 use std::{
     collections::HashMap,
@@ -16,33 +16,34 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{RaftConfig, clocks::commit_freshness::CommitFreshness, clocks::wall_clock::WallClock};
 
-/// What this node tells of itself, and what it has heard of the others: their clocks above all.
+/// What this node reports about itself, and what it has received from its peers: above all their
+/// clocks.
 pub(crate) struct PeerGossip {
     node: NodeId,
-    /// The moment from which its monotonic time counts.
+    /// The start of its monotonic time.
     epoch: Instant,
-    /// Its monotonic stamp at that moment: what its wall clock said then, so that it knows an echo
-    /// of what it stamped before a restart. No stamp is zero, which stands for none.
+    /// Its monotonic stamp at `epoch`: the time of its wall clock then. So the node recognizes an
+    /// echo of a stamp from before a restart. No stamp is zero, because zero means "none".
     first_stamp_ms: u64,
     level: Level,
     level_hold: bool,
     wall_clock: WallClock,
     not_electable: watch::Sender<NotElectable>,
     checkpoint: AtomicU64,
-    /// Of a leader: when a quorum last acknowledged it, as far as was looked, and what was committed.
+    /// If this node leads: when a quorum last acknowledged it, as of the last check, and what was
+    /// committed.
     quorum_ack: Mutex<Option<(Instant, LogIndex)>>,
-    /// The leader, whose word counts for what is committed.
+    /// The leader, whose reports of what is committed count.
     leader: Mutex<Option<NodeId>>,
     commit_freshness: Mutex<CommitFreshness>,
-    /// Members only, so it does not grow.
-    heard: Mutex<HashMap<NodeId, Heard>>,
+    /// Has members only, so it does not grow.
+    heard: Mutex<HashMap<NodeId, ReceivedMetadata>>,
     clock: Mutex<ClusterClock<NodeId>>,
 }
 
-/// What a node has heard of a peer.
+/// The last metadata that was received from a peer.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heard {
-    /// The last metadata of it.
+pub(crate) struct ReceivedMetadata {
     pub(crate) metadata: FrameMetadata,
     pub(crate) at: Instant,
 }
@@ -66,7 +67,7 @@ impl PeerGossip {
         }
     }
 
-    /// What a message to `peer` says of this node, now.
+    /// The metadata of a message that is sent to `peer` now.
     pub(crate) fn metadata(&self, peer: NodeId) -> FrameMetadata {
         let echo_ms = self
             .heard(peer)
@@ -87,15 +88,15 @@ impl PeerGossip {
         }
     }
 
-    /// Notes the metadata of a request of `peer`.
+    /// Records the metadata of a request from `peer`.
     pub(crate) fn on_request(&self, peer: NodeId, metadata: FrameMetadata) {
-        self.note(peer, self.echoed(metadata), metadata);
+        self.record(peer, self.echoed(metadata), metadata);
     }
 
-    /// Notes the metadata of the response to a request that was sent to `peer` at `sent`.
+    /// Records the metadata of the response to a request that was sent to `peer` at `sent`.
     pub(crate) fn on_response(&self, peer: NodeId, sent: Instant, metadata: FrameMetadata) {
         let sent = sent.saturating_duration_since(self.epoch);
-        self.note(peer, Some(sent).max(self.echoed(metadata)), metadata);
+        self.record(peer, Some(sent).max(self.echoed(metadata)), metadata);
     }
 
     /// The highest feature level that `node`, this one or a peer, supports, if that is known.
@@ -109,7 +110,7 @@ impl PeerGossip {
         }
     }
 
-    /// Whether `node`, this one or a peer, wants no higher level yet, as it last said.
+    /// Whether `node`, this one or a peer, last reported that it does not want a higher level yet.
     pub(crate) fn holds_level(&self, node: NodeId) -> bool {
         match node == self.node {
             true => self.level_hold,
@@ -119,7 +120,7 @@ impl PeerGossip {
         }
     }
 
-    /// Says up to which entry this node's checkpoint reaches.
+    /// Sets the last entry of this node's checkpoint.
     pub(crate) fn set_checkpoint(&self, index: LogIndex) {
         self.checkpoint.store(index.0, Ordering::Relaxed);
     }
@@ -134,25 +135,25 @@ impl PeerGossip {
         })
     }
 
-    /// Forgets what was heard of all but these.
+    /// Forgets what was received from all peers but these.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
         lock(&self.heard).retain(|peer, _| keep(*peer));
     }
 
-    /// What was last heard of `peer`.
-    pub(crate) fn heard(&self, peer: NodeId) -> Option<Heard> {
+    /// The last metadata of `peer`, if any was received.
+    pub(crate) fn heard(&self, peer: NodeId) -> Option<ReceivedMetadata> {
         lock(&self.heard).get(&peer).copied()
     }
 
-    /// Since when this node hears others.
-    pub(crate) fn begun(&self) -> Instant {
+    /// When this node started to receive from others.
+    pub(crate) fn started_at(&self) -> Instant {
         self.epoch
     }
 
-    /// Says whether these reasons not to lead hold.
-    pub(crate) fn set_unfit(&self, reasons: NotElectable, given: bool) {
+    /// Sets or clears these reasons not to lead.
+    pub(crate) fn set_not_electable(&self, reasons: NotElectable, hold: bool) {
         self.not_electable.send_if_modified(|not_electable| {
-            let now = not_electable.with(reasons, given);
+            let now = not_electable.with(reasons, hold);
             std::mem::replace(not_electable, now) != now
         });
     }
@@ -162,7 +163,8 @@ impl PeerGossip {
         self.not_electable.subscribe()
     }
 
-    /// Why `node`, this one or a peer, should not lead, if it has said so within this time.
+    /// Why `node`, this one or a peer, should not lead. `None` if the peer has not been heard from
+    /// within this time.
     pub(crate) fn not_electable_of(
         &self,
         node: NodeId,
@@ -177,37 +179,37 @@ impl PeerGossip {
         }
     }
 
-    /// What time it is for the cluster.
+    /// The cluster time.
     pub(crate) fn time(&self) -> Reading {
         let reading = lock(&self.clock).read(self.now(), self.wall_clock.now());
-        self.set_unfit(NotElectable::CLOCK, reading.state == ClockState::Disagrees);
+        self.set_not_electable(NotElectable::CLOCK, reading.state == ClockState::Disagrees);
         reading
     }
 
-    /// Says who leads, and if this node does, when a quorum last acknowledged it and up to where entries
-    /// are committed. An earlier time than the true one does no harm.
+    /// Sets who leads. If this node does, also sets when a quorum last acknowledged it, and up to
+    /// which entry the log was committed then. A time earlier than the true one does no harm.
     pub(crate) fn set_leader(&self, leader: Option<NodeId>, acked: Option<(Instant, LogIndex)>) {
         *lock(&self.leader) = leader;
         *lock(&self.quorum_ack) = acked;
         if let Some((at, committed)) = acked {
-            lock(&self.commit_freshness).prove(at, committed);
+            lock(&self.commit_freshness).record(at, committed);
         }
     }
 
-    /// Whether a node that has applied so much lacks nothing that was committed a second ago: by what
-    /// leaders told, or by its own knowledge as the leader.
+    /// Whether a node that has applied up to `applied` has all that was committed a second ago: by
+    /// the reports of leaders, or by its own knowledge as the leader.
     pub(crate) fn is_current(&self, applied: LogIndex) -> bool {
-        lock(&self.commit_freshness).holds(applied, Instant::now())
+        lock(&self.commit_freshness).is_fresh(applied, Instant::now())
     }
 
-    /// The time for a command. `None` while this node's clock is not the one that a majority agrees on.
+    /// The stamp for a command. `None` while a majority disagrees with the clock of this node.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         let stamp = lock(&self.clock).stamp(self.now(), self.wall_clock.now());
-        self.set_unfit(NotElectable::CLOCK, stamp.is_none());
+        self.set_not_electable(NotElectable::CLOCK, stamp.is_none());
         stamp
     }
 
-    /// Says what time the log told last, before the node takes part in the cluster.
+    /// Sets the last time in the log. Must be called before the node takes part in the cluster.
     pub(crate) fn set_start(&self, told: Option<UnixMillis>) {
         let at = self.now();
         lock(&self.clock).set_start(Start { at, told });
@@ -222,50 +224,50 @@ impl PeerGossip {
         lock(&self.clock).is_alone()
     }
 
-    /// The clocks of the voters that are heard, in words.
+    /// The known clocks of the voters, as text for the log.
     pub(crate) fn clocks(&self) -> String {
         let wall = self.wall_clock.now();
         let differences = lock(&self.clock).differences_ms(self.now(), wall);
         let differences = differences.into_iter();
-        let heard: Vec<_> = differences
+        let clocks: Vec<_> = differences
             .map(|(peer, ms)| format!("{peer} {ms:+} ms"))
             .collect();
-        match heard.is_empty() {
-            true => "none is heard".to_owned(),
-            false => heard.join(", "),
+        match clocks.is_empty() {
+            true => "no other clock is known".to_owned(),
+            false => clocks.join(", "),
         }
     }
 
-    /// Notes the metadata that was written after `sent`, if that is known.
-    fn note(&self, peer: NodeId, sent: Option<Duration>, metadata: FrameMetadata) {
+    /// Records metadata that was written after `sent`, if that is known.
+    fn record(&self, peer: NodeId, sent: Option<Duration>, metadata: FrameMetadata) {
         let at = Instant::now();
-        lock(&self.heard).insert(peer, Heard { metadata, at });
+        lock(&self.heard).insert(peer, ReceivedMetadata { metadata, at });
         let Some(sent) = sent else { return };
         let received = at.saturating_duration_since(self.epoch);
-        // It was written after this node's stamp that it echoes, so the quorum was there then but for
-        // the age told.
+        // The peer wrote it after the stamp of this node that it echoes. So the quorum acknowledged
+        // the leader at that time minus the reported age, or later.
         if let Some(age_ms) = metadata.quorum_ack_age_ms.checked_sub(1)
             && *lock(&self.leader) == Some(peer)
-            // An echo of what was stamped before a restart says nothing of now.
+            // An echo of a stamp from before a restart proves nothing about now.
             && sent <= received
             && let Some(acked) = sent.checked_sub(Duration::from_millis(age_ms))
         {
-            lock(&self.commit_freshness).prove(self.epoch + acked, LogIndex(metadata.committed));
+            lock(&self.commit_freshness).record(self.epoch + acked, LogIndex(metadata.committed));
         }
-        let look = |clock_ms| match clock_ms {
+        let sample = |clock_ms| match clock_ms {
             0 => None,
-            told => Sample::new(UnixMillis(told), sent, received),
+            clock_ms => Sample::new(UnixMillis(clock_ms), sent, received),
         };
         let mut clock = lock(&self.clock);
-        if let Some(sample) = look(metadata.clock_ms) {
+        if let Some(sample) = sample(metadata.clock_ms) {
             clock.hear(peer, sample);
         }
-        if let Some(sample) = look(metadata.agreed_ms) {
+        if let Some(sample) = sample(metadata.agreed_ms) {
             clock.hear_agreed(peer, sample);
         }
     }
 
-    /// The moment whose stamp `metadata` echoes, if this process stamped it.
+    /// The time whose stamp `metadata` echoes, if this process stamped it.
     fn echoed(&self, metadata: FrameMetadata) -> Option<Duration> {
         let since_epoch_ms = metadata.echo_ms.checked_sub(self.first_stamp_ms)?;
         Some(Duration::from_millis(since_epoch_ms))

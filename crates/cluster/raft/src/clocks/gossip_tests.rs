@@ -13,15 +13,15 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Node `number` of three, and what its wall clock says.
+/// Node `number` of three, and the time of its wall clock.
 fn node(number: u64, clock_ms: u64) -> (PeerGossip, Arc<AtomicU64>) {
     let voters: BTreeMap<_, _> = (1..=3)
         .map(|number| (NodeId::from(number), String::new()))
         .collect();
     let clock_ms = Arc::new(AtomicU64::new(clock_ms));
-    let shown = clock_ms.clone();
+    let wall_clock_ms = clock_ms.clone();
     let config = RaftConfig {
-        wall_clock: WallClock::new(move || UnixMillis(shown.load(Ordering::Relaxed))),
+        wall_clock: WallClock::new(move || UnixMillis(wall_clock_ms.load(Ordering::Relaxed))),
         ..RaftConfig::numbered(number, voters.clone(), PathBuf::new())
     };
     let gossip = PeerGossip::new(&config);
@@ -34,7 +34,7 @@ fn send(from: (&PeerGossip, u64), to: (&PeerGossip, u64)) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_echoes_nothing_tells_no_clock() {
+async fn a_request_without_an_echo_gives_no_clock() {
     let ((one, _), (two, _)) = (node(1, 1_000_000), node(2, 1_000_000));
     send((&one, 1), (&two, 2));
     assert_eq!(two.time().state, ClockState::Unknown);
@@ -43,7 +43,7 @@ async fn a_request_that_echoes_nothing_tells_no_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_echo_of_what_was_stamped_before_a_restart_tells_nothing() {
+async fn an_echo_of_a_stamp_from_before_a_restart_proves_nothing() {
     let ((one, _), (two, clock_ms)) = (node(1, 1_000_000), node(2, 1_000_000));
     advance(SECOND).await;
     send((&two, 2), (&one, 1));
@@ -57,7 +57,7 @@ async fn an_echo_of_what_was_stamped_before_a_restart_tells_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_tells_the_clock_to_the_round_trip() {
+async fn a_response_gives_the_clock_to_within_the_round_trip() {
     let ((one, _), (two, _)) = (node(1, 1_000_000), node(2, 1_000_000));
     let sent = Instant::now();
     advance(11 * SECOND).await;
@@ -70,7 +70,7 @@ async fn a_response_tells_the_clock_to_the_round_trip() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_whose_clock_is_outvoted_is_unfit_until_it_is_right() {
+async fn a_node_whose_clock_is_outvoted_is_not_electable_until_it_is_right() {
     let (one, clock_ms) = node(1, 5_000_000);
     let ((two, _), (three, _)) = (node(2, 1_000_000), node(3, 1_000_000));
     for (number, other) in [(2, &two), (3, &three)] {
@@ -92,7 +92,7 @@ async fn a_node_whose_clock_is_outvoted_is_unfit_until_it_is_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_majority_agrees_on_is_passed_on_by_who_has_heard_it() {
+async fn a_node_passes_on_the_time_that_a_majority_agrees_on() {
     let ((one, _), (two, _), (three, _)) = (node(1, 7_000), node(2, 7_000), node(3, 9_000_000));
     assert_eq!(one.metadata(NodeId::from(3)).agreed_ms, 0);
     send((&one, 1), (&two, 2));
@@ -106,9 +106,9 @@ async fn what_a_majority_agrees_on_is_passed_on_by_who_has_heard_it() {
     assert_eq!(three.metadata(NodeId::from(2)).agreed_ms, 0);
 }
 
-/// Its stamps were of a wall clock that was set back since, or a leader lies.
+/// The stamps came from a wall clock that was set back since, or a leader lies.
 #[tokio::test(start_paused = true)]
-async fn an_echo_of_what_is_yet_to_be_stamped_makes_nothing_current() {
+async fn an_echo_of_a_future_stamp_makes_nothing_fresh() {
     let ((one, _), (two, _)) = (node(1, 1_000_000), node(2, 1_000_000));
     two.set_leader(Some(NodeId::from(1)), None);
     one.set_leader(None, Some((Instant::now(), LogIndex(7))));

@@ -1,4 +1,4 @@
-//! What nodes tell each other of themselves, and the time that follows from it.
+//! The reports that nodes exchange about themselves, and the time that follows from them.
 
 pub(crate) mod clock;
 pub(crate) mod commit_freshness;

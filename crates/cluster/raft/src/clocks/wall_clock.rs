@@ -8,12 +8,12 @@ use std::{
 
 use quorate_state::{UnixMillis, millis};
 
-/// Tells the time of this machine: that of the system, or in tests any other.
+/// The time of this machine: that of the system, or any other in tests.
 #[derive(Clone)]
 pub struct WallClock(Arc<dyn Fn() -> UnixMillis + Send + Sync>);
 
 impl WallClock {
-    /// A clock that says what `read` returns.
+    /// A clock that shows what `read` returns.
     pub fn new(read: impl Fn() -> UnixMillis + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }

@@ -1,15 +1,16 @@
 //! The election of a new leader as soon as the old one's process is gone.
 //!
-//! The kernel of a process that has died closes its connections at once, long before its followers
-//! miss its heartbeats. That a connection was closed is a hint, no more: so the node knocks at the
-//! leader's door. Where nobody opens, it lets go of the leader's lease and stands for election, by
-//! pre-vote: it gets a majority only if as many have taken the hint themselves, or have waited for
-//! their leader in vain. It asks again every few milliseconds, since they may hear of it later.
+//! The kernel of a process that has died closes its connections immediately, long before its
+//! followers miss its heartbeats. A closed connection is only a hint, so the node probes the leader
+//! with a new link. If no process accepts it, the node releases the leader's lease and becomes a
+//! candidate by pre-vote. It gets a majority only if enough others have taken the hint themselves,
+//! or have waited for their leader in vain. It asks again every few milliseconds, because they may
+//! receive the hint later.
 //!
-//! Voters stand one after the other, in the order of their ids behind the leader, so that they do not
-//! split their votes; if they do all the same, they try again in that order. Whoever lacks entries
-//! that a majority has is refused, and the next one's turn comes. A cut that closes nothing is left
-//! to the election timeout.
+//! Voters become candidates one after the other, in the order of their ids after the leader, so
+//! that they do not split their votes. If they do, they retry in that order. A candidate that lacks
+//! entries which a majority has is rejected, and the next voter's turn comes. A network failure
+//! that closes no connection is left to the election timeout.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,45 +22,45 @@ use tokio::{
 
 use crate::parts::Parts;
 
-/// The part of a heartbeat interval after which a pre-vote is asked for again. A heartbeat interval
-/// is more than a message and its answer take, so that several answers are under way at once.
+/// A pre-vote is requested again after this part of a heartbeat interval. A heartbeat interval is
+/// more than a message and its answer take, so several answers are in progress at the same time.
 const RETRIES_PER_HEARTBEAT: u32 = 5;
 
-/// How often a node knocks.
-const KNOCKS: usize = 2;
+/// How often a node probes the leader.
+const PROBE_COUNT: usize = 2;
 
 /// A leader that may be gone.
-struct Suspect {
-    /// The vote of whoever follows it.
+struct SuspectedLeader {
+    /// The vote of the nodes that follow it.
     vote: Vote,
     address: String,
 }
 
 impl Parts {
-    /// Takes hints that the leader is gone, until there are none any more: `hangups`, of peers whose
-    /// host has closed the links with them.
-    pub(crate) async fn take_hints(self: Arc<Self>, mut hangups: broadcast::Receiver<NodeId>) {
+    /// Starts a failover when the leader may be gone. `hangups` yields peers whose host has closed
+    /// the links with them. Returns when that ends.
+    pub(crate) async fn watch_hangups(self: Arc<Self>, mut hangups: broadcast::Receiver<NodeId>) {
         loop {
             let peer = match hangups.recv().await {
                 Ok(peer) => Some(peer),
-                // Any peer may be among those that were missed, and a false hint costs a knock.
+                // Any peer may be among the missed ones, and a wrong hint costs only a probe.
                 Err(RecvError::Lagged(_)) => None,
                 Err(RecvError::Closed) => return,
             };
-            if let Some(suspect) = self.suspect(peer) {
-                self.succeed(&suspect).await;
+            if let Some(suspected_leader) = self.suspected_leader(peer) {
+                self.fail_over(&suspected_leader).await;
                 // A process that dies closes all its links, and each is a hint.
                 hangups = hangups.resubscribe();
             }
         }
     }
 
-    /// The leader, if it is another node, and this `peer`.
-    fn suspect(&self, peer: Option<NodeId>) -> Option<Suspect> {
+    /// The leader, if it is another node, and is `peer` if that is given.
+    fn suspected_leader(&self, peer: Option<NodeId>) -> Option<SuspectedLeader> {
         let leader = self.leader.borrow();
         let (node, address) = leader.node.clone()?;
-        let is_meant = node != self.config.node && peer.is_none_or(|peer| peer == node);
-        is_meant.then_some(Suspect {
+        let is_suspected = node != self.config.node && peer.is_none_or(|peer| peer == node);
+        is_suspected.then_some(SuspectedLeader {
             vote: Vote {
                 term: leader.term,
                 node,
@@ -69,51 +70,53 @@ impl Parts {
         })
     }
 
-    /// Stands against the suspect when it is this node's turn, until it is found alive, another
-    /// leads, or it is time for an election without all this.
-    async fn succeed(&self, suspect: &Suspect) {
+    /// Becomes a candidate against the suspected leader when it is this node's turn. Stops when the
+    /// leader turns out to be alive, when another node leads, or after the election timeout,
+    /// because an ordinary election follows then.
+    async fn fail_over(&self, suspected_leader: &SuspectedLeader) {
         if !self.may_vote() {
             return;
         }
         let Some(rank) = rank(
             &self.raft.view().voters,
-            suspect.vote.node,
+            suspected_leader.vote.node,
             self.config.node,
         ) else {
             return;
         };
         let heartbeat = self.config.heartbeat();
-        let (began, turn) = (Instant::now(), heartbeat * self.place(rank));
+        let (started_at, turn) = (Instant::now(), heartbeat * self.turns_to_wait(rank));
         let mut released = None;
         let mut election = Election::default();
-        while began.elapsed() < self.config.election_timeout_max() {
+        while started_at.elapsed() < self.config.election_timeout_max() {
             let is_due = match self.raft.vote().await {
-                Some(vote) if vote == suspect.vote => {
-                    // Again whenever it was heard meanwhile: the message may have been under way.
+                Some(vote) if vote == suspected_leader.vote => {
+                    // Probed again if the leader was heard from since: the message may have been on
+                    // its way.
                     if released.is_none_or(|at| self.raft.leader_contact() > at) {
-                        if self.answers(suspect).await {
+                        if self.is_alive(suspected_leader).await {
                             return;
                         }
                         released = Some(Instant::now());
                         self.raft.release_lease(vote).await;
                     }
-                    began.elapsed() >= turn
+                    started_at.elapsed() >= turn
                 }
                 Some(vote) if !vote.committed => {
                     election.has_stalled(vote, turn + heartbeat, Instant::now())
                 }
-                // Another leads, or Raft has stopped.
+                // Another node leads, or Raft has stopped.
                 _ => return,
             };
             if is_due {
-                self.raft.stand().await;
+                self.raft.request_pre_votes().await;
             }
             sleep(heartbeat / RETRIES_PER_HEARTBEAT).await;
         }
     }
 
-    /// How many turns this node lets pass. One that should not lead comes after all that may.
-    fn place(&self, rank: usize) -> u32 {
+    /// How many turns this node waits. A node that should not lead comes after all that may.
+    fn turns_to_wait(&self, rank: usize) -> u32 {
         let others = match self.gossip.not_electable().borrow().is_empty() {
             true => 0,
             false => self.raft.view().voters.len(),
@@ -121,35 +124,35 @@ impl Parts {
         u32::try_from(rank + others).unwrap_or(u32::MAX)
     }
 
-    /// Whether its process takes a new link. It is asked again before it counts as gone, for a lease
-    /// that was let go is not taken back in this term.
-    async fn answers(&self, suspect: &Suspect) -> bool {
-        for _ in 0..KNOCKS {
-            if self.opens(suspect).await {
+    /// Whether its process accepts a new link. It is probed again before it counts as gone, because
+    /// a released lease is not restored in this term.
+    async fn is_alive(&self, suspected_leader: &SuspectedLeader) -> bool {
+        for _ in 0..PROBE_COUNT {
+            if self.accepts_link(suspected_leader).await {
                 return true;
             }
         }
         false
     }
 
-    async fn opens(&self, suspect: &Suspect) -> bool {
-        let Suspect { vote, address } = suspect;
+    async fn accepts_link(&self, suspected_leader: &SuspectedLeader) -> bool {
+        let SuspectedLeader { vote, address } = suspected_leader;
         let link = self.peers.own_link(vote.node, address, StreamKind::Control);
-        // Where connections are neither taken nor refused, it is the host that is gone.
+        // If connections are neither accepted nor refused, the host is gone.
         let opened = timeout(self.config.heartbeat(), link.opened()).await;
-        let answers = opened.is_ok_and(|opened| opened.is_ok());
-        tracing::info!(leader = %vote.node, answers, "the leader has closed its links");
-        answers
+        let is_alive = opened.is_ok_and(|opened| opened.is_ok());
+        tracing::info!(leader = %vote.node, answers = is_alive, "the leader has closed its links");
+        is_alive
     }
 }
 
-/// An election that is under way.
+/// An election in progress.
 #[derive(Default)]
 struct Election(Option<(Vote, Instant)>);
 
 impl Election {
-    /// Whether this node's last vote has been `vote` for `patience`, without a majority: it was
-    /// split, or the candidate is gone too. Begins to wait anew then.
+    /// Whether this node's last vote has been `vote` for `patience` without a majority: the vote
+    /// was split, or the candidate is gone too. If so, the wait starts again.
     fn has_stalled(&mut self, vote: Vote, patience: Duration, now: Instant) -> bool {
         match self.0 {
             Some((known, since)) if known == vote && now - since < patience => false,
@@ -161,12 +164,13 @@ impl Election {
     }
 }
 
-/// How many voters come before `own` in the ring of voters behind `leader`.
+/// How many voters come before `own` in the ring of voters that starts after `leader`. `None` if
+/// one of them is no voter.
 fn rank(voters: &[NodeId], leader: NodeId, own: NodeId) -> Option<usize> {
     let mut ring: Vec<NodeId> = voters.to_vec();
     ring.sort_unstable();
-    let place = |node| ring.iter().position(|voter| *voter == node);
-    let (leader, own) = (place(leader)?, place(own)?);
+    let position = |node| ring.iter().position(|voter| *voter == node);
+    let (leader, own) = (position(leader)?, position(own)?);
     Some((own + ring.len() - leader - 1) % ring.len())
 }
 
@@ -177,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn voters_stand_one_after_the_other() {
+    fn voters_become_candidates_one_after_the_other() {
         let mut voters: Vec<_> = (1..=5).map(NodeId::from).collect();
         voters.sort_unstable();
         for leader in &voters {
@@ -185,17 +189,17 @@ mod tests {
             let ranks = others.map(|own| rank(&voters, *leader, *own).unwrap());
             let mut ranks: Vec<_> = ranks.collect();
             ranks.sort_unstable();
-            assert_eq!(ranks, [0, 1, 2, 3], "behind {leader}");
+            assert_eq!(ranks, [0, 1, 2, 3], "after {leader}");
         }
-        // Not always the same node is first.
+        // The first one is not always the same node.
         assert_eq!(rank(&voters, voters[0], voters[1]), Some(0));
         assert_eq!(rank(&voters, voters[4], voters[0]), Some(0));
     }
 
     #[test]
-    fn an_election_that_ends_in_nothing_has_stalled() {
+    fn an_election_without_a_winner_stalls() {
         let patience = Duration::from_millis(100);
-        let (vote, began) = (
+        let (vote, started_at) = (
             |term| Vote {
                 term: Term(term),
                 node: NodeId::from(1),
@@ -204,12 +208,12 @@ mod tests {
             Instant::now(),
         );
         let mut election = Election::default();
-        assert!(!election.has_stalled(vote(2), patience, began));
-        assert!(!election.has_stalled(vote(2), patience, began + patience / 2));
-        // Another candidate gets as long.
-        let next = began + patience / 2;
+        assert!(!election.has_stalled(vote(2), patience, started_at));
+        assert!(!election.has_stalled(vote(2), patience, started_at + patience / 2));
+        // Another candidate gets the same time.
+        let next = started_at + patience / 2;
         assert!(!election.has_stalled(vote(3), patience, next));
-        assert!(!election.has_stalled(vote(3), patience, began + patience));
+        assert!(!election.has_stalled(vote(3), patience, started_at + patience));
         assert!(election.has_stalled(vote(3), patience, next + patience));
         assert!(!election.has_stalled(vote(3), patience, next + patience * 3 / 2));
         assert!(election.has_stalled(vote(3), patience, next + 2 * patience));
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_vote_does_not_stand() {
+    fn a_node_that_may_not_vote_is_no_candidate() {
         let voters = [NodeId::from(1), NodeId::from(2)];
         assert_eq!(rank(&voters, voters[0], NodeId::from(3)), None);
         assert_eq!(rank(&voters, NodeId::from(3), voters[0]), None);

@@ -1,8 +1,8 @@
-//! Handing leadership over: by a leader that stops, and by one that should not lead.
+//! Hands leadership over: from a leader that stops, or from one that should not lead.
 //!
-//! openraft's leader takes no entries and sends no heartbeats once it was asked to hand over, and
-//! nothing but a new leader ends that (openraft #2088). So it is asked only for the sake of a voter
-//! that lives, and asked again, for the next one, until somebody leads. If nobody takes over, the
+//! After it is asked to hand over, openraft's leader accepts no entries and sends no heartbeats
+//! until there is a new leader (openraft #2088). So it is only asked to hand over to a voter that
+//! is alive, and asked again, for the next voter, until some node leads. If none takes over, the
 //! others miss its heartbeats and elect a new leader; it votes for one that has its entries.
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
@@ -17,17 +17,17 @@ use crate::{
     parts::Parts,
 };
 
-/// How long to wait for the successor when a leader stops.
+/// How long a stopping leader waits for its successor.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The most entries that the successor of a leader that works may lack: what it gets in one or two
-/// messages. It has to have them on disk before it stands for election.
+/// The most entries that a successor may lack if the leader keeps running: about one or two
+/// messages. The successor must have them on disk before it is a candidate.
 const LAG_MAX: u64 = 1024;
 
 impl Parts {
-    /// Hands leadership to a voter that may lead whenever this node leads and should not. If there
-    /// is none, it goes on leading. Never returns.
-    pub(crate) async fn hand_over_when_unfit(self: Arc<Self>) {
+    /// Hands leadership to an electable voter whenever this node leads and should not. If there is
+    /// none, this node continues to lead. Never returns.
+    pub(crate) async fn hand_over_when_not_electable(self: Arc<Self>) {
         let mut not_electable = self.gossip.not_electable();
         while not_electable
             .wait_for(|reasons| !reasons.is_empty())
@@ -37,17 +37,17 @@ impl Parts {
             let view = self.raft.view();
             let successors = successors(&view, self.config.election_timeout_min(), |follower| {
                 let lag = follower.matching.lag_behind(view.last_log);
-                lag <= LAG_MAX && self.is_fit(follower.node)
+                lag <= LAG_MAX && self.is_electable(follower.node)
             });
             if !successors.is_empty() {
-                self.insist(&successors, view.term).await;
+                self.request_transfer(&successors, view.term).await;
             }
             sleep(self.config.heartbeat()).await;
         }
     }
 
-    /// Hands leadership over if this node leads and another voter lives, if possible to one that may
-    /// lead. For a leader that stops.
+    /// Hands leadership over if this node leads and another voter is alive, to an electable one if
+    /// possible. For a leader that stops.
     pub(crate) async fn hand_over(&self) {
         let successors = self.successors();
         if successors.is_empty() {
@@ -57,24 +57,24 @@ impl Parts {
             .await
             .is_err()
         {
-            tracing::warn!("leadership was not taken over in time; an election will follow");
+            tracing::warn!("no voter took over leadership in time: the others will elect a leader");
         }
     }
 
-    /// The other voters that live, those first that may lead, and among them the one that has most of
-    /// the log. None unless this node leads.
+    /// The other voters that are alive: electable ones first, and among them the one with most of
+    /// the log. Empty unless this node leads.
     pub(crate) fn successors(&self) -> Vec<NodeId> {
         let view = self.raft.view();
         let mut successors = successors(&view, self.config.election_timeout_min(), |_| true);
-        // Stable: among those alike, the one that has most of the log stays first.
-        successors.sort_by_key(|node| !self.is_fit(*node));
+        // The sort is stable: within each group the one with most of the log stays first.
+        successors.sort_by_key(|node| !self.is_electable(*node));
         successors
     }
 
-    /// Hands leadership to one of these and says who leads then, if that is known.
+    /// Hands leadership to one of these nodes. Returns the new leader, if it is known.
     pub(crate) async fn hand_to(&self, successors: &[NodeId]) -> Option<NodeId> {
         let term = self.raft.view().term;
-        self.insist(successors, term).await;
+        self.request_transfer(successors, term).await;
         let mut leader = self.leader.clone();
         let known = leader.wait_for(|now| now.node.is_some() && now.term > term);
         let node = known.await.ok()?.node.clone();
@@ -83,16 +83,16 @@ impl Parts {
 
     /// Asks one after the other to lead, and then the first again, until `term` is over or all of
     /// them are gone.
-    async fn insist(&self, successors: &[NodeId], term: Term) {
+    async fn request_transfer(&self, successors: &[NodeId], term: Term) {
         for (count, successor) in successors.iter().cycle().enumerate() {
-            // The first round is told, the others follow from it.
+            // Only the first round is logged.
             if count < successors.len() {
                 tracing::info!(%successor, "handing over leadership");
             }
             self.raft.trigger_transfer(*successor).await;
             let mut leader = self.leader.clone();
-            let taken = leader.wait_for(|now| self.has_ended(now, term));
-            if timeout(self.config.election_timeout_max(), taken)
+            let ended = leader.wait_for(|now| self.has_ended(now, term));
+            if timeout(self.config.election_timeout_max(), ended)
                 .await
                 .is_ok()
             {
@@ -101,17 +101,17 @@ impl Parts {
         }
     }
 
-    /// Whether this node's leadership of `term` has ended, and how it ended is known.
+    /// Whether this node's leadership of `term` has ended and its end is known.
     fn has_ended(&self, now: &Leader, term: Term) -> bool {
         match &now.node {
             Some((node, _)) => *node != self.config.node || now.term > term,
-            // In a later term the successor is being elected. In this one the others have gone.
+            // In a later term the successor is being elected. In this term the others are gone.
             None => now.term == term,
         }
     }
 
-    /// Whether a peer has said of late that it may lead.
-    fn is_fit(&self, peer: NodeId) -> bool {
+    /// Whether a peer has recently reported that it may lead.
+    fn is_electable(&self, peer: NodeId) -> bool {
         let not_electable = self
             .gossip
             .not_electable_of(peer, self.config.election_timeout_max());
@@ -119,8 +119,8 @@ impl Parts {
     }
 }
 
-/// The voters that live, as their leader knows, and are `eligible`, the one that has most of the log
-/// first.
+/// The voters that are alive, as their leader knows, and `eligible`. The one with most of the log
+/// comes first.
 fn successors(
     view: &View,
     silence_max: Duration,

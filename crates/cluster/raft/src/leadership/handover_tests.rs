@@ -5,7 +5,8 @@ use super::*;
 
 const SILENCE_MAX: Duration = Duration::from_millis(200);
 
-/// A leader's view of followers: the last entry each has, and when it was heard, in milliseconds.
+/// A leader's view of followers: the last entry that each has, and how many milliseconds ago it
+/// answered.
 fn view(followers: &[(u64, Option<u64>)]) -> View {
     let followers = (2..).zip(followers);
     View {
@@ -32,28 +33,28 @@ fn view(followers: &[(u64, Option<u64>)]) -> View {
     }
 }
 
-fn numbered(numbers: &[u64]) -> Vec<NodeId> {
+fn node_ids(numbers: &[u64]) -> Vec<NodeId> {
     numbers.iter().copied().map(NodeId::from).collect()
 }
 
 #[test]
-fn whoever_has_most_of_the_log_is_asked_first() {
+fn the_voter_with_most_of_the_log_is_asked_first() {
     let view = view(&[(98, Some(0)), (100, Some(0)), (99, Some(0))]);
     let all = successors(&view, SILENCE_MAX, |_| true);
-    assert_eq!(all, numbered(&[3, 4, 2]));
+    assert_eq!(all, node_ids(&[3, 4, 2]));
 }
 
 #[test]
-fn nobody_is_asked_who_was_not_heard_of_late() {
+fn a_silent_voter_is_not_asked() {
     let view = view(&[(100, None), (100, Some(200)), (90, Some(199))]);
     let alive = successors(&view, SILENCE_MAX, |_| true);
-    assert_eq!(alive, numbered(&[4]));
+    assert_eq!(alive, node_ids(&[4]));
 }
 
 #[test]
-fn nobody_is_asked_who_may_not_lead() {
+fn a_voter_that_may_not_lead_is_not_asked() {
     let view = view(&[(100, Some(0)), (90, Some(0))]);
     let chosen = successors(&view, SILENCE_MAX, |follower| follower.matching.0 < 95);
-    assert_eq!(chosen, numbered(&[3]));
+    assert_eq!(chosen, node_ids(&[3]));
     assert!(successors(&view, SILENCE_MAX, |_| false).is_empty());
 }

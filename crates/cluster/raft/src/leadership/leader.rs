@@ -1,4 +1,4 @@
-//! Who leads, as far as this node can tell.
+//! Who leads, as far as this node knows.
 
 use std::{
     sync::{
@@ -23,31 +23,32 @@ use crate::{
     clocks::gossip::PeerGossip,
 };
 
-/// How many of the longest election timeouts a leader may be silent before it counts as unknown.
-/// After one, the others elect a new one; two more forgive a machine that was busy.
+/// A leader that is silent for this many of the longest election timeouts counts as unknown. After
+/// one, the others elect a new leader; two more allow for a busy machine.
 const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
-/// How long to wait before a leader is asked again, if nothing is heard of another one before.
+/// How long to wait before a leader is asked again, unless another one is known earlier.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Who leads, as far as this node knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Leader {
-    /// The term that this is about.
+    /// The current term.
     pub(crate) term: Term,
     /// The leader and its address, if one is known.
     pub(crate) node: Option<(NodeId, String)>,
 }
 
-/// Keeps who leads, and whether Raft has failed, in watches that change with nothing else: Raft's own
-/// metrics change several times with every entry.
+/// Publishes who leads, and whether Raft has failed, in watches that change with nothing else:
+/// Raft's own metrics change several times with every entry.
 ///
-/// Raft remembers the last leader until it hears of another one. Here a leader is known while it is
-/// heard: a follower that is cut off, or a leader that is, must not take PUTs as if all were well.
+/// Raft remembers the last leader until it knows another one. Here a leader is only known while it
+/// is heard from: a follower or a leader that is cut off must not accept PUTs as if all were well.
 ///
-/// `has_leader` says whether one is known, without a lock.
+/// `has_leader` is whether a leader is known, readable without a lock.
 ///
-/// A leader's peers are told, by way of `gossip`, when a quorum last acknowledged it.
+/// `gossip` gets the time at which a quorum last acknowledged this leader, and reports it to the
+/// peers.
 pub(crate) fn follow(
     raft: &Raft,
     config: &RaftConfig,
@@ -57,10 +58,10 @@ pub(crate) fn follow(
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<Leader> {
     let silence_max = config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS;
-    let (raft, look_interval) = (raft.clone(), config.heartbeat());
+    let (raft, check_interval) = (raft.clone(), config.heartbeat());
     let (leader_tx, leader) = watch::channel(Leader::default());
     tasks.spawn(async move {
-        let see = |view: View| {
+        let on_view = |view: View| {
             if view.failure.is_some() {
                 has_leader.store(false, Ordering::Relaxed);
                 leader_tx.send_modify(|leader| leader.node = None);
@@ -83,16 +84,16 @@ pub(crate) fn follow(
             });
             true
         };
-        // At each change, and when it is time to look whether the leader is still heard.
-        raft.watch(look_interval, see).await;
-        // Keeps the watches open for those who wait on them.
+        // Called at each change, and periodically to check whether the leader is still heard from.
+        raft.watch(check_interval, on_view).await;
+        // Keeps the watches open for their readers.
         std::future::pending::<()>().await;
     });
     leader
 }
 
-/// When a quorum last acknowledged this leader, once it knows what is committed. One that votes alone
-/// needs nobody.
+/// When a quorum last acknowledged this leader, and what is committed. `None` until it knows what
+/// is committed. A leader that is the only voter needs no acknowledgement.
 fn quorum_ack(view: &View) -> Option<(Instant, LogIndex)> {
     let age = match view.voters.len() {
         1 if view.role == Role::Leader => Duration::ZERO,
@@ -103,7 +104,7 @@ fn quorum_ack(view: &View) -> Option<(Instant, LogIndex)> {
 }
 
 fn current_leader(view: View, silence_max: Duration) -> Leader {
-    let heard = match view.role {
+    let is_in_contact = match view.role {
         Role::Leader => {
             view.voters.len() == 1 || view.quorum_ack_age.is_some_and(|age| age < silence_max)
         }
@@ -111,11 +112,12 @@ fn current_leader(view: View, silence_max: Duration) -> Leader {
     };
     Leader {
         term: view.term,
-        node: view.leader.filter(|_| heard),
+        node: view.leader.filter(|_| is_in_contact),
     }
 }
 
-/// Resolves when `leader` no longer leads: what was sent to it may never be answered.
+/// Resolves when a leader is known that is not `leader`: what was sent to `leader` may never be
+/// answered.
 pub(crate) async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Leader) {
     let other = |now: &Leader| now.node.is_some() && now != leader;
     if leaders.wait_for(other).await.is_err() {
@@ -123,7 +125,8 @@ pub(crate) async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Le
     }
 }
 
-/// Resolves when no leader has been known for as long as `patience`, or nobody says any more who leads.
+/// Resolves when no leader has been known for `patience`, or the task that publishes the leader has
+/// ended.
 pub(crate) async fn leaderless(mut leaders: watch::Receiver<Leader>, patience: Duration) {
     while leaders.wait_for(|now| now.node.is_none()).await.is_ok() {
         let elected = leaders.wait_for(|now| now.node.is_some());
@@ -133,9 +136,10 @@ pub(crate) async fn leaderless(mut leaders: watch::Receiver<Leader>, patience: D
     }
 }
 
-/// Waits until something is heard of a leader, and not for long.
+/// Waits until the known leader changes, for a limited time.
 pub(crate) async fn next_leader(leaders: &mut watch::Receiver<Leader>) {
-    // Nobody says any more who leads: the node is being stopped, and so is whoever waits here.
+    // The task that publishes the leader has ended: the node is shutting down, and the caller with
+    // it.
     if let Ok(Err(_)) = timeout(RETRY_INTERVAL, leaders.changed()).await {
         tokio::time::sleep(RETRY_INTERVAL).await;
     }

@@ -1,4 +1,4 @@
-//! Who leads, and who leads next: when the leader is gone, and when it should not lead.
+//! Who leads, and who leads next: after a leader has failed, and when a leader should not lead.
 
 pub(crate) mod failover;
 pub(crate) mod handover;

@@ -1,7 +1,7 @@
-//! Whether the disk of the log is slow: it works, but not as a leader's must.
+//! Detects a log disk that works, but is too slow for a leader.
 //!
-//! Each PUT waits for the disk of the leader unless a majority of the others is faster, and those
-//! that a leader with a slow disk takes itself always do.
+//! Each PUT waits for the disk of the leader unless a majority of the others is faster. PUTs that
+//! arrive at a leader with a slow disk always wait for it.
 
 use std::{
     collections::VecDeque,
@@ -19,65 +19,65 @@ use tokio::time::{Instant, sleep};
 
 use crate::clocks::gossip::PeerGossip;
 
-/// How often the disk is judged.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the disk is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many looks back count.
-const WINDOW_LOOKS: usize = 10;
+/// How many of the last checks count.
+const WINDOW_CHECK_COUNT: usize = 10;
 
-/// In how many of them there must have been a slow sync: a disk that stalls once is not slow.
-const SLOW_LOOKS_MIN: usize = 3;
+/// At least this many of them must have seen a slow sync: a disk that stalls once is not slow.
+const SLOW_CHECK_COUNT_MIN: usize = 3;
 
-/// One slow sync in so many is too much: then the slowest percent is.
-const SYNCS_PER_SLOW_ONE: u64 = 100;
+/// More than one slow sync in this many is too much: the slowest percent.
+const SYNCS_PER_SLOW_SYNC: u64 = 100;
 
-/// After how many looks without a slow sync a slow disk counts as fast again. Three windows, so that
-/// leadership does not go to and fro with a disk that is slow now and then.
-const CALM_LOOKS: u32 = 30;
+/// A slow disk counts as fast again after this many checks without a slow sync: three windows, so
+/// that leadership does not switch to and fro because of a disk that is slow now and then.
+const CALM_CHECK_COUNT: u32 = 30;
 
-/// Counts the syncs of a log, and those that were slow.
+/// Counts the syncs of a log, and the slow ones among them.
 #[derive(Debug)]
 pub(crate) struct SyncMeter {
     epoch: Instant,
     slow_ms: u64,
-    /// When the sync that is under way has begun, in milliseconds since `epoch` and at least 1. 0
-    /// when none is.
-    begun_ms: AtomicU64,
+    /// When the sync in progress started, in milliseconds since `epoch` and at least 1. 0 when none
+    /// is in progress.
+    started_ms: AtomicU64,
     count: AtomicU64,
     slow_count: AtomicU64,
 }
 
-/// What a meter has counted in some time.
+/// The counts of a meter since its last check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Syncs {
+struct SyncCounts {
     count: u64,
     slow_count: u64,
 }
 
 impl SyncMeter {
-    /// To which a sync is slow that takes `slow_ms` or longer.
+    /// A meter that counts a sync as slow if it takes `slow_ms` or longer.
     pub(crate) fn new(slow_ms: u64) -> Arc<Self> {
         Arc::new(Self {
             epoch: Instant::now(),
             slow_ms,
-            begun_ms: AtomicU64::new(0),
+            started_ms: AtomicU64::new(0),
             count: AtomicU64::new(0),
             slow_count: AtomicU64::new(0),
         })
     }
 
-    /// What was counted since the last look. A sync that hangs counts at each.
-    fn take(&self) -> Syncs {
-        let begun_ms = self.begun_ms.load(Ordering::Relaxed);
-        let hangs = u64::from(begun_ms > 0 && self.is_slow(begun_ms));
-        Syncs {
+    /// Takes the counts since the last check. A sync that hangs counts at each check.
+    fn take(&self) -> SyncCounts {
+        let started_ms = self.started_ms.load(Ordering::Relaxed);
+        let hangs = u64::from(started_ms > 0 && self.is_slow(started_ms));
+        SyncCounts {
             count: self.count.swap(0, Ordering::Relaxed) + hangs,
             slow_count: self.slow_count.swap(0, Ordering::Relaxed) + hangs,
         }
     }
 
-    fn is_slow(&self, begun_ms: u64) -> bool {
-        self.now_ms().saturating_sub(begun_ms) >= self.slow_ms
+    fn is_slow(&self, started_ms: u64) -> bool {
+        self.now_ms().saturating_sub(started_ms) >= self.slow_ms
     }
 
     fn now_ms(&self) -> u64 {
@@ -87,25 +87,25 @@ impl SyncMeter {
 
 impl SyncObserver for SyncMeter {
     fn begun(&self) {
-        self.begun_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.started_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
     fn ended(&self) {
-        let begun_ms = self.begun_ms.swap(0, Ordering::Relaxed);
+        let started_ms = self.started_ms.swap(0, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
-        if self.is_slow(begun_ms) {
+        if self.is_slow(started_ms) {
             self.slow_count.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// Says in the gossip whether this node's disk is slow. Never returns.
+/// Reports in the gossip whether this node's disk is slow. Never returns.
 pub(crate) async fn watch_disk(meter: Arc<SyncMeter>, gossip: Arc<PeerGossip>) {
-    let mut judgement = Judgement::default();
+    let mut detector = SlowDiskDetector::default();
     loop {
-        sleep(LOOK_INTERVAL).await;
-        let was_slow = judgement.is_slow;
-        let is_slow = judgement.after(meter.take());
+        sleep(CHECK_INTERVAL).await;
+        let was_slow = detector.is_slow;
+        let is_slow = detector.update(meter.take());
         match (was_slow, is_slow) {
             (false, true) => {
                 let slow = Duration::from_millis(meter.slow_ms);
@@ -114,31 +114,31 @@ pub(crate) async fn watch_disk(meter: Arc<SyncMeter>, gossip: Arc<PeerGossip>) {
             (true, false) => tracing::info!("the disk is fast again: this node may lead"),
             _ => continue,
         }
-        gossip.set_unfit(NotElectable::DISK_SLOW, is_slow);
+        gossip.set_not_electable(NotElectable::DISK_SLOW, is_slow);
     }
 }
 
-/// Whether a disk is slow, judged look by look.
+/// Decides whether a disk is slow, from the counts of each check.
 #[derive(Default)]
-struct Judgement {
-    window: VecDeque<Syncs>,
-    calm_looks: u32,
+struct SlowDiskDetector {
+    window: VecDeque<SyncCounts>,
+    calm_checks: u32,
     is_slow: bool,
 }
 
-impl Judgement {
-    /// The judgement after a look that found `syncs`.
-    fn after(&mut self, syncs: Syncs) -> bool {
-        self.window.push_back(syncs);
-        if self.window.len() > WINDOW_LOOKS {
+impl SlowDiskDetector {
+    /// Adds the counts of a check. Returns whether the disk is slow now.
+    fn update(&mut self, counts: SyncCounts) -> bool {
+        self.window.push_back(counts);
+        if self.window.len() > WINDOW_CHECK_COUNT {
             self.window.pop_front();
         }
-        self.calm_looks = match syncs.slow_count {
-            0 => self.calm_looks + 1,
+        self.calm_checks = match counts.slow_count {
+            0 => self.calm_checks + 1,
             _ => 0,
         };
         if self.is_slow {
-            self.is_slow = self.calm_looks < CALM_LOOKS;
+            self.is_slow = self.calm_checks < CALM_CHECK_COUNT;
         } else {
             self.is_slow = self.has_slow_window();
         }
@@ -147,10 +147,14 @@ impl Judgement {
 
     fn has_slow_window(&self) -> bool {
         let window = self.window.iter();
-        let slow_looks = window.clone().filter(|syncs| syncs.slow_count > 0).count();
-        let count: u64 = window.clone().map(|syncs| syncs.count).sum();
-        let slow_count: u64 = window.map(|syncs| syncs.slow_count).sum();
-        slow_looks >= SLOW_LOOKS_MIN && slow_count.saturating_mul(SYNCS_PER_SLOW_ONE) > count
+        let slow_checks = window
+            .clone()
+            .filter(|counts| counts.slow_count > 0)
+            .count();
+        let count: u64 = window.clone().map(|counts| counts.count).sum();
+        let slow_count: u64 = window.map(|counts| counts.slow_count).sum();
+        slow_checks >= SLOW_CHECK_COUNT_MIN
+            && slow_count.saturating_mul(SYNCS_PER_SLOW_SYNC) > count
     }
 }
 

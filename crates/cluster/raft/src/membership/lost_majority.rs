@@ -82,7 +82,7 @@ impl Admin {
         let voters = members_now.membership.configs.iter().find(is_lost)?;
         let silent = voters.iter().filter(|node| !self.is_heard_here(**node));
         let silent = silent.map(|node| {
-            let started = || self.parts.gossip.begun().elapsed();
+            let started = || self.parts.gossip.started_at().elapsed();
             let since = self.silence_here(*node);
             let span = shown(since.unwrap_or_else(started));
             let name = members_now.label(*node);

@@ -56,7 +56,7 @@ impl Parts {
 
     /// With its identity it would vote again, and has forgotten for whom it did.
     fn stop_forgotten(&self, peer: NodeId, loss: DataLoss) {
-        self.raft.set_standing(false);
+        self.raft.set_electable(false);
         let error = format!(
             "this node has lost its data, and with it what it voted for, as peer {peer} knows: {loss}. It \
              cannot come back under its old identity, nor by an older copy of its data directory: \
@@ -107,7 +107,7 @@ impl Parts {
     fn conclude(&self, finding: Finding) {
         let removed = matches!(finding, Finding::Removed(_));
         let was_removed = self.is_removed.swap(removed, Ordering::AcqRel);
-        self.raft.set_standing(!removed && self.may_vote());
+        self.raft.set_electable(!removed && self.may_vote());
         match finding {
             Finding::Removed(index) if !was_removed => tracing::error!(
                 %index,

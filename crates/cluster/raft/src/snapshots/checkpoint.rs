@@ -1,5 +1,5 @@
-//! When a checkpoint is due, and how much of the log stays behind it; and the one that a node makes
-//! when it starts or ends.
+//! Decides when a checkpoint is due and how much of the log is kept, and writes the checkpoint at
+//! the start and the end of a node.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,23 +15,24 @@ use crate::{
     parts::Parts,
 };
 
-/// How often to look whether a checkpoint is due. The log grows by some ten megabytes in that time
-/// at most, little beside the size that makes one due.
-const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often to check whether a checkpoint is due. The log grows by about ten megabytes in that
+/// time at most, little compared with the size that makes one due.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much later than due a checkpoint may be made so that it is not made together with those of
-/// the other nodes: as much again.
-const OVERDUE: u32 = 2;
+/// A node also writes a checkpoint out of turn when the time or the log size is this many times
+/// what makes one due. Until then it waits for its turn, so that the nodes do not write their
+/// checkpoints at the same time.
+const OVERDUE_FACTOR: u32 = 2;
 
-/// By how much the log may outgrow `log.kept_size_max` for a snapshot that is on its way, as a factor:
-/// as much again. With the setting's default that is five minutes of 1,600 PUTs a second of the largest
-/// packets, and a disk that a node may be given has room for it.
-const HELD_FACTOR: u64 = 2;
+/// The log may grow to this many times `log.kept_size_max` for a snapshot that is being sent. With
+/// the default setting that is five minutes of 1,600 PUTs a second of the largest packets, and a
+/// disk that suits a node has space for it.
+const LOG_GROWTH_FACTOR: u64 = 2;
 
-/// Has checkpoints made when the log has grown or time has passed, and the log cut when it is larger
-/// than it need be. Never returns.
+/// Triggers checkpoints when the log has grown or time has passed, and purges the log when it is
+/// larger than necessary. Never returns.
 ///
-/// A checkpoint for which there is no space is due again later, as if it had been made.
+/// A checkpoint for which there is no space is due again later, as if it had been written.
 pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
     let Parts {
         raft, log, config, ..
@@ -53,28 +54,28 @@ pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
             parts.gossip.time().time,
             config.checkpoint_interval(),
         );
-        let is_due = is_due(1) && own_turn || is_due(OVERDUE);
+        let is_due = is_due(1) && own_turn || is_due(OVERDUE_FACTOR);
         if is_due && view.applied > view.checkpoint {
             (last, written_then) = (Instant::now(), log.written_size());
             raft.trigger_checkpoint().await;
         }
-        cut_log(raft, log, config).await;
-        sleep(CHECKPOINT_LOOK_INTERVAL).await;
+        purge_log(raft, log, config).await;
+        sleep(CHECK_INTERVAL).await;
     }
 }
 
-/// Has the log cut if it is longer than it need be.
-pub(crate) async fn cut_log(raft: &Raft, log: &Log, config: &RaftConfig) {
+/// Purges the log if it is longer than necessary.
+pub(crate) async fn purge_log(raft: &Raft, log: &Log, config: &RaftConfig) {
     let (size, kept) = (log.size(), &config.settings.log);
-    let may_hold = size <= kept.kept_size_max.saturating_mul(HELD_FACTOR);
-    let floor = raft.purge_floor(may_hold && !raft.space.is_low());
-    if let Some(upto) = excess(&raft.view(), size, kept, floor) {
+    let may_retain = size <= kept.kept_size_max.saturating_mul(LOG_GROWTH_FACTOR);
+    let limit = raft.purge_limit(may_retain && !raft.space.is_low());
+    if let Some(upto) = purge_index(&raft.view(), size, kept, limit) {
         raft.trigger_purge(upto).await;
     }
 }
 
-/// Whether it is this node's turn to make a checkpoint: the voters take turns by the clock, so that
-/// their disks are not busy all at once. Clocks that differ cost only that.
+/// Whether it is this node's turn to write a checkpoint. The voters take turns by the clock, so
+/// that their disks are not all busy at the same time. If clocks differ, only that is lost.
 fn is_own_turn(voters: &[NodeId], own: NodeId, now: UnixMillis, interval: Duration) -> bool {
     let count = voters.len().max(1) as u64;
     let turn = (millis(interval) / count).max(1);
@@ -84,10 +85,16 @@ fn is_own_turn(voters: &[NodeId], own: NodeId, now: UnixMillis, interval: Durati
     }
 }
 
-/// The entry up to which the log is to be cut so that no more than `kept_count_max` entries stay behind
-/// the checkpoint, and of its `size` about `kept_size_max` bytes: as far as the checkpoint allows, and
-/// the `floor` of the snapshots that are on their way.
-fn excess(view: &View, size: u64, kept: &LogSettings, floor: Option<LogIndex>) -> Option<LogIndex> {
+/// The entry up to which the log should be purged. Of the entries that the checkpoint includes, at
+/// most `kept_count_max` stay, and of the `size` of the log about `kept_size_max` bytes. Never
+/// beyond the checkpoint, nor beyond `limit`, which snapshots in transfer set. `None` if nothing
+/// should be purged.
+fn purge_index(
+    view: &View,
+    size: u64,
+    kept: &LogSettings,
+    limit: Option<LogIndex>,
+) -> Option<LogIndex> {
     let by_count = view.checkpoint.0.saturating_sub(kept.kept_count_max);
     let entry_size = size / view.purged.lag_behind(view.last_log).max(1);
     let fitting_count = kept.kept_size_max / entry_size.max(1);
@@ -96,18 +103,18 @@ fn excess(view: &View, size: u64, kept: &LogSettings, floor: Option<LogIndex>) -
         false => 0,
     };
     let upto = LogIndex(by_count.max(by_size)).min(view.checkpoint);
-    let upto = floor.map_or(upto, |floor| upto.min(floor));
+    let upto = limit.map_or(upto, |limit| upto.min(limit));
     (upto > view.purged).then_some(upto)
 }
 
-/// Makes durable what was applied since the last checkpoint, if anything was. Without space for it the
-/// log goes on holding it.
+/// Makes durable what was applied since the last checkpoint, if anything was. If there is no space
+/// for it, the log keeps the entries.
 pub(crate) async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(), OpenError> {
     let durable = state_machine.snapshot()?.meta().applied;
     let applied = state_machine.meta().applied;
     if applied != durable {
-        let made = state_machine.checkpoint_if_it_fits(IoSpeed::Fast).await;
-        made.map_err(OpenError::step("make durable what it has applied"))?;
+        let written = state_machine.checkpoint_if_it_fits(IoSpeed::Fast).await;
+        written.map_err(OpenError::step("make durable what it has applied"))?;
     }
     Ok(())
 }
@@ -117,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn voters_make_their_checkpoints_in_turns() {
+    fn voters_write_their_checkpoints_in_turns() {
         let voters: Vec<_> = (1..=3).map(NodeId::from).collect();
         let interval = Duration::from_secs(30);
         for second in 0..120 {

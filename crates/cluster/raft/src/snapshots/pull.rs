@@ -1,8 +1,8 @@
-//! Snapshots for a member whose stored packets are damaged: it asks the others one by one, before
-//! it takes part in consensus, until one gives a snapshot that its own log can follow.
+//! Snapshots for a member whose stored packets are damaged. Before it takes part in consensus, it
+//! asks the others one by one until one gives a snapshot that fits its own log.
 //!
-//! Its log is whole, so its votes and its acknowledged entries are. It neither votes nor applies
-//! meanwhile.
+//! Its log is undamaged, so its votes and its acknowledged entries are too. It neither votes nor
+//! applies entries meanwhile.
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
@@ -33,29 +33,30 @@ use crate::{
     snapshots::WINDOW,
 };
 
-/// How long a peer may take for one piece, or to ask for the next: it may have to make a checkpoint
-/// first, or to store a piece.
+/// How long a peer may take for one piece, or to request the next: it may have to write a
+/// checkpoint first, or to store a piece.
 const PULL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long to wait when no other member could give a snapshot. They may be starting too.
+/// How long to wait before the next round when no other member could give a snapshot. They may be
+/// starting too.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
-/// Fetches the packets of another member as of entry `at_least` or later. Tries the others in turn
-/// until one has given them.
+/// Fetches the packets of another member as of entry `index_min` or later. Asks the others in turn
+/// until one has given them. Fails only if this node cannot store them.
 pub(crate) async fn pull_packets(
     config: &RaftConfig,
     peers: &Peers,
-    at_least: LogIndex,
+    index_min: LogIndex,
 ) -> Result<(ReceivedSnapshot, Meta), OpenError> {
-    let mut told = BTreeMap::new();
+    let mut logged = BTreeMap::new();
     loop {
         for (peer, address) in &peers.membership_view.members() {
             if *peer == config.node {
                 continue;
             }
             let link = peers.own_link(*peer, address, StreamKind::Pull);
-            let believes = |last| peers.check_offer(*peer, last);
-            match pull_from(link, config, at_least, believes).await {
+            let check_offer = |last| peers.check_offer(*peer, last);
+            match pull_from(link, config, index_min, check_offer).await {
                 Ok(pulled) => {
                     tracing::info!(%peer, applied = ?pulled.1.applied, "fetched the packets");
                     return Ok(pulled);
@@ -63,9 +64,9 @@ pub(crate) async fn pull_packets(
                 Err(PullError::Own(error)) => return Err(error),
                 Err(PullError::Peer(error)) => {
                     let reason = chain(&*error);
-                    if told.get(peer) != Some(&reason) {
-                        tracing::warn!(%peer, reason, "this member cannot give its packets now");
-                        told.insert(*peer, reason);
+                    if logged.get(peer) != Some(&reason) {
+                        tracing::warn!(%peer, reason, "this member cannot send its packets now");
+                        logged.insert(*peer, reason);
                     }
                 }
             }
@@ -77,45 +78,45 @@ pub(crate) async fn pull_packets(
 async fn pull_from(
     link: Arc<PeerLink>,
     config: &RaftConfig,
-    at_least: LogIndex,
-    believes: impl Fn(LogPosition) -> Result<(), ClaimError>,
+    index_min: LogIndex,
+    check_offer: impl Fn(LogPosition) -> Result<(), ClaimError>,
 ) -> Result<(ReceivedSnapshot, Meta), PullError> {
     in_time(PULL_TIMEOUT, link.opened()).await?;
-    let asked = link.call(Request::PullSnapshot(at_least));
-    let offer = match in_time(PULL_TIMEOUT, asked).await? {
+    let request = link.call(Request::PullSnapshot(index_min));
+    let offer = match in_time(PULL_TIMEOUT, request).await? {
         Response::SnapshotOffer(offer) => offer,
-        other => return Err(refused(other)),
+        other => return Err(unexpected_response(other)),
     };
-    believes(offer.last_log).map_err(|reason| PullError::Peer(reason.into()))?;
+    check_offer(offer.last_log).map_err(|reason| PullError::Peer(reason.into()))?;
     let store = config.store();
-    let mut receiver = stored(move || Ok(Offloaded::new(Store::receiver(&store)?))).await?;
+    let mut receiver = run_store_work(move || Ok(Offloaded::new(Store::receiver(&store)?))).await?;
     let requests = stream::repeat(Ok::<_, CallError>(Request::PullChunk));
     let mut chunks = pin!(link.pipelined(requests, WINDOW));
     while let Some(response) = in_time(PULL_TIMEOUT, chunks.try_next()).await? {
         let chunk = match response {
             Response::PulledChunk(Some(chunk)) => chunk,
             Response::PulledChunk(None) => break,
-            other => return Err(refused(other)),
+            other => return Err(unexpected_response(other)),
         };
-        receiver = stored(move || receiver.push(&chunk).map(|()| receiver)).await?;
+        receiver = run_store_work(move || receiver.push(&chunk).map(|()| receiver)).await?;
     }
     let meta = Meta {
         applied: Some(offer.last_log),
         membership: offer.membership.encode(),
         ..Meta::default()
     };
-    let received = stored(move || receiver.into_inner().complete()).await?;
+    let received = run_store_work(move || receiver.into_inner().complete()).await?;
     let level = received.cluster().level;
     level.check(config.level_max).map_err(OpenError::from)?;
     Ok((received, meta))
 }
 
-fn refused(response: Response) -> PullError {
+fn unexpected_response(response: Response) -> PullError {
     PullError::Peer(unexpected(response).into())
 }
 
-/// Runs work of the own store beside the runtime's threads.
-async fn stored<T: Send + 'static>(
+/// Runs slow work of the own store outside of the runtime's threads.
+async fn run_store_work<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, PullError> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -124,9 +125,9 @@ async fn stored<T: Send + 'static>(
 
 /// Why packets could not be fetched.
 enum PullError {
-    /// This peer cannot give them now.
+    /// This peer cannot send them now.
     Peer(BoxError),
-    /// This node cannot keep them: no other peer helps.
+    /// This node cannot store them: asking another peer does not help.
     Own(OpenError),
 }
 
@@ -151,44 +152,41 @@ impl From<OpenError> for PullError {
     }
 }
 
-/// Answers what a damaged member asks on its stream.
+/// Answers the requests of a damaged member on its pull stream.
 pub(crate) fn offer_packets(
     state_machine: StateMachine,
     peer: NodeId,
     requests: BoxStream<'static, Numbered<Request>>,
 ) -> BoxStream<'static, Numbered<Response>> {
-    let offering = Offering {
+    let session = PullSession {
         state_machine,
         peer,
         chunks: None,
     };
-    stream::unfold(
-        (offering, requests),
-        async |(mut offering, mut requests)| {
-            // What is offered pins pages of the store.
-            let (id, request) = timeout(PULL_TIMEOUT, requests.next()).await.ok()??;
-            let response = offering.answer(request).await.unwrap_or_else(|error| {
-                let (peer, reason) = (offering.peer, chain(&*error));
-                tracing::debug!(%peer, reason, "could not give the packets to a damaged member");
-                Response::Failed(reason)
-            });
-            Some(((id, response), (offering, requests)))
-        },
-    )
+    stream::unfold((session, requests), async |(mut session, mut requests)| {
+        // An open offer pins pages of the store, so it ends with a timeout.
+        let (id, request) = timeout(PULL_TIMEOUT, requests.next()).await.ok()??;
+        let response = session.answer(request).await.unwrap_or_else(|error| {
+            let (peer, reason) = (session.peer, chain(&*error));
+            tracing::debug!(%peer, reason, "could not send the packets to a damaged member");
+            Response::Failed(reason)
+        });
+        Some(((id, response), (session, requests)))
+    })
     .boxed()
 }
 
-/// The snapshot that a damaged member is being given.
-struct Offering {
+/// The snapshot that is sent to a damaged member.
+struct PullSession {
     state_machine: StateMachine,
     peer: NodeId,
     chunks: Option<Offloaded<SnapshotChunks>>,
 }
 
-impl Offering {
+impl PullSession {
     async fn answer(&mut self, request: Request) -> Result<Response, BoxError> {
         match (request, self.chunks.take()) {
-            (Request::PullSnapshot(at_least), _) => self.offer(at_least).await,
+            (Request::PullSnapshot(index_min), _) => self.offer(index_min).await,
             (Request::PullChunk, Some(mut chunks)) => {
                 let read = blocking(move || Ok((chunks.next_chunk()?, chunks))).await;
                 let (chunk, chunks) =
@@ -196,26 +194,31 @@ impl Offering {
                 self.chunks = chunk.is_some().then_some(chunks);
                 Ok(Response::PulledChunk(chunk))
             }
-            _ => Err("a piece of a snapshot that was not offered, or no piece of one".into()),
+            _ => Err(
+                "the peer requested a piece of a snapshot that was not offered, or something else"
+                    .into(),
+            ),
         }
     }
 
-    /// Offers the last checkpoint, or a new one if that is too old.
-    async fn offer(&mut self, at_least: LogIndex) -> Result<Response, BoxError> {
-        let reaches = |meta: &Meta| meta.applied.filter(|applied| applied.index >= at_least);
-        if reaches(&self.state_machine.meta()).is_none() {
-            return Err(format!("it has not applied entry {at_least} yet").into());
+    /// Offers the last checkpoint, or a new one if the last is too old. Fails if this node has not
+    /// applied `index_min` yet.
+    async fn offer(&mut self, index_min: LogIndex) -> Result<Response, BoxError> {
+        let recent_enough = |meta: &Meta| meta.applied.filter(|applied| applied.index >= index_min);
+        if recent_enough(&self.state_machine.meta()).is_none() {
+            return Err(format!("it has not applied entry {index_min} yet").into());
         }
         let mut snapshot = self.state_machine.snapshot()?;
-        if reaches(snapshot.meta()).is_none() {
+        if recent_enough(snapshot.meta()).is_none() {
             self.state_machine
                 .checkpoint(CheckpointScope::Changes, IoSpeed::Fast)
                 .await?;
             snapshot = self.state_machine.snapshot()?;
         }
         let meta = snapshot.meta();
-        let last_log = reaches(meta).ok_or("its checkpoint is older than what it has applied")?;
-        tracing::info!(peer = %self.peer, applied = ?last_log, "giving the packets to a damaged member");
+        let last_log =
+            recent_enough(meta).ok_or("its checkpoint is older than what it has applied")?;
+        tracing::info!(peer = %self.peer, applied = ?last_log, "sending the packets to a damaged member");
         let membership = applied_membership(meta)?;
         self.chunks = Some(Offloaded::new(snapshot.chunks()?));
         Ok(Response::SnapshotOffer(SnapshotOffer {

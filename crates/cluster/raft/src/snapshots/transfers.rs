@@ -1,10 +1,11 @@
-//! Snapshots on their way to peers, and what is held back for them: the pages of the store that are
-//! sent, and the entries that a peer goes on with when it has installed its snapshot. Were those
-//! purged meanwhile, it would need the next snapshot, and under sustained writes another one for ever.
+//! Snapshots that are being sent to peers, and what is kept for them: the pages of the store that
+//! are sent, and the log entries that a peer needs next when it has installed its snapshot. If
+//! those were purged meanwhile, the peer would need another snapshot, and under sustained writes
+//! yet another, for ever.
 //!
-//! Three bounds keep a slow peer from filling the disk: a time without progress, a time in all, and
-//! the size of the log ([`Transfers::floor`] and its caller). Pages that are pinned grow the store with
-//! what is written, as the log grows, so they need no bound of their own.
+//! Three limits keep a slow peer from filling the disk: a time without progress, a total time, and
+//! the size of the log ([`Transfers::purge_limit`] and its caller). Pinned pages make the store
+//! grow by what is written, just as the log grows, so they need no limit of their own.
 
 use std::{
     collections::BTreeMap,
@@ -20,170 +21,175 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::links::offloaded::Offloaded;
 
-/// How long a peer may make no progress: longer than one piece may take, so that one whose link was
-/// lost finds its snapshot when it comes back at once.
+/// How long a peer may make no progress: longer than one piece may take, so that a peer whose link
+/// was lost finds its snapshot when it reconnects immediately.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(90);
 
-/// How long a transfer and what follows may take in all: a gigabyte at 300 kB/s.
-const HELD_DURATION_MAX: Duration = Duration::from_secs(3600);
+/// The longest time for a transfer and the entries after it: a gigabyte at 300 kB/s.
+const TRANSFER_DURATION_MAX: Duration = Duration::from_secs(3600);
 
-/// How far behind its leader a peer has caught up, in entries: as many as one message brings.
+/// A peer that lacks at most this many entries has caught up: the entries of one message.
 const CAUGHT_UP_LAG: u64 = 1024;
 
-/// A snapshot of which several peers may be sent.
+/// A snapshot that several peers may be sent at the same time.
 pub(crate) type SharedSnapshot = Arc<Offloaded<Snapshot>>;
 
-/// The transfers of this node while it leads. Clones are the same.
+/// The transfers of this node while it leads. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Transfers(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// Of members, so it does not grow.
-    holds: Mutex<BTreeMap<NodeId, Hold>>,
-    /// How often the floor was asked for.
+    /// Has members only, so it does not grow.
+    by_peer: Mutex<BTreeMap<NodeId, TransferState>>,
+    /// How often the purge limit was computed.
     #[cfg(test)]
-    looks: tokio::sync::watch::Sender<u64>,
+    purge_checks: tokio::sync::watch::Sender<u64>,
 }
 
-/// What is held back for one peer.
-struct Hold {
-    /// The last entry that the peer has, or has when it has installed its snapshot.
-    floor: LogIndex,
-    /// There until it is installed.
+/// What is kept for one peer.
+struct TransferState {
+    /// The last entry that the peer has, or will have when it has installed its snapshot.
+    matching: LogIndex,
+    /// Set until it is installed.
     snapshot: Option<SharedSnapshot>,
-    begun: Instant,
-    progressed: Instant,
-    /// The transfer ends with it.
-    _lease: oneshot::Sender<Infallible>,
+    started_at: Instant,
+    progressed_at: Instant,
+    /// Dropping it ends the transfer.
+    _end_sender: oneshot::Sender<Infallible>,
 }
 
 impl Transfers {
-    /// The snapshot that some peer is being sent, or would go on with. Others that need one get the
-    /// same, so that the pages of one are pinned and not those of many.
+    /// The snapshot that some peer is being sent, or would continue with. Other peers that need one
+    /// get the same, so that only the pages of one snapshot are pinned.
     pub(crate) fn snapshot(&self) -> Option<SharedSnapshot> {
-        let holds = lock(&self.0.holds);
-        holds.values().find_map(|hold| hold.snapshot.clone())
+        let by_peer = lock(&self.0.by_peer);
+        by_peer
+            .values()
+            .find_map(|transfer| transfer.snapshot.clone())
     }
 
-    /// Holds back what `peer` needs of a snapshot that ends at `floor`, and behind it, until that lapses.
+    /// Keeps what `peer` needs: `snapshot`, and the log entries after its last entry `matching`.
+    /// The returned receiver resolves when it is no longer kept.
     pub(crate) fn begin(
         &self,
         peer: NodeId,
         snapshot: SharedSnapshot,
-        floor: LogIndex,
-    ) -> (Transfer, Lapsed) {
-        let (lease, lapsed) = oneshot::channel();
-        let mut holds = lock(&self.0.holds);
-        let resumed = holds.get(&peer).filter(|hold| {
-            let held = hold.snapshot.as_ref();
-            held.is_some_and(|held| Arc::ptr_eq(held, &snapshot))
+        matching: LogIndex,
+    ) -> (Transfer, TransferEnd) {
+        let (end_sender, ended) = oneshot::channel();
+        let mut by_peer = lock(&self.0.by_peer);
+        let resumed = by_peer.get(&peer).filter(|transfer| {
+            let kept = transfer.snapshot.as_ref();
+            kept.is_some_and(|kept| Arc::ptr_eq(kept, &snapshot))
         });
         let now = Instant::now();
-        let hold = Hold {
-            floor,
-            begun: resumed.map_or(now, |hold| hold.begun),
-            progressed: now,
+        let transfer = TransferState {
+            matching,
+            started_at: resumed.map_or(now, |transfer| transfer.started_at),
+            progressed_at: now,
             snapshot: Some(snapshot),
-            _lease: lease,
+            _end_sender: end_sender,
         };
-        holds.insert(peer, hold);
-        let transfer = Transfer {
+        by_peer.insert(peer, transfer);
+        let handle = Transfer {
             transfers: self.clone(),
             peer,
         };
-        (transfer, lapsed)
+        (handle, ended)
     }
 
-    /// The entry up to which the log may be purged, if anything is held back. `matching` says what a
-    /// follower has when the log ends at `last_log`. To be called again and again: it is here that
-    /// what is held back too long is given up.
-    pub(crate) fn floor(
+    /// The entry up to which the log may be purged, if anything is kept. `matching` returns the
+    /// last entry that a follower has, when the log ends at `last_log`. Must be called
+    /// periodically: this call drops what was kept too long.
+    pub(crate) fn purge_limit(
         &self,
         last_log: LogIndex,
         matching: impl Fn(NodeId) -> Option<LogIndex>,
     ) -> Option<LogIndex> {
         #[cfg(test)]
-        self.0.looks.send_modify(|looks| *looks += 1);
-        let mut holds = lock(&self.0.holds);
-        holds.retain(|peer, hold| {
-            if hold.snapshot.is_none() {
-                hold.follow(matching(*peer));
+        self.0
+            .purge_checks
+            .send_modify(|purge_checks| *purge_checks += 1);
+        let mut by_peer = lock(&self.0.by_peer);
+        by_peer.retain(|peer, transfer| {
+            if transfer.snapshot.is_none() {
+                transfer.follow(matching(*peer));
             }
-            hold.is_needed(last_log)
+            transfer.is_needed(last_log)
         });
-        holds.values().map(|hold| hold.floor).min()
+        by_peer.values().map(|transfer| transfer.matching).min()
     }
 
-    /// Ends all transfers, and holds nothing back any more.
+    /// Ends all transfers and keeps nothing any more.
     pub(crate) fn end(&self) {
-        lock(&self.0.holds).clear();
+        lock(&self.0.by_peer).clear();
     }
 
     /// Ends the transfers of a snapshot that cannot be read any more.
     pub(crate) fn end_all_of(&self, snapshot: &SharedSnapshot) {
-        let is_other = |held: &SharedSnapshot| !Arc::ptr_eq(held, snapshot);
-        let mut holds = lock(&self.0.holds);
-        holds.retain(|_, hold| hold.snapshot.as_ref().is_none_or(is_other));
+        let is_other = |kept: &SharedSnapshot| !Arc::ptr_eq(kept, snapshot);
+        let mut by_peer = lock(&self.0.by_peer);
+        by_peer.retain(|_, transfer| transfer.snapshot.as_ref().is_none_or(is_other));
     }
 
-    /// How often the floor was asked for, from now on.
+    /// Counts how often the purge limit is computed.
     #[cfg(test)]
-    pub(crate) fn looks(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.0.looks.subscribe()
+    pub(crate) fn purge_checks(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.purge_checks.subscribe()
     }
 
-    fn change(&self, peer: NodeId, change: impl FnOnce(&mut Hold)) {
-        if let Some(hold) = lock(&self.0.holds).get_mut(&peer) {
-            hold.progressed = Instant::now();
-            change(hold);
+    fn change(&self, peer: NodeId, change: impl FnOnce(&mut TransferState)) {
+        if let Some(transfer) = lock(&self.0.by_peer).get_mut(&peer) {
+            transfer.progressed_at = Instant::now();
+            change(transfer);
         }
     }
 }
 
-impl Hold {
-    /// Notes what the peer has by now.
+impl TransferState {
+    /// Updates what the peer has by now.
     fn follow(&mut self, matching: Option<LogIndex>) {
-        if matching > Some(self.floor) {
-            self.floor = matching.unwrap_or_default();
-            self.progressed = Instant::now();
+        if matching > Some(self.matching) {
+            self.matching = matching.unwrap_or_default();
+            self.progressed_at = Instant::now();
         }
     }
 
     fn is_needed(&self, last_log: LogIndex) -> bool {
         let has_caught_up =
-            self.snapshot.is_none() && self.floor.lag_behind(last_log) <= CAUGHT_UP_LAG;
-        let is_late =
-            self.progressed.elapsed() > IDLE_MAX || self.begun.elapsed() > HELD_DURATION_MAX;
+            self.snapshot.is_none() && self.matching.lag_behind(last_log) <= CAUGHT_UP_LAG;
+        let is_late = self.progressed_at.elapsed() > IDLE_MAX
+            || self.started_at.elapsed() > TRANSFER_DURATION_MAX;
         !has_caught_up && !is_late
     }
 }
 
-/// A snapshot that a peer is being sent. Dropped before it is complete, it is held for a while, so that
-/// the peer can go on with it.
+/// A snapshot that is being sent to a peer. If it is dropped before it is complete, the snapshot is
+/// kept for a while, so that the peer can continue it.
 pub(crate) struct Transfer {
     transfers: Transfers,
     peer: NodeId,
 }
 
-/// Resolves, with an error, when nothing is held back for a transfer any more.
-pub(crate) type Lapsed = oneshot::Receiver<Infallible>;
+/// Resolves, with an error, when nothing is kept for a transfer any more.
+pub(crate) type TransferEnd = oneshot::Receiver<Infallible>;
 
 impl Transfer {
-    /// The peer has taken another piece.
+    /// The peer has received another piece.
     pub(crate) fn on_progress(&self) {
         self.transfers.change(self.peer, |_| ());
     }
 
-    /// The peer will not go on with it.
-    pub(crate) fn give_up(self) {
-        lock(&self.transfers.0.holds).remove(&self.peer);
+    /// The peer will not continue it.
+    pub(crate) fn abandon(self) {
+        lock(&self.transfers.0.by_peer).remove(&self.peer);
     }
 
-    /// The peer has installed it, and goes on with the entries behind it.
+    /// The peer has installed it, and continues with the entries after it.
     pub(crate) fn complete(self) {
         self.transfers
-            .change(self.peer, |hold| hold.snapshot = None);
+            .change(self.peer, |transfer| transfer.snapshot = None);
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A snapshot of a store that is gone.
+/// A snapshot of a store that is already dropped.
 fn snapshot() -> SharedSnapshot {
     let config = quorate_store::StoreConfig {
         disk: Arc::new(quorate_sim::SimDisk::new()),
@@ -16,9 +16,9 @@ fn peer(number: u64) -> NodeId {
     NodeId::from(number)
 }
 
-/// The floor when no peer has more than it had.
-fn floor(transfers: &Transfers) -> Option<LogIndex> {
-    transfers.floor(LogIndex(1_000_000), |_| None)
+/// The purge limit when no peer has more than before.
+fn purge_limit(transfers: &Transfers) -> Option<LogIndex> {
+    transfers.purge_limit(LogIndex(1_000_000), |_| None)
 }
 
 async fn pass(time: Duration) {
@@ -28,17 +28,17 @@ async fn pass(time: Duration) {
 #[tokio::test(start_paused = true)]
 async fn what_a_peer_needs_stays_until_it_has_caught_up() {
     let transfers = Transfers::default();
-    assert_eq!(floor(&transfers), None);
-    let (transfer, mut lapsed) = transfers.begin(peer(1), snapshot(), LogIndex(100));
-    assert_eq!(floor(&transfers), Some(LogIndex(100)));
+    assert_eq!(purge_limit(&transfers), None);
+    let (transfer, mut ended) = transfers.begin(peer(1), snapshot(), LogIndex(100));
+    assert_eq!(purge_limit(&transfers), Some(LogIndex(100)));
     transfer.complete();
     assert!(transfers.snapshot().is_none(), "its pages may go");
-    assert!(lapsed.try_recv() == Err(oneshot::error::TryRecvError::Empty));
+    assert!(ended.try_recv() == Err(oneshot::error::TryRecvError::Empty));
     for matching in [100, 500, 998_975] {
-        let floor = transfers.floor(LogIndex(1_000_000), |_| Some(LogIndex(matching)));
-        assert_eq!(floor, Some(LogIndex(matching)));
+        let purge_limit = transfers.purge_limit(LogIndex(1_000_000), |_| Some(LogIndex(matching)));
+        assert_eq!(purge_limit, Some(LogIndex(matching)));
     }
-    let caught_up = transfers.floor(LogIndex(1_000_000), |_| Some(LogIndex(998_976)));
+    let caught_up = transfers.purge_limit(LogIndex(1_000_000), |_| Some(LogIndex(998_976)));
     assert_eq!(caught_up, None);
 }
 
@@ -48,28 +48,28 @@ async fn the_slowest_of_several_peers_counts() {
     let shared = snapshot();
     let (_first, _) = transfers.begin(peer(1), shared.clone(), LogIndex(100));
     let (_second, _) = transfers.begin(peer(2), shared.clone(), LogIndex(200));
-    assert_eq!(floor(&transfers), Some(LogIndex(100)));
+    assert_eq!(purge_limit(&transfers), Some(LogIndex(100)));
     assert!(Arc::ptr_eq(&transfers.snapshot().unwrap(), &shared));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_makes_no_progress_holds_nothing_back_for_long() {
+async fn nothing_is_kept_for_long_for_a_peer_without_progress() {
     let transfers = Transfers::default();
-    let (transfer, lapsed) = transfers.begin(peer(1), snapshot(), LogIndex(100));
+    let (transfer, ended) = transfers.begin(peer(1), snapshot(), LogIndex(100));
     pass(IDLE_MAX / 2).await;
     transfer.on_progress();
     pass(IDLE_MAX / 2).await;
-    assert!(floor(&transfers).is_some());
+    assert!(purge_limit(&transfers).is_some());
     // Its link was lost.
     drop(transfer);
     pass(IDLE_MAX / 2).await;
-    assert_eq!(floor(&transfers), None);
+    assert_eq!(purge_limit(&transfers), None);
     assert!(transfers.snapshot().is_none());
-    lapsed.await.unwrap_err();
+    ended.await.unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_is_cut_off_again_and_again_holds_nothing_back_for_ever() {
+async fn nothing_is_kept_for_ever_for_a_peer_that_is_cut_off_again_and_again() {
     let transfers = Transfers::default();
     let shared = snapshot();
     let started = Instant::now();
@@ -78,34 +78,34 @@ async fn a_peer_that_is_cut_off_again_and_again_holds_nothing_back_for_ever() {
         pass(IDLE_MAX / 2).await;
         transfer.on_progress();
         drop(transfer);
-        if floor(&transfers).is_none() {
+        if purge_limit(&transfers).is_none() {
             break;
         }
-        assert!(started.elapsed() < HELD_DURATION_MAX + IDLE_MAX);
+        assert!(started.elapsed() < TRANSFER_DURATION_MAX + IDLE_MAX);
     }
-    assert!(started.elapsed() >= HELD_DURATION_MAX);
+    assert!(started.elapsed() >= TRANSFER_DURATION_MAX);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_cannot_be_read_ends_its_transfers_and_no_others() {
     let transfers = Transfers::default();
     let damaged = snapshot();
-    let (_first, lapsed) = transfers.begin(peer(1), damaged.clone(), LogIndex(100));
-    let (_other, mut holds) = transfers.begin(peer(2), snapshot(), LogIndex(200));
+    let (_first, ended) = transfers.begin(peer(1), damaged.clone(), LogIndex(100));
+    let (_other, mut other_ended) = transfers.begin(peer(2), snapshot(), LogIndex(200));
     transfers.end_all_of(&damaged);
-    lapsed.await.unwrap_err();
-    assert_eq!(floor(&transfers), Some(LogIndex(200)));
-    assert!(holds.try_recv() == Err(oneshot::error::TryRecvError::Empty));
+    ended.await.unwrap_err();
+    assert_eq!(purge_limit(&transfers), Some(LogIndex(200)));
+    assert!(other_ended.try_recv() == Err(oneshot::error::TryRecvError::Empty));
     transfers.end();
-    holds.await.unwrap_err();
-    assert_eq!(floor(&transfers), None);
+    other_ended.await.unwrap_err();
+    assert_eq!(purge_limit(&transfers), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_refuses_a_snapshot_holds_nothing_back() {
+async fn nothing_is_kept_for_a_peer_that_rejects_a_snapshot() {
     let transfers = Transfers::default();
     let (transfer, _) = transfers.begin(peer(1), snapshot(), LogIndex(100));
-    transfer.give_up();
-    assert_eq!(floor(&transfers), None);
+    transfer.abandon();
+    assert_eq!(purge_limit(&transfers), None);
     assert!(transfers.snapshot().is_none());
 }

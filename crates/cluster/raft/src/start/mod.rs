@@ -1,4 +1,4 @@
-//! The way from a start to the first read.
+//! From the start of a node to its first read.
 
 pub(crate) mod opening;
 pub(crate) mod recovery;

@@ -1,5 +1,5 @@
-//! Opening log and store: either both are whole and fit together, or the node heals its packets, or
-//! it does not start.
+//! Opens log and store. Either both are undamaged and fit together, or the node fetches its packets
+//! from another member, or it does not start.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use quorate_store::{Store, StoreError};
 
 use crate::{
     NodeMetrics, OpenError, RaftConfig, adapters::flushed, config::LOG_DIR,
-    leadership::slow_disk::SyncMeter, links::peers::Peers, metrics::Scrubbed,
+    leadership::slow_disk::SyncMeter, links::peers::Peers, metrics::ScrubTarget,
     snapshots::pull::pull_packets,
 };
 
-/// Opens the store behind `log`. If the packets are damaged, or older than what the log reaches back
-/// to, a log that was never purged gives them anew, or else another member does; a node by itself
-/// does not start then.
+/// Opens the store. If its packets are damaged, or older than the first entry of the log, they are
+/// rebuilt from the log if it was never purged, or else fetched from another member. Fails for a
+/// node that is a cluster by itself and cannot rebuild them.
 pub(crate) async fn open_packets(
     config: &RaftConfig,
     peers: &Peers,
@@ -26,26 +26,26 @@ pub(crate) async fn open_packets(
     enter: &(dyn Fn(NotReady) + Send + Sync),
 ) -> Result<Arc<Store>, OpenError> {
     let damage = match open_store(config, metrics).await {
-        Ok(store) => match check_reach(&store, log) {
+        Ok(store) => match check_no_gap(&store, log) {
             Ok(()) => return Ok(store),
             Err(gap) => gap,
         },
         Err(damage @ OpenError::Store(StoreError::Damaged(_))) => damage,
         Err(error) => return Err(error),
     };
-    metrics.raft.damage_total.of(Scrubbed::Store).inc();
+    metrics.raft.damage_total.of(ScrubTarget::Store).inc();
     tracing::error!(damage = chain(&damage), "the stored packets cannot be used");
     if log.state().purged.is_none() && log.state().last.is_some() {
-        tracing::info!("the log has every entry since the first: applying all of them anew");
+        tracing::info!("the log has every entry from the first on: rebuilding the store from it");
         let set_aside = config.set_store_aside();
-        set_aside.map_err(OpenError::step("set its damaged store aside"))?;
+        set_aside.map_err(OpenError::step("rename its damaged store"))?;
         return open_store(config, metrics).await;
     }
     if peers.membership_view.members().len() < 2 {
         return Err(damage);
     }
     enter(NotReady::Healing);
-    heal(config, peers, metrics, log).await
+    fetch_packets(config, peers, metrics, log).await
 }
 
 pub(crate) async fn open_log(
@@ -58,7 +58,7 @@ pub(crate) async fn open_log(
         ..quorate_log::LogConfig::new(config.disk.clone(), config.dir.join(LOG_DIR))
     };
     let (metrics, dir, has_joined) = (metrics.log.clone(), config.dir.clone(), config.has_joined);
-    in_background(move || {
+    run_blocking(move || {
         let log = Log::open(log_config, metrics)?;
         match has_joined && log.state().last.is_none() {
             true => Err(OpenError::DataLost(dir)),
@@ -70,13 +70,13 @@ pub(crate) async fn open_log(
 
 async fn open_store(config: &RaftConfig, metrics: &NodeMetrics) -> Result<Arc<Store>, OpenError> {
     let (store, metrics) = (config.store(), metrics.store.clone());
-    let store = in_background(move || Ok(Arc::new(Store::open(store, metrics)?))).await?;
+    let store = run_blocking(move || Ok(Arc::new(Store::open(store, metrics)?))).await?;
     store.meta().cluster.level.check(config.level_max)?;
     Ok(store)
 }
 
-/// Fails if there are entries between what the store reflects and the first of the log.
-fn check_reach(store: &Store, log: &Log) -> Result<(), OpenError> {
+/// Fails if entries are missing between what the store reflects and the first of the log.
+fn check_no_gap(store: &Store, log: &Log) -> Result<(), OpenError> {
     let applied = store.meta().applied;
     match log.state().purged {
         Some(purged) if applied.is_none_or(|applied| applied.index < purged.index) => {
@@ -89,8 +89,8 @@ fn check_reach(store: &Store, log: &Log) -> Result<(), OpenError> {
     }
 }
 
-/// Puts the packets of another member in place of those of this node.
-async fn heal(
+/// Replaces the packets of this node with those of another member.
+async fn fetch_packets(
     config: &RaftConfig,
     peers: &Peers,
     metrics: &NodeMetrics,
@@ -100,22 +100,25 @@ async fn heal(
     let at_least = at_least.unwrap_or_default();
     let (received, meta) = pull_packets(config, peers, at_least).await?;
     if let Some(applied) = meta.applied {
-        let followed = follow_snapshot(log, applied).await;
-        followed.map_err(OpenError::step("cut its log for the packets it fetched"))?;
+        let aligned = align_log_with(log, applied).await;
+        aligned.map_err(OpenError::step(
+            "truncate its log for the packets that it fetched",
+        ))?;
     }
     let (config, metrics) = (config.store(), metrics.store.clone());
-    in_background(move || {
+    run_blocking(move || {
         let store = Store::create_from(config, received, meta, metrics)?;
         Ok(Arc::new(store))
     })
     .await
 }
 
-/// Keeps what the log has behind a snapshot, if it has the snapshot's last entry. A shorter log
-/// begins anew behind it. One with another entry there loses that and what follows, which was never
-/// committed, and begins anew too (Raft paper, figure 13, steps 6 and 7). The log first: should the
-/// node stop in between, it heals again.
-async fn follow_snapshot(log: &Arc<Log>, last: LogPosition) -> std::io::Result<()> {
+/// Keeps the entries of the log after a snapshot, if the log has the last entry of the snapshot. A
+/// log that ends earlier continues after the snapshot. A log with a different entry there loses
+/// that entry and all after it, which were never committed, and also continues after the snapshot
+/// (Raft paper, figure 13, steps 6 and 7). The log is changed before the store: if the node stops
+/// in between, it fetches the packets again.
+async fn align_log_with(log: &Arc<Log>, last: LogPosition) -> std::io::Result<()> {
     let index = last.index.0;
     let found = log.read(index.saturating_sub(1)..index + 1, usize::MAX)?;
     let at = |index| {
@@ -134,8 +137,8 @@ async fn follow_snapshot(log: &Arc<Log>, last: LogPosition) -> std::io::Result<(
     flushed(|on_flushed| log.sync(on_flushed)).await
 }
 
-/// Runs slow work beside the runtime's threads: reading log and store takes seconds.
-async fn in_background<T: Send + 'static>(
+/// Runs slow work outside of the runtime's threads: reading log and store takes seconds.
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, OpenError> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -153,8 +156,9 @@ mod tests {
         LogPosition::new(term, index)
     }
 
-    /// A log of these entries that follows a snapshot which ends at `last`: what is left of it.
-    async fn followed(entries: &[LogPosition], last: LogPosition) -> quorate_log::State {
+    /// The state of a log with these entries after it was aligned to a snapshot that ends at
+    /// `last`.
+    async fn aligned(entries: &[LogPosition], last: LogPosition) -> quorate_log::State {
         let config = quorate_log::LogConfig::new(Arc::new(SimDisk::new()), "/log");
         let metrics = quorate_log::LogMetrics::register(&quorate_metrics::Registry::new()).unwrap();
         let log = Arc::new(Log::open(config, metrics).unwrap());
@@ -162,27 +166,27 @@ mod tests {
         flushed(|on_flushed| log.append(entries, on_flushed))
             .await
             .unwrap();
-        follow_snapshot(&log, last).await.unwrap();
+        align_log_with(&log, last).await.unwrap();
         log.state()
     }
 
     #[tokio::test]
     async fn a_log_keeps_what_follows_the_snapshot() {
         let entries = [at(1, 0), at(1, 1), at(2, 2)];
-        let kept = followed(&entries, at(1, 1)).await;
+        let kept = aligned(&entries, at(1, 1)).await;
         assert_eq!((kept.purged, kept.last), (None, Some(at(2, 2))));
     }
 
     #[tokio::test]
-    async fn a_log_that_ends_before_the_snapshot_begins_behind_it() {
-        let kept = followed(&[at(1, 0), at(1, 1)], at(2, 7)).await;
+    async fn a_log_that_ends_before_the_snapshot_continues_after_it() {
+        let kept = aligned(&[at(1, 0), at(1, 1)], at(2, 7)).await;
         assert_eq!((kept.purged, kept.last), (Some(at(2, 7)), Some(at(2, 7))));
     }
 
     #[tokio::test]
-    async fn a_log_with_another_entry_there_begins_behind_the_snapshot() {
+    async fn a_log_with_a_different_entry_there_continues_after_the_snapshot() {
         let entries = [at(1, 0), at(1, 1), at(1, 2), at(1, 3)];
-        let kept = followed(&entries, at(2, 2)).await;
+        let kept = aligned(&entries, at(2, 2)).await;
         assert_eq!((kept.purged, kept.last), (Some(at(2, 2)), Some(at(2, 2))));
     }
 }

@@ -1,4 +1,4 @@
-//! From when on a restarted node serves reads.
+//! When a restarted node starts to serve reads.
 
 use std::{
     pin::pin,
@@ -13,23 +13,24 @@ use tokio::time::sleep;
 
 use crate::writes::write_path::WritePath;
 
-/// How long a node that has started waits to hear of a leader before it serves what it has. Reads
-/// go on without a quorum; an election takes far less.
+/// How long a node waits after its start for a leader before it serves what it has. Reads continue
+/// without a quorum, and an election takes far less time.
 const LEADER_WAIT: Duration = Duration::from_secs(10);
 
-/// How far a node has come since it started.
+/// The progress of a node since it started.
 ///
-/// It has applied what it knew to be committed, but it may have shown more before it stopped: what
-/// it knows of commits is not synced. So it serves no read before it has caught up once with the
-/// leader, unless there is none, or no space for what that would send.
+/// The node has applied what it knew to be committed, but it may have served more before it
+/// stopped: its knowledge of commits is not synced. So it serves no read before it has caught up
+/// once with the leader, unless there is no leader, or no space for the entries that the leader
+/// would send.
 #[derive(Clone, Default)]
 pub(crate) struct Recovery(Arc<AtomicU8>);
 
 impl Recovery {
-    const ALONE: u8 = 1;
+    const WITHOUT_LEADER: u8 = 1;
     const CAUGHT_UP: u8 = 2;
 
-    /// Whether it has caught up with a leader.
+    /// Whether the node has caught up with a leader.
     pub(crate) fn is_complete(&self) -> bool {
         self.0.load(Ordering::Acquire) == Self::CAUGHT_UP
     }
@@ -44,15 +45,15 @@ impl Recovery {
             tokio::select! {
                 () = &mut caught_up => self.0.store(Self::CAUGHT_UP, Ordering::Release),
                 () = sleep(LEADER_WAIT), if !self.serves_reads() => {
-                    // Who has never applied anything knows of nothing.
+                    // A node that has never applied anything has nothing to serve.
                     let has_applied = path.applied.borrow().applied.is_some();
                     let has_leader = path.leader.borrow().node.is_some();
                     if has_applied && (!has_leader || path.raft.space.is_low()) {
                         tracing::warn!(
                             has_leader,
-                            "not catching up now: serving what is known to be committed"
+                            "cannot catch up with a leader now: serving reads from what is known to be committed"
                         );
-                        self.0.store(Self::ALONE, Ordering::Release);
+                        self.0.store(Self::WITHOUT_LEADER, Ordering::Release);
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! Clusters whose nodes are of different versions, and clusters that are full.
+//! What a leader proposes on its own, in clusters of mixed versions and in full clusters.
 
 use quorate_peer::message::Proposed;
 use quorate_state::{Command, LEVEL_MAX, Level, NodeRegistry, PutBatch, STEP_MIN, UnixMillis};
@@ -9,8 +9,8 @@ use crate::{WallClock, adapters::applied_membership};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Waits until a node has applied all that its leader proposes unasked, a capacity among it, and says
-/// how many packets that allows.
+/// Waits until a node has applied all that its leader proposes on its own, including a capacity.
+/// Returns how many packets that allows.
 pub(super) async fn agreed_count_max(node: &Node) -> u64 {
     let mut applied = node.parts().write_path.applied.clone();
     let agreed = applied.wait_for(|meta| {
@@ -24,16 +24,18 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
         let has_cookies = cluster.zones.cookie_secrets.current.is_some();
         cluster.capacity.is_some() && is_founded && has_cookies
     });
-    let meta = timeout(TIMEOUT, agreed).await.expect("it is agreed on");
+    let meta = timeout(TIMEOUT, agreed)
+        .await
+        .expect("the proposals are applied");
     let cluster = meta.unwrap().cluster.clone();
-    // What peers are told follows what is applied.
+    // The membership view that answers peers is updated after the applied state.
     let with_data = cluster
         .node_registry
         .registrations
         .iter()
         .filter(|(_, known)| known.has_data);
     let with_data: Vec<_> = with_data.map(|(key, _)| *key).collect();
-    let follows = |node_registry: &NodeRegistry| {
+    let is_updated = |node_registry: &NodeRegistry| {
         let has_data = |key| {
             node_registry
                 .registrations
@@ -42,17 +44,22 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
         };
         with_data.iter().all(has_data)
     };
-    let followed = timeout(TIMEOUT, node.parts().peers.membership_view.until(follows)).await;
-    assert_eq!(followed, Ok(true), "it acts by what it has applied");
+    let updated = timeout(
+        TIMEOUT,
+        node.parts().peers.membership_view.until(is_updated),
+    )
+    .await;
+    assert_eq!(updated, Ok(true), "its view of the members is updated");
     let capacity = cluster.capacity;
-    capacity.expect("it was waited for").count_max
+    capacity.expect("the capacity is applied").count_max
 }
 
-/// What the programs of nodes support that are newer than this one.
+/// The level of the nodes that run a newer program than this one.
 const NEWER: Level = Level(LEVEL_MAX.0 + 1);
 
-/// A command of that level. Those that support it know it as little as any other: they reject it.
-fn of_newer() -> Bytes {
+/// A command of that level. Nodes that support the level do not know the command either: they
+/// reject it.
+fn newer_command() -> Bytes {
     let [_, level] = NEWER.0.to_be_bytes();
     let encoded = Command::RaiseLevel(NEWER).encode();
     [&encoded[..1], &[0, level, 200]].concat().into()
@@ -63,7 +70,10 @@ async fn at_level(cluster: &Cluster, level: Level) {
     for node in cluster.nodes.values() {
         let mut applied = node.parts().write_path.applied.clone();
         let reached = applied.wait_for(|meta| meta.cluster.level >= level);
-        timeout(TIMEOUT, reached).await.expect("it is").unwrap();
+        timeout(TIMEOUT, reached)
+            .await
+            .expect("the level is raised")
+            .unwrap();
     }
 }
 
@@ -79,15 +89,17 @@ async fn propose(cluster: &Cluster, command: Bytes) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(TIMEOUT, proposed).await.expect("a leader takes it");
+    timeout(TIMEOUT, proposed)
+        .await
+        .expect("a leader applies it");
 }
 
-/// Some node: whichever leads, a PUT reaches it.
+/// Any node: a PUT reaches the leader from each.
 fn any(cluster: &Cluster) -> &Arc<Node> {
     cluster.nodes.values().next().expect("there is one")
 }
 
-/// Why a node that is opened stops, at once or a little later.
+/// Why a node that is opened stops, immediately or a little later.
 async fn why_it_stops(cluster: &mut Cluster, node: NodeId) -> String {
     match cluster.open(node).await {
         Err(error) => chain(&error),
@@ -97,7 +109,7 @@ async fn why_it_stops(cluster: &mut Cluster, node: NodeId) -> String {
 
 async fn why_it_stopped(node: &Node) -> String {
     let failed = timeout(TIMEOUT, node.failed()).await;
-    failed.expect("it stops by itself").to_string()
+    failed.expect("it stops on its own").to_string()
 }
 
 fn expect_too_old(reason: &str) {
@@ -106,7 +118,7 @@ fn expect_too_old(reason: &str) {
     assert!(reason.contains(expected), "{reason}");
 }
 
-/// Three nodes that have not been started, of newer programs all but the last.
+/// Three nodes that are not started. All but the last run a newer program.
 fn prepare_mixed() -> (Simulated, NodeId) {
     let mut simulated = Simulated::prepare(3);
     for newer in [1, 2] {
@@ -115,8 +127,8 @@ fn prepare_mixed() -> (Simulated, NodeId) {
     (simulated, NodeId::from(3))
 }
 
-/// The same, once they have agreed on all that they agree on unasked.
-async fn mixed() -> (Simulated, NodeId) {
+/// The same nodes, once they have applied all that a leader proposes on its own.
+async fn mixed_cluster() -> (Simulated, NodeId) {
     let (mut simulated, old) = prepare_mixed();
     simulated.cluster.open_all().await;
     simulated.cluster.ready().await;
@@ -133,8 +145,8 @@ async fn expect_equal(cluster: &Cluster) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
-    let (mut simulated, old) = mixed().await;
-    // No leader would do so by itself.
+    let (mut simulated, old) = mixed_cluster().await;
+    // No leader proposes this on its own.
     propose(&simulated.cluster, Command::RaiseLevel(NEWER).encode()).await;
     let node = simulated.cluster.nodes[&old].clone();
     let reason = why_it_stopped(&node).await;
@@ -164,7 +176,7 @@ async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_all_of_it() {
-    let (mut simulated, old) = mixed().await;
+    let (mut simulated, old) = mixed_cluster().await;
     let board = simulated.cluster.board.clone();
     board.cut_off.lock().unwrap().insert(old);
     let node = simulated.cluster.nodes.remove(&old).unwrap();
@@ -199,11 +211,11 @@ async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_al
     simulated.cluster.shutdown().await;
 }
 
-/// Those that know the level all reject a command of it that none knows, and stay equal.
+/// All nodes that support the level reject an unknown command of it, and stay equal.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_stops_before_a_command_above_its_level_and_the_others_go_on() {
-    let (mut simulated, old) = mixed().await;
-    propose(&simulated.cluster, of_newer()).await;
+async fn a_node_stops_before_a_command_above_its_level_and_the_others_continue() {
+    let (mut simulated, old) = mixed_cluster().await;
+    propose(&simulated.cluster, newer_command()).await;
     let node = simulated.cluster.nodes.remove(&old).unwrap();
     let reason = why_it_stopped(&node).await;
     expect_too_old(&reason);
@@ -213,7 +225,7 @@ async fn a_node_stops_before_a_command_above_its_level_and_the_others_go_on() {
     simulated.cluster.ready().await;
     put(any(&simulated.cluster), &packet(2, 5)).await.unwrap();
 
-    // The level is raised by itself once all support it.
+    // The level is raised automatically once all support it.
     simulated.cap(old, NEWER);
     simulated.cluster.open(old).await.unwrap();
     simulated.cluster.ready().await;
@@ -223,8 +235,8 @@ async fn a_node_stops_before_a_command_above_its_level_and_the_others_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beside_an_older_node_the_cluster_stays_at_its_level() {
-    let (simulated, _) = mixed().await;
+async fn a_cluster_with_an_older_node_stays_at_its_level() {
+    let (simulated, _) = mixed_cluster().await;
     for node in simulated.cluster.nodes.values() {
         agreed_count_max(node).await;
         assert_eq!(node.parts().store.meta().cluster.level, LEVEL_MAX);
@@ -259,7 +271,7 @@ async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them()
     assert_eq!(healed.parts().store.meta().cluster, cluster_state);
     expect_equal(&simulated.cluster).await;
 
-    // Nor does it open a store of its own that is beyond it.
+    // It also does not open a store of its own with a level that it does not support.
     ground::checkpoint_and_purge(&simulated.cluster.nodes[&damaged]).await;
     simulated.kill(damaged);
     simulated.cap(damaged, Level::FIRST);
@@ -283,7 +295,7 @@ async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
         packets: (0..5).map(|key| packet(key, 5)).collect(),
     });
     propose(&cluster, old.encode()).await;
-    // Time that the log knows to pass, and no step.
+    // Lets time pass in the log in small amounts, so that it is no step.
     while now < WallClock::default().now() {
         now = now.saturating_add(STEP_MIN);
         propose(&cluster, Command::Tick { now }.encode()).await;
@@ -320,14 +332,14 @@ async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
 async fn the_capacity_that_a_node_is_told_only_founds_its_cluster() {
     let mut simulated = Simulated::prepare(1);
     let alone = NodeId::from(1);
-    for (told, purges) in [(5, false), (9, true), (7, false)] {
+    for (configured, purges) in [(5, false), (9, true), (7, false)] {
         let config = simulated.cluster.configs.get_mut(&alone).unwrap();
-        config.settings.packets.count_max = told;
+        config.settings.packets.count_max = configured;
         simulated.cluster.open(alone).await.unwrap();
         simulated.cluster.ready().await;
         let node = &simulated.cluster.nodes[&alone];
-        assert_eq!(agreed_count_max(node).await, 5, "told {told}");
-        put(node, &packet(1, told)).await.unwrap();
+        assert_eq!(agreed_count_max(node).await, 5, "configured {configured}");
+        put(node, &packet(1, configured)).await.unwrap();
         if purges {
             ground::checkpoint_and_purge(node).await;
         }

@@ -16,14 +16,14 @@ const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 /// Clocks of tests: by how much each is ahead of the truth, in milliseconds.
 type Ahead = BTreeMap<NodeId, Arc<AtomicI64>>;
 
-/// A cluster of which each node has a clock of its own that can be set.
-struct Clocked {
+/// A cluster whose nodes each have a clock that the test can set.
+struct ClockedCluster {
     cluster: Cluster,
     disks: BTreeMap<NodeId, SimDisk>,
     ahead_ms: Ahead,
 }
 
-impl Clocked {
+impl ClockedCluster {
     fn prepare(count: u64) -> Self {
         let mut cluster = Cluster::prepare(count, |config| config.settings.put.deadline_ms = 2_000);
         let (mut ahead_ms, mut disks) = (Ahead::new(), BTreeMap::new());
@@ -67,7 +67,7 @@ impl Clocked {
         let stopped = self.cluster.nodes.remove(&node).expect("it runs");
         self.cluster.board.hang_up(node);
         timeout(TIMEOUT, stopped.shutdown()).await.unwrap().unwrap();
-        // A disk that nobody has opened, whoever still holds the node.
+        // A disk that is not open, even if something still has the node.
         let disk = self.disks[&node].kill();
         let config = self.cluster.configs.get_mut(&node).expect("a node");
         config.disk = Arc::new(disk.clone());
@@ -83,7 +83,7 @@ impl Clocked {
         self.cluster.nodes[&node].clone()
     }
 
-    /// Has `node` lead.
+    /// Makes `node` the leader.
     async fn lead(&self, node: &Node) {
         while !leads(node) {
             let leader = self.cluster.nodes.values().find(|node| leads(node));
@@ -99,8 +99,8 @@ impl Clocked {
         }
     }
 
-    /// Every node looks for old packets, whether it leads or not.
-    async fn look_for_old(&self) {
+    /// Every node removes old packets, whether it leads or not.
+    async fn remove_old_packets(&self) {
         for node in self.cluster.nodes.values() {
             let expiry = &node.parts().parts;
             expiry.remove_old().await;
@@ -112,18 +112,18 @@ fn truth() -> UnixMillis {
     WallClock::default().now()
 }
 
-/// A packet that is published now, by a clock that is right.
+/// A packet that is published now, by a correct clock.
 fn fresh(key: u8) -> SignedPacket {
     packet(key, truth().0 * 1000)
 }
 
 async fn clock_is(node: &Node, state: ClockState) {
-    let is_so = async {
+    let reach_state = async {
         while node.parts().gossip.time().state != state {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let reached = timeout(TIMEOUT, is_so).await;
+    let reached = timeout(TIMEOUT, reach_state).await;
     assert!(reached.is_ok(), "{state}: {:?}", node.parts().gossip.time());
 }
 
@@ -136,10 +136,11 @@ fn error_ms(received: UnixMillis) -> u64 {
     received.0.abs_diff(truth().0)
 }
 
-/// It came back with its clock 8 days ahead, was elected, and all packets were gone within a minute.
+/// Without the rule: a node returned with its clock 8 days ahead and was elected, and all packets
+/// were removed within a minute.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_days_ahead_that_leads_expires_nothing() {
-    let mut clocked = Clocked::start(3).await;
+    let mut clocked = ClockedCluster::start(3).await;
     let packets: Vec<_> = (0..50).map(fresh).collect();
     for packet in &packets {
         put(clocked.cluster.leader(), packet).await.unwrap();
@@ -150,7 +151,7 @@ async fn a_node_days_ahead_that_leads_expires_nothing() {
     clock_is(&node, ClockState::Disagrees).await;
     let leading = timeout(TIMEOUT, clocked.lead(&node));
     let _ = leading.await;
-    clocked.look_for_old().await;
+    clocked.remove_old_packets().await;
     for node in clocked.cluster.nodes.values() {
         for packet in &packets {
             assert_eq!(stored(node, packet).packet, *packet);
@@ -168,17 +169,17 @@ async fn a_node_days_ahead_that_leads_expires_nothing() {
     clocked.cluster.shutdown().await;
 }
 
-/// It refused every packet of the cluster as one of the future.
+/// Without the rule it rejected every packet of the cluster as one of the future.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_leader_refuses_no_fresh_packet() {
-    let clocked = Clocked::start(3).await;
+    let clocked = ClockedCluster::start(3).await;
     let leader = clocked.cluster.leader().clone();
     let follower = clocked.cluster.followers().next().unwrap().clone();
     clocked.set(leader.parts().config.node, -20 * MINUTE_MS);
     let packet = fresh(1);
     let answer = put(&leader, &packet).await;
     let is_right = matches!(answer, Err(PutError::NoLeader) | Ok(PutOutcome::Stored));
-    assert!(is_right, "it is surely not stored, or stored: {answer:?}");
+    assert!(is_right, "it is not stored, or stored: {answer:?}");
     timeout(TIMEOUT, clocked.lead(&follower)).await.unwrap();
     for node in clocked.cluster.nodes.values() {
         let answer = put(node, &fresh(2)).await.unwrap();
@@ -193,13 +194,13 @@ async fn a_slow_leader_refuses_no_fresh_packet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_while_leading_reorders_nothing() {
-    let clocked = Clocked::start(3).await;
+    let clocked = ClockedCluster::start(3).await;
     let leader = clocked.cluster.leader().clone();
     let mut received = Vec::new();
     let jumps_ms = [0, 3 * DAY_MS, 0, -3 * DAY_MS, 0, 8 * DAY_MS];
     for (key, jump_ms) in (0..).zip(jumps_ms) {
         clocked.set(leader.parts().config.node, jump_ms);
-        clocked.look_for_old().await;
+        clocked.remove_old_packets().await;
         let packet = fresh(key);
         match put(&leader, &packet).await {
             Ok(outcome) => {
@@ -219,17 +220,17 @@ async fn a_clock_that_jumps_while_leading_reorders_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_node_days_ahead_waits_for_the_operators_word() {
     let alone = NodeId::from(1);
-    let mut clocked = Clocked::start(1).await;
+    let mut clocked = ClockedCluster::start(1).await;
     put(&clocked.cluster.nodes[&alone], &fresh(1))
         .await
         .unwrap();
     clocked.set(alone, 8 * DAY_MS);
     let node = clocked.restart(alone).await;
     clock_is(&node, ClockState::Unknown).await;
-    clocked.look_for_old().await;
+    clocked.remove_old_packets().await;
     assert!(node.stored_packet(fresh(1).key()).unwrap().is_some());
     let answer = put(&node, &fresh(2)).await;
-    assert_eq!(answer, Ok(PutOutcome::Stored), "fresh packets are taken");
+    assert_eq!(answer, Ok(PutOutcome::Stored), "fresh packets are accepted");
     assert!(error_ms(stored(&node, &fresh(2)).received) < 20_000);
 
     let config = clocked.cluster.configs.get_mut(&alone).unwrap();
@@ -244,7 +245,7 @@ async fn a_single_node_days_ahead_waits_for_the_operators_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_agreement_fresh_packets_are_taken_and_nothing_expires() {
-    let mut clocked = Clocked::start(3).await;
+    let mut clocked = ClockedCluster::start(3).await;
     put(clocked.cluster.leader(), &fresh(1)).await.unwrap();
     let nodes: Vec<_> = clocked.ahead_ms.keys().copied().collect();
     let last = clocked.cluster.leader().status().applied_index;
@@ -263,7 +264,7 @@ async fn without_agreement_fresh_packets_are_taken_and_nothing_expires() {
         clock_is(node, ClockState::Unknown).await;
         assert!(put(node, &fresh(2)).await.is_ok());
     }
-    clocked.look_for_old().await;
+    clocked.remove_old_packets().await;
     for node in clocked.cluster.nodes.values() {
         assert_eq!(node.status().packet_count, 2);
         assert_eq!(node.parts().gossip.time().state, ClockState::Unknown);
@@ -272,10 +273,10 @@ async fn without_agreement_fresh_packets_are_taken_and_nothing_expires() {
     clocked.cluster.shutdown().await;
 }
 
-/// A node that does not know the time has a packet received again, rather than keep it from that.
+/// A node that does not know the time lets a packet be received again, rather than prevent that.
 #[tokio::test(flavor = "multi_thread")]
 async fn identical_bytes_are_fresh_by_the_time_of_the_cluster_only() {
-    let clocked = Clocked::start(3).await;
+    let clocked = ClockedCluster::start(3).await;
     let packet = fresh(1);
     put(clocked.cluster.leader(), &packet).await.unwrap();
     let follower = clocked.cluster.followers().next().unwrap().clone();

@@ -1,4 +1,4 @@
-//! PUTs on conditions, which hold wherever and whenever they come.
+//! Conditional PUTs, which are checked at every node and at any time.
 
 use futures_util::future::join_all;
 use quorate_replica::{Condition, Conditions, Version};
@@ -16,7 +16,7 @@ async fn put_if(node: &Node, packet: &SignedPacket, conditions: &Conditions) -> 
     outcome.expect("it is known")
 }
 
-/// What each of many found that have read the same packet, and put another in its place at once, at
+/// The outcomes of many writers that have read the same packet and replace it at the same time, at
 /// all nodes.
 async fn race(cluster: &Cluster, round: u64) -> Vec<PutOutcome> {
     let first = packet(1, round * 100);
@@ -31,9 +31,9 @@ async fn race(cluster: &Cluster, round: u64) -> Vec<PutOutcome> {
     join_all(writers).await
 }
 
-/// Two of them would each believe to have replaced what they have read.
+/// Otherwise two of them would both assume that they replaced what they had read.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_replace_what_they_have_read_exactly_one_does() {
+async fn of_many_writers_that_replace_what_they_have_read_exactly_one_succeeds() {
     let cluster = Cluster::start(3, |_| {}).await;
     for round in 1..=40 {
         let outcomes = race(&cluster, round).await;
@@ -48,9 +48,9 @@ async fn of_many_who_replace_what_they_have_read_exactly_one_does() {
     cluster.shutdown().await;
 }
 
-/// A condition is told before a timestamp, and identical bytes before both.
+/// A failed condition is reported before an old timestamp, and identical bytes before both.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_repeats_a_put_does_not_fail_his_own_condition() {
+async fn a_repeated_put_does_not_fail_its_own_condition() {
     let cluster = Cluster::start(3, |_| {}).await;
     let [old, new, other] = [5, 6, 4].map(|micros| packet(1, micros));
     let if_none = Conditions::new(vec![Condition::NotStored]).unwrap();

@@ -1,14 +1,14 @@
-//! Who leads after the leader has died, or should not lead.
+//! Which node leads after the leader has died, or should not lead.
 
 use quorate_peer::NotElectable;
 
 use super::*;
 use crate::clocks::gossip::PeerGossip;
 
-/// Longer than anything here may take: whoever is elected before was not elected by a timeout.
+/// Longer than any of these tests: a node that is elected earlier was not elected by a timeout.
 const NO_TIMEOUT_MS: u64 = 60_000;
 
-/// A cluster in which no election timeout ever ends.
+/// A cluster in which no election timeout ends.
 async fn patient(count: u64) -> Cluster {
     let mut cluster = Cluster::prepare(count, |config| {
         config.settings.raft.election_timeout_min_ms = NO_TIMEOUT_MS - 1;
@@ -32,7 +32,7 @@ async fn patient(count: u64) -> Cluster {
     cluster
 }
 
-/// Nobody stands for election because the machine is busy.
+/// Long timeouts, so that no election starts because the machine is busy.
 pub(super) fn calm(config: &mut RaftConfig) {
     config.settings.raft.election_timeout_min_ms = 2_000;
     config.settings.raft.election_timeout_max_ms = 4_000;
@@ -75,9 +75,9 @@ pub(super) fn gossip(node: &Node) -> &PeerGossip {
     &node.parts().write_path.gossip
 }
 
-fn set_unfit<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, not_electable: bool) {
+fn set_not_electable<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, not_electable: bool) {
     for node in nodes {
-        gossip(node).set_unfit(NotElectable::DISK_SLOW, not_electable);
+        gossip(node).set_not_electable(NotElectable::DISK_SLOW, not_electable);
     }
 }
 
@@ -106,7 +106,7 @@ async fn a_leader_that_dies_is_succeeded_before_any_election_timeout() {
     cluster.shutdown().await;
 }
 
-/// The others notice one after the other: whoever stands first asks until they have.
+/// The others notice one after the other: the first candidate repeats its requests until they have.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_hears_of_the_death_first_waits_for_the_others() {
     let mut cluster = patient(3).await;
@@ -115,13 +115,13 @@ async fn who_hears_of_the_death_first_waits_for_the_others() {
     cluster.nodes.remove(&old);
     let survivors: Vec<_> = cluster.nodes.keys().copied().collect();
     cluster.board.close_links_between(survivors[0], old);
-    // It knocks in vain, and asks the other, which has not noticed.
-    let knocked = async {
+    // It probes the leader in vain, and requests the vote of the other node, which has not noticed.
+    let probed = async {
         while cluster.board.refusals(survivors[0], old) == 0 {
             tokio::task::yield_now().await;
         }
     };
-    timeout(TIMEOUT, knocked).await.unwrap();
+    timeout(TIMEOUT, probed).await.unwrap();
     cluster.board.close_links_between(survivors[1], old);
     cluster.leader_after(old).await;
     cluster.shutdown().await;
@@ -143,7 +143,7 @@ async fn hints_at_a_leader_that_lives_change_nothing() {
                 .hangups
                 .subscribe();
             let hint = async {
-                // While some are being opened, they are not all closed at once.
+                // Links that are being opened are not closed, so repeat it.
                 loop {
                     cluster.board.close_links(node);
                     let hint = timeout(leader.parts().config.heartbeat(), hangups.recv()).await;
@@ -152,7 +152,7 @@ async fn hints_at_a_leader_that_lives_change_nothing() {
                     }
                 }
             };
-            timeout(TIMEOUT, hint).await.expect("it is hinted at");
+            timeout(TIMEOUT, hint).await.expect("the hint is received");
         }
         put(&leader, &packet(1, micros)).await.unwrap();
     }
@@ -175,18 +175,18 @@ async fn a_cut_that_closes_no_connection_is_left_to_the_election_timeout() {
 async fn a_node_that_lacks_entries_leaves_its_turn_to_the_next() {
     let mut cluster = patient(3).await;
     let old = cluster.leader().clone();
-    // The ring of ids behind the leader.
-    let behind = cluster.nodes.range(old.parts().config.node..).nth(1);
-    let behind = behind.or(cluster.nodes.first_key_value());
-    let behind = *behind.unwrap().0;
-    cluster.cut_off(behind);
+    // The next one in the ring of ids after the leader.
+    let next = cluster.nodes.range(old.parts().config.node..).nth(1);
+    let next = next.or(cluster.nodes.first_key_value());
+    let next = *next.unwrap().0;
+    cluster.cut_off(next);
     for micros in 1..20 {
         put(&old, &packet(1, micros)).await.unwrap();
     }
     cluster.kill(old.parts().config.node);
     cluster.board.cut_off.lock().unwrap().clear();
     let successor = cluster.leader_after(old.parts().config.node).await;
-    assert_ne!(successor.parts().config.node, behind);
+    assert_ne!(successor.parts().config.node, next);
     let stored = successor.stored_packet(packet(1, 1).key()).unwrap();
     assert_eq!(stored.unwrap().packet, packet(1, 19));
     cluster.shutdown().await;
@@ -197,9 +197,9 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
     let cluster = Cluster::start(3, calm).await;
     let old = cluster.leader().clone();
     let term = old.status().term;
-    let [not_electable, fit] = cluster.two_followers();
-    set_unfit([&not_electable], true);
-    // It is heard of before the leader has to choose.
+    let [not_electable, electable] = cluster.two_followers();
+    set_not_electable([&not_electable], true);
+    // The leader must know it before it has to choose.
     let heard = async {
         let heard = || gossip(&old).heard(not_electable.parts().config.node);
         while heard().is_none_or(|heard| heard.metadata.not_electable.is_empty()) {
@@ -207,9 +207,9 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
         }
     };
     timeout(TIMEOUT, heard).await.unwrap();
-    set_unfit([&old], true);
+    set_not_electable([&old], true);
     let successor = cluster.leader_after(old.parts().config.node).await;
-    assert_eq!(successor.parts().config.node, fit.parts().config.node);
+    assert_eq!(successor.parts().config.node, electable.parts().config.node);
     for micros in 1..50 {
         for node in cluster.nodes.values() {
             put(node, &packet(1, micros)).await.unwrap();
@@ -226,7 +226,7 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
     let leader = cluster.leader().clone();
     let term = leader.status().term;
     let followers: Vec<_> = cluster.followers().cloned().collect();
-    set_unfit(&followers, true);
+    set_not_electable(&followers, true);
     for follower in &followers {
         let heard = async {
             let heard = || gossip(&leader).heard(follower.parts().config.node);
@@ -236,8 +236,8 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
         };
         timeout(TIMEOUT, heard).await.unwrap();
     }
-    set_unfit([&leader], true);
-    // Many looks of the leader for a successor.
+    set_not_electable([&leader], true);
+    // The leader checks for a successor many times.
     let until = tokio::time::Instant::now() + 20 * leader.parts().config.heartbeat();
     let mut micros = 0;
     while tokio::time::Instant::now() < until {
@@ -250,7 +250,7 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
     assert!(leads(&leader));
     assert_eq!(leader.status().term, term);
 
-    set_unfit([&followers[1]], false);
+    set_not_electable([&followers[1]], false);
     let successor = cluster.leader_after(leader.parts().config.node).await;
     assert_eq!(
         successor.parts().config.node,
@@ -259,7 +259,7 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
     cluster.shutdown().await;
 }
 
-/// The one that is asked to lead is gone by then.
+/// The node that is asked to lead is already gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
     let cluster = Cluster::start(3, |_| {}).await;
@@ -275,7 +275,7 @@ async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
     };
     timeout(TIMEOUT, heard).await.unwrap();
     cluster.cut_off(first);
-    set_unfit([&old], true);
+    set_not_electable([&old], true);
     let last = cluster.followers().nth(1).unwrap().clone();
     assert!(put(&last, &packet(1, 5)).await.is_ok());
     until(&last, |view| view.role == Role::Leader).await;
@@ -288,44 +288,45 @@ async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
 async fn a_leader_that_stops_hands_over_to_one_that_may_lead() {
     let cluster = Cluster::start(3, calm).await;
     let old = cluster.leader().clone();
-    // The first is chosen among equals.
-    let [not_electable, fit] = cluster.two_followers();
-    set_unfit([&not_electable], true);
+    // The first is chosen among equal ones.
+    let [not_electable, electable] = cluster.two_followers();
+    set_not_electable([&not_electable], true);
     let heard = async {
-        let fits = |node: &Arc<Node>| {
+        let is_electable = |node: &Arc<Node>| {
             let heard = gossip(&old).heard(node.parts().config.node);
             heard.map(|heard| heard.metadata.not_electable.is_empty())
         };
-        while (fits(&not_electable), fits(&fit)) != (Some(false), Some(true)) {
+        while (is_electable(&not_electable), is_electable(&electable)) != (Some(false), Some(true))
+        {
             tokio::task::yield_now().await;
         }
     };
     timeout(TIMEOUT, heard).await.unwrap();
     timeout(TIMEOUT, old.shutdown()).await.unwrap().unwrap();
     assert!(
-        leads(&fit),
+        leads(&electable),
         "there is a new leader as soon as the old one has stopped"
     );
     cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_tells_how_long_ago_a_quorum_acknowledged_it() {
+async fn a_leader_reports_how_long_ago_a_quorum_acknowledged_it() {
     let cluster = Cluster::start(3, |_| {}).await;
     let leader = cluster.leader().clone();
     let follower = cluster.followers().next().unwrap().clone();
-    let told = || {
+    let reported = || {
         gossip(&leader)
             .metadata(follower.parts().config.node)
             .quorum_ack_age_ms
     };
     let until = async |condition: &dyn Fn(u64) -> bool| {
         let met = async {
-            while !condition(told()) {
+            while !condition(reported()) {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(TIMEOUT, met).await.expect("it is told");
+        timeout(TIMEOUT, met).await.expect("it is reported");
     };
     until(&|age| age > 0 && age < 1_000).await;
     assert_eq!(
@@ -337,7 +338,7 @@ async fn a_leader_tells_how_long_ago_a_quorum_acknowledged_it() {
     cluster.cut_off(leader.parts().config.node);
     until(&|age| age > 1_500).await;
     cluster.board.cut_off.lock().unwrap().clear();
-    // It follows another one now, or leads again.
+    // It now follows another leader, or leads again.
     until(&|age| age < 1_000).await;
     cluster.shutdown().await;
 }

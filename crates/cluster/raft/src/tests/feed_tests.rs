@@ -1,4 +1,4 @@
-//! What nodes tell of changes.
+//! The change feed of a node.
 
 use futures_util::stream::FuturesUnordered;
 use quorate_replica::{ChangeKind, Changes, ChangesLost, Replica};
@@ -12,7 +12,7 @@ fn key(number: u8) -> PublicKey {
     PublicKey::from_bytes([number; 32])
 }
 
-/// Whose packets have changed behind `since`, and how.
+/// The keys whose packets have changed after `since`, and how.
 fn changed(node: &Node, since: LogIndex) -> Vec<(PublicKey, ChangeKind)> {
     let changes = node.changes_since(since, COUNT_MAX).unwrap().changes;
     changes.into_iter().map(|c| (c.key, c.kind)).collect()
@@ -25,23 +25,23 @@ async fn all_nodes_tell_the_same_changes_at_the_same_entries() {
         put(cluster.leader(), &packet(key, micros)).await.unwrap();
     }
     let last = cluster.leader().status().applied_index;
-    let mut told: Vec<Changes> = Vec::new();
+    let mut feeds: Vec<Changes> = Vec::new();
     for node in cluster.nodes.values() {
         applied(node, last).await;
         let expected = [1, 2, 1].map(|number| (key(number), ChangeKind::Stored));
         assert_eq!(changed(node, LogIndex(0)), expected);
         let mut changes = node.changes_since(LogIndex(0), COUNT_MAX).unwrap();
-        // One may have applied more meanwhile.
+        // A node may have applied more meanwhile.
         assert!(changes.next >= last);
         changes.next = last;
-        told.push(changes);
+        feeds.push(changes);
     }
-    assert!(told.windows(2).all(|two| two[0] == two[1]));
+    assert!(feeds.windows(2).all(|two| two[0] == two[1]));
     cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_watches_at_a_follower_reads_what_it_is_told_of() {
+async fn a_watcher_at_a_follower_can_read_the_reported_change() {
     let cluster = Cluster::start(3, |_| {}).await;
     let follower = cluster.followers().next().unwrap();
     let mut watch = follower.watch(&key(1));
@@ -57,7 +57,7 @@ async fn who_watches_at_a_follower_reads_what_it_is_told_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn packets_that_expire_are_told_as_deleted() {
+async fn packets_that_expire_are_reported_as_deleted() {
     let adjust = |config: &mut RaftConfig| config.settings.packets.retention_secs = 2;
     let cluster = Cluster::start(1, adjust).await;
     let node = cluster.leader();
@@ -81,14 +81,14 @@ async fn packets_that_expire_are_told_as_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_snapshot_has_changed_is_lost_and_told_to_who_watches() {
+async fn the_changes_of_a_snapshot_are_lost_and_watchers_are_notified() {
     let cluster = Cluster::start(3, |_| {}).await;
-    let behind = cluster.followers().next().unwrap().clone();
+    let lagging = cluster.followers().next().unwrap().clone();
     put(cluster.leader(), &packet(1, 1)).await.unwrap();
-    applied(&behind, cluster.leader().status().applied_index).await;
-    let known = behind.status().applied_index;
-    let mut watch = behind.watch(&key(1));
-    let node = behind.parts().config.node;
+    applied(&lagging, cluster.leader().status().applied_index).await;
+    let known = lagging.status().applied_index;
+    let mut watch = lagging.watch(&key(1));
+    let node = lagging.parts().config.node;
     cluster.board.cut_off.lock().unwrap().insert(node);
     for micros in 2..20 {
         put(cluster.leader(), &packet(1, micros)).await.unwrap();
@@ -98,18 +98,18 @@ async fn what_a_snapshot_has_changed_is_lost_and_told_to_who_watches() {
     cluster.board.cut_off.lock().unwrap().clear();
 
     timeout(TIMEOUT, watch.next()).await.unwrap().unwrap();
-    applied(&behind, index).await;
-    let seen = behind.stored_packet(&key(1)).unwrap().unwrap().packet;
+    applied(&lagging, index).await;
+    let seen = lagging.stored_packet(&key(1)).unwrap().unwrap().packet;
     assert_eq!(seen.timestamp().as_micros(), 19);
-    assert_eq!(behind.changes_since(known, COUNT_MAX), Err(ChangesLost));
+    assert_eq!(lagging.changes_since(known, COUNT_MAX), Err(ChangesLost));
     put(cluster.leader(), &packet(2, 1)).await.unwrap();
-    applied(&behind, cluster.leader().status().applied_index).await;
-    assert_eq!(changed(&behind, index), [(key(2), ChangeKind::Stored)]);
+    applied(&lagging, cluster.leader().status().applied_index).await;
+    assert_eq!(changed(&lagging, index), [(key(2), ChangeKind::Stored)]);
     cluster.shutdown().await;
 }
 
 #[tokio::test]
-async fn what_changed_before_a_start_is_lost() {
+async fn changes_from_before_a_start_are_lost() {
     let dir = tempfile::tempdir().unwrap();
     let id = NodeId::from(1);
     let voters = BTreeMap::from([(id, "here".to_owned())]);
@@ -130,7 +130,7 @@ async fn what_changed_before_a_start_is_lost() {
     timeout(TIMEOUT, node.ready()).await.unwrap();
     let lost = node.changes_since(LogIndex(0), COUNT_MAX);
     assert_eq!(lost, Err(ChangesLost));
-    // Nothing has changed since, so that whoever knew of all goes on.
+    // Nothing has changed since, so a reader that had all changes can continue.
     let since = LogIndex(before.0.max(node.parts().store.meta().applied_index().0));
     put(&node, &packet(1, 6)).await.unwrap();
     assert_eq!(changed(&node, since), [(key(1), ChangeKind::Stored)]);

@@ -8,14 +8,14 @@ use quorate_state::LogPosition;
 
 use super::{ground::Simulated, *};
 
-/// Leaves a node too little space, and waits until it knows.
+/// Leaves a node too little space, and waits until it has noticed.
 async fn fill(simulated: &Simulated, node: NodeId) {
     simulated.disks[&node].fill();
     set_low(&simulated.cluster.nodes[&node], true).await;
 }
 
-/// Gives a node space again, and waits until it knows.
-async fn mend(simulated: &Simulated, node: NodeId) {
+/// Gives a node space again, and waits until it has noticed.
+async fn free_space(simulated: &Simulated, node: NodeId) {
     simulated.disks[&node].mend();
     set_low(&simulated.cluster.nodes[&node], false).await;
 }
@@ -49,8 +49,8 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
     applied(&node, simulated.cluster.leader().status().applied_index).await;
     fill(&simulated, full).await;
 
-    // The others go on, and it keeps what it had.
-    let behind = node.status();
+    // The others continue, and it keeps what it had.
+    let before = node.status();
     for key in 2..20 {
         put(simulated.cluster.leader(), &packet(key, 5))
             .await
@@ -60,11 +60,11 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
     assert_eq!(put(&node, &packet(1, 5)).await, Ok(PutOutcome::Unchanged));
     let status = node.status();
     assert!(status.disk_full && status.not_ready.is_none(), "{status:?}");
-    assert_eq!(status.last_log_index, behind.last_log_index);
-    assert_eq!(status.term, behind.term, "it stood for no election");
+    assert_eq!(status.last_log_index, before.last_log_index);
+    assert_eq!(status.term, before.term, "it started no election");
     assert!(stored(&node, &packet(1, 5)).await);
 
-    // It acknowledges the heartbeats that come from now on.
+    // It acknowledges the heartbeats that are sent from now on.
     let leader = simulated.cluster.leader().clone();
     for _ in 0..2 {
         until(&leader, |view| {
@@ -83,7 +83,7 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
     until(&other, |view| view.role == Role::Leader).await;
     simulated.cluster.board.cut_off.lock().unwrap().clear();
 
-    mend(&simulated, full).await;
+    free_space(&simulated, full).await;
     applied(&node, other.status().last_log_index).await;
     for key in 1..20 {
         assert!(stored(&node, &packet(key, 5)).await, "{key}");
@@ -107,14 +107,14 @@ async fn a_full_leader_hands_over_to_a_node_with_space() {
         view.role == Role::Follower && view.leader.is_some_and(|(leader, _)| leader != full)
     })
     .await;
-    mend(&simulated, full).await;
+    free_space(&simulated, full).await;
     assert_eq!(put(&old, &packet(2, 5)).await, Ok(PutOutcome::Stored));
     expect_alive(&simulated);
     simulated.cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_follower_refuses_commands_and_takes_what_a_leader_begins_with() {
+async fn a_full_follower_rejects_commands_and_accepts_the_first_entry_of_a_leader() {
     let simulated = Simulated::start(3).await;
     let full = simulated.follower();
     let node = simulated.cluster.nodes[&full].clone();
@@ -141,21 +141,22 @@ async fn a_full_follower_refuses_commands_and_takes_what_a_leader_begins_with() 
         }
     };
     let raft = &node.parts().write_path.raft;
-    let refused = raft
+    let rejected = raft
         .answer(Request::Append(append(Payload::Command(Bytes::new()))))
         .await;
-    let Response::Failed(reason) = refused else {
-        panic!("{refused:?}");
+    let Response::Failed(reason) = rejected else {
+        panic!("{rejected:?}");
     };
     assert!(reason.contains("nearly full"), "{reason}");
-    let taken = raft.answer(Request::Append(append(Payload::Blank))).await;
+    let accepted = raft.answer(Request::Append(append(Payload::Blank))).await;
     assert!(
-        matches!(taken, Response::Append(Appended::Flushed(_))),
-        "{taken:?}"
+        matches!(accepted, Response::Append(Appended::Flushed(_))),
+        "{accepted:?}"
     );
 }
 
-/// All disks are full, and all nodes go on reading; then there is space, and all is as before.
+/// All disks are full, and all nodes continue to serve reads. Then there is space again, and
+/// everything works as before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_never_ends_a_node() {
     let simulated = Simulated::start(3).await;
@@ -164,7 +165,7 @@ async fn a_full_disk_never_ends_a_node() {
     let last = simulated.cluster.leader().status().last_log_index;
     for node in &nodes {
         applied(node, last).await;
-        // A full node that lacks what the leader proposes unasked cannot linearize.
+        // A full node that lacks a proposal of the leader cannot linearize.
         agreement::agreed_count_max(node).await;
     }
     let full: Vec<_> = simulated.disks.keys().copied().collect();
@@ -177,7 +178,7 @@ async fn a_full_disk_never_ends_a_node() {
         node.linearize().await.expect("they have a leader");
     }
 
-    // A new leader begins its term: the entry for it has room.
+    // A new leader starts its term: there is space for its first entry.
     let leader = simulated.cluster.leader().parts().config.node;
     simulated
         .cluster
@@ -197,7 +198,7 @@ async fn a_full_disk_never_ends_a_node() {
         .await;
     }
     simulated.cluster.board.cut_off.lock().unwrap().clear();
-    // Nothing to make a checkpoint with: neither an order nor a digest ends a node.
+    // There is no space for a checkpoint: neither a trigger nor a digest stops a node.
     for node in &nodes {
         node.parts().write_path.raft.trigger_checkpoint().await;
         assert!(node.digest().await.is_err());
@@ -205,7 +206,7 @@ async fn a_full_disk_never_ends_a_node() {
     expect_alive(&simulated);
 
     for node in &full {
-        mend(&simulated, *node).await;
+        free_space(&simulated, *node).await;
     }
     simulated.cluster.ready().await;
     for (key, node) in (10..).zip(&nodes) {
@@ -218,7 +219,7 @@ async fn a_full_disk_never_ends_a_node() {
     simulated.cluster.shutdown().await;
 }
 
-/// Writers go on while space comes and goes at one node after the other.
+/// Writers continue while space is lost and returns at one node after the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_resumes_by_itself_when_space_returns() {
     let simulated = Simulated::start_with(3, |config| {
@@ -229,11 +230,11 @@ async fn all_resumes_by_itself_when_space_returns() {
     let key = AtomicU8::new(1);
     for (node, disk) in &simulated.disks {
         let full = &simulated.cluster.nodes[node];
-        // Not by the floor, but in the middle of whatever it does.
+        // The space ends not at the configured minimum, but in the middle of any write.
         disk.leave_space(1024);
         set_low(full, true).await;
         full.parts().write_path.raft.trigger_checkpoint().await;
-        mend(&simulated, *node).await;
+        free_space(&simulated, *node).await;
         for node in &nodes {
             let packet = packet(key.fetch_add(1, Ordering::Relaxed), 5);
             let put = async {
@@ -278,13 +279,13 @@ async fn a_node_starts_on_a_full_disk_and_reads() {
         assert!(stored(node, &packet(1, 5)).await);
         assert_eq!(put(node, &packet(2, 5)).await, Err(PutError::DiskFull));
     }
-    mend(&simulated, alone).await;
+    free_space(&simulated, alone).await;
     let node = &simulated.cluster.nodes[&alone];
     put(node, &packet(2, 5)).await.unwrap();
     simulated.cluster.shutdown().await;
 }
 
-/// It is too far behind for the log of its leader.
+/// It lacks entries that are purged at its leader.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_follower_refuses_a_snapshot_until_there_is_space() {
     let simulated = Simulated::start_with(3, |config| {
@@ -305,14 +306,14 @@ async fn a_full_follower_refuses_a_snapshot_until_there_is_space() {
     until(&leader, |view| view.purged >= last).await;
     fill(&simulated, full).await;
     simulated.cluster.board.cut_off.lock().unwrap().clear();
-    // Heard again, and what it lacks refused.
+    // It is in contact again, and the snapshot that it needs is rejected.
     until(&node, |view| {
         view.leader.is_some() && view.leader_contact_age < Duration::from_millis(100)
     })
     .await;
     assert!(node.status().applied_index < last);
     expect_alive(&simulated);
-    mend(&simulated, full).await;
+    free_space(&simulated, full).await;
     applied(&node, last).await;
     assert!(stored(&node, &packet(49, 5)).await);
     simulated.cluster.shutdown().await;

@@ -1,4 +1,4 @@
-//! Nodes on a disk that fails, is damaged and loses power.
+//! Nodes whose disk fails, is damaged, or loses power.
 
 use std::{path::PathBuf, sync::atomic::AtomicU64};
 
@@ -8,12 +8,12 @@ use quorate_sim::{Call, Loss, SimDisk};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::metrics::Scrubbed;
+use crate::metrics::ScrubTarget;
 
-/// How often power fails in `make test`; `QUORATE_POWER_CUTS` asks for more.
+/// How many power cuts `make test` simulates; `QUORATE_POWER_CUTS` sets another number.
 const POWER_CUTS: usize = 6;
 
-/// Three nodes, each on a disk of its own.
+/// A cluster whose nodes each have a simulated disk.
 pub(super) struct Simulated {
     pub(super) cluster: Cluster,
     pub(super) disks: BTreeMap<NodeId, SimDisk>,
@@ -52,7 +52,7 @@ impl Simulated {
         follower.expect("there is one").parts().config.node
     }
 
-    /// Kills a node: from now on its disk takes nothing from it.
+    /// Kills a node: from now on its disk accepts no writes from it.
     pub(super) fn kill(&mut self, node: NodeId) {
         let disk = self.disks[&node].kill();
         self.put_in(node, disk);
@@ -60,13 +60,13 @@ impl Simulated {
         self.cluster.nodes.remove(&node);
     }
 
-    /// Makes a node that does not run a program that supports this level.
+    /// Limits a stopped node to a program that supports this level.
     pub(super) fn cap(&mut self, node: NodeId, level: quorate_state::Level) {
         let config = self.cluster.configs.get_mut(&node).expect("a node");
         config.level_max = level;
     }
 
-    /// Gives a node that does not run another disk.
+    /// Gives a stopped node another disk.
     pub(super) fn put_in(&mut self, node: NodeId, disk: SimDisk) {
         let config = self.cluster.configs.get_mut(&node).expect("a node");
         config.disk = Arc::new(disk.clone());
@@ -76,14 +76,14 @@ impl Simulated {
     pub(super) fn flip_bits_of_store(&self, node: NodeId) {
         let store = self.cluster.configs[&node].store().path;
         let size = self.disks[&node].read(&store).unwrap().len();
-        // Beyond the header: everywhere.
+        // Everywhere after the header.
         for bit in (4096 * 8..size * 8).step_by(1001) {
             self.disks[&node].flip_bit(&store, bit).unwrap();
         }
     }
 }
 
-/// Makes a checkpoint and cuts the log behind it: what the store holds is nowhere else then.
+/// Writes a checkpoint and purges the log up to it: then only the store has its packets.
 pub(super) async fn checkpoint_and_purge(node: &Node) {
     let applied = node.status().applied_index;
     node.parts().write_path.raft.trigger_checkpoint().await;
@@ -122,7 +122,7 @@ async fn damaged_packets_are_healed_by_another_member_and_never_served() {
     simulated.kill(damaged);
     simulated.flip_bits_of_store(damaged);
 
-    // Nobody can help it: it says so, and serves nothing.
+    // No other node can help it: it reports that, and serves nothing.
     let board = simulated.cluster.board.clone();
     board.cut_off.lock().unwrap().insert(damaged);
     let starting = Arc::new(Node::new(damaged));
@@ -141,8 +141,8 @@ async fn damaged_packets_are_healed_by_another_member_and_never_served() {
     let key = PublicKey::from_bytes([1; 32]);
     let error = starting.stored_packet(&key).unwrap_err().to_string();
     assert!(error.contains("damaged"), "{error}");
-    let refused = starting.put(packet(1, 6), Conditions::default()).await;
-    assert_eq!(refused, Err(PutError::Starting(NotReady::Healing)));
+    let rejected = starting.put(packet(1, 6), Conditions::default()).await;
+    assert_eq!(rejected, Err(PutError::Starting(NotReady::Healing)));
 
     board.cut_off.lock().unwrap().clear();
     timeout(TIMEOUT, opening).await.unwrap().unwrap().unwrap();
@@ -173,7 +173,7 @@ async fn a_node_by_itself_does_not_start_with_damaged_packets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_was_never_purged_heals_the_packets() {
+async fn packets_are_rebuilt_from_a_log_that_was_never_purged() {
     let mut simulated = Simulated::start(1).await;
     let alone = NodeId::from(1);
     put_many(&simulated.cluster.nodes[&alone], 5).await;
@@ -190,9 +190,9 @@ async fn a_log_that_was_never_purged_heals_the_packets() {
     simulated.cluster.shutdown().await;
 }
 
-/// A checkpoint that meets a damaged page has all packets in memory to write a new file.
+/// A checkpoint that finds a damaged page has all packets in memory, and writes a new file.
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_while_a_node_runs_is_mended_from_memory() {
+async fn damage_while_a_node_runs_is_repaired_from_memory() {
     let mut simulated = Simulated::start(1).await;
     let alone = NodeId::from(1);
     let node = &simulated.cluster.nodes[&alone];
@@ -200,14 +200,14 @@ async fn damage_while_a_node_runs_is_mended_from_memory() {
     checkpoint_and_purge(node).await;
     simulated.flip_bits_of_store(alone);
     put_many(node, 6).await;
-    let mended = async {
+    let repaired = async {
         while node.digest().await.is_err() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(TIMEOUT, mended)
+    timeout(TIMEOUT, repaired)
         .await
-        .expect("the file is whole again");
+        .expect("the file is repaired");
     for key in 0..100 {
         let stored = node.stored_packet(packet(key, 6).key()).unwrap();
         assert_eq!(stored.expect("it is in memory").packet, packet(key, 6));
@@ -220,7 +220,7 @@ async fn damage_while_a_node_runs_is_mended_from_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scrub_finds_what_nobody_has_read() {
+async fn a_scrub_finds_damage_that_no_read_has_seen() {
     let mut simulated = Simulated::prepare(1);
     let alone = NodeId::from(1);
     let config = simulated.cluster.configs.get_mut(&alone).unwrap();
@@ -230,13 +230,13 @@ async fn a_scrub_finds_what_nobody_has_read() {
     let node = &simulated.cluster.nodes[&alone];
     put_many(node, 5).await;
     checkpoint_and_purge(node).await;
-    let count = |figure: &quorate_metrics::By<_, Scrubbed>, what| -> u64 {
-        let figure: &quorate_metrics::Counter = figure.of(what);
-        figure.get()
+    let count = |metric: &quorate_metrics::By<_, ScrubTarget>, what| -> u64 {
+        let metric: &quorate_metrics::Counter = metric.of(what);
+        metric.get()
     };
     let metrics = &node.parts().write_path.metrics;
-    let whole = || count(&metrics.scrubs_total, Scrubbed::Store);
-    let damaged = || count(&metrics.damage_total, Scrubbed::Store);
+    let undamaged = || count(&metrics.scrubs_total, ScrubTarget::Store);
+    let damaged = || count(&metrics.damage_total, ScrubTarget::Store);
     let wait = async |condition: &dyn Fn() -> bool| {
         let met = async {
             while !condition() {
@@ -245,13 +245,13 @@ async fn a_scrub_finds_what_nobody_has_read() {
         };
         timeout(TIMEOUT, met).await.expect("a scrub ends");
     };
-    wait(&|| whole() > 0).await;
+    wait(&|| undamaged() > 0).await;
     assert_eq!(damaged(), 0);
 
     simulated.flip_bits_of_store(alone);
     wait(&|| damaged() > 0).await;
-    let (then, log) = (whole(), count(&metrics.damage_total, Scrubbed::Log));
-    wait(&|| whole() > then).await;
+    let (then, log) = (undamaged(), count(&metrics.damage_total, ScrubTarget::Log));
+    wait(&|| undamaged() > then).await;
     assert_eq!(log, 0, "the log was never damaged");
     simulated.cluster.shutdown().await;
 }
@@ -269,8 +269,8 @@ async fn a_failed_sync_acknowledges_nothing_and_is_not_trusted_after_a_restart()
         .await
         .expect("the node stops");
 
-    // The kernel still shows what it could not write. The node starts with it, and writes it anew
-    // before it counts: after a loss of power it is there.
+    // The kernel still returns data that it could not write to disk. The node starts with it, and
+    // writes it again before it counts: it survives a power loss.
     simulated.kill(alone);
     simulated.disks[&alone].mend();
     simulated.cluster.open(alone).await.unwrap();
@@ -316,7 +316,7 @@ async fn nobody_waits_for_a_checkpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_that_fails_at_the_stop_is_no_good_end() {
+async fn a_failed_checkpoint_at_shutdown_is_an_error() {
     let simulated = Simulated::start(1).await;
     let alone = NodeId::from(1);
     let node = &simulated.cluster.nodes[&alone];
@@ -326,8 +326,8 @@ async fn a_checkpoint_that_fails_at_the_stop_is_no_good_end() {
     assert!(matches!(stopped, Err(ShutdownError::Checkpoint(_))));
 }
 
-/// What it had shown before it stopped it shows after the restart, or nothing: that it was committed
-/// is not on its disk.
+/// After the restart it serves what it had served before, or nothing: its disk does not tell that
+/// it was committed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_node_shows_nothing_before_it_has_caught_up() {
     let mut simulated = Simulated::start(3).await;
@@ -357,8 +357,8 @@ async fn a_restarted_node_shows_nothing_before_it_has_caught_up() {
     simulated.cluster.shutdown().await;
 }
 
-/// Puts newer and newer packets until it is stopped, and notes what was acknowledged.
-fn write_on(node: Arc<Node>, micros: Arc<AtomicU64>, acked: Acked) -> JoinHandle<()> {
+/// Puts newer and newer packets until it is stopped, and records what was acknowledged.
+fn keep_writing(node: Arc<Node>, micros: Arc<AtomicU64>, acked: Acked) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             let micros = micros.fetch_add(1, Ordering::Relaxed);
@@ -374,8 +374,8 @@ fn write_on(node: Arc<Node>, micros: Arc<AtomicU64>, acked: Acked) -> JoinHandle
 
 type Acked = Arc<Mutex<BTreeMap<PublicKey, u64>>>;
 
-/// Power fails at all nodes, in different ways, while they write and make checkpoints: what was
-/// acknowledged before is there.
+/// Power fails at all nodes, in different ways, while they write packets and checkpoints: what was
+/// acknowledged before is still there.
 #[tokio::test(flavor = "multi_thread")]
 async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
     let cuts = std::env::var("QUORATE_POWER_CUTS").map_or(POWER_CUTS, |text| text.parse().unwrap());
@@ -385,7 +385,7 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
         let nodes = simulated.cluster.nodes.values();
         let writers: Vec<_> = nodes
             .flat_map(|node| [node.clone(), node.clone()])
-            .map(|node| write_on(node, micros.clone(), acked.clone()))
+            .map(|node| keep_writing(node, micros.clone(), acked.clone()))
             .collect();
         let target = micros.load(Ordering::Relaxed) + 100 + cut % 7;
         let written = async {
@@ -398,7 +398,7 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
             node.parts().write_path.raft.trigger_checkpoint().await;
         }
         let acked = acked.lock().unwrap().clone();
-        // From here on no node tells another what the image of its disk lacks.
+        // From here on no node sends another what the image of its disk lacks.
         let board = simulated.cluster.board.clone();
         let nodes = simulated.cluster.nodes.keys().copied();
         board.cut_off.lock().unwrap().extend(nodes);
@@ -431,7 +431,7 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
     simulated.cluster.shutdown().await;
 }
 
-/// Only entries wait for the disks of the others: its heartbeats are answered as ever.
+/// Only entries wait for the disks of the others: heartbeats are answered as usual.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_leads_on_while_the_disks_of_all_others_are_busy() {
     let mut simulated = Simulated::prepare(3);
@@ -459,7 +459,7 @@ async fn a_leader_leads_on_while_the_disks_of_all_others_are_busy() {
             .await
             .unwrap();
     }
-    // Each asks a quorum anew whether this node still leads.
+    // Each call asks a quorum again whether this node still leads.
     for _ in 0..20 {
         let index = timeout(TIMEOUT, leader.parts().write_path.raft.read_index()).await;
         assert!(index.unwrap().is_some(), "a quorum answers");
@@ -485,7 +485,7 @@ async fn a_leader_whose_disk_is_slow_hands_over() {
     let slow = simulated.cluster.leader().clone();
     let disk = &simulated.disks[&slow.parts().config.node];
     disk.block_syncs("/data/log");
-    // The others have it on their disks.
+    // The others have the entry on their disks.
     let other = simulated.cluster.followers().next().unwrap();
     let waits = other.put(packet(1, 5), Conditions::default());
     let _ = tokio::join!(

@@ -1,4 +1,4 @@
-//! Nodes over a transport in memory: what needs no process and no socket to be shown.
+//! Nodes over a transport in memory: tests that need no process and no socket.
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +19,8 @@ use crate::{OpenError, RaftConfig};
 
 #[path = "agreement_tests.rs"]
 mod agreement;
-#[path = "asking_tests.rs"]
-mod asking;
+#[path = "operator_request_tests.rs"]
+mod operator_requests;
 
 #[path = "test_cluster.rs"]
 mod cluster;
@@ -92,7 +92,7 @@ mod removals;
 mod test_members;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_writes_to_a_node_reads_it_there() {
+async fn a_client_reads_what_it_wrote_to_a_node() {
     let cluster = Cluster::start(3, |_| {}).await;
     agreement::agreed_count_max(cluster.leader()).await;
     for (number, node) in (1..).zip(cluster.nodes.values()) {
@@ -101,7 +101,7 @@ async fn who_writes_to_a_node_reads_it_there() {
         let stored = node
             .stored_packet(packet.key())
             .unwrap()
-            .expect("it is there at once");
+            .expect("it is there immediately");
         assert_eq!(stored.packet, packet);
     }
     expect_equal_digests(cluster.nodes.values()).await;
@@ -134,7 +134,7 @@ async fn every_node_answers_a_put_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
+async fn without_a_quorum_a_put_is_answered_in_time_and_reads_continue() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 1_000;
     let cluster = Cluster::start(3, adjust).await;
     let known = packet(1, 5);
@@ -166,7 +166,7 @@ async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
+async fn a_node_that_is_cut_off_stores_nothing_and_reports_it() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 2_000;
     let cluster = Cluster::start(3, adjust).await;
     let alone = cluster.followers().next().unwrap().clone();
@@ -191,9 +191,9 @@ async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
     cluster.shutdown().await;
 }
 
-/// The deadline comes at the very moment of a retry again and again.
+/// The deadline coincides with a retry, repeatedly.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_leader_was_there_for_is_never_in_doubt() {
+async fn a_put_without_a_leader_is_never_in_doubt() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20;
     let cluster = Cluster::start(3, adjust).await;
     let alone = cluster.followers().next().unwrap().clone();
@@ -209,9 +209,9 @@ async fn what_no_leader_was_there_for_is_never_in_doubt() {
     cluster.shutdown().await;
 }
 
-/// The batch before it was in flight when its node lost its leader.
+/// The previous batch was in flight when its node lost its leader.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lone_put_without_a_leader_has_its_answer_in_time() {
+async fn a_single_put_without_a_leader_is_answered_in_time() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 1_000;
     let cluster = Cluster::start(5, adjust).await;
     let alone = cluster.followers().next().unwrap().clone();
@@ -259,16 +259,16 @@ async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_that_come_together_ask_the_leader_together() {
+async fn concurrent_reads_share_requests_to_the_leader() {
     let cluster = Cluster::start(3, |_| {}).await;
     let follower = cluster.followers().next().unwrap();
-    let asked = || cluster.board.read_index_count.load(Ordering::Relaxed);
-    let before = asked();
+    let request_count = || cluster.board.read_index_count.load(Ordering::Relaxed);
+    let before = request_count();
     let reads = (0..1000).map(|_| follower.linearize());
     let reads = futures_util::future::join_all(reads).await;
     assert!(reads.iter().all(Result::is_ok));
-    let questions = asked() - before;
-    assert!((1..100).contains(&questions), "{questions} questions");
+    let requests = request_count() - before;
+    assert!((1..100).contains(&requests), "{requests} requests");
     cluster.shutdown().await;
 }
 
@@ -310,16 +310,16 @@ async fn a_leader_that_stops_hands_over_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     let cluster = Cluster::start(3, |_| {}).await;
-    // What a leader proposes unasked is in every digest.
+    // What a leader proposes on its own changes every digest.
     agreement::agreed_count_max(cluster.leader()).await;
-    let behind = cluster.followers().next().unwrap().clone();
+    let lagging = cluster.followers().next().unwrap().clone();
     put(cluster.leader(), &packet(0, 1)).await.unwrap();
     cluster
         .board
         .cut_off
         .lock()
         .unwrap()
-        .insert(behind.parts().config.node);
+        .insert(lagging.parts().config.node);
     for micros in 2..100 {
         put(cluster.leader(), &packet((micros % 7) as u8, micros))
             .await
@@ -333,10 +333,10 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     until(leader, |view| view.purged >= index).await;
 
     cluster.board.cut_off.lock().unwrap().clear();
-    applied(&behind, index).await;
-    expect_equal_digests([&behind, leader]).await;
+    applied(&lagging, index).await;
+    expect_equal_digests([&lagging, leader]).await;
     // An installed snapshot is a checkpoint.
-    until(&behind, |view| view.checkpoint >= index).await;
+    until(&lagging, |view| view.checkpoint >= index).await;
     cluster.shutdown().await;
 }
 
@@ -356,13 +356,13 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
     };
     let node = open(dir.path()).await.unwrap();
     timeout(TIMEOUT, node.ready()).await.unwrap();
-    // Both are one cluster only from then on.
+    // The copy belongs to the same cluster only from then on.
     agreement::agreed_count_max(&node).await;
     for key in 0..50 {
         put(&node, &packet(key, 5)).await.unwrap();
     }
 
-    // What a crash at this moment would leave on the disk.
+    // What a crash now would leave on the disk.
     let image = tempfile::tempdir().unwrap();
     std::fs::create_dir(image.path().join("log")).unwrap();
     let store = "records.redb";
@@ -370,7 +370,7 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
     for file in std::fs::read_dir(dir.path().join("log")).unwrap() {
         let file = file.unwrap();
         let copied = std::fs::copy(file.path(), image.path().join("log").join(file.file_name()));
-        // The next segment is being made meanwhile, under a name that changes.
+        // The next segment is being created meanwhile, under a name that changes.
         assert!(copied.is_ok() || file.path().extension().unwrap() == "spare");
     }
     let again = open(image.path()).await.unwrap();

@@ -8,7 +8,7 @@ use quorate_replica::{
 use quorate_state::{Command, UnixMillis};
 
 use super::{ground::Simulated, test_members::ask, *};
-use crate::clocks::commit_freshness::CURRENCY_MAX;
+use crate::clocks::commit_freshness::FRESHNESS_MAX;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -304,7 +304,7 @@ async fn a_node_that_is_cut_off_acknowledges_what_it_holds_for_a_second() {
     let leader = cluster.leader().clone();
     assert_eq!(delete(&leader, None).await, Ok(true));
     let deleted = tokio::time::Instant::now();
-    tokio::time::sleep_until(deleted + CURRENCY_MAX).await;
+    tokio::time::sleep_until(deleted + FRESHNESS_MAX).await;
     let answer = put(&follower, &packet).await;
     assert!(answer.is_err(), "{answer:?}");
 

@@ -1,4 +1,4 @@
-//! What readers of a node see, one read after the other.
+//! Consecutive reads of a node.
 
 use std::sync::atomic::AtomicU64;
 
@@ -42,31 +42,31 @@ async fn no_read_during_updates_goes_back_in_time_or_behind_what_was_acknowledge
             tokio::task::yield_now().await;
         }
         writer.abort();
-        // Aborted is what it is to be.
+        // It fails because it is aborted.
         let _ = writer.await;
     }
     cluster.shutdown().await;
 }
 
-/// What is gone by the snapshot is gone at once, and nothing comes back.
+/// A packet that the snapshot removes is removed atomically, and no old packet reappears.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_read_beside_the_installation_of_a_snapshot_goes_back_in_time() {
+async fn no_read_during_the_installation_of_a_snapshot_goes_back_in_time() {
     let cluster = Cluster::start(3, |_| {}).await;
-    let (leader, behind) = {
-        let behind = cluster.followers().next().unwrap();
-        (cluster.leader().clone(), behind.clone())
+    let (leader, lagging) = {
+        let lagging = cluster.followers().next().unwrap();
+        (cluster.leader().clone(), lagging.clone())
     };
     let numbers = 1..=200_u8;
     for number in numbers.clone() {
         put(&leader, &packet(number, 1)).await.unwrap();
     }
-    applied(&behind, leader.status().applied_index).await;
+    applied(&lagging, leader.status().applied_index).await;
     let board = &cluster.board;
     board
         .cut_off
         .lock()
         .unwrap()
-        .insert(behind.parts().config.node);
+        .insert(lagging.parts().config.node);
     let expire = Command::Expire {
         cutoff: UnixMillis(u64::MAX),
         count_max: 1,
@@ -86,15 +86,15 @@ async fn no_read_beside_the_installation_of_a_snapshot_goes_back_in_time() {
     let reader = std::thread::spawn(move || {
         let mut seen = 1;
         let mut read_count: u64 = 0;
-        while behind.status().applied_index < index || read_count < READ_COUNT {
-            // From the last to the first, while the first is the one that goes.
+        while lagging.status().applied_index < index || read_count < READ_COUNT {
+            // Read from the last to the first: the first is the one that is removed.
             for number in numbers.clone().rev() {
-                let found = micros(&behind, packet(number, 1).key()).unwrap_or(2);
-                assert!(found >= seen, "packet {number} is that of before");
+                let found = micros(&lagging, packet(number, 1).key()).unwrap_or(2);
+                assert!(found >= seen, "packet {number} is an older one");
                 (seen, read_count) = (found, read_count + 1);
             }
         }
-        micros(&behind, packet(1, 1).key())
+        micros(&lagging, packet(1, 1).key())
     });
     board.cut_off.lock().unwrap().clear();
     let reader = tokio::task::spawn_blocking(|| reader.join().unwrap());
@@ -103,9 +103,9 @@ async fn no_read_beside_the_installation_of_a_snapshot_goes_back_in_time() {
     cluster.shutdown().await;
 }
 
-/// It may have shown more before it stopped, but who could tell it is gone.
+/// It may have served more before it stopped, but the nodes that know it are gone.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restarted_node_that_hears_no_leader_serves_what_it_has_after_a_while() {
+async fn a_restarted_node_without_a_leader_serves_what_it_has_after_a_while() {
     let mut simulated = Simulated::start(3).await;
     let restarted = simulated.follower();
     put(&simulated.cluster.nodes[&restarted], &packet(1, 5))

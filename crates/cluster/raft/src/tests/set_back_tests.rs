@@ -1,4 +1,4 @@
-//! A majority whose clocks are ahead for a while.
+//! A majority of the clocks is ahead for a while.
 
 use quorate_api::DeletePacket;
 use quorate_clock::ClockState;
@@ -16,14 +16,14 @@ const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 /// An eighth of it is 15 minutes.
 const RETENTION: Duration = Duration::from_secs(2 * 3600);
 
-/// Three nodes whose clocks are set together: time passes when the test says so.
-struct Ticking {
+/// Three nodes whose clocks are set together: time passes when the test lets it.
+struct TickingCluster {
     simulated: Simulated,
     ahead: Ahead,
     passed: Duration,
 }
 
-impl Ticking {
+impl TickingCluster {
     async fn start(adjust: impl Fn(&mut RaftConfig)) -> Self {
         let ahead = Ahead::default();
         let simulated = Simulated::start_with(3, |config| {
@@ -47,7 +47,7 @@ impl Ticking {
         &self.simulated.cluster
     }
 
-    /// Any: whoever leads may hand over while the clocks are set.
+    /// Any node: the leader may change while the clocks are set.
     fn node(&self) -> &Arc<Node> {
         self.cluster()
             .nodes
@@ -60,41 +60,46 @@ impl Ticking {
         WallClock::default().now().saturating_add(self.passed)
     }
 
-    /// Sets all clocks so far ahead of the truth, and waits until the nodes agree on that.
+    /// Sets all clocks ahead of the truth by this much, and waits until the nodes agree on that
+    /// time.
     async fn set_ahead(&self, by: Duration) {
         self.ahead.set(self.passed + by);
         for node in self.cluster().nodes.values() {
             let agree = async {
                 loop {
                     let reading = node.parts().gossip.time();
-                    let is_it = off(reading.time, self.truth().saturating_add(by)) < MINUTE / 2;
+                    let is_it =
+                        difference(reading.time, self.truth().saturating_add(by)) < MINUTE / 2;
                     if reading.state == ClockState::Agreed && is_it {
                         return;
                     }
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
-            timeout(TIMEOUT, agree).await.expect("they hear each other");
+            timeout(TIMEOUT, agree)
+                .await
+                .expect("the nodes agree on the time");
         }
     }
 
-    /// Lets so much time pass while the clocks are so far ahead, and the log tell it.
+    /// Lets this much time pass while the clocks are ahead by `ahead`, and waits until the log has
+    /// the time.
     async fn pass(&mut self, time: Duration, ahead: Duration) {
         self.passed += time;
         self.set_ahead(ahead).await;
         let now = self.truth().saturating_add(ahead);
         for node in self.cluster().nodes.values() {
             let mut applied = node.parts().write_path.applied.clone();
-            let is_told = applied.wait_for(|meta| {
-                let told = meta.cluster.time.told();
-                told.is_some_and(|told| off(told, now) < MINUTE)
+            let is_in_log = applied.wait_for(|meta| {
+                let last = meta.cluster.time.told();
+                last.is_some_and(|last| difference(last, now) < MINUTE)
             });
-            let told = timeout(TIMEOUT, is_told).await;
-            told.expect("the log tells it").unwrap();
+            let applied = timeout(TIMEOUT, is_in_log).await;
+            applied.expect("the time is in the log").unwrap();
         }
     }
 
-    /// By how much time was set back, as whoever reads is told.
+    /// By how much time was set back, as reported to readers.
     fn read_set_back(&self) -> Duration {
         self.node().read_state().set_back
     }
@@ -131,14 +136,15 @@ impl Ticking {
         self.open_all().await;
     }
 
-    /// Has all nodes look for old packets, once they may remove them. These are there after that.
+    /// Lets all nodes remove old packets, once they may. The packets of these keys must still be
+    /// there.
     async fn nothing_expires(&self, keys: &[u8]) {
         for node in self.cluster().nodes.values() {
             let parts = node.parts();
             let may_expire = async {
-                let is_told = || parts.state_machine.meta().cluster.time.clone();
+                let log_time = || parts.state_machine.meta().cluster.time.clone();
                 while !parts.gossip.time().may_expire
-                    || is_told().stamp_at(parts.gossip.time().time).is_none()
+                    || log_time().stamp_at(parts.gossip.time().time).is_none()
                 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -154,7 +160,7 @@ impl Ticking {
         }
     }
 
-    /// When each node says that it received the packet of this key.
+    /// The time at which all nodes report that they received the packet of this key.
     async fn received(&self, key: u8) -> UnixMillis {
         expect_equal_digests(self.cluster().nodes.values()).await;
         let key = PublicKey::from_bytes([key; 32]);
@@ -166,24 +172,24 @@ impl Ticking {
     }
 }
 
-fn off(a: UnixMillis, b: UnixMillis) -> Duration {
+fn difference(a: UnixMillis, b: UnixMillis) -> Duration {
     a.since(b).max(b.since(a))
 }
 
-/// A PUT that only the log judges.
-async fn put_unjudged(node: &Node, packet: SignedPacket) -> Result<PutOutcome, PutError> {
+/// A PUT that only the log decides.
+async fn put_through_log(node: &Node, packet: SignedPacket) -> Result<PutOutcome, PutError> {
     let deadline = Instant::now() + Duration::from_secs(2);
     node.parts()
-        .puts
+        .write_queue
         .put(packet, Conditions::default(), deadline)
         .await
 }
 
-/// Stamps stayed a month ahead. An unknown key then drove out packets that were alive, since their
-/// refreshes cost no entry, and a block was over.
+/// Without the rule, stamps stayed a month ahead. A PUT of an unknown key then evicted packets that
+/// were alive, because their refreshes cost no entry, and blocks ended too early.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_month_ahead_nothing_alive_gives_way_and_blocks_hold() {
-    let ticking = Ticking::start(|config| config.settings.packets.count_max = 2).await;
+    let ticking = TickingCluster::start(|config| config.settings.packets.count_max = 2).await;
     let node = ticking.cluster().followers().next().unwrap();
     let alive = packet(2, 5);
     put(node, &packet(1, 5)).await.unwrap();
@@ -200,19 +206,23 @@ async fn after_a_month_ahead_nothing_alive_gives_way_and_blocks_hold() {
     assert_eq!(put(node, &alive).await, Ok(PutOutcome::Unchanged));
     assert_eq!(put(node, &packet(3, 5)).await, Ok(PutOutcome::Full));
     let blocked = packet(9, ticking.truth().0 * 1000 + 1);
-    assert_eq!(put_unjudged(node, blocked).await, Ok(PutOutcome::Blocked));
+    assert_eq!(
+        put_through_log(node, blocked).await,
+        Ok(PutOutcome::Blocked)
+    );
     for key in [1, 2] {
         ticking.received(key).await;
     }
     ticking.simulated.cluster.shutdown().await;
 }
 
-/// The pause after a step was known to the processes that saw it, and to no other: all packets were
-/// removed soon after a restart.
+/// Without the rule, only the processes that saw a step paused expiry: all packets were removed
+/// soon after a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_month_ahead_and_a_restart_nothing_alive_expires() {
     // Longer than the test; an eighth of it is the pause after the restart.
-    let mut ticking = Ticking::start(|config| config.settings.packets.retention_secs = 80).await;
+    let mut ticking =
+        TickingCluster::start(|config| config.settings.packets.retention_secs = 80).await;
     put(ticking.node(), &packet(1, 5)).await.unwrap();
     ticking.set_ahead(MONTH).await;
     put(ticking.node(), &packet(2, 5)).await.unwrap();
@@ -221,10 +231,11 @@ async fn after_a_month_ahead_and_a_restart_nothing_alive_expires() {
     ticking.simulated.cluster.shutdown().await;
 }
 
-/// No process saw this step.
+/// No process has seen this step.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_starts_with_its_clocks_a_month_ahead_expires_nothing_alive() {
-    let mut ticking = Ticking::start(|config| config.settings.packets.retention_secs = 80).await;
+    let mut ticking =
+        TickingCluster::start(|config| config.settings.packets.retention_secs = 80).await;
     put(ticking.node(), &packet(1, 5)).await.unwrap();
     ticking.kill_all().await;
     ticking.ahead.set(MONTH);
@@ -233,10 +244,10 @@ async fn a_cluster_that_starts_with_its_clocks_a_month_ahead_expires_nothing_ali
     ticking.simulated.cluster.shutdown().await;
 }
 
-/// Stamps stayed a month ahead until the truth had come so far.
+/// Without the rule, stamps stayed a month ahead until the true time had reached them.
 #[tokio::test(flavor = "multi_thread")]
 async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
-    let mut ticking = Ticking::start(|config| config.settings.packets.count_max = 5).await;
+    let mut ticking = TickingCluster::start(|config| config.settings.packets.count_max = 5).await;
     for key in [1, 2] {
         put(ticking.node(), &packet(key, 5)).await.unwrap();
     }
@@ -254,7 +265,7 @@ async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
     assert_eq!(stepped, Ok(PutOutcome::Stored));
     ticking.pass(10 * MINUTE, Duration::ZERO).await;
     assert!(
-        off(
+        difference(
             ticking.received(5).await,
             ticking.truth().saturating_add(MONTH)
         ) < DAY
@@ -263,7 +274,7 @@ async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
     let ahead_ms = ticking.node().status().clock.log_ahead_ms;
     assert!(ahead_ms.abs_diff(millis(MONTH)) < millis(MINUTE));
 
-    // What was waited is not lost.
+    // The time that has been waited is not lost.
     ticking.restart_all().await;
     ticking.passed += 6 * MINUTE;
     ticking.set_ahead(Duration::ZERO).await;
@@ -282,20 +293,21 @@ async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
     let now = ticking.truth();
     for (key, ago) in [(2, 26), (3, 26), (4, 16), (5, 16)] {
         let expected = now.saturating_sub(ago * MINUTE);
-        let off = off(received[key - 1], expected);
-        assert!(off < MINUTE, "{key}: {off:?}");
+        let difference = difference(received[key - 1], expected);
+        assert!(difference < MINUTE, "{key}: {difference:?}");
     }
 
-    // Full as it is, it takes nobody for dead; and what comes now, by any node, is of now.
+    // The cluster is full and evicts no live packet. A packet that is received now, at any node,
+    // gets the current time.
     let unknown = packet(6, 5);
     assert_eq!(put(ticking.node(), &unknown).await, Ok(PutOutcome::Full));
     assert_eq!(
         put(ticking.node(), &packet(1, 9)).await,
         Ok(PutOutcome::Stored)
     );
-    assert!(off(ticking.received(1).await, ticking.truth()) < MINUTE);
+    assert!(difference(ticking.received(1).await, ticking.truth()) < MINUTE);
     ticking.restart_all().await;
-    assert!(off(ticking.received(1).await, ticking.truth()) < MINUTE);
-    assert!(off(ticking.received(5).await, received[4]).is_zero());
+    assert!(difference(ticking.received(1).await, ticking.truth()) < MINUTE);
+    assert!(difference(ticking.received(5).await, received[4]).is_zero());
     ticking.simulated.cluster.shutdown().await;
 }

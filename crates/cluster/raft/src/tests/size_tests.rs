@@ -5,35 +5,36 @@ use std::sync::atomic::AtomicU64;
 use quorate_state::UnixMillis;
 
 use super::{ground::Simulated, *};
-use crate::{WallClock, snapshots::checkpoint::cut_log};
+use crate::{WallClock, snapshots::checkpoint::purge_log};
 
-/// Of a small configuration, in seconds of its own clock.
+/// The retention of a small configuration, in seconds of its own clock.
 const RETENTION_SECS: u64 = 8;
 
-/// How often each packet is received again in that time.
+/// How often each packet is received again in a retention.
 const ROUNDS_PER_RETENTION: u64 = 4;
 
-/// For how many retentions this goes on.
+/// How many retentions the test runs.
 const RETENTIONS: u64 = 100;
 
-/// Packets that are received again and again.
+/// Packets that are received in every round.
 const REFRESHED_COUNT: u64 = 200;
 
-/// Packets in each round that are received once.
+/// Packets in each round that are only received once.
 const FORGOTTEN_COUNT: u64 = 50;
 
 const PAYLOAD_SIZE: usize = 1_000;
 
-/// A few times what is written in one retention, which is some 1.2 MB.
+/// A few times the size that is written in one retention, about 1.2 MB.
 const LOG_SIZE_MAX: u64 = 4 * 1024 * 1024;
 
-/// A segment that is written, one that is purged halfway, one that stands ready, and two spare ones.
+/// A segment that is being written, one that is partly purged, one that is ready, and two spare
+/// ones.
 const LOG_FILES_SIZE_MAX: u64 = 5 * 4 * 1024 * 1024;
 
-/// Ten times what is stored, which is some 500 kB. It would be 22 MB if nothing went.
+/// Ten times the size of what is stored, about 500 kB. Without removal it would be 22 MB.
 const STORE_SIZE_MAX: u64 = 5 * 1024 * 1024;
 
-/// A packet that no other is like.
+/// A packet that differs from all others.
 fn numbered_packet(number: u64, micros: u64) -> SignedPacket {
     let mut key = [1; 32];
     key[..8].copy_from_slice(&number.to_be_bytes());
@@ -51,8 +52,8 @@ fn round_packets(round: u64) -> impl Iterator<Item = SignedPacket> {
     numbers.map(move |number| numbered_packet(number, round + 1))
 }
 
-/// Makes a checkpoint of this entry or a later one. Where the node is making one by itself, openraft
-/// begins no other.
+/// Writes a checkpoint of this entry or a later one. While the node writes one on its own, openraft
+/// starts no other, so it retries.
 async fn checkpoint(node: &Node, index: LogIndex) {
     let made = async {
         while node.parts().write_path.raft.view().checkpoint < index {
@@ -60,10 +61,12 @@ async fn checkpoint(node: &Node, index: LogIndex) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(TIMEOUT, made).await.expect("a checkpoint is made");
+    timeout(TIMEOUT, made)
+        .await
+        .expect("a checkpoint is written");
 }
 
-/// A cluster of one, by a clock that the test sets.
+/// A cluster of one node, with a clock that the test sets.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_constant_refresh_log_and_store_stay_small() {
     let now_ms = Arc::new(AtomicU64::new(1_700_000_000_000));
@@ -91,7 +94,7 @@ async fn under_constant_refresh_log_and_store_stay_small() {
         for stored in futures_util::future::join_all(puts).await {
             assert_eq!(stored, Ok(PutOutcome::Stored), "round {round}");
         }
-        // Less than the tolerance of the clock, so that it is time that passes, and not a step.
+        // Less than the tolerance of the clock, so that time passes without a step.
         let step_ms = RETENTION_SECS * 1_000 / ROUNDS_PER_RETENTION;
         now_ms.fetch_add(step_ms, Ordering::Relaxed);
         expiry.remove_old().await;
@@ -99,7 +102,7 @@ async fn under_constant_refresh_log_and_store_stay_small() {
             continue;
         }
         checkpoint(node, node.status().applied_index).await;
-        cut_log(
+        purge_log(
             &node.parts().write_path.raft,
             &node.parts().log,
             &node.parts().config,

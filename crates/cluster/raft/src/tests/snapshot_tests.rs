@@ -1,4 +1,4 @@
-//! Followers that are behind the log of their leader.
+//! Followers that lack entries which are purged at their leader.
 
 use std::path::Path;
 
@@ -39,30 +39,30 @@ async fn put_many(node: &Node, packets: impl Iterator<Item = SignedPacket>) {
         .await;
 }
 
-/// A follower that needs a snapshot, and gets it as soon as it is not cut off any more.
-struct Behind {
+/// A follower that needs a snapshot, and gets it as soon as it is no longer cut off.
+struct LaggingFollower {
     simulated: Simulated,
     leader: Arc<Node>,
     follower: Arc<Node>,
 }
 
-impl Behind {
+impl LaggingFollower {
     async fn start(packet_count: u16, adjust: impl FnMut(&mut RaftConfig)) -> Self {
         let simulated = Simulated::start_with(3, adjust).await;
         let leader = simulated.cluster.leader().clone();
         agreement::agreed_count_max(&leader).await;
         let follower = simulated.cluster.nodes[&simulated.follower()].clone();
         applied(&follower, leader.status().applied_index).await;
-        let behind = Self {
+        let test = Self {
             simulated,
             leader,
             follower,
         };
-        behind.cut_off();
+        test.cut_off();
         let packets = (0..packet_count).map(|number| large_packet(number, 1));
-        put_many(&behind.leader, packets).await;
-        checkpoint_and_purge(&behind.leader).await;
-        behind
+        put_many(&test.leader, packets).await;
+        checkpoint_and_purge(&test.leader).await;
+        test
     }
 
     fn board(&self) -> &Switchboard {
@@ -78,7 +78,7 @@ impl Behind {
         self.board().cut_off.lock().unwrap().insert(follower);
     }
 
-    fn let_in(&self) {
+    fn reconnect(&self) {
         self.board().cut_off.lock().unwrap().clear();
     }
 
@@ -97,8 +97,8 @@ impl Behind {
         self.disk().files().contains(&incoming)
     }
 
-    /// Makes a checkpoint, behind which the log is cut unless something holds it back.
-    async fn move_on(&self, micros: u64) -> LogIndex {
+    /// Writes a checkpoint, up to which the log is purged unless a transfer prevents it.
+    async fn write_and_checkpoint(&self, micros: u64) -> LogIndex {
         for key in 0..20 {
             put(&self.leader, &packet(key, micros)).await.unwrap();
         }
@@ -110,11 +110,17 @@ impl Behind {
             .trigger_checkpoint()
             .await;
         until(&self.leader, |view| view.checkpoint >= index).await;
-        let mut looks = self.leader.parts().write_path.raft.transfers().looks();
-        let before = *looks.borrow();
-        // The second one surely begins after the checkpoint.
-        let looked = looks.wait_for(|looks| *looks >= before + 2);
-        timeout(TIMEOUT, looked).await.unwrap().unwrap();
+        let mut purge_checks = self
+            .leader
+            .parts()
+            .write_path
+            .raft
+            .transfers()
+            .purge_checks();
+        let before = *purge_checks.borrow();
+        // The second one certainly starts after the checkpoint.
+        let checked = purge_checks.wait_for(|purge_checks| *purge_checks >= before + 2);
+        timeout(TIMEOUT, checked).await.unwrap().unwrap();
         index
     }
 
@@ -129,78 +135,77 @@ impl Behind {
     }
 }
 
-/// While it is on its way the log is cut again and again, but not behind what the follower goes on
-/// with.
+/// While a snapshot is being sent the log is purged repeatedly, but not the entries that the
+/// follower needs next.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_sustained_writes_a_follower_gets_along_with_one_snapshot() {
-    let behind = Behind::start(20, |config| config.settings.log.kept_count_max = 0).await;
-    let traffic = behind.traffic();
+    let test = LaggingFollower::start(20, |config| config.settings.log.kept_count_max = 0).await;
+    let traffic = test.traffic();
     traffic.requests_max.send_replace(2);
-    behind.let_in();
+    test.reconnect();
     traffic.until(|passed| passed.requests > 2).await;
     let mut last = LogIndex(0);
     for micros in 2..5 {
-        last = behind.move_on(micros).await;
+        last = test.write_and_checkpoint(micros).await;
     }
-    assert!(behind.leader.parts().write_path.raft.view().purged < last);
+    assert!(test.leader.parts().write_path.raft.view().purged < last);
     traffic.requests_max.send_replace(usize::MAX);
-    behind.expect_caught_up().await;
+    test.expect_caught_up().await;
     assert_eq!(traffic.passed.borrow().begun, [0]);
-    // Nothing is held back for ever.
-    until(&behind.leader, |view| view.purged >= last).await;
-    behind.simulated.cluster.shutdown().await;
+    // Nothing is kept for ever.
+    until(&test.leader, |view| view.purged >= last).await;
+    test.simulated.cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_goes_on_where_its_link_was_lost() {
-    let behind = Behind::start(PACKET_COUNT, |config| {
+    let test = LaggingFollower::start(PACKET_COUNT, |config| {
         config.settings.log.kept_count_max = 0;
     })
     .await;
-    let traffic = behind.traffic();
+    let traffic = test.traffic();
     traffic.requests_max.send_replace(4);
-    behind.let_in();
+    test.reconnect();
     traffic
         .until(|passed| passed.chunks == 3 && passed.responses == 4)
         .await;
-    // The last checkpoint is another one by then.
-    behind.move_on(2).await;
-    let [leader, follower] =
-        [&behind.leader, &behind.follower].map(|node| node.parts().config.node);
-    behind.board().close_links_between(leader, follower);
-    assert!(behind.has_partial());
+    // The last checkpoint is a different one by then.
+    test.write_and_checkpoint(2).await;
+    let [leader, follower] = [&test.leader, &test.follower].map(|node| node.parts().config.node);
+    test.board().close_links_between(leader, follower);
+    assert!(test.has_partial());
     traffic.requests_max.send_replace(usize::MAX);
-    behind.expect_caught_up().await;
+    test.expect_caught_up().await;
     let passed = traffic.passed.borrow().clone();
     assert_eq!(passed.begun, [0, 3]);
-    assert!(!behind.has_partial());
-    behind.simulated.cluster.shutdown().await;
+    assert!(!test.has_partial());
+    test.simulated.cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chunks_are_sent_ahead_of_their_acknowledgements() {
     const { assert!(WINDOW > 1) };
-    let behind = Behind::start(2 * PACKET_COUNT, |_| {}).await;
-    let traffic = behind.traffic();
-    // The first says where to begin.
+    let test = LaggingFollower::start(2 * PACKET_COUNT, |_| {}).await;
+    let traffic = test.traffic();
+    // The first response has the chunk to start at.
     traffic.responses_max.send_replace(1);
-    behind.let_in();
+    test.reconnect();
     traffic.until(|passed| passed.chunks == WINDOW).await;
     assert_eq!(traffic.passed.borrow().responses, 2, "one waits");
     traffic.responses_max.send_replace(usize::MAX);
-    behind.expect_caught_up().await;
-    behind.simulated.cluster.shutdown().await;
+    test.expect_caught_up().await;
+    test.simulated.cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_could_not_be_reached_just_before_gets_its_snapshot() {
-    let behind = Behind::start(20, |_| {}).await;
-    let traffic = behind.traffic();
+async fn a_node_that_was_unreachable_just_before_gets_its_snapshot() {
+    let test = LaggingFollower::start(20, |_| {}).await;
+    let traffic = test.traffic();
     traffic.refusals.store(1, Ordering::Relaxed);
-    behind.let_in();
-    behind.expect_caught_up().await;
+    test.reconnect();
+    test.expect_caught_up().await;
     assert_eq!(traffic.passed.borrow().begun, [0]);
-    behind.simulated.cluster.shutdown().await;
+    test.simulated.cluster.shutdown().await;
 }
 
 /// A link on which `peer` sends snapshots.
@@ -259,21 +264,21 @@ impl SenderLink {
     }
 }
 
-/// The end of its link has not been heard of here.
+/// This node does not know yet that the first link has ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_that_comes_back_takes_its_own_place() {
-    let behind = Behind::start(20, |_| {}).await;
-    let peer = behind.leader.parts().config.node;
-    let mut lost = SenderLink::open(&behind.follower, peer);
+    let test = LaggingFollower::start(20, |_| {}).await;
+    let peer = test.leader.parts().config.node;
+    let mut lost = SenderLink::open(&test.follower, peer);
     assert_eq!(lost.begin(0).await, Response::SnapshotBegun(0));
-    let snapshot = behind.leader.parts().store.snapshot().unwrap();
+    let snapshot = test.leader.parts().store.snapshot().unwrap();
     let chunk = snapshot.chunks().unwrap().next_chunk().unwrap().unwrap();
-    let taken = lost.ask(Request::SnapshotChunk(chunk)).await;
-    assert_eq!(taken, Response::SnapshotProgress);
-    // It goes on waiting for what comes.
+    let accepted = lost.ask(Request::SnapshotChunk(chunk)).await;
+    assert_eq!(accepted, Response::SnapshotProgress);
+    // It continues to wait for more pieces.
     let ended = tokio::spawn(async move { lost.responses.next().await });
 
-    let mut other = SenderLink::open(&behind.follower, peer);
+    let mut other = SenderLink::open(&test.follower, peer);
     assert_eq!(other.begin(0).await, Response::SnapshotBegun(1));
     let ended = timeout(TIMEOUT, ended).await.unwrap().unwrap();
     assert!(ended.is_none(), "{ended:?}");
@@ -282,73 +287,72 @@ async fn a_sender_that_comes_back_takes_its_own_place() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_has_no_room_is_refused_before_it_is_sent() {
     const GIBIBYTE: u64 = 1024 * 1024 * 1024;
-    let behind = Behind::start(20, |_| {}).await;
-    behind.disk().leave_space(GIBIBYTE);
-    let mut link = SenderLink::open(&behind.follower, behind.leader.parts().config.node);
-    let refused = link.begin(2 * GIBIBYTE).await;
+    let test = LaggingFollower::start(20, |_| {}).await;
+    test.disk().leave_space(GIBIBYTE);
+    let mut link = SenderLink::open(&test.follower, test.leader.parts().config.node);
+    let rejected = link.begin(2 * GIBIBYTE).await;
     assert!(
-        matches!(&refused, Response::Failed(reason) if reason.contains("are free")),
-        "{refused:?}"
+        matches!(&rejected, Response::Failed(reason) if reason.contains("are free")),
+        "{rejected:?}"
     );
-    assert!(!behind.has_partial());
+    assert!(!test.has_partial());
     assert_eq!(link.begin(GIBIBYTE / 2).await, Response::SnapshotBegun(0));
 }
 
-/// Nobody would go on with the part of it that is left when its sender learns who leads.
+/// No sender would continue the part that is received before the old leader learns who leads.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_of_an_earlier_term_is_refused() {
-    let behind = Behind::start(20, |_| {}).await;
-    let mut link = SenderLink::open(&behind.follower, behind.leader.parts().config.node);
+async fn a_snapshot_of_an_earlier_term_is_rejected() {
+    let test = LaggingFollower::start(20, |_| {}).await;
+    let mut link = SenderLink::open(&test.follower, test.leader.parts().config.node);
     link.term = Term(link.term.0 - 1);
-    let refused = link.begin(0).await;
+    let rejected = link.begin(0).await;
     assert!(
-        matches!(&refused, Response::Failed(reason) if reason.contains("has begun")),
-        "{refused:?}"
+        matches!(&rejected, Response::Failed(reason) if reason.contains("has started")),
+        "{rejected:?}"
     );
-    assert!(!behind.has_partial());
-    link.term = behind.follower.status().term;
+    assert!(!test.has_partial());
+    link.term = test.follower.status().term;
     assert_eq!(link.begin(0).await, Response::SnapshotBegun(0));
 }
 
-/// It begins anew with another leader, and nothing of the first one's is in its way.
+/// It starts again from another leader, and nothing of the first one is in its way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_a_leader_that_is_gone_does_not_block_that_of_the_next() {
-    let behind = Behind::start(PACKET_COUNT, |config| {
+    let test = LaggingFollower::start(PACKET_COUNT, |config| {
         config.settings.log.kept_count_max = 0;
     })
     .await;
-    let traffic = behind.traffic();
-    let nodes = &behind.simulated.cluster.nodes;
+    let traffic = test.traffic();
+    let nodes = &test.simulated.cluster.nodes;
     let known = [
-        behind.leader.parts().config.node,
-        behind.follower.parts().config.node,
+        test.leader.parts().config.node,
+        test.follower.parts().config.node,
     ];
     let next = nodes
         .values()
         .find(|node| !known.contains(&node.parts().config.node));
     let next = next.unwrap();
-    applied(next, behind.leader.status().applied_index).await;
+    applied(next, test.leader.status().applied_index).await;
     checkpoint_and_purge(next).await;
     traffic.requests_max.send_replace(4);
-    behind.let_in();
+    test.reconnect();
     traffic.until(|passed| passed.responses == 4).await;
-    let old = behind.leader.parts().config.node;
-    behind.board().cut_off.lock().unwrap().insert(old);
-    behind.board().close_links(old);
+    let old = test.leader.parts().config.node;
+    test.board().cut_off.lock().unwrap().insert(old);
+    test.board().close_links(old);
     traffic.requests_max.send_replace(usize::MAX);
     until(next, |view| view.role == Role::Leader).await;
-    applied(&behind.follower, next.status().applied_index).await;
-    behind.let_in();
+    applied(&test.follower, next.status().applied_index).await;
+    test.reconnect();
     let packet = packet(200, 9);
     put(next, &packet).await.unwrap();
-    applied(&behind.follower, next.status().applied_index).await;
-    assert!(!behind.has_partial());
+    applied(&test.follower, next.status().applied_index).await;
+    assert!(!test.has_partial());
     assert!(
-        behind
-            .disk()
+        test.disk()
             .files()
             .iter()
             .all(|file| file.starts_with(Path::new("/data")))
     );
-    behind.simulated.cluster.shutdown().await;
+    test.simulated.cluster.shutdown().await;
 }

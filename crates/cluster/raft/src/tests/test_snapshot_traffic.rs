@@ -1,4 +1,4 @@
-//! What passes between nodes on the stream of snapshots, seen and held up.
+//! Observes and delays the messages between nodes on the snapshot stream.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,13 +6,13 @@ use quorate_peer::message::{Request, Response};
 
 use super::{super::*, cluster::TIMEOUT};
 
-/// What has passed on the streams of snapshots, and how much may.
+/// The messages that have passed on the snapshot streams, and how many may pass.
 pub(super) struct SnapshotTraffic {
     pub(super) passed: watch::Sender<SnapshotCounts>,
-    /// How many requests may pass in all. Those behind wait.
+    /// How many requests may pass in total. Later ones wait.
     pub(super) requests_max: watch::Sender<usize>,
     pub(super) responses_max: watch::Sender<usize>,
-    /// How many links on the stream of snapshots are still refused.
+    /// How many links on the snapshot stream are still refused.
     pub(super) refusals: AtomicUsize,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct SnapshotCounts {
     pub(super) requests: usize,
     pub(super) responses: usize,
     pub(super) chunks: usize,
-    /// Of each snapshot that was begun: how many of its chunks were there already.
+    /// For each snapshot that was started: how many of its chunks were already there.
     pub(super) begun: Vec<u64>,
 }
 
@@ -37,7 +37,7 @@ impl Default for SnapshotTraffic {
 }
 
 impl SnapshotTraffic {
-    /// Whether a link on the stream of snapshots is taken.
+    /// Whether a link on the snapshot stream is accepted.
     pub(super) fn admits(&self) -> bool {
         let one_less = |refusals: usize| refusals.checked_sub(1);
         let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
@@ -72,10 +72,10 @@ impl SnapshotTraffic {
         let _ = max.wait_for(|max| number < *max).await;
     }
 
-    /// Waits until what has passed is as `condition` says.
+    /// Waits until what has passed meets `condition`.
     pub(super) async fn until(&self, condition: impl Fn(&SnapshotCounts) -> bool) {
         let mut passed = self.passed.subscribe();
         let seen = timeout(TIMEOUT, passed.wait_for(condition)).await;
-        drop(seen.expect("it comes about").unwrap());
+        drop(seen.expect("the condition is met").unwrap());
     }
 }

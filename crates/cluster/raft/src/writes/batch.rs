@@ -1,4 +1,4 @@
-//! Packets that go into the log together, and who waits for them.
+//! Packets that go into the log together, and the callers that wait for their outcome.
 
 use quorate_packet::SignedPacket;
 use quorate_peer::message::Proposed;
@@ -6,10 +6,10 @@ use quorate_replica::{PutError, PutOutcome};
 use quorate_state::{Conditions, EncodedPackets, LogIndex};
 use tokio::{sync::oneshot, time::Instant};
 
-/// What is offered for a batch.
+/// Something that waits to be put into a batch.
 pub(super) enum PendingProposal {
     /// A packet of a PUT at this node.
-    Own(Waiting),
+    Own(PendingPut),
     /// Packets that another node forwards.
     Forwarded {
         packets: EncodedPackets,
@@ -18,17 +18,17 @@ pub(super) enum PendingProposal {
 }
 
 /// A packet whose PUT waits for an answer.
-pub(super) struct Waiting {
+pub(super) struct PendingPut {
     packet: SignedPacket,
     conditions: Conditions,
     deadline: Instant,
     reply: Option<oneshot::Sender<Result<PutOutcome, PutError>>>,
-    /// Whether an attempt may have brought it into the log: what decides between "surely not
-    /// stored" and "unknown" when no later one says more.
+    /// Whether an attempt may have put it into the log. This decides between "not stored" and
+    /// "unknown" when no later attempt gives a definite outcome.
     in_doubt: bool,
 }
 
-impl Waiting {
+impl PendingPut {
     pub(super) fn new(
         packet: SignedPacket,
         conditions: Conditions,
@@ -50,31 +50,31 @@ impl Waiting {
 
     fn answer(&mut self, answer: Result<PutOutcome, PutError>) {
         if let Some(reply) = self.reply.take() {
-            tell(reply, answer);
+            send_reply(reply, answer);
         }
     }
 
-    /// Nothing more can be learnt of it.
-    fn give_up(&mut self, surely_not_stored: PutError) {
+    /// Answers without an outcome: no further attempt will be made.
+    fn fail(&mut self, error_if_not_stored: PutError) {
         self.answer(Err(match self.in_doubt {
             true => PutError::Unknown,
-            false => surely_not_stored,
+            false => error_if_not_stored,
         }));
     }
 
-    /// The outcome of the last attempt. One that refused the packet says nothing of those before
-    /// that may have stored it: another may stand in its place by now.
+    /// Answers with the outcome of the last attempt. A rejection says nothing about earlier
+    /// attempts that may have stored the packet: another packet may have replaced it by now.
     fn settle(&mut self, outcome: PutOutcome) {
         self.answer(match outcome {
             PutOutcome::Stored | PutOutcome::Unchanged => Ok(outcome),
             _ if self.in_doubt => Err(PutError::Unknown),
-            refused => Ok(refused),
+            rejection => Ok(rejection),
         });
     }
 }
 
 impl PendingProposal {
-    /// How many packets it brings.
+    /// How many packets it has.
     pub(super) fn packet_count(&self) -> usize {
         match self {
             Self::Own(_) => 1,
@@ -82,28 +82,29 @@ impl PendingProposal {
         }
     }
 
-    /// Whether nobody waits for it any more.
+    /// Whether nobody waits for its outcome any more.
     pub(super) fn is_gone(&self) -> bool {
         match self {
-            Self::Own(waiting) => waiting.is_gone(),
+            Self::Own(put) => put.is_gone(),
             Self::Forwarded { reply, .. } => reply.is_closed(),
         }
     }
 
-    /// Answers one whose deadline has passed while it was not in an attempt.
+    /// Answers a PUT whose deadline has passed while it was not in an attempt.
     pub(super) fn expire(&mut self, now: Instant) {
-        if let Self::Own(waiting) = self
-            && waiting.deadline <= now
+        if let Self::Own(put) = self
+            && put.deadline <= now
         {
-            waiting.give_up(PutError::NoLeader);
+            put.fail(PutError::NoLeader);
         }
     }
 
-    /// Answers one that will be in no attempt any more, for this reason.
-    pub(super) fn give_up(self, surely_not_stored: PutError) {
+    /// Answers one that will not be in any further attempt. `error_if_not_stored` is the answer to
+    /// a PUT that no attempt can have stored.
+    pub(super) fn fail(self, error_if_not_stored: PutError) {
         match self {
-            Self::Own(mut waiting) => waiting.give_up(surely_not_stored),
-            Self::Forwarded { reply, .. } => tell(reply, Proposed::Refused),
+            Self::Own(mut put) => put.fail(error_if_not_stored),
+            Self::Forwarded { reply, .. } => send_reply(reply, Proposed::Refused),
         }
     }
 }
@@ -111,49 +112,48 @@ impl PendingProposal {
 /// Packets that go into the log together.
 #[derive(Default)]
 pub(super) struct Batch {
-    offers: Vec<PendingProposal>,
+    proposals: Vec<PendingProposal>,
     packets: EncodedPackets,
 }
 
 impl Batch {
-    /// Adds an offer, or gives it back if there is no room for it.
-    pub(super) fn push(&mut self, offer: PendingProposal) -> Result<(), PendingProposal> {
-        let fits = match &offer {
-            PendingProposal::Own(waiting) => {
-                self.packets.push(&waiting.packet, &waiting.conditions)
-            }
+    /// Adds a proposal, or returns it if it does not fit.
+    pub(super) fn push(&mut self, proposal: PendingProposal) -> Result<(), PendingProposal> {
+        let fits = match &proposal {
+            PendingProposal::Own(put) => self.packets.push(&put.packet, &put.conditions),
             PendingProposal::Forwarded { packets, .. } => self.packets.append(packets),
         };
         match fits {
             true => {
-                self.offers.push(offer);
+                self.proposals.push(proposal);
                 Ok(())
             }
-            false => Err(offer),
+            false => Err(proposal),
         }
     }
 
-    /// Takes the packets for an attempt.
+    /// Takes the encoded packets out of the batch for an attempt.
     pub(super) fn take_packets(&mut self) -> EncodedPackets {
         std::mem::take(&mut self.packets)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.offers.is_empty()
+        self.proposals.is_empty()
     }
 
-    /// Answers those whose deadline has passed while they are in an attempt.
+    /// Answers the PUTs whose deadline has passed while they are in an attempt.
     pub(super) fn expire(&mut self, now: Instant) {
-        for offer in &mut self.offers {
-            if let PendingProposal::Own(waiting) = offer
-                && waiting.deadline <= now
+        for proposal in &mut self.proposals {
+            if let PendingProposal::Own(put) = proposal
+                && put.deadline <= now
             {
-                waiting.answer(Err(PutError::Unknown));
+                put.answer(Err(PutError::Unknown));
             }
         }
     }
 
-    /// Answers those for whom the attempt decides, and gives back the others, to be tried again.
+    /// Answers the proposals whose outcome the attempt has decided, and returns the others to be
+    /// tried again.
     pub(super) fn settle(self, proposed: Proposed) -> Vec<PendingProposal> {
         match proposed {
             Proposed::Applied { index, outcomes } => {
@@ -166,16 +166,16 @@ impl Batch {
 
     fn answer(self, index: LogIndex, outcomes: Vec<PutOutcome>) {
         let mut outcomes = outcomes.into_iter();
-        for offer in self.offers {
-            match offer {
-                PendingProposal::Own(mut waiting) => {
+        for proposal in self.proposals {
+            match proposal {
+                PendingProposal::Own(mut put) => {
                     if let Some(outcome) = outcomes.next() {
-                        waiting.settle(outcome);
+                        put.settle(outcome);
                     }
                 }
                 PendingProposal::Forwarded { packets, reply } => {
                     let outcomes = outcomes.by_ref().take(packets.count()).collect();
-                    tell(reply, Proposed::Applied { index, outcomes });
+                    send_reply(reply, Proposed::Applied { index, outcomes });
                 }
             }
         }
@@ -183,23 +183,23 @@ impl Batch {
 
     fn take_back(self, undecided: &Proposed) -> Vec<PendingProposal> {
         let mut own = Vec::new();
-        for offer in self.offers {
-            match offer {
-                PendingProposal::Own(mut waiting) => {
-                    waiting.in_doubt |= *undecided == Proposed::Unknown;
-                    own.push(PendingProposal::Own(waiting));
+        for proposal in self.proposals {
+            match proposal {
+                PendingProposal::Own(mut put) => {
+                    put.in_doubt |= *undecided == Proposed::Unknown;
+                    own.push(PendingProposal::Own(put));
                 }
-                // The node that forwarded them tries again.
-                PendingProposal::Forwarded { reply, .. } => tell(reply, undecided.clone()),
+                // The node that forwarded them retries.
+                PendingProposal::Forwarded { reply, .. } => send_reply(reply, undecided.clone()),
             }
         }
         own
     }
 }
 
-fn tell<T>(waiting: oneshot::Sender<T>, answer: T) {
-    // Whoever waited, or the link to the node that forwarded, may be gone.
-    let _ = waiting.send(answer);
+fn send_reply<T>(reply: oneshot::Sender<T>, answer: T) {
+    // The caller, or the link to the node that forwarded, may be gone.
+    let _ = reply.send(answer);
 }
 
 #[cfg(test)]

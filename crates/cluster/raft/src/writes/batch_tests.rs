@@ -14,8 +14,8 @@ fn packet(key: u8) -> SignedPacket {
 fn own(key: u8) -> (PendingProposal, oneshot::Receiver<Answer>) {
     let (reply, answer) = oneshot::channel();
     let deadline = Instant::now() + Duration::from_secs(10);
-    let waiting = Waiting::new(packet(key), Conditions::default(), deadline, reply);
-    (PendingProposal::Own(waiting), answer)
+    let put = PendingPut::new(packet(key), Conditions::default(), deadline, reply);
+    (PendingProposal::Own(put), answer)
 }
 
 fn forwarded(keys: &[u8]) -> (PendingProposal, oneshot::Receiver<Proposed>) {
@@ -27,10 +27,10 @@ fn forwarded(keys: &[u8]) -> (PendingProposal, oneshot::Receiver<Proposed>) {
     (PendingProposal::Forwarded { packets, reply }, proposed)
 }
 
-fn batch(offers: impl IntoIterator<Item = PendingProposal>) -> Batch {
+fn batch(proposals: impl IntoIterator<Item = PendingProposal>) -> Batch {
     let mut batch = Batch::default();
-    for offer in offers {
-        assert!(batch.push(offer).is_ok());
+    for proposal in proposals {
+        assert!(batch.push(proposal).is_ok());
     }
     batch
 }
@@ -43,15 +43,15 @@ fn applied(outcomes: &[PutOutcome]) -> Proposed {
     }
 }
 
-/// Lets an attempt end thus, and gives back the packet that is to be tried again.
-fn attempt(offer: PendingProposal, proposed: Proposed) -> PendingProposal {
-    let mut undecided = batch([offer]).settle(proposed);
+/// Ends an attempt with this result, and returns the proposal that must be retried.
+fn attempt(proposal: PendingProposal, proposed: Proposed) -> PendingProposal {
+    let mut undecided = batch([proposal]).settle(proposed);
     assert_eq!(undecided.len(), 1);
     undecided.remove(0)
 }
 
 #[test]
-fn everyone_is_told_of_his_own_packets() {
+fn each_proposal_is_answered_with_the_outcomes_of_its_own_packets() {
     let (first, mut first_answer) = own(1);
     let (middle, mut middle_answer) = forwarded(&[2, 3]);
     let (last, mut last_answer) = own(4);
@@ -71,54 +71,54 @@ fn everyone_is_told_of_his_own_packets() {
 
 #[test]
 fn what_was_never_tried_or_always_refused_is_surely_not_stored() {
-    let (offer, mut answer) = own(1);
-    let mut offer = attempt(offer, Proposed::Refused);
-    offer.expire(Instant::now());
+    let (proposal, mut answer) = own(1);
+    let mut proposal = attempt(proposal, Proposed::Refused);
+    proposal.expire(Instant::now());
     assert!(answer.try_recv().is_err(), "there is time left");
-    offer.expire(Instant::now() + Duration::from_secs(10));
+    proposal.expire(Instant::now() + Duration::from_secs(10));
     assert_eq!(answer.try_recv(), Ok(Err(PutError::NoLeader)));
-    assert!(offer.is_gone());
+    assert!(proposal.is_gone());
 }
 
 #[test]
 fn doubt_stays_whatever_is_refused_later() {
-    let (offer, mut answer) = own(1);
-    let offer = attempt(offer, Proposed::Unknown);
-    let mut offer = attempt(offer, Proposed::Refused);
-    offer.expire(Instant::now() + Duration::from_secs(10));
+    let (proposal, mut answer) = own(1);
+    let proposal = attempt(proposal, Proposed::Unknown);
+    let mut proposal = attempt(proposal, Proposed::Refused);
+    proposal.expire(Instant::now() + Duration::from_secs(10));
     assert_eq!(answer.try_recv(), Ok(Err(PutError::Unknown)));
 }
 
-/// The first attempt may have stored what a later one, by a slower clock, refused, or what another
-/// packet had replaced by then.
+/// The first attempt may have stored what a later one rejected because of a slower clock, or what
+/// another packet had replaced by then.
 #[test]
 fn a_refusal_after_doubt_is_not_told_as_not_stored() {
-    let refusals = [
+    let rejections = [
         PutOutcome::Superseded,
         PutOutcome::TooFarAhead,
         PutOutcome::ConditionFailed,
     ];
-    for refused in refusals {
-        let (offer, mut answer) = own(1);
-        let offer = attempt(offer, Proposed::Unknown);
-        let batch = batch([offer]);
-        assert!(batch.settle(applied(&[refused])).is_empty());
+    for rejection in rejections {
+        let (proposal, mut answer) = own(1);
+        let proposal = attempt(proposal, Proposed::Unknown);
+        let batch = batch([proposal]);
+        assert!(batch.settle(applied(&[rejection])).is_empty());
         assert_eq!(answer.try_recv(), Ok(Err(PutError::Unknown)));
     }
 }
 
 #[test]
 fn an_outcome_after_doubt_decides() {
-    let (offer, mut answer) = own(1);
-    let offer = attempt(offer, Proposed::Unknown);
-    batch([offer]).settle(applied(&[PutOutcome::Unchanged]));
+    let (proposal, mut answer) = own(1);
+    let proposal = attempt(proposal, Proposed::Unknown);
+    batch([proposal]).settle(applied(&[PutOutcome::Unchanged]));
     assert_eq!(answer.try_recv(), Ok(Ok(PutOutcome::Unchanged)));
 }
 
 #[test]
 fn a_deadline_during_an_attempt_leaves_it_unknown() {
-    let (offer, mut answer) = own(1);
-    let mut batch = batch([offer]);
+    let (proposal, mut answer) = own(1);
+    let mut batch = batch([proposal]);
     batch.expire(Instant::now());
     assert!(answer.try_recv().is_err(), "there is time left");
     batch.expire(Instant::now() + Duration::from_secs(10));
@@ -126,16 +126,16 @@ fn a_deadline_during_an_attempt_leaves_it_unknown() {
 }
 
 #[test]
-fn who_forwarded_packets_hears_how_the_attempt_ended_and_tries_again_himself() {
+fn a_node_that_forwarded_packets_gets_the_result_and_retries_itself() {
     for undecided in [Proposed::Refused, Proposed::Unknown] {
-        let (offer, mut proposed) = forwarded(&[1, 2]);
-        assert!(batch([offer]).settle(undecided.clone()).is_empty());
+        let (proposal, mut proposed) = forwarded(&[1, 2]);
+        assert!(batch([proposal]).settle(undecided.clone()).is_empty());
         assert_eq!(proposed.try_recv(), Ok(undecided));
     }
 }
 
 #[test]
-fn what_does_not_fit_is_given_back() {
+fn a_proposal_that_does_not_fit_is_returned() {
     let keys: Vec<u8> = (0..200).collect();
     let (first, _first_answer) = forwarded(&keys);
     let (second, _second_answer) = forwarded(&keys);

@@ -1,4 +1,4 @@
-//! The task that forms batches and sees each through.
+//! The task that forms batches of packets and answers every one of them.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,40 +9,38 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::{
     batch::{Batch, PendingProposal},
-    queue::Queue,
+    queue::ProposalQueue,
 };
 use crate::{leadership::leader::Leader, writes::write_path::WritePath};
 
-/// The most batches under way: enough for a long way to the disks of a majority.
+/// The most batches in flight: enough when the disks of a majority are far away.
 const BATCHES_IN_FLIGHT_MAX: usize = 4;
 
-/// How many packets must wait for a batch to leave while others are under way. Below, what arrives
-/// meanwhile gathers, and leaves as soon as nothing is under way: so batches grow with the load, a
-/// lone packet never waits, and an entry costs less than the packets in it. Above, what an entry costs
-/// hardly counts any more.
+/// While other batches are in flight, a new one is sent when at least this many packets wait. Fewer
+/// packets gather until nothing is in flight. So batches grow with the load, a single packet never
+/// waits, and an entry costs less than the packets in it. With this many packets or more, the cost
+/// of an entry hardly matters.
 const PIPELINED_COUNT_MIN: usize = 64;
 
-/// How long to wait before a batch that was not taken is tried again, if nothing is heard of a new
-/// leader before.
+/// How long to wait before a rejected batch is retried, unless a new leader is known earlier.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How often to look for packets whose deadline has passed: a PUT is answered this much late at the
-/// most.
+/// How often packets are checked for a passed deadline: the answer to a PUT is at most this late.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Forms batches of what is in the queue, and answers all of it.
+/// Forms batches of the proposals in the queue, and answers all of them.
 pub(super) struct Batcher {
     path: WritePath,
-    queue: Arc<Queue>,
+    queue: Arc<ProposalQueue>,
     in_flight: BTreeMap<u64, Batch>,
     attempts: FuturesUnordered<BoxFuture<'static, (u64, Proposed)>>,
     attempt_count: u64,
-    /// Before this moment nothing is tried again.
+    /// Nothing is retried before this time.
     retry_at: Instant,
 }
 
 impl Batcher {
-    pub(super) fn new(path: WritePath, queue: Arc<Queue>) -> Self {
+    pub(super) fn new(path: WritePath, queue: Arc<ProposalQueue>) -> Self {
         Self {
             path,
             queue,
@@ -53,12 +51,12 @@ impl Batcher {
         }
     }
 
-    /// Runs until the queue is closed, or nobody says any more who leads.
+    /// Runs until the queue is closed, or the task that reports the leader has ended.
     pub(super) async fn run(mut self) {
         let mut expiry = expiry_ticks();
         while !self.queue.is_closed() {
             self.send();
-            let (is_waiting, is_held) = (self.is_waiting(), self.is_held());
+            let (is_waiting, is_pausing) = (self.is_waiting(), self.is_pausing());
             tokio::select! {
                 biased;
                 Some((attempt, proposed)) = self.attempts.next() => self.settle(attempt, proposed),
@@ -68,44 +66,44 @@ impl Batcher {
                         break;
                     }
                 }
-                () = self.queue.arrived() => {}
-                () = sleep_until(self.retry_at), if is_held && is_waiting => {}
+                () = self.queue.has_enough() => {}
+                () = sleep_until(self.retry_at), if is_pausing && is_waiting => {}
                 _ = expiry.tick(), if is_waiting => self.expire(),
             }
         }
-        self.give_up();
+        self.close();
     }
 
-    /// Sends batches of what waits, as far as it may.
+    /// Sends as many batches of waiting proposals as may be sent now.
     fn send(&mut self) {
         if self.path.raft.space.is_low() {
-            self.wake_at_once();
-            return self.give_up_all(PutError::DiskFull);
+            self.wake_on_next();
+            return self.fail_all(PutError::DiskFull);
         }
         let leader = self.path.leader.borrow_and_update().clone();
         let Some((node, _)) = &leader.node else {
-            return self.wake_at_once();
+            return self.wake_on_next();
         };
         let leads = *node == self.path.node;
-        while !self.is_held() && self.queue.holds(self.wanted()) {
+        while !self.is_pausing() && self.queue.has_packets(self.wanted()) {
             let mut batch = Batch::default();
-            self.queue.take_while(|offer| match offer {
-                offer if offer.is_gone() => Ok(()),
-                // Only a leader takes what others forward, and never forwards it on.
+            self.queue.take_while(|proposal| match proposal {
+                proposal if proposal.is_gone() => Ok(()),
+                // Only a leader accepts forwarded packets. They are never forwarded again.
                 PendingProposal::Forwarded { .. } if !leads => {
-                    offer.give_up(PutError::NoLeader);
+                    proposal.fail(PutError::NoLeader);
                     Ok(())
                 }
-                offer => batch.push(offer),
+                proposal => batch.push(proposal),
             });
             if batch.is_empty() {
                 return;
             }
-            self.begin(batch, &leader);
+            self.start_attempt(batch, &leader);
         }
     }
 
-    fn begin(&mut self, mut batch: Batch, leader: &Leader) {
+    fn start_attempt(&mut self, mut batch: Batch, leader: &Leader) {
         let packets = batch.take_packets();
         let metrics = &self.path.metrics;
         metrics.batch_packets.observe(packets.count() as f64);
@@ -113,7 +111,7 @@ impl Batcher {
         let attempt = self.attempt_count;
         self.in_flight.insert(attempt, batch);
         let (path, leader) = (self.path.clone(), leader.clone());
-        let proposed = async move { (attempt, path.bring_into_log(&leader, packets).await) };
+        let proposed = async move { (attempt, path.propose(&leader, packets).await) };
         self.attempts.push(proposed.boxed());
     }
 
@@ -128,40 +126,41 @@ impl Batcher {
         }
     }
 
-    /// Answers all whose deadline has passed.
+    /// Answers all PUTs whose deadline has passed.
     fn expire(&mut self) {
         let now = Instant::now();
-        self.queue.retain(|offer| {
-            offer.expire(now);
-            !offer.is_gone()
+        self.queue.retain(|proposal| {
+            proposal.expire(now);
+            !proposal.is_gone()
         });
         for batch in self.in_flight.values_mut() {
             batch.expire(now);
         }
     }
 
-    /// Answers all that is left.
-    fn give_up(mut self) {
+    /// Closes the queue and answers all that is left.
+    fn close(mut self) {
         for batch in std::mem::take(&mut self.in_flight).into_values() {
             self.queue.put_back(batch.settle(Proposed::Unknown));
         }
         self.queue.close();
-        self.give_up_all(PutError::ShuttingDown);
+        self.fail_all(PutError::ShuttingDown);
     }
 
-    fn give_up_all(&self, reason: PutError) {
-        self.queue.take_while(|offer| {
-            offer.give_up(reason);
+    fn fail_all(&self, error: PutError) {
+        self.queue.take_while(|proposal| {
+            proposal.fail(error);
             Ok(())
         });
     }
 
-    /// Has whoever comes next wake this task: while nothing is sent, nobody may wait unseen.
-    fn wake_at_once(&self) {
-        self.queue.holds(1);
+    /// Lets the next proposal wake this task. While nothing is sent, no proposal may wait
+    /// unnoticed.
+    fn wake_on_next(&self) {
+        self.queue.has_packets(1);
     }
 
-    /// How many packets make a batch that is worth sending now.
+    /// How many packets must wait before a batch is sent now.
     fn wanted(&self) -> usize {
         match self.in_flight.len() {
             0 => 1,
@@ -170,8 +169,8 @@ impl Batcher {
         }
     }
 
-    /// Whether what was not taken is not to be tried again yet.
-    fn is_held(&self) -> bool {
+    /// Whether the pause before the next retry has not ended yet.
+    fn is_pausing(&self) -> bool {
         Instant::now() < self.retry_at
     }
 

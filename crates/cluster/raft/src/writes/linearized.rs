@@ -12,19 +12,19 @@ use crate::{
     writes::write_path::WritePath,
 };
 
-/// How long one leader may take to say up to where a read must have applied: some heartbeats.
+/// How long a leader may take to answer with the read index: several heartbeats.
 const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl WritePath {
-    /// Resolves when this node has applied everything that was committed before the call. Asks
+    /// Resolves when this node has applied everything that was committed before the call. Retries
     /// until a leader answers.
     pub(crate) async fn linearized(&self) {
         let mut path = self.clone();
         let index = loop {
             path.leader.borrow_and_update();
-            let asking = self.clone();
-            let ask = move || async move { asking.ask().await };
-            match self.read_indexes.join(ask).await {
+            let asker = self.clone();
+            let request = move || async move { asker.request_once().await };
+            match self.read_indexes.join(request).await {
                 Some(index) => break index,
                 None => next_leader(&mut path.leader).await,
             }
@@ -32,10 +32,10 @@ impl WritePath {
         path.applied(index).await;
     }
 
-    /// Asks the leader once.
-    async fn ask(&self) -> Option<LogIndex> {
+    /// Requests the read index from the current leader, once. `None` if it does not answer.
+    async fn request_once(&self) -> Option<LogIndex> {
         let leader = self.leader.borrow().clone();
-        // A leader that hangs answers neither yes nor no, and its link may stay open.
+        // A leader that hangs does not answer at all, and its link may stay open.
         tokio::select! {
             index = timeout(READ_INDEX_TIMEOUT, self.read_index(&leader)) => index.ok().flatten(),
             () = superseded(self.leader.clone(), &leader) => None,

@@ -1,14 +1,14 @@
-//! PUTs on their way into the log: batched with what arrives beside them, sent to the leader, tried
-//! again until the outcome is known or the deadline has passed.
+//! PUTs on their way into the log: batched with others that arrive at the same time, sent to the
+//! leader, and retried until the outcome is known or the deadline has passed.
 //!
 //! ```text
 //! put ──────── queue ── batch ──┬─ this node leads ── one entry of the log ── applied ── answers
 //! forwarded ──┘                 └─ another leads ──── forwarded to it         └─ (here)
 //! ```
 //!
-//! One task of the node, the [`batcher`], owns every packet from the queue to its answer, and so
-//! knows of each whether it can have entered the log. At the leader it puts what followers forward
-//! into the same entries as what arrives there, so that batches grow with the load on all nodes.
+//! One task of the node, the [`batcher`], owns every packet from the queue until its answer. So it
+//! knows for each packet whether it can have entered the log. At the leader it puts forwarded
+//! packets into the same entries as its own, so that batches grow with the load on all nodes.
 
 mod batch;
 mod batcher;
@@ -26,26 +26,27 @@ use quorate_state::{Conditions, EncodedPackets};
 use tokio::{sync::oneshot, time::Instant};
 
 use self::{
-    batch::{PendingProposal, Waiting},
+    batch::{PendingProposal, PendingPut},
     batcher::Batcher,
-    queue::Queue,
+    queue::ProposalQueue,
 };
 use crate::writes::write_path::WritePath;
 
-/// Takes packets and brings them into the log.
+/// Accepts packets and gets them into the log.
 pub(crate) struct WriteQueue {
-    queue: Arc<Queue>,
+    queue: Arc<ProposalQueue>,
 }
 
 impl WriteQueue {
-    /// Starts the task that forms batches. It ends when this is dropped.
+    /// Starts the batcher. It ends when this is dropped.
     pub(crate) fn spawn(path: WritePath) -> Self {
-        let queue = Arc::<Queue>::default();
+        let queue = Arc::<ProposalQueue>::default();
         tokio::spawn(Batcher::new(path, queue.clone()).run());
         Self { queue }
     }
 
-    /// Brings a packet into the log before the deadline, to be stored there on `conditions`.
+    /// Gets a packet into the log before the deadline, to be stored there on `conditions`. Fails if
+    /// it was not stored, or if that is unknown.
     pub(crate) async fn put(
         &self,
         packet: SignedPacket,
@@ -53,13 +54,14 @@ impl WriteQueue {
         deadline: Instant,
     ) -> Result<PutOutcome, PutError> {
         let (reply, outcome) = oneshot::channel();
-        let waiting = Waiting::new(packet, conditions, deadline, reply);
-        self.queue.push(PendingProposal::Own(waiting));
-        // The batcher answers at the deadline at the latest. One that has ended says nothing.
+        let put = PendingPut::new(packet, conditions, deadline, reply);
+        self.queue.push(PendingProposal::Own(put));
+        // The batcher answers at the deadline at the latest. If it has ended, the outcome is
+        // unknown.
         outcome.await.unwrap_or(Err(PutError::Unknown))
     }
 
-    /// Brings packets into the log that another node forwards, if this one leads.
+    /// Gets packets that another node forwards into the log, if this node leads.
     pub(crate) async fn propose(&self, packets: EncodedPackets) -> Proposed {
         let (reply, proposed) = oneshot::channel();
         self.queue
@@ -67,7 +69,7 @@ impl WriteQueue {
         proposed.await.unwrap_or(Proposed::Unknown)
     }
 
-    /// Answers all that waits and takes nothing more.
+    /// Answers all that waits and rejects everything from now on.
     pub(crate) fn close(&self) {
         self.queue.close();
     }

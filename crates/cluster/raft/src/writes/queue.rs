@@ -1,4 +1,4 @@
-//! What waits for a batch.
+//! The proposals that wait for a batch.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -8,97 +8,105 @@ use tokio::sync::Notify;
 
 use super::batch::PendingProposal;
 
-/// The most offers that wait. At 5,000 PUT/s this is three seconds of work: whoever comes later
-/// would not be answered before it has given up.
-const OFFER_COUNT_MAX: usize = 16 * 1024;
+/// The most proposals that wait. At 5,000 PUT/s this is three seconds of work: the client of a
+/// later PUT would time out before its answer.
+const PROPOSAL_COUNT_MAX: usize = 16 * 1024;
 
-/// Offers in the order in which they came. Those that a batch brings back come first.
+/// Proposals in the order in which they arrived. Those that are put back after an attempt come
+/// first.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct ProposalQueue {
     state: Mutex<State>,
-    arrived: Notify,
+    wake: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    offers: VecDeque<PendingProposal>,
-    /// The packets of all offers.
+    proposals: VecDeque<PendingProposal>,
+    /// The number of packets in all proposals.
     packet_count: usize,
-    /// How many packets are worth waking whoever waits for them.
+    /// The task that waits in `has_enough` is woken when this many packets wait.
     wanted: usize,
     is_closed: bool,
 }
 
-impl Queue {
-    /// Puts an offer at the end, or answers why it cannot wait.
-    pub(super) fn push(&self, offer: PendingProposal) {
+impl ProposalQueue {
+    /// Appends a proposal, or answers it with an error if it cannot wait.
+    pub(super) fn push(&self, proposal: PendingProposal) {
         let mut state = lock(&self.state);
         if state.is_closed {
-            return offer.give_up(PutError::ShuttingDown);
+            return proposal.fail(PutError::ShuttingDown);
         }
-        if state.offers.len() >= OFFER_COUNT_MAX {
-            return offer.give_up(PutError::Overloaded);
+        if state.proposals.len() >= PROPOSAL_COUNT_MAX {
+            return proposal.fail(PutError::Overloaded);
         }
-        state.packet_count += offer.packet_count();
-        state.offers.push_back(offer);
-        let are_enough = state.packet_count >= state.wanted;
+        state.packet_count += proposal.packet_count();
+        state.proposals.push_back(proposal);
+        let is_enough = state.packet_count >= state.wanted;
         drop(state);
-        if are_enough {
-            self.arrived.notify_one();
+        if is_enough {
+            self.wake.notify_one();
         }
     }
 
-    /// Puts offers that were taken before others in front of them.
-    pub(super) fn put_back(&self, offers: Vec<PendingProposal>) {
+    /// Puts proposals that were taken earlier back before all others.
+    pub(super) fn put_back(&self, proposals: Vec<PendingProposal>) {
         let mut state = lock(&self.state);
-        for offer in offers.into_iter().rev() {
-            state.packet_count += offer.packet_count();
-            state.offers.push_front(offer);
+        for proposal in proposals.into_iter().rev() {
+            state.packet_count += proposal.packet_count();
+            state.proposals.push_front(proposal);
         }
     }
 
-    /// Takes from the front as long as `take` returns true; the offer that it gives back stays.
+    /// Takes proposals from the front while `take` accepts them. The one that it returns stays in
+    /// the queue.
     pub(super) fn take_while(
         &self,
         mut take: impl FnMut(PendingProposal) -> Result<(), PendingProposal>,
     ) {
         let mut state = lock(&self.state);
-        while let Some(offer) = state.offers.pop_front() {
-            let count = offer.packet_count();
-            if let Err(offer) = take(offer) {
-                return state.offers.push_front(offer);
+        while let Some(proposal) = state.proposals.pop_front() {
+            let count = proposal.packet_count();
+            if let Err(proposal) = take(proposal) {
+                return state.proposals.push_front(proposal);
             }
             state.packet_count -= count;
         }
     }
 
-    /// Keeps those of which `keep` says so.
+    /// Keeps the proposals for which `keep` returns true.
     pub(super) fn retain(&self, keep: impl FnMut(&mut PendingProposal) -> bool) {
         let state = &mut *lock(&self.state);
-        state.offers.retain_mut(keep);
-        state.packet_count = state.offers.iter().map(PendingProposal::packet_count).sum();
+        state.proposals.retain_mut(keep);
+        state.packet_count = state
+            .proposals
+            .iter()
+            .map(PendingProposal::packet_count)
+            .sum();
     }
 
-    /// Whether this many packets wait. If not, [`arrived`](Self::arrived) resolves once they do.
-    pub(super) fn holds(&self, wanted: usize) -> bool {
+    /// Whether this many packets wait. If not, [`has_enough`](Self::has_enough) resolves once they
+    /// do.
+    pub(super) fn has_packets(&self, wanted: usize) -> bool {
         let mut state = lock(&self.state);
         state.wanted = wanted;
         state.packet_count >= wanted
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        lock(&self.state).offers.is_empty()
+        lock(&self.state).proposals.is_empty()
     }
 
-    /// Resolves when as many packets wait as were asked for, or the queue was closed.
-    pub(super) async fn arrived(&self) {
-        self.arrived.notified().await;
+    /// Resolves when as many packets wait as `has_packets` was last called with, or when the queue
+    /// is closed.
+    pub(super) async fn has_enough(&self) {
+        self.wake.notified().await;
     }
 
-    /// Takes no more offers.
+    /// Rejects proposals from now on.
     pub(super) fn close(&self) {
         lock(&self.state).is_closed = true;
-        self.arrived.notify_one();
+        self.wake.notify_one();
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -114,7 +122,7 @@ mod tests {
     use quorate_state::Conditions;
     use tokio::{sync::oneshot, time::Instant};
 
-    use super::{super::batch::Waiting, *};
+    use super::{super::batch::PendingPut, *};
 
     type Answer = Result<PutOutcome, PutError>;
 
@@ -122,76 +130,76 @@ mod tests {
         let payload = vec![key; PAYLOAD_SIZE_MIN].into();
         let packet = SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), payload);
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting::new(
+        let put = PendingPut::new(
             packet.unwrap(),
             Conditions::default(),
             Instant::now(),
             reply,
         );
-        (PendingProposal::Own(waiting), answer)
+        (PendingProposal::Own(put), answer)
     }
 
-    fn offer(key: u8) -> PendingProposal {
+    fn proposal(key: u8) -> PendingProposal {
         own(key).0
     }
 
-    /// What whoever brings one more packet is answered.
-    fn refusal(queue: &Queue) -> Option<Answer> {
-        let (offer, mut answer) = own(1);
-        queue.push(offer);
+    /// The error with which one more proposal is answered, if it is rejected.
+    fn push_error(queue: &ProposalQueue) -> Option<Answer> {
+        let (proposal, mut answer) = own(1);
+        queue.push(proposal);
         answer.try_recv().ok()
     }
 
-    fn take(queue: &Queue, count: usize) -> Vec<PendingProposal> {
+    fn take(queue: &ProposalQueue, count: usize) -> Vec<PendingProposal> {
         let mut taken = Vec::new();
-        queue.take_while(|offer| match taken.len() < count {
+        queue.take_while(|proposal| match taken.len() < count {
             true => {
-                taken.push(offer);
+                taken.push(proposal);
                 Ok(())
             }
-            false => Err(offer),
+            false => Err(proposal),
         });
         taken
     }
 
     #[test]
-    fn who_waits_for_packets_is_woken_once_there_are_enough() {
-        let queue = Queue::default();
-        assert!(!queue.holds(3));
+    fn the_batcher_is_woken_once_enough_packets_wait() {
+        let queue = ProposalQueue::default();
+        assert!(!queue.has_packets(3));
         for key in 0..2 {
-            queue.push(offer(key));
-            assert_eq!(queue.arrived().now_or_never(), None);
+            queue.push(proposal(key));
+            assert_eq!(queue.has_enough().now_or_never(), None);
         }
-        queue.push(offer(2));
-        assert_eq!(queue.arrived().now_or_never(), Some(()));
-        assert!(queue.holds(3) && !queue.holds(4));
+        queue.push(proposal(2));
+        assert_eq!(queue.has_enough().now_or_never(), Some(()));
+        assert!(queue.has_packets(3) && !queue.has_packets(4));
         assert_eq!(take(&queue, 2).len(), 2);
-        assert!(queue.holds(1) && !queue.holds(2));
+        assert!(queue.has_packets(1) && !queue.has_packets(2));
     }
 
     #[test]
-    fn what_is_brought_back_counts_and_comes_first() {
-        let queue = Queue::default();
+    fn proposals_that_are_put_back_count_and_come_first() {
+        let queue = ProposalQueue::default();
         for key in 0..3 {
-            queue.push(offer(key));
+            queue.push(proposal(key));
         }
         let taken = take(&queue, 2);
-        assert!(!queue.holds(2));
+        assert!(!queue.has_packets(2));
         queue.put_back(taken);
-        assert!(queue.holds(3));
+        assert!(queue.has_packets(3));
         queue.retain(|_| false);
-        assert!(queue.is_empty() && !queue.holds(1));
+        assert!(queue.is_empty() && !queue.has_packets(1));
     }
 
     #[test]
-    fn a_queue_that_is_full_or_closed_takes_nothing() {
-        let queue = Queue::default();
-        for _ in 0..OFFER_COUNT_MAX {
-            queue.push(offer(1));
+    fn a_queue_that_is_full_or_closed_accepts_nothing() {
+        let queue = ProposalQueue::default();
+        for _ in 0..PROPOSAL_COUNT_MAX {
+            queue.push(proposal(1));
         }
-        assert_eq!(refusal(&queue), Some(Err(PutError::Overloaded)));
+        assert_eq!(push_error(&queue), Some(Err(PutError::Overloaded)));
         queue.close();
-        assert_eq!(refusal(&queue), Some(Err(PutError::ShuttingDown)));
-        assert_eq!(queue.arrived().now_or_never(), Some(()));
+        assert_eq!(push_error(&queue), Some(Err(PutError::ShuttingDown)));
+        assert_eq!(queue.has_enough().now_or_never(), Some(()));
     }
 }

@@ -1,4 +1,4 @@
-//! Questions for the read index, which reads ask together.
+//! Requests for the read index that several reads share.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,33 +9,34 @@ use futures_util::{
 use quorate_peer::lock;
 use quorate_state::LogIndex;
 
-/// A question that several ask.
-pub(super) type Question = Shared<BoxFuture<'static, Option<LogIndex>>>;
+/// One request for the read index, shared by several reads.
+pub(super) type ReadIndexRequest = Shared<BoxFuture<'static, Option<LogIndex>>>;
 
-/// The questions that reads ask together. One is under way at a time, and those who come meanwhile
-/// share the next: however many they are, they take no room on the link from PUTs.
+/// Lets reads share their requests for the read index. One request is in progress at a time, and
+/// all reads that arrive meanwhile share the next one. So reads take no capacity of the link from
+/// PUTs, however many they are.
 #[derive(Clone, Default)]
-pub(crate) struct ReadIndexes {
-    next: Arc<Mutex<Option<Question>>>,
-    under_way: Arc<tokio::sync::Mutex<()>>,
+pub(crate) struct ReadIndexRequests {
+    next: Arc<Mutex<Option<ReadIndexRequest>>>,
+    in_progress: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl ReadIndexes {
-    /// Joins the next question, which `ask` puts after this call.
-    pub(super) fn join<F>(&self, ask: impl FnOnce() -> F + Send + 'static) -> Question
+impl ReadIndexRequests {
+    /// Joins the next request. `send` is called for it after this call.
+    pub(super) fn join<F>(&self, send: impl FnOnce() -> F + Send + 'static) -> ReadIndexRequest
     where
         F: Future<Output = Option<LogIndex>> + Send,
     {
-        let question = || {
-            let questions = self.clone();
-            let asked = async move {
-                let _turn = questions.under_way.lock().await;
-                // Whoever comes from here on asks anew.
-                *lock(&questions.next) = None;
-                ask().await
+        let request = || {
+            let requests = self.clone();
+            let sent = async move {
+                let _turn = requests.in_progress.lock().await;
+                // Reads that arrive from here on need a new request.
+                *lock(&requests.next) = None;
+                send().await
             };
-            asked.boxed().shared()
+            sent.boxed().shared()
         };
-        lock(&self.next).get_or_insert_with(question).clone()
+        lock(&self.next).get_or_insert_with(request).clone()
     }
 }

@@ -1,4 +1,4 @@
-//! One attempt to bring packets into the log: as the leader, or through it.
+//! One attempt to get packets into the log: as the leader, or through the leader.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::{
     leadership::leader::{Leader, superseded},
     links::connection::CallError,
     links::peers::Peers,
-    writes::read_index::ReadIndexes,
+    writes::read_index::ReadIndexRequests,
 };
 
-/// What is needed to bring packets into the log, and to learn that they are there.
+/// What is needed to get packets into the log and to wait until they are applied.
 #[derive(Clone)]
 pub(crate) struct WritePath {
     pub(crate) node: NodeId,
@@ -29,33 +29,29 @@ pub(crate) struct WritePath {
     pub(crate) gossip: Arc<PeerGossip>,
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Meta>,
-    pub(crate) read_indexes: ReadIndexes,
+    pub(crate) read_indexes: ReadIndexRequests,
     pub(crate) metrics: RaftMetrics,
 }
 
 impl WritePath {
-    /// Brings packets into the log through `leader`, which is known. Resolves when this node has
-    /// applied them too, so that whoever then reads here sees them; or when it is known that they
+    /// Proposes packets through `leader`, which must be known. Resolves when this node has applied
+    /// them too, so that a client which then reads here sees them; or when it is known that they
     /// were not appended; or when that cannot be known, at the latest when another node leads.
-    pub(crate) async fn bring_into_log(
-        mut self,
-        leader: &Leader,
-        packets: EncodedPackets,
-    ) -> Proposed {
+    pub(crate) async fn propose(mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
         let superseded = superseded(self.leader.clone(), leader);
         tokio::select! {
             biased;
-            proposed = self.propose_at(leader, packets) => proposed,
+            proposed = self.propose_through(leader, packets) => proposed,
             () = superseded => Proposed::Unknown,
         }
     }
 
-    async fn propose_at(&mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
+    async fn propose_through(&mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
         let Some((node, address)) = &leader.node else {
             return Proposed::Refused;
         };
         if *node == self.node {
-            return self.propose(packets).await;
+            return self.propose_as_leader(packets).await;
         }
         let request = Request::Propose(packets.encode());
         match self.peers.forward(*node, address, request).await {
@@ -70,9 +66,9 @@ impl WritePath {
         }
     }
 
-    /// Refuses them when this node's clock is not the one that a majority agrees on: then another
-    /// is to lead.
-    async fn propose(&self, packets: EncodedPackets) -> Proposed {
+    /// Proposes packets as the leader. Rejects them when a majority disagrees with the clock of
+    /// this node: then another node should lead.
+    async fn propose_as_leader(&self, packets: EncodedPackets) -> Proposed {
         let Some(stamp) = self.gossip.stamp() else {
             return Proposed::Refused;
         };
@@ -91,7 +87,7 @@ impl WritePath {
     pub(crate) async fn applied(&mut self, index: LogIndex) {
         let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
         if applied.await.is_err() {
-            // The node is being stopped, and so is whoever waits here.
+            // The node is shutting down, and the caller with it.
             std::future::pending().await
         }
     }

@@ -1,5 +1,5 @@
-//! What a leader has its cluster agree on unasked: who the cluster is and its capacity, a feature level
-//! that all members support, what time it is, and the secrets of DNS cookies.
+//! What a leader proposes on its own: the id and the capacity of the cluster, a feature level that
+//! all members support, the time, and the secrets of DNS cookies.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,55 +16,56 @@ use crate::{
     adapters::applied_membership, membership::admin::SILENT_ELECTION_TIMEOUTS, parts::Parts,
 };
 
-/// How often to look whether something is to be agreed on.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often to check whether a proposal is due.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often to look every heartbeat interval while something is due in a node that has started. If that
-/// takes longer, until its members are started perhaps, it is done at leisure.
-const QUICK_LOOK_COUNT: u64 = 200;
+/// For this many checks after the start, the next check follows after a heartbeat while a proposal
+/// is due. If it takes longer, perhaps until all members are started, checks become slow.
+const QUICK_CHECK_COUNT: u64 = 200;
 
-/// The part of the retention for which a majority must agree on an earlier time before it is set back.
+/// Time is set back after a majority has agreed on an earlier time for this part of the retention.
 const WAITS_PER_RETENTION: u32 = 8;
 
 impl Parts {
     /// Proposes what is due while this node leads. Never returns.
-    pub(crate) async fn agree(self: Arc<Self>) {
-        let (mut has_warned, mut told) = (false, None);
-        for look in 0_u64.. {
-            has_warned = has_warned || self.warn_of_another_capacity();
+    pub(crate) async fn propose_due_commands(self: Arc<Self>) {
+        let (mut has_warned, mut logged) = (false, None);
+        for check in 0_u64.. {
+            has_warned = has_warned || self.warn_of_different_capacity();
             let leads = self.raft.view().role == Role::Leader;
-            let mut is_refused = false;
-            // Others may have proposed it before, an operator's wish among it perhaps.
+            let mut is_rejected = false;
+            // Another leader may have proposed it before, and an operator may have requested it.
             if leads
-                && self.due().is_some()
-                && timeout(LOOK_INTERVAL, self.catch_up()).await == Ok(Some(()))
-                && let Some(command) = self.due()
+                && self.due_command().is_some()
+                && timeout(CHECK_INTERVAL, self.catch_up()).await == Ok(Some(()))
+                && let Some(command) = self.due_command()
             {
                 let on = subject(&command);
-                // The time is told often.
+                // The time is proposed often, so it is not logged.
                 let is_news = !matches!(command, Command::Tick { .. });
-                if told.replace(on) != Some(on) && is_news {
-                    tracing::info!(on, "having the cluster agree");
+                if logged.replace(on) != Some(on) && is_news {
+                    tracing::info!(on, "proposing to the cluster");
                 }
-                // What became of it shows in what is applied, and if nothing did it is due again.
+                // The result shows in what is applied. If nothing was applied, the command is due
+                // again.
                 let proposed = self.raft.propose(command.encode()).await;
-                is_refused = proposed == Proposed::Refused;
+                is_rejected = proposed == Proposed::Refused;
             }
-            let is_due = self.due().is_some();
-            // What is due next is said again, though it be of the same kind.
-            told = told.filter(|_| is_due);
+            let is_due = self.due_command().is_some();
+            // The next due command is logged again, even if it is of the same kind.
+            logged = logged.filter(|_| is_due);
             let is_forming = self.state_machine.meta().cluster.forming.is_some();
-            let is_quick = (is_forming || look < QUICK_LOOK_COUNT && is_due) && !is_refused;
-            sleep(match is_quick {
+            let is_urgent = (is_forming || check < QUICK_CHECK_COUNT && is_due) && !is_rejected;
+            sleep(match is_urgent {
                 true => self.config.heartbeat(),
-                false => LOOK_INTERVAL,
+                false => CHECK_INTERVAL,
             })
             .await;
         }
     }
 
-    /// What is to be proposed next.
-    fn due(&self) -> Option<Command> {
+    /// The command that should be proposed next, if any.
+    fn due_command(&self) -> Option<Command> {
         let meta = self.state_machine.meta();
         let cluster = &meta.cluster;
         if cluster.id.is_none() {
@@ -83,7 +84,7 @@ impl Parts {
             return Some(Command::Form);
         }
         let common = common_level(&members(&meta), |member| self.gossip.level(member));
-        match common.filter(|common| *common > cluster.level && !self.level_is_held(&meta)) {
+        match common.filter(|common| *common > cluster.level && !self.is_level_on_hold(&meta)) {
             Some(common) => Some(Command::RaiseLevel(common)),
             None => self
                 .due_time(&cluster.time)
@@ -91,13 +92,13 @@ impl Parts {
         }
     }
 
-    /// The time, if the log has not told it for long, or has told another one; and if a majority has agreed
-    /// for an eighth of the retention that it is earlier, that it is to be set back. All of that stands in
-    /// the log, so neither a new leader nor a restart begins to wait anew.
+    /// Proposes the time if the last time in the log is old or does not fit. Proposes to set time
+    /// back if a majority has agreed for an eighth of the retention that it is earlier. All of that
+    /// is stored in the log, so neither a new leader nor a restart starts the wait again.
     fn due_time(&self, time: &ClusterTime) -> Option<Command> {
-        let (reading, told) = (self.gossip.time(), time.told()?);
+        let (reading, last) = (self.gossip.time(), time.told()?);
         let now = reading.time;
-        let is_old = now.since(told) >= TICK_INTERVAL || time.stamp_at(now).is_none();
+        let is_old = now.since(last) >= TICK_INTERVAL || time.stamp_at(now).is_none();
         let behind_for = time.behind_for(now).unwrap_or_default();
         let is_agreed = reading.state == ClockState::Agreed;
         if is_agreed && behind_for >= self.config.retention() / WAITS_PER_RETENTION {
@@ -106,9 +107,9 @@ impl Parts {
         (is_agreed && is_old).then_some(Command::Tick { now })
     }
 
-    /// Whether a member that lives wants no higher level yet. Until a leader has heard of a member whether
-    /// it lives, its last word counts.
-    fn level_is_held(&self, meta: &Meta) -> bool {
+    /// Whether a live member does not want a higher level yet. Until a leader knows whether a
+    /// member is alive, the last report of that member counts.
+    fn is_level_on_hold(&self, meta: &Meta) -> bool {
         let silence_max = self.config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS;
         let followers = self.raft.view().followers;
         let is_gone = |node: NodeId| {
@@ -120,7 +121,8 @@ impl Parts {
         members(meta).iter().any(holds)
     }
 
-    /// Another secret of DNS cookies, if it is time: without agreement on that, only the first.
+    /// A new secret of DNS cookies, if one is due. While clocks do not agree, only the first one
+    /// is.
     fn due_rotation(&self, secrets: &CookieSecrets) -> Option<Command> {
         let reading = self.gossip.time();
         let knows_time = reading.state == ClockState::Agreed || secrets.current.is_none();
@@ -128,13 +130,14 @@ impl Parts {
             return None;
         }
         Some(Command::RotateCookies {
-            secret: CookieSecret(random()?),
+            secret: CookieSecret(random_bytes()?),
             now: reading.time,
         })
     }
 
-    /// Says so if the cluster has agreed on another capacity than this node was told.
-    fn warn_of_another_capacity(&self) -> bool {
+    /// Logs a warning and returns true if the capacity of the cluster differs from the configured
+    /// one.
+    fn warn_of_different_capacity(&self) -> bool {
         let (agreed, configured) = (
             self.state_machine.meta().cluster.capacity,
             self.config.capacity(),
@@ -144,34 +147,34 @@ impl Parts {
             tracing::warn!(
                 ?agreed,
                 ?configured,
-                "the cluster has another capacity than [packets] says, which only founds it: the \
-                 cluster's is in force"
+                "the capacity of the cluster differs from [packets] in the configuration, which is only \
+                 used to found a cluster: the capacity of the cluster applies"
             );
         }
         differs
     }
 }
 
-/// On what the cluster agrees by a command. The values are told when it has.
+/// What a command is about, for the log. The values are logged when it is applied.
 fn subject(command: &Command) -> &'static str {
     match command {
         Command::Found(_) => "its id and capacity",
-        Command::Form => "having as many voters as it was founded for",
+        Command::Form => "that all its first voters have joined",
         Command::RaiseLevel(_) => "its feature level",
         Command::Tick { .. } => "what time it is",
-        Command::SetBack { .. } => "setting time back",
-        Command::RotateCookies { .. } => "another secret of DNS cookies",
-        _ => "what an operator or a node asks",
+        Command::SetBack { .. } => "to set time back",
+        Command::RotateCookies { .. } => "a new secret of DNS cookies",
+        _ => "a request of an operator or a node",
     }
 }
 
-fn random<const SIZE: usize>() -> Option<[u8; SIZE]> {
+fn random_bytes<const SIZE: usize>() -> Option<[u8; SIZE]> {
     let mut bytes = [0; SIZE];
     getrandom::fill(&mut bytes).ok()?;
     Some(bytes)
 }
 
-/// How many vote, as of what is applied; none while a change is half made.
+/// The number of voters, as of what is applied; 0 during a change of the voters.
 fn voter_count(meta: &Meta) -> u32 {
     let membership = applied_membership(meta).map(|stored| stored.membership);
     match membership.as_ref().map(|membership| &*membership.configs) {
@@ -181,12 +184,12 @@ fn voter_count(meta: &Meta) -> u32 {
 }
 
 fn members(meta: &Meta) -> Vec<NodeId> {
-    // Raft itself cannot go on when they are unreadable, and says so.
+    // Raft itself cannot continue if they are unreadable, and reports it.
     let members = applied_membership(meta).map(|stored| stored.membership.nodes);
     members.unwrap_or_default().into_keys().collect()
 }
 
-/// The highest level that all members support, if that is known.
+/// The highest level that all members support. `None` unless the levels of all members are known.
 fn common_level(members: &[NodeId], level: impl Fn(NodeId) -> Option<Level>) -> Option<Level> {
     let known = members.iter().map(|member| level(*member));
     known.min().flatten()

@@ -1,4 +1,4 @@
-//! Nodes that ask the leader for an operator.
+//! Requests of operators that a node sends to the leader.
 
 use quorate_api::{
     Answered, Asked, ChangeRequest, DeletePacket, Member, MemberChange, MemberState, Problem,
@@ -8,20 +8,20 @@ use quorate_replica::Operator;
 
 use super::{elections::calm, test_members::*, *};
 
-/// Between requests the link stays open; when it was lost, it is opened anew.
+/// The link stays open between requests; when it is lost, it is opened again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_is_answered_although_the_link_to_the_leader_was_lost() {
     let cluster = Cluster::start(3, calm).await;
     let (node, leader) = (cluster.followers().next().unwrap(), cluster.leader().id);
     for _ in 0..5 {
-        let told = timeout(TIMEOUT, members(node)).await.unwrap().unwrap();
-        assert_eq!(told.leader, Some(leader.to_string()));
+        let listed = timeout(TIMEOUT, members(node)).await.unwrap().unwrap();
+        assert_eq!(listed.leader, Some(leader.to_string()));
         cluster.board.close_links_between(node.id, leader);
     }
     cluster.shutdown().await;
 }
 
-/// The leader cannot commit what is asked. Without the deadline it would go on trying for longer.
+/// The leader cannot commit the request. Without the deadline it would keep trying for longer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_has_an_answer_by_the_deadline_at_any_node() {
     let cluster = Cluster::start(5, calm).await;
@@ -40,21 +40,21 @@ async fn an_operator_has_an_answer_by_the_deadline_at_any_node() {
     cluster.shutdown().await;
 }
 
-/// It still leads, and does not know better by itself.
+/// It still leads, and does not notice the loss on its own.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_has_lost_its_majority_says_who_is_silent() {
+async fn a_leader_that_has_lost_its_majority_reports_who_is_silent() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     cluster.lead(1).await;
     let leader = cluster.nodes[&id(1)].clone();
-    let settled = async {
+    let committed = async {
         let raft = &leader.parts().raft;
         while !raft.membership().is_committed || raft.membership().is_joint() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let settled = timeout(TIMEOUT, settled).await;
-    settled.expect("the last change is made");
+    let committed = timeout(TIMEOUT, committed).await;
+    committed.expect("the last change is committed");
     cluster.board.cut_off.lock().unwrap().extend([id(2), id(3)]);
     let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
     let problem = timeout(TIMEOUT / 2, ask(&leader, force)).await.unwrap();
@@ -71,13 +71,13 @@ async fn a_leader_that_has_lost_its_majority_says_who_is_silent() {
     assert_eq!(
         cluster.members().await.members.len(),
         3,
-        "nothing was begun"
+        "no change was started"
     );
     cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_of_an_older_version_refuses_what_it_does_not_know() {
+async fn a_leader_of_an_older_version_rejects_unknown_requests() {
     let cluster = Cluster::start(1, |_| {}).await;
     let admin = &cluster.leader().parts().service.admin;
     let ask = async |request: &str| -> Result<Answered, Problem> {
@@ -85,9 +85,9 @@ async fn a_leader_of_an_older_version_refuses_what_it_does_not_know() {
         let answer = admin.answer_peer(id(9), asked.as_bytes()).await;
         serde_json::from_slice(&answer).unwrap()
     };
-    let refused = ask(r#"{"freeze": {"node": "one"}}"#).await.unwrap_err();
-    assert_eq!(refused.problem_type, ProblemType::UnsupportedLevel);
-    // A field that it does not know does no harm.
+    let rejected = ask(r#"{"freeze": {"node": "one"}}"#).await.unwrap_err();
+    assert_eq!(rejected.problem_type, ProblemType::UnsupportedLevel);
+    // An unknown field does no harm.
     assert!(ask(r#"{"members": {"later": 1}}"#).await.is_ok());
     cluster.shutdown().await;
 }
