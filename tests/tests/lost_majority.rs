@@ -1,10 +1,6 @@
 //! What operators see when too few voters are left to elect a leader.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use quorate_tests::{Cluster, Nodes, voters};
 
@@ -54,16 +50,15 @@ async fn a_lost_majority_is_named_with_those_who_are_silent() {
 }
 
 fn expect_told(said: &str, dead: &Nodes) {
-    for text in ["1 of 3 voters", "2 are needed", "docs/OPERATIONS.md"] {
+    for text in [
+        "1 of 3 voters",
+        "2 are needed",
+        "docs/trouble/lost-majority.md",
+    ] {
         assert!(said.contains(text), "{text} in {said}");
     }
     for node in dead.iter() {
         let name = node.name().replace(' ', "-");
         assert!(said.contains(&name), "{name} in {said}");
     }
-    let (_, heading) = said.split_once('\"').expect("a heading is quoted");
-    let (heading, _) = heading.split_once('\"').expect("to its end");
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/OPERATIONS.md");
-    let document = fs::read_to_string(document).expect("it is there");
-    assert!(document.contains(&format!("## {heading}\n")), "{heading}");
 }

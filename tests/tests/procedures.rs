@@ -1,17 +1,21 @@
-//! The procedures of docs/OPERATIONS.md: the commands that stand there, as they stand there.
+//! Runs the procedures of the documents: the commands below a heading, exactly as they are written.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use quorate_tests::{Cluster, Node, Nodes, voters};
+use quorate_tests::{Cluster, Node, Nodes, ORIGIN, binary, voters};
+use tempfile::TempDir;
+use tokio::process::Command;
 
-/// The machines that the document speaks of, and the nodes that stand for them.
+/// The machines that the documents name, and the nodes of the test that play them.
 struct Machines {
     cluster: Cluster,
     by_name: BTreeMap<&'static str, Arc<Node>>,
+    /// Where the operator is: commands read and write files here.
+    dir: TempDir,
 }
 
 impl Machines {
-    /// The first one runs, and is a cluster by itself.
+    /// Starts the first one as a cluster of one node. The others are installed and not started.
     async fn new(names: [&'static str; 5]) -> Self {
         let cluster = Cluster::prepare(&voters(1));
         let mut by_name = BTreeMap::new();
@@ -27,7 +31,12 @@ impl Machines {
         }
         cluster.node(1).start();
         cluster.node(1).wait_ready().await;
-        Self { cluster, by_name }
+        let dir = tempfile::tempdir().expect("there is a place for files");
+        Self {
+            cluster,
+            by_name,
+            dir,
+        }
     }
 
     fn nodes(&self, names: &[&str]) -> Nodes {
@@ -37,12 +46,12 @@ impl Machines {
             .collect()
     }
 
-    /// Does what stands under a heading of the document, with other words for some.
-    async fn follow(&self, heading: &str, words: &[(&str, &str)]) {
-        let mut commands = commands_under(heading);
-        for (word, meant) in words {
+    /// Runs the commands below a heading of a page. `words` are placeholders and their values.
+    async fn follow(&self, page: &str, heading: &str, words: &[(&str, &str)]) {
+        let mut commands = commands_under(page, heading);
+        for (word, value) in words {
             assert!(commands.contains(word), "{word} in {commands}");
-            commands = commands.replace(word, meant);
+            commands = commands.replace(word, value);
         }
         let (mut machine, mut token) = (self.cluster.node(1), String::new());
         for line in commands.lines() {
@@ -64,27 +73,44 @@ impl Machines {
                     "$TOKEN",
                 ] => {
                     machine.join(&token);
-                    // Whoever types the next command has seen this one working.
+                    // An operator types the next command after this one works.
                     self.cluster.node(1).wait_until_known(&machine).await;
                 }
-                ["quorate", args @ ..] => drop(machine.operate(args).await),
+                ["quorate" | "(umask", ..] => self.run_in_shell(&machine, line).await,
                 ["systemctl", "stop", "quorate"] => machine.terminate().await,
                 ["systemctl", "start", "quorate"] => machine.start(),
-                _ => panic!("{heading}: the test does not know what {line:?} means"),
+                _ => panic!("{heading}: the test cannot run {line:?}"),
             }
         }
     }
+
+    /// Runs a line as an operator types it on this machine.
+    async fn run_in_shell(&self, machine: &Node, line: &str) {
+        let admin = format!("http://{}", machine.addresses().admin);
+        let script = format!("quorate() {{ \"$PROGRAM\" \"$@\"; }}\n{line}");
+        let mut command = Command::new("sh");
+        command.args(["-ec", &script]).current_dir(&self.dir);
+        command.env("PROGRAM", binary::quorate());
+        command.env("QUORATE_ADMIN", admin).kill_on_drop(true);
+        let output = command.output().await.expect("there is a shell");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {error}");
+    }
 }
 
-/// The commands that stand under a heading.
-fn commands_under(heading: &str) -> String {
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/OPERATIONS.md");
-    let document = fs::read_to_string(document).expect("it is there");
+/// The first block of commands below a heading of `docs/{page}`.
+fn commands_under(page: &str, heading: &str) -> String {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(page);
+    let document = fs::read_to_string(document).expect("the page exists");
     let (_, section) = document
-        .split_once(&format!("### {heading}\n"))
-        .unwrap_or_else(|| panic!("there is no {heading}"));
-    let (_, commands) = section.split_once("```sh\n").expect("it has commands");
-    let (commands, _) = commands.split_once("```").expect("they end");
+        .split_once(&format!("# {heading}\n"))
+        .unwrap_or_else(|| panic!("{page} has no heading {heading}"));
+    let (_, commands) = section
+        .split_once("```sh\n")
+        .expect("the section has commands");
+    let (commands, _) = commands.split_once("```").expect("the block ends");
     commands.to_owned()
 }
 
@@ -98,23 +124,27 @@ async fn the_procedures_of_the_document_do_what_they_say() {
         .await
         .expect_acked();
 
-    machines.follow("One node grows into three", &[]).await;
+    machines
+        .follow("first-cluster.md", "One node grows into three", &[])
+        .await;
     let three = machines.nodes(&["ns1", "ns2", "ns3"]);
     three.expect_to_be_the_voters().await;
     three.wait_ready().await;
 
-    machines.follow("A replica for readers", &[]).await;
+    machines.follow("grow.md", "Add a learner", &[]).await;
     let edge = machines.by_name["edge"].clone();
     first.wait_for_role(&edge, "learner").await;
     edge.wait_ready().await;
 
     machines.by_name["ns3"].kill();
-    machines.follow("Replace a node", &[]).await;
+    machines.follow("grow.md", "Replace a node", &[]).await;
     let three = machines.nodes(&["ns1", "ns2", "ns4"]);
     three.expect_to_be_the_voters().await;
     three.wait_ready().await;
 
-    machines.follow("Hand leadership over", &[]).await;
+    machines
+        .follow("grow.md", "Hand leadership over", &[])
+        .await;
     three.wait_for_leader().await;
 
     let moved = machines.by_name["ns4"].clone();
@@ -122,15 +152,45 @@ async fn the_procedures_of_the_document_do_what_they_say() {
     moved.configure(&moved.config().replace(&old.to_string(), &new.to_string()));
     let new = new.to_string();
     let words = [("ns4-new.example.org:7700", &*new)];
-    machines.follow("Move a node", &words).await;
+    machines.follow("grow.md", "Move a node", &words).await;
     moved.wait_ready().await;
     three
         .with(&edge)
         .expect_txt(&alice, "from the time alone")
         .await;
 
-    machines.follow("Remove a node", &[]).await;
+    machines.follow("grow.md", "Remove a node", &[]).await;
     let two = machines.nodes(&["ns1", "ns2"]);
     two.expect_to_be_the_voters().await;
     two.expect_txt(&alice, "from the time alone").await;
+
+    let key = alice.key();
+    let words = [("KEY", &*key)];
+    machines
+        .follow("publishing.md", "Keep a key out", &words)
+        .await;
+    alice.put(&first, "allowed again").await.expect_acked();
+    machines
+        .follow("publishing.md", "Delete a packet", &words)
+        .await;
+    alice.put(&first, "after the block").await.expect_acked();
+    two.expect_txt(&alice, "after the block").await;
+
+    fs::write(machines.dir.path().join("keys"), &key).expect("the file can be written");
+    machines
+        .follow("publishing.md", "Allow only some keys", &[])
+        .await;
+    alice.put(&first, "allowed").await.expect_acked();
+    let relay = format!("http://{}", first.addresses().http);
+    let words = [("https://ns1.dns.example.org", &*relay)];
+    machines
+        .follow("publishing.md", "Give out tokens for publishing", &words)
+        .await;
+
+    let words = [("dns.example.org", ORIGIN.trim_end_matches('.'))];
+    machines
+        .follow("delegate.md", "Static records", &words)
+        .await;
+    let zones = first.operate(&["zone", "list", words[0].1]).await;
+    assert!(zones.contains("20 mail.example.net."), "{zones}");
 }

@@ -332,6 +332,14 @@ fn listed(addresses: &[SocketAddr]) -> String {
 }
 
 #[cfg(test)]
+#[path = "commands_page_tests.rs"]
+mod commands_page_tests;
+
+#[cfg(test)]
+#[path = "documents_tests.rs"]
+mod documents_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -37,7 +37,7 @@ pub enum LogError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} is damaged at byte {offset}: {what}. This node must not vote with an incomplete log: see \
-     \"Losing a disk\" in docs/OPERATIONS.md",
+     docs/trouble/damaged-data.md",
     path.display()
 )]
 pub struct LogDamage {

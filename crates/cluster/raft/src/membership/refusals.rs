@@ -16,7 +16,7 @@ pub(crate) fn majority_lost(voters: usize, silent: &[String]) -> Problem {
     let text = format!(
         "no majority of the voters is left: {} of {voters} voters answer, and {} are needed. Silent: \
          {}. Until enough of them are back no leader is elected, and nothing can be changed, not by \
-         --force either: start them, and read \"A lost majority\" in docs/OPERATIONS.md",
+         --force either: start them, and read docs/trouble/lost-majority.md",
         voters - silent.len(),
         voters / 2 + 1,
         silent.join(", "),

@@ -62,7 +62,7 @@ impl Parts {
              cannot come back under its old identity, nor by an older copy of its data directory: \
              start a node in another, empty data directory with a token of `quorate member add`, and \
              have `quorate member replace` put it in the place of the old one. If that is refused since \
-             no majority of the voters is left, read \"A lost majority\" in docs/OPERATIONS.md"
+             no majority of the voters is left, read docs/trouble/lost-majority.md"
         );
         self.failure.send_replace(Some(FatalError::DataLost(error)));
     }
