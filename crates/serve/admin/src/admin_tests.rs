@@ -83,7 +83,7 @@ async fn a_node_that_is_not_ready_says_why() {
     let router = health_router(replica.clone(), BUILD);
     assert_eq!(ask(&router, "/readyz").await.0, StatusCode::OK);
     for (reason, said) in [
-        (NotReady::Asking, "asking to be let into the cluster"),
+        (NotReady::Asking, "asking the cluster to accept this node"),
         (NotReady::Opening, "reading log and store"),
         (NotReady::Healing, "damaged"),
         (NotReady::Replaying, "applying the log"),
