@@ -108,10 +108,7 @@ fn encrypted_listeners_need_a_certificate_and_its_key() {
 fn listeners_for_proxies_need_proxies() {
     check(
         "[http]\nproxy_listen = [\"0.0.0.0:8081\"]\n",
-        &[
-            "FILE:3: http.proxy_listen: nobody is believed there: list the proxies that connect to \
-           it",
-        ],
+        &["FILE:3: http.proxy_listen: no proxy may connect to it: list the proxies that do"],
     );
 }
 

@@ -28,7 +28,7 @@ fn get(path: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn beyond_loopback_all_but_health_needs_a_token() {
+async fn from_another_machine_all_but_health_needs_a_token() {
     let admin = Fixture::new();
     for path in ["/livez", "/readyz", "/healthz", "/v1/openapi.json"] {
         let answer = admin.send(ELSEWHERE, get(path)).await;
@@ -44,7 +44,7 @@ async fn beyond_loopback_all_but_health_needs_a_token() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_its_scope() {
+async fn a_token_permits_its_scope() {
     let admin = Fixture::new();
     for (scope, metrics, status, reload) in [
         (Scope::Metrics, 200, 403, 403),
@@ -57,7 +57,7 @@ async fn a_token_is_good_for_its_scope() {
             (request("POST", "/v1/reload", ""), reload),
         ] {
             for peer in [ELSEWHERE, LOOPBACK] {
-                let request = with_token(get_again(&request), &admin.bearer(scope));
+                let request = with_token(copy_of(&request), &admin.bearer(scope));
                 let answer = admin.send(peer, request).await;
                 assert_eq!(answer.status, expected, "{scope} from {peer}");
                 if expected == 403 {
@@ -69,12 +69,12 @@ async fn a_token_is_good_for_its_scope() {
     }
 }
 
-fn get_again(asked: &Request<Body>) -> Request<Body> {
-    request(asked.method().as_str(), asked.uri().path(), "")
+fn copy_of(original: &Request<Body>) -> Request<Body> {
+    request(original.method().as_str(), original.uri().path(), "")
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_known_is_refused_even_on_loopback() {
+async fn an_unknown_token_is_rejected_even_on_loopback() {
     let admin = Fixture::new();
     let good = admin.bearer(Scope::Operate);
     for bad in [
@@ -97,7 +97,7 @@ async fn a_token_that_is_not_known_is_refused_even_on_loopback() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_replaced_are_let_in_no_more() {
+async fn replaced_tokens_are_rejected() {
     let admin = Fixture::new();
     let bearer = admin.bearer(Scope::Read);
     let asked = || with_token(get("/v1/status"), &bearer);
@@ -138,10 +138,10 @@ async fn every_spelling_of_loopback_is_loopback() {
     }
 }
 
-/// A web page whose name was made to resolve to this machine reaches the node through a browser, and
-/// a proxy on this machine speaks for whoever asks it.
+/// A web page whose name resolves to this machine reaches the node through a browser, and a proxy on
+/// this machine forwards requests of anybody.
 #[tokio::test]
-async fn who_uses_this_machine_for_a_detour_needs_a_token() {
+async fn requests_forwarded_by_this_machine_need_a_token() {
     let admin = Fixture::new();
     for (field, value, expected) in [
         (header::HOST, "rebound.example:9100", 401),
@@ -174,7 +174,7 @@ async fn who_uses_this_machine_for_a_detour_needs_a_token() {
 }
 
 #[tokio::test]
-async fn a_request_of_nobody_knows_whom_is_not_from_loopback() {
+async fn a_request_without_a_peer_address_is_not_from_loopback() {
     use tower::ServiceExt;
     let admin = Fixture::new();
     let response = admin.router.clone().oneshot(get("/v1/status")).await;
@@ -182,7 +182,7 @@ async fn a_request_of_nobody_knows_whom_is_not_from_loopback() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem_too() {
+async fn unknown_paths_and_methods_are_problems() {
     let admin = Fixture::new();
     for path in ["/", "/v1", "/v1/nothing", "/v2/status", "/v1/members/a/b"] {
         assert_eq!(admin.get(path).await.slug(), "unknown-path", "{path}");
@@ -198,9 +198,9 @@ async fn what_is_not_there_is_a_problem_too() {
     }
 }
 
-/// The server tells the routes whence a connection comes.
+/// The server adds the address of the peer to each request.
 #[tokio::test]
-async fn a_program_on_this_machine_is_let_in_over_a_real_connection() {
+async fn a_program_on_this_machine_is_authorized_over_a_real_connection() {
     let admin = Fixture::new();
     let config = quorate_http::HttpConfig::new("127.0.0.1:0".parse().unwrap());
     let listener: HttpListeners = config.bind().await.unwrap();
