@@ -230,7 +230,8 @@ pub struct Answered {
     pub index: LogIndex,
 }
 
-/// Decodes the leader's answer to an operation. Fails if the leader's version writes it differently.
+/// Decodes the leader's answer to an operation. Fails if the leader's version writes it
+/// differently.
 pub fn answer_to<O: Operation>(answer: serde_json::Value) -> Result<O::Answer, Problem> {
     serde_json::from_value(answer).map_err(|error| Problem::not_understood(&error))
 }

@@ -64,7 +64,8 @@ fn no_two_problems_share_a_uri() {
     }
 }
 
-/// A client must not read the name as a path segment such as `..`, and it must not break a log line.
+/// A client must not read the name as a path segment such as `..`, and it must not break a log
+/// line.
 #[test]
 fn a_token_name_is_safe_in_a_path_and_in_a_log_line() {
     for name in ["ci", "4", "A-b_c.d", &"x".repeat(64)] {

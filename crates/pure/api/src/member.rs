@@ -34,7 +34,8 @@ pub struct Members {
     /// The cluster's id in hexadecimal, once it has one.
     #[schema(required)]
     pub cluster: Option<String>,
-    /// The key of the leader. Null if none is known: then this is the view of the node that received the request.
+    /// The key of the leader. Null if none is known: then this is the view of the node that
+    /// received the request.
     #[schema(required)]
     pub leader: Option<String>,
     /// All members and joining nodes, in key order.
@@ -57,17 +58,20 @@ pub struct Member {
     /// How many entries of the leader's log it lacks, if that is known.
     #[schema(required)]
     pub lag: Option<u64>,
-    /// How long ago the leader last heard from it, in milliseconds, if ever. Without a leader, the node that received the request.
+    /// How long ago the leader last heard from it, in milliseconds, if ever. Without a leader, the
+    /// node that received the request.
     #[schema(required)]
     pub last_heard_ms: Option<u64>,
-    /// Why it must not become leader now, although it votes: `clock` (it disagrees with a majority of the voters), `disk_full`, `disk_slow`.
+    /// Why it must not become leader now, although it votes: `clock` (it disagrees with a majority
+    /// of the voters), `disk_full`, `disk_slow`.
     #[serde(default)]
     pub not_electable: Vec<String>,
     /// The highest feature level that it supports, if that is known.
     #[serde(default)]
     #[schema(required)]
     pub level: Option<u16>,
-    /// Whether it holds the cluster's feature level: no leader raises the level on its own while this member is live.
+    /// Whether it holds the cluster's feature level: no leader raises the level on its own while
+    /// this member is live.
     #[serde(default)]
     pub level_hold: bool,
 }
@@ -139,7 +143,8 @@ const fn invite_valid_secs() -> u64 {
 /// A token with which nodes can join.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Invited {
-    /// The token that the joining node is started with. Anyone who has it can join. It is returned only here.
+    /// The token that the joining node is started with. Anyone who has it can join. It is returned
+    /// only here.
     pub token: String,
     /// The id of the invite in hexadecimal. Not a secret.
     pub invite: String,
@@ -169,8 +174,8 @@ pub struct ChangeRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceRequest {
-    /// The other node: a joining node, a learner or a voter. Its key, a unique prefix of the key, or
-    /// its name.
+    /// The other node: a joining node, a learner or a voter. Its key, a unique prefix of the key,
+    /// or its name.
     pub with: String,
     /// Whether to do it even if fewer than a majority of the voters would be live.
     #[serde(default)]
@@ -189,7 +194,8 @@ pub struct MoveRequest {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TransferRequest {
-    /// The next leader: its key, a unique prefix of the key, or its name. By default the voter that lacks the fewest entries.
+    /// The next leader: its key, a unique prefix of the key, or its name. By default the voter that
+    /// lacks the fewest entries.
     pub to: Option<String>,
 }
 
@@ -200,7 +206,8 @@ pub struct Transferred {
     pub leader: String,
 }
 
-/// Asks to raise the feature level to the highest one that all members support, even if members hold it.
+/// Asks to raise the feature level to the highest one that all members support, even if members
+/// hold it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RaiseLevelRequest {}

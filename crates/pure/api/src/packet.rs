@@ -76,15 +76,17 @@ pub struct PacketRecord {
 
 /// How many changes an answer has by default.
 pub const CHANGE_COUNT_DEFAULT: usize = 100;
-/// The most changes that can be asked for, to keep an answer below 200 KB. An answer has more only if
-/// one entry of the log has more.
+/// The most changes that can be asked for, to keep an answer below 200 KB. An answer has more only
+/// if one entry of the log has more.
 pub const CHANGE_COUNT_MAX: usize = 1000;
 
-/// The packets that have changed after an entry of the log. An entry has the same index on all nodes.
+/// The packets that have changed after an entry of the log. An entry has the same index on all
+/// nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = PacketChanges)]
 pub struct Changes {
-    /// The changes in the order in which they were applied. A key whose packet changed twice is listed twice.
+    /// The changes in the order in which they were applied. A key whose packet changed twice is
+    /// listed twice.
     pub changes: Vec<ChangedPacket>,
     /// The value of `since` for the next request.
     #[schema(value_type = u64)]
@@ -111,7 +113,8 @@ pub struct ChangedPacket {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ChangeKind {
-    /// A new packet is stored, the first or a newer one. Sending identical bytes again is no change.
+    /// A new packet is stored, the first or a newer one. Sending identical bytes again is no
+    /// change.
     Stored,
     /// The packet is gone: it expired, was evicted for others, or was deleted by an operator.
     Deleted,

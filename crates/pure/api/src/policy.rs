@@ -29,18 +29,19 @@ pub(crate) mod path {
     pub const PUBLISH_TOKEN: &str = "/v1/policy/tokens/{name}";
 }
 
-/// The most keys of one request, because a request is one entry of the log. Clients send more keys in
-/// several requests.
+/// The most keys of one request, because a request is one entry of the log. Clients send more keys
+/// in several requests.
 pub const POLICY_KEY_COUNT_MAX: usize = 4_096;
 
-/// The most bytes of a request that lists keys: enough for the most keys, with room for white space.
+/// The most bytes of a request that lists keys: enough for the most keys, with room for white
+/// space.
 pub const POLICY_KEYS_SIZE_MAX: usize = 512 * 1024;
 
 /// The longest name of a token for publishing, in characters.
 pub const PUBLISH_TOKEN_NAME_LEN_MAX: usize = 64;
 
-/// The longest time for which a key can be blocked when its packet is deleted, in seconds: a year. To
-/// block a key for good, deny it.
+/// The longest time for which a key can be blocked when its packet is deleted, in seconds: a year.
+/// To block a key for good, deny it.
 pub const BLOCK_SECS_MAX: u64 = 366 * 24 * 3600;
 
 /// Who may publish.
@@ -129,8 +130,8 @@ pub struct PublishTokenRequest {
 pub struct NewPublishToken {
     /// Its name.
     pub name: String,
-    /// The token that publishers send as `Authorization: Bearer`. It is returned only here: the cluster
-    /// keeps its SHA-256.
+    /// The token that publishers send as `Authorization: Bearer`. It is returned only here: the
+    /// cluster keeps its SHA-256.
     pub token: String,
 }
 
@@ -166,7 +167,8 @@ pub struct DeletedPacket {
     pub key: String,
     /// Packets with this timestamp or an older one are rejected: microseconds since 1970.
     pub timestamp_us: u64,
-    /// The time until which the key may not publish at all, in milliseconds since 1970. Null if it may.
+    /// The time until which the key may not publish at all, in milliseconds since 1970. Null if it
+    /// may.
     #[schema(required)]
     pub blocked_until_ms: Option<u64>,
 }

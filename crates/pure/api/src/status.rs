@@ -114,12 +114,12 @@ pub struct NodeClock {
     /// What the time that the node uses is based on: `agreed`, `disagrees`, `held` or `unknown`.
     #[schema(value_type = String)]
     pub state: ClockState,
-    /// How far its own clock is ahead of the time that a majority agrees on, in milliseconds, if that
-    /// is known.
+    /// How far its own clock is ahead of the time that a majority agrees on, in milliseconds, if
+    /// that is known.
     #[schema(required)]
     pub offset_ms: Option<i64>,
-    /// How far the time in the log is ahead of the time that a majority agrees on, in milliseconds. The
-    /// log's time is set back once they have agreed for an eighth of the retention.
+    /// How far the time in the log is ahead of the time that a majority agrees on, in milliseconds.
+    /// The log's time is set back once they have agreed for an eighth of the retention.
     pub log_ahead_ms: u64,
 }
 
@@ -195,7 +195,8 @@ impl fmt::Display for VoterCount {
     }
 }
 
-/// A digest of all packets and all agreed settings. It is equal on all nodes with the same applied index.
+/// A digest of all packets and all agreed settings. It is equal on all nodes with the same applied
+/// index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Digest)]
 pub struct StateDigest {

@@ -104,7 +104,7 @@ pub struct UnsetRecordsRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportZoneRequest {
-    /// The zone file (RFC 1035, section 5), without the SOA and NS records of the zone itself: those
-    /// are configured.
+    /// The zone file (RFC 1035, section 5), without the SOA and NS records of the zone itself:
+    /// those are configured.
     pub text: String,
 }

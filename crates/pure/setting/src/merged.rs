@@ -16,7 +16,8 @@ pub struct Merged {
 }
 
 impl Merged {
-    /// Reads `value`. If that fails, records it as rejected with serde's message and returns `None`.
+    /// Reads `value`. If that fails, records it as rejected with serde's message and returns
+    /// `None`.
     pub fn read<T: DeserializeOwned>(&mut self, value: &Value, at: &KeyPath) -> Option<T> {
         match value.clone().try_into() {
             Ok(read) => Some(read),

@@ -12,7 +12,8 @@ use crate::{Findings, KeyPath, Merged, Setting};
 
 /// A value, a list, a map, or a struct of settings.
 pub trait SettingValue: Sized {
-    /// Reads `value`, which is at `at`. If it is invalid, records why in `merged` and returns `None`.
+    /// Reads `value`, which is at `at`. If it is invalid, records why in `merged` and returns
+    /// `None`.
     fn read(value: &Value, at: &KeyPath, merged: &mut Merged) -> Option<Self>;
 
     /// This value in TOML.

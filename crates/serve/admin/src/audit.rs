@@ -17,7 +17,8 @@ pub(crate) const CHANGE: &str = "an operator's change";
 /// The text of lines about reads that the token does not permit.
 pub(crate) const REJECTED_READ: &str = "a read that the token does not permit";
 
-/// What was changed, such as the key of a node. The handler adds it as an extension of its response.
+/// What was changed, such as the key of a node. The handler adds it as an extension of its
+/// response.
 #[derive(Clone)]
 pub(crate) struct AuditSubject(pub(crate) String);
 

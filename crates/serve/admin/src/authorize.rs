@@ -127,9 +127,10 @@ fn bearer_token(value: &str) -> Option<&str> {
         .then(|| token.trim_start_matches(' '))
 }
 
-/// Rejects requests that come from this machine on behalf of somebody else: through a proxy, or from a
-/// web page whose name resolves to this machine (DNS rebinding), so that the browser takes the node for
-/// the page's own server. Programs of operators send requests to `localhost` or to an address.
+/// Rejects requests that come from this machine on behalf of somebody else: through a proxy, or
+/// from a web page whose name resolves to this machine (DNS rebinding), so that the browser takes
+/// the node for the page's own server. Programs of operators send requests to `localhost` or to an
+/// address.
 fn check_direct(request: &Request) -> Result<(), ProblemResponse> {
     let headers = request.headers();
     if FORWARDED.iter().any(|field| headers.contains_key(*field)) {

@@ -100,11 +100,14 @@ async fn an_unknown_token_is_rejected_even_on_loopback() {
 async fn replaced_tokens_are_rejected() {
     let admin = Fixture::new();
     let bearer = admin.bearer(Scope::Read);
-    let asked = || with_token(get("/v1/status"), &bearer);
-    assert_eq!(admin.send(ELSEWHERE, asked()).await.status, StatusCode::OK);
+    let request = || with_token(get("/v1/status"), &bearer);
+    assert_eq!(
+        admin.send(ELSEWHERE, request()).await.status,
+        StatusCode::OK
+    );
     admin.tokens.replace(TokenList::default());
     assert_eq!(
-        admin.send(ELSEWHERE, asked()).await.slug(),
+        admin.send(ELSEWHERE, request()).await.slug(),
         "not-authorized"
     );
 }
@@ -118,8 +121,8 @@ async fn loopback_needs_a_token_if_the_configuration_says_so() {
     let admin = Fixture::over(FakeReplica::new(), &config);
     assert_eq!(admin.get("/v1/status").await.slug(), "not-authorized");
     assert_eq!(admin.get("/livez").await.status, StatusCode::OK);
-    let asked = with_token(get("/v1/status"), &admin.bearer(Scope::Read));
-    assert_eq!(admin.send(LOOPBACK, asked).await.status, StatusCode::OK);
+    let request = with_token(get("/v1/status"), &admin.bearer(Scope::Read));
+    assert_eq!(admin.send(LOOPBACK, request).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -138,8 +141,8 @@ async fn every_spelling_of_loopback_is_loopback() {
     }
 }
 
-/// A web page whose name resolves to this machine reaches the node through a browser, and a proxy on
-/// this machine forwards requests of anybody.
+/// A web page whose name resolves to this machine reaches the node through a browser, and a proxy
+/// on this machine forwards requests of anybody.
 #[tokio::test]
 async fn requests_forwarded_by_this_machine_need_a_token() {
     let admin = Fixture::new();
@@ -154,15 +157,15 @@ async fn requests_forwarded_by_this_machine_need_a_token() {
         ("x-forwarded-for".parse().unwrap(), "192.0.2.1", 401),
         (header::VIA, "1.1 proxy", 401),
     ] {
-        let mut asked = get("/v1/status");
+        let mut request = get("/v1/status");
         let name = field.clone();
-        asked.headers_mut().insert(name, value.parse().unwrap());
+        request.headers_mut().insert(name, value.parse().unwrap());
         let bearer = admin.bearer(Scope::Read);
         let mut with_bearer = with_token(get("/v1/status"), &bearer);
         with_bearer
             .headers_mut()
             .insert(field, value.parse().unwrap());
-        let answer = admin.send(LOOPBACK, asked).await;
+        let answer = admin.send(LOOPBACK, request).await;
         assert_eq!(answer.status, expected, "{value}");
         let answer = admin.send(LOOPBACK, with_bearer).await;
         assert_eq!(answer.status, StatusCode::OK, "{value}, with a token");
@@ -208,8 +211,9 @@ async fn a_program_on_this_machine_is_authorized_over_a_real_connection() {
     let server = listener.serve(admin.router.clone(), Name::Admin, &Arc::new(metrics));
     for (host, expected) in [("localhost", "200 OK"), ("x.example", "401 Unauthorized")] {
         let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-        let asked = format!("GET /v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(asked.as_bytes()).await.unwrap();
+        let request =
+            format!("GET /v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(

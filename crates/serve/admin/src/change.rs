@@ -27,8 +27,9 @@ use crate::{
 const BODY_SIZE_MAX: usize = 4096;
 
 impl Authorizer {
-    /// Requires `scope` for these routes. If it is `operate`, each request is a line in the audit log
-    /// with the beginning of its body. `size_max` is the largest body, in bytes, if not the default.
+    /// Requires `scope` for these routes. If it is `operate`, each request is a line in the audit
+    /// log with the beginning of its body. `size_max` is the largest body, in bytes, if not the
+    /// default.
     pub(crate) fn route(
         &self,
         scope: &str,
@@ -72,7 +73,7 @@ async fn with_audit(
     }
 }
 
-/// EmptyBody of the body is read of one who may not ask.
+/// Authorizes a change, and then reads its body. The bodies of unauthorized requests are not read.
 async fn admit(
     authorizer: &Authorizer,
     size_max: usize,

@@ -26,8 +26,8 @@ thread_local! {
 struct Log;
 
 impl Log {
-    /// All tests share one subscriber. If each had its own, one that filters a line could hide it from
-    /// the others too.
+    /// All tests share one subscriber. If each had its own, one that filters a line could hide it
+    /// from the others too.
     fn start() -> Self {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| {

@@ -20,8 +20,8 @@ pub(crate) struct ChangesQuery {
     /// The changes after this log entry: `next` of the previous answer. For the first request,
     /// `applied_index` of `/v1/status`, read before all packets are read.
     since: u64,
-    /// The most changes of the answer, except that those of one entry are never split: 1 to 1000, by
-    /// default 100.
+    /// The most changes of the answer, except that those of one entry are never split: 1 to 1000,
+    /// by default 100.
     #[param(minimum = 1, maximum = 1000)]
     count: Option<usize>,
 }
@@ -31,8 +31,9 @@ operations! {
 
     /// Which packets have changed after a log entry
     ///
-    /// The next request can go to any node, because an entry has the same index on all nodes. A node
-    /// remembers the last changes that it has applied, and none from before it started or received a snapshot.
+    /// The next request can go to any node, because an entry has the same index on all nodes. A
+    /// node remembers the last changes that it has applied, and none from before it started or
+    /// received a snapshot.
     "read" get CHANGES or ChangesLost {
         params(ChangesQuery),
         responses((status = 200, description = "The changes", body = Changes)),

@@ -13,11 +13,11 @@ settings! {
         /// The address on which it listens. Requests from other machines need a token. Tokens are
         /// sent over plain HTTP: use a private network, or a proxy with TLS.
         listen: SocketAddr = (Ipv4Addr::LOCALHOST, 9100).into();
-        /// The file with the known tokens, which `quorate admin-token new` writes. It has only their
-        /// hashes. It is read again at each reload. If empty, there are no tokens.
+        /// The file with the known tokens, which `quorate admin-token new` writes. It has only
+        /// their hashes. It is read again at each reload. If empty, there are no tokens.
         tokens_file: PathBuf = PathBuf::new();
-        /// Whether programs on this machine need a token too. If false, every user of the machine may
-        /// do everything.
+        /// Whether programs on this machine need a token too. If false, every user of the machine
+        /// may do everything.
         loopback_needs_token: bool = false;
     }
 }

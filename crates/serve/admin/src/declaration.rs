@@ -25,8 +25,8 @@ const PATH_PARAMS: [(&str, &str); 4] = [
     ),
 ];
 
-/// Adds the parameters in `path`, and the problems of an operation: its `own`, and those of the token
-/// check and of its input.
+/// Adds the parameters in `path`, and the problems of an operation: its `own`, and those of the
+/// token check and of its input.
 pub(crate) fn document_operation(
     operation: &mut Operation,
     path: &str,

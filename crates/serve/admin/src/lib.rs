@@ -1,7 +1,7 @@
 //! The admin API of a node: health checks, metrics, status, and the changes that operators make.
 //!
-//! The crate has routers and no sockets: the top-level crate serves [`router`] at the admin address,
-//! and merges [`health_router`] into the public HTTP server, which load balancers check.
+//! The crate has routers and no sockets: the top-level crate serves [`router`] at the admin
+//! address, and merges [`health_router`] into the public HTTP server, which load balancers check.
 //!
 //! | path | answer | scope |
 //! |---|---|---|
@@ -14,8 +14,8 @@
 //! | `/v1/…` with another method | JSON about what was changed | operate |
 //!
 //! Requests from this machine need no token, unless the configuration requires one. All others do,
-//! except for health. Every rejection is a problem document. Every request for a change is a line in
-//! the audit log with the target `quorate::audit`: who requested what, and the outcome. A change
+//! except for health. Every rejection is a problem document. Every request for a change is a line
+//! in the audit log with the target `quorate::audit`: who requested what, and the outcome. A change
 //! continues when its client disconnects.
 //!
 //! | piece | what it is |

@@ -58,7 +58,8 @@ operations! {
 
     /// Makes a learner a voter
     ///
-    /// Once it has caught up. Until then the answer is 202, and the same request sent again continues the change.
+    /// Once it has caught up. Until then the answer is 202, and the same request sent again
+    /// continues the change.
     "operate" post PROMOTE asks ChangeMember {
         request_body = ChangeRequest,
         responses(ChangeAnswers),
@@ -95,7 +96,8 @@ operations! {
 
     /// Replaces a member by another node
     ///
-    /// Once the other has caught up. Until then the answer is 202, and the same request sent again continues the change.
+    /// Once the other has caught up. Until then the answer is 202, and the same request sent again
+    /// continues the change.
     "operate" post REPLACE asks ChangeMember {
         request_body = ReplaceRequest,
         responses(ChangeAnswers),
@@ -125,7 +127,8 @@ operations! {
         Ok(uncached((subject, Json(answer))))
     }
 
-    /// Raises the feature level to the highest one that all members support, even if members hold it
+    /// Raises the feature level to the highest one that all members support, even if members hold
+    /// it
     ///
     /// After that, older versions cannot run in the cluster any more.
     "operate" post RAISE_LEVEL asks RaiseLevelRequest {

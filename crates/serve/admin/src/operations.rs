@@ -14,9 +14,10 @@ pub(crate) type Answer = Result<Response, ProblemResponse>;
 pub(crate) type Route = (&'static str, MethodRouter<Arc<Shared>>);
 
 /// Declares the operations of a tag. An operation is declared by its doc comment (summary and
-/// description), its scope, its method, and its path (a constant of `quorate_api::path`). Optional parts
-/// follow: `up to` the most bytes of a long body, `asks` the request to the leader (whose problems it can
-/// have), and `or` other problems. Then come further arguments of `utoipa::path`, and the handler.
+/// description), its scope, its method, and its path (a constant of `quorate_api::path`). Optional
+/// parts follow: `up to` the most bytes of a long body, `asks` the request to the leader (whose
+/// problems it can have), and `or` other problems. Then come further arguments of `utoipa::path`,
+/// and the handler.
 ///
 /// Generates `routes` for the router, and `document` for the OpenAPI document.
 macro_rules! operations {

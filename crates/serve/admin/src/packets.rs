@@ -33,7 +33,8 @@ operations! {
     }
     async fn packets(shared, QueryParams(query): QueryParams<PageQuery>) {
         let (after, count) = query.parse()?;
-        // One more shows whether there is another page. Many reads may take long, so they run elsewhere.
+        // One more shows whether there is another page. Many reads may take long, so they run
+        // elsewhere.
         let stored = blocking(move || shared.node.replica.packets_after(after, count + 1)).await?;
         let packets = stored.iter().map(summary);
         let (packets, next) = page::split_page(packets, count, |packet| packet.key.clone());
@@ -63,8 +64,8 @@ operations! {
 
     /// Deletes a packet in the whole cluster
     ///
-    /// Afterwards no node serves it, and neither it nor an older one can be stored again. The request can be
-    /// repeated. A key without a packet can be blocked, too.
+    /// Afterwards no node serves it, and neither it nor an older one can be stored again. The
+    /// request can be repeated. A key without a packet can be blocked, too.
     "operate" delete PACKET asks DeletePacket {
         operation_id = "delete_packet",
         params(DeleteQuery),
@@ -96,8 +97,8 @@ operations! {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeleteQuery {
-    /// For how long the key may not publish at all, in seconds: up to 31,622,400. 0 removes a block. By
-    /// default, a block stays as it is.
+    /// For how long the key may not publish at all, in seconds: up to 31,622,400. 0 removes a
+    /// block. By default, a block stays as it is.
     #[param(maximum = 31_622_400)]
     block_secs: Option<u64>,
 }

@@ -134,7 +134,8 @@ operations! {
     async fn remove_token(shared, caller: CallerName, PathParam(name): PathParam) {
         check_name(&name)?;
         let was_known = shared.node.replica.publishing().tokens.contains_key(&name);
-        // Removed in any case, because this node may not know a token yet that another node created.
+        // Removed in any case, because this node may not know a token yet that another node
+        // created.
         let change = PublishChange::RemoveToken(name.clone());
         let answer = apply_change(&shared, &caller, change).await?;
         // An operator who misspells a leaked token must not believe that it is revoked.

@@ -21,8 +21,8 @@ use crate::{
     zones,
 };
 
-/// All routes of the admin address, including health. Requests without a token are authorized by the
-/// `ConnectInfo` of their connection, which the server must add.
+/// All routes of the admin address, including health. Requests without a token are authorized by
+/// the `ConnectInfo` of their connection, which the server must add.
 ///
 /// # Errors
 /// The registry already has metrics with these names.

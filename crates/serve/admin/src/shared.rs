@@ -10,8 +10,9 @@ use tokio::sync::Mutex;
 
 use crate::{Build, authorize::CallerName, status_metrics::StatusMetrics};
 
-/// How long an operator's request may take, including the forwarding to other nodes: enough for several
-/// elections, a leadership transfer and then a change of the members. `quorate` waits twice as long.
+/// How long an operator's request may take, including the forwarding to other nodes: enough for
+/// several elections, a leadership transfer and then a change of the members. `quorate` waits twice
+/// as long.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The node that the routes use.
@@ -32,8 +33,8 @@ pub struct AdminNode {
 
 /// Reloads the configuration and the files that it names.
 pub trait Reload: Send + Sync + 'static {
-    /// Reads the configuration, checks all of it, and applies the settings that can change while the
-    /// node runs. May block.
+    /// Reads the configuration, checks all of it, and applies the settings that can change while
+    /// the node runs. May block.
     ///
     /// # Errors
     /// The configuration is invalid, and nothing was changed. The text is for operators.
@@ -57,8 +58,8 @@ pub trait LogControl: Send + Sync + 'static {
     /// Levels by target, such as `info,quorate_raft=debug`.
     fn filter(&self) -> String;
 
-    /// Changes the filter until the next reload or restart. Lines with the target `quorate::audit` are
-    /// always written.
+    /// Changes the filter until the next reload or restart. Lines with the target `quorate::audit`
+    /// are always written.
     ///
     /// # Errors
     /// The filter is invalid, and nothing was changed. The text is for operators.

@@ -9,7 +9,8 @@ use strum::{EnumString, IntoStaticStr, VariantNames};
 
 /// The prefix of every token, so that scanners for leaked secrets recognize it.
 const PREFIX: &str = "quorate-admin-";
-/// How many random bytes a token has: too many to guess, so an unsalted hash of it is safe to store.
+/// How many random bytes a token has: too many to guess, so an unsalted hash of it is safe to
+/// store.
 const SECRET_SIZE: usize = 32;
 /// The longest name of a token, in characters. It is in every line of the audit log.
 const NAME_LEN_MAX: usize = 64;
@@ -18,8 +19,8 @@ pub(crate) const LOOPBACK: &str = "loopback";
 /// The caller's name in the audit log for requests without a known token.
 pub(crate) const NOBODY: &str = "nobody";
 
-/// The secret that authorizes an operator's program. It is shown once, when it is created, and only its
-/// hash is stored.
+/// The secret that authorizes an operator's program. It is shown once, when it is created, and only
+/// its hash is stored.
 pub struct Token(String);
 
 impl Token {

@@ -20,8 +20,8 @@ const FILE_SIZE_MAX: u64 = 256 * 1024;
 
 /// The known tokens, from a file that can be reloaded.
 ///
-/// The file has a line `NAME SCOPE sha256:HEX` for each token. Empty lines and lines that begin with `#`
-/// are ignored.
+/// The file has a line `NAME SCOPE sha256:HEX` for each token. Empty lines and lines that begin
+/// with `#` are ignored.
 #[derive(Debug)]
 pub struct Tokens {
     /// Empty if there is none.

@@ -196,8 +196,8 @@ async fn apply_change(
     Ok(uncached((subject, Json(report))))
 }
 
-/// Rejects a zone that this node does not serve. A warning is not enough, because a misspelt name would
-/// be replicated to all nodes and served by none.
+/// Rejects a zone that this node does not serve. A warning is not enough, because a misspelt name
+/// would be replicated to all nodes and served by none.
 fn check_served(shared: &Shared, zone: &WireName) -> Result<(), ProblemResponse> {
     let serials = shared.node.zones.serials();
     match serials.contains_key(zone) {

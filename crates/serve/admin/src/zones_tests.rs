@@ -111,7 +111,7 @@ async fn errors_in_a_zone_file_have_their_line_and_nothing_changes() {
         ("a CNAME b\na TXT x\n", "a.dns.example. would have a CNAME"),
     ] {
         let (slug, detail) = rejected(&fixture, IMPORT, json!({ "text": text })).await;
-        assert_eq!(slug, "rejected-zone", "{detail}");
+        assert_eq!(slug, "refused-zone", "{detail}");
         assert!(detail.starts_with(expected), "{detail}");
     }
     let zones = fixture.get("/v1/zones").await.json();
@@ -143,7 +143,7 @@ async fn records_that_cannot_be_set_are_rejected_with_the_reason() {
         ),
     ] {
         let (slug, detail) = rejected(&fixture, SET, body).await;
-        assert_eq!(slug, "rejected-zone", "{detail}");
+        assert_eq!(slug, "refused-zone", "{detail}");
         assert!(detail.contains(expected), "{detail}");
     }
     let misspelt = rejected(&fixture, "/v1/zones/dsn.example/set", mx(&["10 mail"])).await;

@@ -53,8 +53,8 @@ impl From<BoxError> for BodyError {
 }
 
 /// Reads a request's body: at most `size_max` bytes, and all of them within the server's
-/// [`body_read_timeout`](crate::HttpConfig::body_read_timeout). A body that arrives in one piece is not
-/// copied.
+/// [`body_read_timeout`](crate::HttpConfig::body_read_timeout). A body that arrives in one piece is
+/// not copied.
 pub async fn read_body(mut body: Body, size_max: usize) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > size_max.max(DISCARD_SIZE_MAX) as u64 {
         return Err(BodyError::TooLong);

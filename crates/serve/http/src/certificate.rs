@@ -30,7 +30,8 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(30);
 const FILE_SIZE_MAX: u64 = 1024 * 1024;
 
 settings! {
-    /// The certificate of the encrypted listeners. The files may be replaced while the program runs.
+    /// The certificate of the encrypted listeners. The files may be replaced while the program
+    /// runs.
     pub struct CertificateFiles {
         /// The file with the certificate chain in PEM, the server's own certificate first. If it is
         /// empty, there is no certificate and there can be no encrypted listeners.
@@ -155,8 +156,8 @@ impl ServerCertificate {
         is_other
     }
 
-    /// Reloads the files when they change, until the handle is dropped. If the new files are invalid,
-    /// logs an error and keeps the current pair.
+    /// Reloads the files when they change, until the handle is dropped. If the new files are
+    /// invalid, logs an error and keeps the current pair.
     pub fn watch(&self) -> AbortOnDropHandle<()> {
         let certificate = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -172,8 +173,8 @@ impl ServerCertificate {
         }))
     }
 
-    /// Applies what was read from the files. `last_logged` is the last error that was logged, so that
-    /// each is logged once.
+    /// Applies what was read from the files. `last_logged` is the last error that was logged, so
+    /// that each is logged once.
     fn apply(
         &self,
         read: Result<CertificatePair, CertificateError>,

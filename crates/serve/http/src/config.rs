@@ -12,12 +12,12 @@ use quorate_setting::{Findings, KeyPath, settings};
 /// Returns whether an address is a proxy that is trusted to name the client's address.
 pub type IsTrusted = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
-// If a million endpoints publish every 300 s to three nodes, each node gets 1,111 per second, each on
-// a connection that is then idle for 10 s. A connection takes up to 32 KB.
+// If a million endpoints publish every 300 s to three nodes, each node gets 1,111 per second, each
+// on a connection that is then idle for 10 s. A connection takes up to 32 KB.
 const CONNECTION_COUNT_MAX: usize = 16_384;
 
-// One address of a carrier or a cloud may have 2,000 endpoints behind it, each with one connection to
-// publish and one to resolve.
+// One address of a carrier or a cloud may have 2,000 endpoints behind it, each with one connection
+// to publish and one to resolve.
 const CONNECTION_COUNT_PER_CLIENT_MAX: usize = 8_192;
 
 // A packet with its headers has less than 2 KB, so this allows 2,000 packets per second on one
@@ -32,8 +32,8 @@ settings! {
         listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 8080).into();
         /// The addresses for HTTPS, usually with port 443. They need tls.certificate_file.
         tls_listen: Vec<SocketAddr> = Vec::new();
-        /// The addresses for plain HTTP from proxies that name the client with version 2 of the PROXY
-        /// protocol, such as HAProxy's send-proxy-v2. Only trusted_proxies may connect.
+        /// The addresses for plain HTTP from proxies that name the client with version 2 of the
+        /// PROXY protocol, such as HAProxy's send-proxy-v2. Only trusted_proxies may connect.
         proxy_listen: Vec<SocketAddr> = Vec::new();
         /// The same for HTTPS, if the proxy does not terminate TLS.
         proxy_tls_listen: Vec<SocketAddr> = Vec::new();
@@ -41,8 +41,8 @@ settings! {
         /// was idle the longest.
         connection_count_max: usize = CONNECTION_COUNT_MAX,
             in 1..=1_000_000, "each connection takes memory and a file descriptor";
-        /// How many of them one client may have: an IPv4 address or an IPv6 /64. One more closes the
-        /// client's connection that was idle the longest. Does not apply to trusted_proxies.
+        /// How many of them one client may have: an IPv4 address or an IPv6 /64. One more closes
+        /// the client's connection that was idle the longest. Does not apply to trusted_proxies.
         connection_count_per_client_max: usize = CONNECTION_COUNT_PER_CLIENT_MAX,
             in 1..=1_000_000, "0 would reject everybody";
         /// How many bytes per second each connection may transfer, in both directions together. If
@@ -50,8 +50,8 @@ settings! {
         connection_bytes_per_sec: u64 = CONNECTION_BYTES_PER_SEC,
             in 65_536..=1_099_511_627_776, "a request and its answer take a few thousand bytes";
         /// Proxies whose X-Forwarded-For or Forwarded is trusted: addresses, or prefixes such as
-        /// "10.0.0.0/8". A proxy must remove the one of the two fields that it does not write. Without
-        /// this, all clients behind a proxy share the proxy's rate limit.
+        /// "10.0.0.0/8". A proxy must remove the one of the two fields that it does not write.
+        /// Without this, all clients behind a proxy share the proxy's rate limit.
         trusted_proxies: Networks = Networks::default();
     }
     fixed {
@@ -60,8 +60,8 @@ settings! {
         /// How long the header of a request may take, including the idle time before it on an
         /// HTTP/1.1 connection. The header of the PROXY protocol has the same limit.
         header_read_timeout: Duration = Duration::from_secs(10);
-        /// How long an HTTP/2 connection may have no active request. It is longer than for HTTP/1.1,
-        /// because such a connection is for many requests and costs more to open.
+        /// How long an HTTP/2 connection may have no active request. It is longer than for
+        /// HTTP/1.1, because such a connection is for many requests and costs more to open.
         http2_idle_timeout: Duration = Duration::from_secs(30);
         /// How often a PING is sent to an HTTP/2 client, and how long its reply may take. A client
         /// that waits for a change of a packet sends nothing else.
@@ -70,8 +70,8 @@ settings! {
         body_read_timeout: Duration = Duration::from_secs(10);
         /// How long a client may read nothing of an answer.
         write_timeout: Duration = Duration::from_secs(10);
-        /// How long a shutdown waits for active requests. A PUT is answered within 10 s, and usually
-        /// in a few ms.
+        /// How long a shutdown waits for active requests. A PUT is answered within 10 s, and
+        /// usually in a few ms.
         drain_timeout: Duration = Duration::from_secs(5);
     }
 }

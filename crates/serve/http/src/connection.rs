@@ -22,24 +22,25 @@ use crate::{
     request_tracker::RequestTracker,
 };
 
-/// The read buffer of a connection, for a request's header and what follows it, in bytes. It is twice
-/// what common servers accept as a header.
+/// The read buffer of a connection, for a request's header and what follows it, in bytes. It is
+/// twice what common servers accept as a header.
 pub(crate) const BUFFER_SIZE_MAX: usize = 16 * 1024;
 
-/// How many requests of one HTTP/2 connection are served at the same time: the minimum that RFC 9113
-/// (section 6.5.2) recommends, because each may need memory for a body and an answer.
+/// How many requests of one HTTP/2 connection are served at the same time: the minimum that RFC
+/// 9113 (section 6.5.2) recommends, because each may need memory for a body and an answer.
 pub(crate) const STREAM_COUNT_MAX: u32 = 100;
 
 /// How many requests an HTTP/2 client may reset before they are handled. A client that resets more
 /// only wants to cause work (CVE-2023-44487).
 const RESET_COUNT_MAX: usize = 20;
 
-/// How many malformed requests an HTTP/2 connection may send before it is closed. They are counted for
-/// the life of the connection, and that of a proxy may live for days with errors of many clients.
+/// How many malformed requests an HTTP/2 connection may send before it is closed. They are counted
+/// for the life of the connection, and that of a proxy may live for days with errors of many
+/// clients.
 const ERROR_COUNT_MAX: usize = 1_024;
 
-/// How much of the body of a request an HTTP/2 client may send before it is read, in bytes. A packet
-/// has 1,072.
+/// How much of the body of a request an HTTP/2 client may send before it is read, in bytes. A
+/// packet has 1,072.
 const STREAM_WINDOW_SIZE: u32 = 16 * 1024;
 
 /// The same for all requests of a connection: the smallest possible (RFC 9113, section 6.9.2).

@@ -10,8 +10,8 @@ use axum::{
 };
 use tower::Service;
 
-/// The fields of every answer. Records are public, and browsers add no credentials to requests on their
-/// own, so every origin may use every answer.
+/// The fields of every answer. Records are public, and browsers add no credentials to requests on
+/// their own, so every origin may use every answer.
 const ANSWER_FIELDS: [(HeaderName, HeaderValue); 2] = [
     (header::ACCESS_CONTROL_ALLOW_ORIGIN, value("*")),
     (
@@ -53,8 +53,8 @@ pub struct Routes {
 
 /// Lets browsers use every answer of `router`, including its 404 and 405.
 ///
-/// Use it on the router that all others were merged into. Fields that a route has set stay. It is not a
-/// tower layer, because a router would box that for each request.
+/// Use it on the router that all others were merged into. Fields that a route has set stay. It is
+/// not a tower layer, because a router would box that for each request.
 pub fn with_cors(router: Router) -> Routes {
     Routes {
         router,

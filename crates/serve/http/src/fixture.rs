@@ -44,9 +44,9 @@ pub(crate) const MEMORY_MAX: u64 = 1024 * 1024;
 
 pub(crate) const GET: &str = "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// A server on a real socket. `/body` reads a body with `read_body`, and `/plain` with axum. `/gate`
-/// answers when the gate is open, and `/stream` streams until then. `/unread` rejects a body without
-/// reading it, and `/client` returns the address of the client.
+/// A server on a real socket. `/body` reads a body with `read_body`, and `/plain` with axum.
+/// `/gate` answers when the gate is open, and `/stream` streams until then. `/unread` rejects a
+/// body without reading it, and `/client` returns the address of the client.
 pub(crate) struct Fixture {
     pub(crate) metrics: ListenerMetrics,
     pub(crate) gate: RequestGate,

@@ -1,7 +1,7 @@
 //! HTTP/2 clients that try to cost the server more than themselves.
 //!
-//! Each test has a server, a client that floods it, and another client that must be served meanwhile.
-//! All run on one thread, so that all allocations are counted.
+//! Each test has a server, a client that floods it, and another client that must be served
+//! meanwhile. All run on one thread, so that all allocations are counted.
 
 use std::{iter, time::Duration};
 
@@ -33,8 +33,8 @@ enum FloodEnd {
     Held,
 }
 
-/// Sends pieces while another client is served. If `reads`, the client reads what comes back. If the
-/// server does not read a piece within `patience`, the flood counts as held.
+/// Sends pieces while another client is served. If `reads`, the client reads what comes back. If
+/// the server does not read a piece within `patience`, the flood counts as held.
 async fn flood(
     server: &Fixture,
     mut client: Http2,
@@ -80,8 +80,8 @@ async fn flood(
     end
 }
 
-/// Sends `first` and then a flood of frames, once with a client that reads what comes back, and once
-/// with one that does not.
+/// Sends `first` and then a flood of frames, once with a client that reads what comes back, and
+/// once with one that does not.
 #[track_caller]
 fn check_flood<P: Iterator<Item = Vec<u8>>>(
     settings: &[u8],

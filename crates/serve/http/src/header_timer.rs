@@ -11,9 +11,9 @@ use hyper::rt::{Sleep, Timer};
 
 /// The timer of one connection of HTTP/1.1, for the headers of all its requests.
 ///
-/// hyper creates a timer for each header and drops it once the header has arrived. Adding a timer to
-/// the runtime and removing it costs more than reading a header, but resetting an existing one costs
-/// nothing. So each connection has one timer, which is reset to the last deadline.
+/// hyper creates a timer for each header and drops it once the header has arrived. Adding a timer
+/// to the runtime and removing it costs more than reading a header, but resetting an existing one
+/// costs nothing. So each connection has one timer, which is reset to the last deadline.
 #[derive(Clone)]
 pub(crate) struct HeaderTimer(Arc<Mutex<Pin<Box<tokio::time::Sleep>>>>);
 

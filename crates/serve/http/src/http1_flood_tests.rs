@@ -1,7 +1,7 @@
 //! HTTP/1.1 clients that try to cost the server more than themselves.
 //!
-//! Each test has a server, a client that floods it, and another client that must be served meanwhile.
-//! All run on one thread, so that all allocations are counted.
+//! Each test has a server, a client that floods it, and another client that must be served
+//! meanwhile. All run on one thread, so that all allocations are counted.
 
 use std::time::Duration;
 

@@ -199,7 +199,8 @@ async fn an_http2_client_over_its_rate_is_served_again_later() {
     .await;
     let Client(stream) = server.connect().await;
     let mut requests = http2(stream).await;
-    // More bytes than it may transfer in a second, and then requests that each wait for those before.
+    // More bytes than it may transfer in a second, and then requests that each wait for those
+    // before.
     for (path, expected) in iter::once(("/large", 200)).chain([("/nothing", 404); 10]) {
         let answer = send(&mut requests, path);
         let (status, _) = receive(answer).await;
@@ -249,8 +250,8 @@ async fn stalled_handshakes_end_and_do_not_block_others() {
     }
 }
 
-/// The signature, the PROXY command, TCP over IPv4, a length of 12 bytes, and the addresses and ports
-/// of client and server.
+/// The signature, the PROXY command, TCP over IPv4, a length of 12 bytes, and the addresses and
+/// ports of client and server.
 const PROXY_HEADER: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x34\0\x50";
 

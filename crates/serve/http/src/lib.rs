@@ -3,16 +3,17 @@
 //! Plain connections speak HTTP/1.1, or HTTP/2 from the first byte. TLS connections speak what was
 //! negotiated in the handshake.
 //!
-//! A client can only keep a connection while it makes progress: the handshake, the header and the body
-//! of each request, and reading the answer have a timeout each, and a connection without an active
-//! request is closed after a while. When the maximum is open, a new connection evicts the one that was
-//! idle the longest. A connection that waits for its client counts as idle, so a client that holds
-//! many only harms itself. A request that waits for this node, for example for a change of a packet,
-//! has no timeout here.
+//! A client can only keep a connection while it makes progress: the handshake, the header and the
+//! body of each request, and reading the answer have a timeout each, and a connection without an
+//! active request is closed after a while. When the maximum is open, a new connection evicts the
+//! one that was idle the longest. A connection that waits for its client counts as idle, so a
+//! client that holds many only harms itself. A request that waits for this node, for example for a
+//! change of a packet, has no timeout here.
 //!
-//! Each request has axum's `ConnectInfo<SocketAddr>`, and an id in `X-Request-Id`, which is repeated in
-//! its answer and its log lines. If a client is still sending when its request is rejected, the server
-//! reads on for a while, so that the client receives the answer (RFC 9112, section 9.6).
+//! Each request has axum's `ConnectInfo<SocketAddr>`, and an id in `X-Request-Id`, which is
+//! repeated in its answer and its log lines. If a client is still sending when its request is
+//! rejected, the server reads on for a while, so that the client receives the answer (RFC 9112,
+//! section 9.6).
 //!
 //! | piece | what it is |
 //! |---|---|

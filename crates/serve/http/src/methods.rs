@@ -9,9 +9,9 @@ use axum::{
 
 use crate::{ProblemResponse, ProblemType};
 
-/// Makes a resource answer OPTIONS and unknown methods with its methods. `detail` is the text of the
-/// problem for unknown methods. OPTIONS is not rate-limited, because browsers send it before each PUT
-/// and web pages cannot prevent that.
+/// Makes a resource answer OPTIONS and unknown methods with its methods. `detail` is the text of
+/// the problem for unknown methods. OPTIONS is not rate-limited, because browsers send it before
+/// each PUT and web pages cannot prevent that.
 pub fn with_methods<S: Clone + Send + Sync + 'static>(
     resource: MethodRouter<S, Infallible>,
     methods: &'static str,

@@ -14,8 +14,8 @@ use crate::response::{retry_after, uncached};
 /// When to retry if that may help, in seconds: elections and most changes take less.
 const RETRY_AFTER_SECS: u64 = 1;
 
-/// The response to a failed request. Caches may not keep it. Its [`ProblemType`] is also an extension
-/// of the response, for the audit log.
+/// The response to a failed request. Caches may not keep it. Its [`ProblemType`] is also an
+/// extension of the response, for the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProblemResponse {
     problem: Problem,
@@ -23,7 +23,8 @@ pub struct ProblemResponse {
 }
 
 impl ProblemResponse {
-    /// A problem of this type. `detail` says what is wrong with this request, and what to do about it.
+    /// A problem of this type. `detail` says what is wrong with this request, and what to do about
+    /// it.
     pub fn new(problem_type: ProblemType, detail: impl fmt::Display) -> Self {
         Problem::new(problem_type, detail.to_string()).into()
     }

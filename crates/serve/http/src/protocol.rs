@@ -18,8 +18,8 @@ use crate::{
     stream::{ClientStream, Throttle},
 };
 
-/// The names of HTTP in TLS handshakes (RFC 9113, section 3.2, and RFC 7301, section 6), the preferred
-/// one first.
+/// The names of HTTP in TLS handshakes (RFC 9113, section 3.2, and RFC 7301, section 6), the
+/// preferred one first.
 pub(crate) const TLS_PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 
 const HTTP2: &[u8] = b"h2";
@@ -39,8 +39,8 @@ const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 /// HTTP on one listener.
 pub(crate) struct HttpProtocol {
     pub(crate) service: Arc<Service>,
-    /// Set for HTTPS. A slow handshake does not block others: it has a timeout, and a new connection
-    /// can evict it.
+    /// Set for HTTPS. A slow handshake does not block others: it has a timeout, and a new
+    /// connection can evict it.
     pub(crate) tls: Option<TlsAcceptor>,
     /// Whether each connection comes from a proxy and begins with a header that names the client.
     pub(crate) is_proxied: bool,
@@ -78,7 +78,8 @@ impl Protocol for HttpProtocol {
 }
 
 impl HttpProtocol {
-    /// Finds out the client and the version of HTTP, and returns the future that serves the connection.
+    /// Finds out the client and the version of HTTP, and returns the future that serves the
+    /// connection.
     async fn open(
         &self,
         mut stream: TcpStream,

@@ -3,10 +3,10 @@
 //! The specification is `doc/proxy-protocol.txt` of HAProxy. Version 1, a line of text, is not
 //! supported, because all proxies that have it also have version 2.
 //!
-//! It is parsed here because most of the work is not to read too many bytes and not to accept too long
-//! a header, which parser crates leave to their caller. Of these, `ppp` 2.3 would add a second version
-//! of thiserror, and `proxy-header` 0.1 reports a complete header with a truncated address as
-//! incomplete.
+//! It is parsed here because most of the work is not to read too many bytes and not to accept too
+//! long a header, which parser crates leave to their caller. Of these, `ppp` 2.3 would add a second
+//! version of thiserror, and `proxy-header` 0.1 reports a complete header with a truncated address
+//! as incomplete.
 
 use std::{
     io,
@@ -22,8 +22,8 @@ const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// the rest, in bytes.
 const FIXED_SIZE: usize = 16;
 
-/// The longest rest that is accepted, in bytes. Addresses take at most 36, and additional data, such as
-/// about the TLS session of the client, a few hundred.
+/// The longest rest that is accepted, in bytes. Addresses take at most 36, and additional data,
+/// such as about the TLS session of the client, a few hundred.
 const REST_SIZE_MAX: usize = 4096;
 
 /// Why the header could not be read.

@@ -34,8 +34,8 @@ fn is_safe(id: &HeaderValue) -> bool {
     (1..=ID_SIZE_MAX).contains(&id.len()) && id.iter().all(is_allowed)
 }
 
-/// A hash of a counter, with a key that is random for each process. So ids differ between nodes, two
-/// ids do not reveal how many requests came between them, and a new id costs no system call.
+/// A hash of a counter, with a key that is random for each process. So ids differ between nodes,
+/// two ids do not reveal how many requests came between them, and a new id costs no system call.
 fn new_id() -> HeaderValue {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static COUNT: AtomicU64 = AtomicU64::new(0);

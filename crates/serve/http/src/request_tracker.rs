@@ -92,8 +92,8 @@ impl RequestTracker {
 
 /// An active request.
 ///
-/// While it waits for its client, for example for the rest of a body, the connection counts as idle.
-/// So a client that is slow on many connections cannot keep out others.
+/// While it waits for its client, for example for the rest of a body, the connection counts as
+/// idle. So a client that is slow on many connections cannot keep out others.
 pub(crate) struct ActiveRequest {
     requests: Arc<RequestTracker>,
     busy: OnceLock<BusyGuard>,

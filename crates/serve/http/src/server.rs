@@ -12,8 +12,8 @@ use crate::{
     protocol::{HttpProtocol, TLS_PROTOCOLS},
 };
 
-/// What a listener expects. On listeners for proxies, each connection begins with a header of the PROXY
-/// protocol, which names the client.
+/// What a listener expects. On listeners for proxies, each connection begins with a header of the
+/// PROXY protocol, which names the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ListenerKind {
     Plain,
@@ -60,11 +60,11 @@ pub struct HttpListeners {
     listeners: Vec<(ListenerKind, Listener)>,
     /// The certificate of HTTPS, which needs one.
     pub certificate: Option<ServerCertificate>,
-    /// Which proxies are trusted. They may have any number of connections and bytes, and on listeners
-    /// for proxies they name the client. By default none is.
+    /// Which proxies are trusted. They may have any number of connections and bytes, and on
+    /// listeners for proxies they name the client. By default none is.
     pub is_trusted: IsTrusted,
-    /// Limits the bytes of all connections of a client together. By default only each connection has
-    /// a limit.
+    /// Limits the bytes of all connections of a client together. By default only each connection
+    /// has a limit.
     pub charge: Option<BandwidthLimiter>,
 }
 
@@ -130,8 +130,8 @@ impl Server {
         servers.map(|(_, server)| server.local_addr()).collect()
     }
 
-    /// Closes the listeners and lets each connection finish. At the drain limit it closes those that
-    /// are left.
+    /// Closes the listeners and lets each connection finish. At the drain limit it closes those
+    /// that are left.
     pub async fn shutdown(self) {
         join_all(self.0.into_iter().map(|(_, server)| server.shutdown())).await;
     }

@@ -169,8 +169,8 @@ async fn a_client_that_is_still_sending_when_it_is_rejected_reads_the_complete_a
     }
 }
 
-/// A silent client has nothing left to read, so the server does not wait for it. The best of five runs
-/// counts, because a busy machine is slow.
+/// A silent client has nothing left to read, so the server does not wait for it. The best of five
+/// runs counts, because a busy machine is slow.
 #[tokio::test]
 async fn the_server_does_not_wait_for_an_idle_client() {
     let mut shortest = LONG;

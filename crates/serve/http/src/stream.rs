@@ -18,16 +18,16 @@ use tokio::{
 /// The first bytes of an HTTP/2 client (RFC 9113, section 3.4).
 const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Counts bytes of a client, and returns how long it must wait before the next. 0 bytes only return the
-/// waiting time.
+/// Counts bytes of a client, and returns how long it must wait before the next. 0 bytes only return
+/// the waiting time.
 pub type BandwidthLimiter = Arc<dyn Fn(IpAddr, usize) -> Duration + Send + Sync>;
 
 /// Limits the bytes per second of a connection and of its client.
 pub(crate) struct Throttle {
     client: IpAddr,
     charge: Option<BandwidthLimiter>,
-    /// How many bytes per second the connection may transfer, in both directions together. The burst
-    /// is as large.
+    /// How many bytes per second the connection may transfer, in both directions together. The
+    /// burst is as large.
     bytes_per_sec: u64,
     /// The time at which the connection's rate has caught up with the bytes that it transferred.
     spent_until: Instant,
@@ -69,9 +69,9 @@ impl Throttle {
     }
 }
 
-/// A connection whose bytes are limited. After too many bytes, reading pauses: what the client sends
-/// stays in the system's buffers, and soon it cannot send more. Writes are not delayed, because they
-/// only answer requests that were read.
+/// A connection whose bytes are limited. After too many bytes, reading pauses: what the client
+/// sends stays in the system's buffers, and soon it cannot send more. Writes are not delayed,
+/// because they only answer requests that were read.
 pub(crate) struct ClientStream<S> {
     stream: S,
     /// `None` if there is no limit.
@@ -122,8 +122,8 @@ impl<S> ClientStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> ClientStream<S> {
-    /// Whether a client without TLS speaks HTTP/2 (RFC 9113, section 3.3). The bytes that are read to
-    /// detect this are returned to the reader again.
+    /// Whether a client without TLS speaks HTTP/2 (RFC 9113, section 3.3). The bytes that are read
+    /// to detect this are returned to the reader again.
     pub(crate) async fn is_http2(&mut self) -> io::Result<bool> {
         let mut begin = [0; PREFACE.len()];
         let mut size = 0;

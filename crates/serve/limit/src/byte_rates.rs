@@ -16,8 +16,9 @@ use crate::{
     rate::{Rate, TokenRate},
 };
 
-/// The current limit of the bytes per second that each client may transfer over all its connections.
-/// Clones share it, so that a reload replaces it for all connections. The default is no limit.
+/// The current limit of the bytes per second that each client may transfer over all its
+/// connections. Clones share it, so that a reload replaces it for all connections. The default is
+/// no limit.
 #[derive(Clone, Default)]
 pub struct ByteRates(Arc<ArcSwapOption<Rates<MonotonicClock>>>);
 
@@ -54,8 +55,9 @@ impl ByteRates {
     /// that transferred them must wait before the next: zero as long as the client's burst lasts.
     ///
     /// All bytes of a client count, whichever connection transferred them. So if each connection
-    /// waits for the returned time, together they get the client's rate. Only what would take longer
-    /// than 3 s is not counted. With 0 bytes, this only returns the client's current waiting time.
+    /// waits for the returned time, together they get the client's rate. Only what would take
+    /// longer than 3 s is not counted. With 0 bytes, this only returns the client's current waiting
+    /// time.
     pub fn charge(&self, client: IpAddr, bytes: usize) -> Duration {
         let rates = self.0.load();
         let rates = rates.as_ref();

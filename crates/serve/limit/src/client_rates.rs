@@ -14,8 +14,8 @@ use crate::{
     rate::{Rate, TokenRate},
 };
 
-/// The networks of an IPv4 address that have a rate, narrowest first. Each is given by the length of
-/// its prefix in the IPv6 address that the address is mapped to (RFC 4291, section 2.5.5.2).
+/// The networks of an IPv4 address that have a rate, narrowest first. Each is given by the length
+/// of its prefix in the IPv6 address that the address is mapped to (RFC 4291, section 2.5.5.2).
 ///
 /// A /32 is one subscriber, or many behind one address. A /24 is the smallest network that the
 /// Internet routes, so an operator has at least that.
@@ -23,15 +23,15 @@ const IPV4_PREFIX_LENS: &[u32] = &[MAPPED_PREFIX_LEN + 32, MAPPED_PREFIX_LEN + 2
 
 /// The networks of an IPv6 address that have a rate, narrowest first.
 ///
-/// One subscriber has at least a /64, and hosts choose new addresses in it all day (RFC 8981). A site
-/// has up to a /48 (RFC 6177). A provider gets at least a /32.
+/// One subscriber has at least a /64, and hosts choose new addresses in it all day (RFC 8981). A
+/// site has up to a /48 (RFC 6177). A provider gets at least a /32.
 const IPV6_PREFIX_LENS: &[u32] = &[64, 48, 32];
 
 /// The number of bits before the IPv4 address in an IPv4-mapped IPv6 address.
 const MAPPED_PREFIX_LEN: u32 = 96;
 
-/// The rate of each level as a multiple of a client's rate: the client itself, its site (an IPv4 /24
-/// or an IPv6 /48), and its provider (an IPv6 /32).
+/// The rate of each level as a multiple of a client's rate: the client itself, its site (an IPv4
+/// /24 or an IPv6 /48), and its provider (an IPv6 /32).
 pub(crate) type NetworkMultiples = [u32; IPV6_PREFIX_LENS.len()];
 
 /// A rate for each client, and larger ones for the networks that it is in.

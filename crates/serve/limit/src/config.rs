@@ -6,7 +6,8 @@ use crate::Networks;
 
 settings! {
     /// Limits of each client: PUTs, GETs and bytes over HTTP, and answers over UDP. A client is an
-    /// IPv4 address or an IPv6 /64. The networks around it have limits too, multiples of a client's.
+    /// IPv4 address or an IPv6 /64. The networks around it have limits too, multiples of a
+    /// client's.
     ///
     /// The defaults are enough for 2,000 iroh endpoints behind one address. Each publishes every
     /// 300 s: 2,000 / 300 s = 6.7 requests per second. When all of them restart at the same time,
@@ -16,24 +17,24 @@ settings! {
     pub struct LimitConfig {
         /// Whether there are any limits per client.
         enabled: bool = true;
-        /// How many PUTs a client that was idle may send in a burst. The default is enough for 2,000
-        /// endpoints behind one address that all restart at the same time.
+        /// How many PUTs a client that was idle may send in a burst. The default is enough for
+        /// 2,000 endpoints behind one address that all restart at the same time.
         put_burst: u32 = 6_000, in 1..=BURST_MAX, RATE;
         /// How many PUTs per second a client may send continuously.
         put_per_sec: u32 = 20, in 1..=1_000_000, RATE;
-        /// How many keys that are not stored yet a client that was idle may publish in a burst. Each
-        /// of 2,000 new endpoints may send its first packet three times before one is stored.
+        /// How many keys that are not stored yet a client that was idle may publish in a burst.
+        /// Each of 2,000 new endpoints may send its first packet three times before one is stored.
         new_key_burst: u32 = 6_000, in 1..=1_000_000, RATE;
-        /// How many keys per hour that are not stored yet a client may publish continuously: 100,800
-        /// in the 7 days for which packets are kept, a tenth of the default capacity.
+        /// How many keys per hour that are not stored yet a client may publish continuously:
+        /// 100,800 in the 7 days for which packets are kept, a tenth of the default capacity.
         new_key_per_hour: u32 = 600, in 1..=1_000_000, RATE;
         /// How many newer packets of one key all clients together may send in a burst.
         key_put_burst: u32 = 60, in 1..=BURST_MAX, RATE;
         /// How many newer packets of one key per minute all clients together may send continuously.
         /// An endpoint publishes every 5 min and whenever its addresses change.
         key_put_per_min: u32 = 30, in 1..=1_000_000, RATE;
-        /// How many packets to store this node accepts in a burst from all clients: 33,000 endpoints
-        /// that restart, three times each.
+        /// How many packets to store this node accepts in a burst from all clients: 33,000
+        /// endpoints that restart, three times each.
         total_put_burst: u32 = 100_000, in 1..=BURST_MAX, RATE;
         /// How many packets to store this node accepts per second continuously. A million endpoints
         /// publish 3,333 per second.
@@ -51,8 +52,8 @@ settings! {
         get_per_sec: u32 = 1_000, in 1..=1_000_000, RATE;
         /// How many GETs this node answers in a burst.
         total_get_burst: u32 = 200_000, in 1..=BURST_MAX, RATE;
-        /// How many GETs per second this node answers continuously: with more, a node with few cores
-        /// would have no time left for replication.
+        /// How many GETs per second this node answers continuously: with more, a node with few
+        /// cores would have no time left for replication.
         total_get_per_sec: u32 = 100_000, in 1..=1_000_000, RATE;
         /// How many linearizable reads may wait for the leader at the same time. The leader answers
         /// all waiting reads together, so a cluster that has a leader never reaches this limit.
@@ -66,8 +67,8 @@ settings! {
         byte_per_sec: u32 = 8 * MEBIBYTE, in 1_024..=256 * MEBIBYTE,
             "less is not enough for one answer per second, and more limits nothing";
         /// How many clients, networks or keys each table of a limit can hold. Idle ones need no
-        /// entry. A full table evicts the entry that has used the least. The 11 tables take 17 bytes
-        /// for each: 9.4 MB by default.
+        /// entry. A full table evicts the entry that has used the least. The 11 tables take 17
+        /// bytes for each: 9.4 MB by default.
         client_count_max: usize = 50_000, in 1_000..=10_000_000,
             "there are 11 tables with 17 bytes per client, and a small one forgets clients that used little";
         /// How many answers over UDP an address that was idle may get in a burst. Answers beyond it
@@ -77,12 +78,13 @@ settings! {
         dns_answer_burst: u32 = 1_000, in 1..=1_000_000, ANSWER_RATE;
         /// How many answers over UDP per second an address may get continuously.
         dns_answer_per_sec: u32 = 200, in 1..=1_000_000, ANSWER_RATE;
-        /// The longest answer over UDP, in bytes, to an address that sent no valid cookie (RFC 7873)
-        /// and so may be forged. Longer answers are truncated, so that the client retries over TCP.
+        /// The longest answer over UDP, in bytes, to an address that sent no valid cookie (RFC
+        /// 7873) and so may be forged. Longer answers are truncated, so that the client retries
+        /// over TCP.
         dns_answer_size_max: usize = 512, in 512..=4_096,
             "every client accepts 512 bytes over UDP (RFC 1035, section 4.2.1), and none more than 4096";
-        /// Clients whose DNS queries over UDP have no limits, in addition to this machine: addresses,
-        /// or prefixes such as "10.0.0.0/8".
+        /// Clients whose DNS queries over UDP have no limits, in addition to this machine:
+        /// addresses, or prefixes such as "10.0.0.0/8".
         dns_exempt_networks: Networks = Networks::default();
     }
 }

@@ -36,8 +36,8 @@ fn parse_element(element: &str) -> Option<Option<IpAddr>> {
     Some(node.as_deref().and_then(parse_node))
 }
 
-/// A token or a quoted string (RFC 9110, section 5.6.4). A token cannot have colons and brackets, but
-/// many programs forget the quotes, and the meaning is clear.
+/// A token or a quoted string (RFC 9110, section 5.6.4). A token cannot have colons and brackets,
+/// but many programs forget the quotes, and the meaning is clear.
 fn parse_value(value: &str) -> Option<String> {
     let Some(quoted) = value.strip_prefix('"') else {
         let is_plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';

@@ -1,10 +1,11 @@
-//! Rate limits per client in bounded memory, and how to find the address of a client behind proxies.
+//! Rate limits per client in bounded memory, and how to find the address of a client behind
+//! proxies.
 //!
 //! The key of a limit, such as an address, is often chosen by a stranger. The stranger must not be
-//! able to choose how much memory the limit takes, nor which entry of a table is used. So tables have
-//! a fixed size, entries are found by keyed hashes, and an address that a client claims for itself is
-//! never trusted. Over UDP every source address is only a claim: there, the limit is on what an
-//! address receives, regardless of who sent the query.
+//! able to choose how much memory the limit takes, nor which entry of a table is used. So tables
+//! have a fixed size, entries are found by keyed hashes, and an address that a client claims for
+//! itself is never trusted. Over UDP every source address is only a claim: there, the limit is on
+//! what an address receives, regardless of who sent the query.
 //!
 //! | piece | what it is |
 //! |---|---|

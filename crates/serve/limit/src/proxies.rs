@@ -11,19 +11,19 @@ use crate::{
 /// `Forwarded` (RFC 7239).
 ///
 /// A proxy appends the address that called it. So the rightmost entry is the most reliable, and the
-/// client can forge the leftmost. Going from the socket's peer to the left, the first address that is
-/// not a trusted proxy is the client.
+/// client can forge the leftmost. Going from the socket's peer to the left, the first address that
+/// is not a trusted proxy is the client.
 ///
-/// A proxy that writes one of the two fields forwards the other as the client sent it, and nothing in
-/// a request shows which. So if both are there and name different clients, neither is trusted, and
-/// the proxy counts as the client: a client that forges a field shares the proxy's limits with others
-/// that do. If honest clients send the other field, their proxy should remove it.
+/// A proxy that writes one of the two fields forwards the other as the client sent it, and nothing
+/// in a request shows which. So if both are there and name different clients, neither is trusted,
+/// and the proxy counts as the client: a client that forges a field shares the proxy's limits with
+/// others that do. If honest clients send the other field, their proxy should remove it.
 impl Networks {
     /// The client's address, given the socket's peer and the values of all `X-Forwarded-For` and
     /// all `Forwarded` fields, each in their order.
     ///
-    /// The fields are read only if the peer is a trusted proxy. An entry that is not an address ends
-    /// the search: then only the proxy that wrote it is known.
+    /// The fields are read only if the peer is a trusted proxy. An entry that is not an address
+    /// ends the search: then only the proxy that wrote it is known.
     pub fn client_address<'a>(
         &self,
         peer: IpAddr,
@@ -44,8 +44,8 @@ impl Networks {
         }
     }
 
-    /// The first address to the left that is not a proxy, or else the leftmost proxy. `None` if there
-    /// are no hops.
+    /// The first address to the left that is not a proxy, or else the leftmost proxy. `None` if
+    /// there are no hops.
     fn walk(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
         let mut hops = hops.peekable();
         hops.peek()?;

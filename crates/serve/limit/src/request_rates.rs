@@ -18,13 +18,14 @@ use crate::{
 
 /// The PUTs and GETs that networks may send, as multiples of a client's.
 ///
-/// A /24 of hosts, or a /48 with a /64 for each machine, carries 16 times the 2,000 endpoints of one
-/// address. A provider's /32 has 65,536 sites, but one attacker may own all of it and must not use up
-/// what the node accepts: by default, 64 × 20 PUTs per second are a quarter of that.
+/// A /24 of hosts, or a /48 with a /64 for each machine, carries 16 times the 2,000 endpoints of
+/// one address. A provider's /32 has 65,536 sites, but one attacker may own all of it and must not
+/// use up what the node accepts: by default, 64 × 20 PUTs per second are a quarter of that.
 const REQUEST_MULTIPLES: NetworkMultiples = [1, 16, 64];
 
 /// The new keys that networks may publish, as multiples of a client's. Keys stay as long as packets
-/// are kept, and one client may fill a tenth of the default capacity: no network may fill all of it.
+/// are kept, and one client may fill a tenth of the default capacity: no network may fill all of
+/// it.
 const NEW_KEY_MULTIPLES: NetworkMultiples = [1, 4, 8];
 
 /// The hash of the bucket that all clients share.
@@ -34,8 +35,8 @@ const SECOND: u64 = 1;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3_600;
 
-/// When a linearizable read may be retried, in seconds: the leader answers all waiting reads together
-/// in less time.
+/// When a linearizable read may be retried, in seconds: the leader answers all waiting reads
+/// together in less time.
 const LINEARIZABLE_RETRY_SECS: u64 = 1;
 
 /// What a PUT would change, as far as the local replica knows.
@@ -43,8 +44,8 @@ const LINEARIZABLE_RETRY_SECS: u64 = 1;
 pub enum Change<'a> {
     /// Its key is not stored.
     NewKey,
-    /// It replaces the packet of a stored key. Only a packet that the key's owner has signed and that
-    /// is newer than the stored one does. Everybody can send other packets: if those counted,
+    /// It replaces the packet of a stored key. Only a packet that the key's owner has signed and
+    /// that is newer than the stored one does. Everybody can send other packets: if those counted,
     /// strangers could use up the owner's limit.
     Key(&'a [u8; 32]),
     /// Its packet is not newer than the stored one.
@@ -55,8 +56,8 @@ pub enum Change<'a> {
 ///
 /// A request takes a token from every bucket that applies to it, or from none. The buckets of its
 /// client and the networks around it are checked first, narrowest first, and those that all clients
-/// share last. So a rejected request takes nothing from others, and a client that waits for the time
-/// in the response then finds the tokens that it needs.
+/// share last. So a rejected request takes nothing from others, and a client that waits for the
+/// time in the response then finds the tokens that it needs.
 pub(crate) struct RequestRates<C: Clock> {
     puts: ClientRates<C>,
     gets: ClientRates<C>,
@@ -107,8 +108,8 @@ impl<C: Clock + Clone> RequestRates<C> {
         rates
     }
 
-    /// Checks whether this client may send a PUT, before its body is read. `change` only affects how
-    /// long a rejected client has to wait.
+    /// Checks whether this client may send a PUT, before its body is read. `change` only affects
+    /// how long a rejected client has to wait.
     pub(crate) fn check_put(
         &self,
         client: IpAddr,
@@ -168,8 +169,8 @@ impl<C: Clock + Clone> RequestRates<C> {
             .chain([total(&self.total_puts, Limit::TotalPuts)])
     }
 
-    /// Takes a token from each of `buckets`. If one is empty, takes none, and fails with the time until
-    /// all of them, and the `later` ones, have a token.
+    /// Takes a token from each of `buckets`. If one is empty, takes none, and fails with the time
+    /// until all of them, and the `later` ones, have a token.
     fn take<'a>(
         &self,
         buckets: impl Iterator<Item = Bucket<'a, C>> + Clone,

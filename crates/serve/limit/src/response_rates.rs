@@ -11,11 +11,11 @@ use twox_hash::XxHash3_64;
 
 use crate::LimitConfig;
 
-/// The networks around an IPv4 address that have limits: the length of the prefix in the IPv6 address
-/// that the address is mapped to, and the limit as a multiple of one address's limit.
-/// These prefixes and multiples are those of Knot DNS 3.4 (mod-rrl). An attacker who floods all
-/// addresses of a network gets little more than for one address, and a network of many resolvers is
-/// still served.
+/// The networks around an IPv4 address that have limits: the length of the prefix in the IPv6
+/// address that the address is mapped to, and the limit as a multiple of one address's limit. These
+/// prefixes and multiples are those of Knot DNS 3.4 (mod-rrl). An attacker who floods all addresses
+/// of a network gets little more than for one address, and a network of many resolvers is still
+/// served.
 const IPV4: [(u32, u64); 4] = [
     (MAPPED_PREFIX_LEN + 18, 768),
     (MAPPED_PREFIX_LEN + 20, 256),
@@ -43,27 +43,28 @@ const TICKS_PER_SEC: u64 = 1_000_000_000 / TICK_NANOS;
 const TIME_BITS: u32 = 48;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 
-/// The length of an epoch, in the time that a full counter takes to drain. In each epoch a network has
-/// another counter, which forgives one burst: a twentieth of what the rate allows in that time.
+/// The length of an epoch, in the time that a full counter takes to drain. In each epoch a network
+/// has another counter, which forgives one burst: a twentieth of what the rate allows in that time.
 const FILLS_PER_EPOCH: u64 = 20;
 
 /// Response-rate limiting (RRL): limits the answers that an address gets over UDP, because somebody
 /// else may have sent the queries with a forged source.
 ///
 /// Every address and each network around it has a counter. An answer adds its price to all of them,
-/// and they drain at a constant rate. If one of them would overflow, the answer is rejected and adds
-/// nothing. So an address gets its burst and its rate and no more. A flood with one forged address
-/// takes from its neighbours only what their network gets beyond the limit of one address.
+/// and they drain at a constant rate. If one of them would overflow, the answer is rejected and
+/// adds nothing. So an address gets its burst and its rate and no more. A flood with one forged
+/// address takes from its neighbours only what their network gets beyond the limit of one address.
 ///
 /// The counters are in a table of fixed size, so strangers cannot choose how much memory they take.
 /// A keyed hash of the network selects a line of the table, and 16 more bits of the hash find its
 /// counter there. A network without a counter takes over the least full one: a flood of addresses
-/// only loses the counts of addresses that got little. Two networks with equal bits share a counter.
-/// To keep that short, every network has another hash in the next epoch (by default after 100 s).
+/// only loses the counts of addresses that got little. Two networks with equal bits share a
+/// counter. To keep that short, every network has another hash in the next epoch (by default after
+/// 100 s).
 ///
-/// A counter is one number that is changed without a lock. If several threads, or two networks of one
-/// address, change a counter at the same time, an answer may not be counted, or the counter's old
-/// value is lost. Either admits a little too much.
+/// A counter is one number that is changed without a lock. If several threads, or two networks of
+/// one address, change a counter at the same time, an answer may not be counted, or the counter's
+/// old value is lost. Either admits a little too much.
 pub struct ResponseRates {
     ipv4: [Network; IPV4.len()],
     ipv6: [Network; IPV6.len()],
@@ -75,7 +76,8 @@ pub struct ResponseRates {
     started: Instant,
 }
 
-/// A tag (16 bits of the network's hash), and the time at which the counter will be empty, in ticks.
+/// A tag (16 bits of the network's hash), and the time at which the counter will be empty, in
+/// ticks.
 type Counter = AtomicU64;
 
 #[derive(Default)]
@@ -167,8 +169,8 @@ impl ResponseRates {
         }
     }
 
-    /// How full a counter is. If it seems fuller than possible, the time has wrapped around since it
-    /// was empty.
+    /// How full a counter is. If it seems fuller than possible, the time has wrapped around since
+    /// it was empty.
     fn level(&self, value: u64, now: u64) -> u64 {
         let ahead = value.wrapping_sub(now) & TIME_MASK;
         if ahead <= self.depth { ahead } else { 0 }
@@ -184,7 +186,8 @@ impl Network {
     /// A hash that nobody can predict without the seed. It differs in each epoch.
     fn hash(&self, address: u128, epoch: u64, seed: u64) -> u64 {
         let prefix = address >> (u128::BITS - self.prefix_len);
-        // The length is part of the hash: two networks with different lengths can have the same bits.
+        // The length is part of the hash: two networks with different lengths can have the same
+        // bits.
         let mut bytes = [0; 28];
         bytes[..16].copy_from_slice(&prefix.to_le_bytes());
         bytes[16..24].copy_from_slice(&epoch.to_le_bytes());

@@ -108,7 +108,8 @@ fn each_ipv4_network_gets_its_multiple_of_one_address() {
         let addresses = from_v4(first, count);
         let admitted: usize = addresses.map(|address| rates.admitted(address, 11)).sum();
         let limit = multiple * 10;
-        // Two networks of an address can share a counter at first, so that one answer counts for both.
+        // Two networks of an address can share a counter at first, so that one answer counts for
+        // both.
         assert!(
             admitted.abs_diff(limit) <= limit / 100,
             "{network}: {admitted}, not {limit}"
@@ -147,7 +148,8 @@ fn a_mapped_address_is_the_ipv4_address() {
     assert_eq!(rates.admitted(v6("::ffff:192.0.2.1"), 1), 0);
 }
 
-/// Like the resolvers of a large provider: 20 addresses of one /24, each with 300 queries per second.
+/// Like the resolvers of a large provider: 20 addresses of one /24, each with 300 queries per
+/// second.
 #[test]
 fn a_farm_of_resolvers_gets_what_its_addresses_may_have() {
     let mut rates = Rates::new(1_000, 200);

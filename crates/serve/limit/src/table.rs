@@ -11,9 +11,10 @@ const SLOTS_PER_GROUP: usize = 8;
 
 /// Buckets, each found by the hash of its owner.
 ///
-/// If all slots of its group are taken, a new bucket replaces the one that is full again the soonest.
-/// So a flood of strangers makes the table forget owners that used little, never those that used
-/// much. A forgotten owner has a full bucket, so nobody is rejected because there are many others.
+/// If all slots of its group are taken, a new bucket replaces the one that is full again the
+/// soonest. So a flood of strangers makes the table forget owners that used little, never those
+/// that used much. A forgotten owner has a full bucket, so nobody is rejected because there are
+/// many others.
 ///
 /// Each group has its own lock, which is held for the time of a comparison. All times are in
 /// nanoseconds since the limit started.
@@ -128,8 +129,8 @@ mod tests {
     }
 
     impl Table {
-        /// Takes tokens whose refill takes `cost` seconds, even if the bucket has fewer. Returns when
-        /// the bucket would have been full again before, in seconds, if it was in the table.
+        /// Takes tokens whose refill takes `cost` seconds, even if the bucket has fewer. Returns
+        /// when the bucket would have been full again before, in seconds, if it was in the table.
         fn take_secs(&self, hash: u64, now: u64, cost: u64) -> Option<u64> {
             let cost = cost * SECOND;
             let full_at = self.take(hash, cost, |full_at| {

@@ -71,8 +71,8 @@ pub(crate) enum ConditionError {
 /// The conditions of a PUT, in the order of RFC 9110, section 13.2.2: `If-Match`, or without it
 /// `If-Unmodified-Since`; then `If-None-Match`.
 ///
-/// A tag is one that this relay has sent, or a timestamp in microseconds, with or without quotes: pkarr
-/// up to 6 sends those.
+/// A tag is one that this relay has sent, or a timestamp in microseconds, with or without quotes:
+/// pkarr up to 6 sends those.
 pub(crate) fn put_conditions(headers: &HeaderMap) -> Result<Conditions, ConditionError> {
     let mut conditions = Vec::new();
     if headers.contains_key(header::IF_MATCH) {
@@ -92,8 +92,9 @@ pub(crate) fn put_conditions(headers: &HeaderMap) -> Result<Conditions, Conditio
     Ok(Conditions::new(conditions)?)
 }
 
-/// The condition in the fields of this name: `of_any` for `*`, or `of_versions` for tags. `is_compared`
-/// gets whether a tag is weak, and returns whether to use it. `None` if a field is malformed.
+/// The condition in the fields of this name: `of_any` for `*`, or `of_versions` for tags.
+/// `is_compared` gets whether a tag is weak, and returns whether to use it. `None` if a field is
+/// malformed.
 fn tag_condition(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -115,8 +116,8 @@ fn tag_condition(
     (!elements.is_empty()).then(|| of_versions(versions))
 }
 
-/// The date in a field, since the epoch. A malformed date counts as absent (RFC 9110, sections 13.1.3
-/// and 13.1.4).
+/// The date in a field, since the epoch. A malformed date counts as absent (RFC 9110, sections
+/// 13.1.3 and 13.1.4).
 fn date(headers: &HeaderMap, name: HeaderName) -> Option<Duration> {
     let date = headers.get(name)?.to_str().ok()?;
     let date: SystemTime = httpdate::parse_http_date(date).ok()?;

@@ -20,8 +20,8 @@ pub struct RelayConfig {
     pub watch: WatchSettings,
 }
 
-/// Rate limits and trusted proxies. Clones share them, so that a reload changes them for all requests.
-/// By default there are no limits and no proxies.
+/// Rate limits and trusted proxies. Clones share them, so that a reload changes them for all
+/// requests. By default there are no limits and no proxies.
 #[derive(Clone, Default)]
 pub struct ClientRules {
     /// How much each client may PUT and GET.

@@ -15,9 +15,9 @@ use quorate_replica::Reader;
 
 use crate::{RelayConfig, RelayMetrics, router};
 
-/// The most allocations of a read, from the request to the answer that the HTTP server writes, without
-/// those to find the packet: 7 are for the answer (its header, four values in it, and its body), the
-/// others for the router.
+/// The most allocations of a read, from the request to the answer that the HTTP server writes,
+/// without those to find the packet: 7 are for the answer (its header, four values in it, and its
+/// body), the others for the router.
 const ALLOCATION_COUNT_MAX: u64 = 18;
 
 struct Fixture {

@@ -11,8 +11,8 @@ use crate::field::Field;
 /// How many hexadecimal digits of a tag are of the signature.
 const SIGNATURE_LEN: usize = 16;
 
-/// The tag of a packet: its timestamp in microseconds, and the first bytes of its signature. No other
-/// packet of the key has the same tag.
+/// The tag of a packet: its timestamp in microseconds, and the first bytes of its signature. No
+/// other packet of the key has the same tag.
 pub(crate) fn entity_tag(packet: &SignedPacket) -> HeaderValue {
     let (timestamp, signature) = tag_parts(packet);
     let tag = Field::new().text("\"").number(timestamp.as_micros());

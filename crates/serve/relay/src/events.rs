@@ -36,10 +36,11 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// Sends the stored packet, unless the reader has it already, and then each change.
 ///
-/// If changes come faster than the reader reads, it only receives the last one. The event `stored` has
-/// the packet's tag as its id, and as data an object with `key`, `timestamp_micros`, and in base64 the
-/// `payload` that GET returns. The event `deleted` has an empty id and an object with the `key`. If no
-/// packet is stored, a reader with a tag receives `deleted`, and a reader without one receives nothing.
+/// If changes come faster than the reader reads, it only receives the last one. The event `stored`
+/// has the packet's tag as its id, and as data an object with `key`, `timestamp_micros`, and in
+/// base64 the `payload` that GET returns. The event `deleted` has an empty id and an object with
+/// the `key`. If no packet is stored, a reader with a tag receives `deleted`, and a reader without
+/// one receives nothing.
 pub(crate) async fn events(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let client = relay.client(&parts.extensions, &parts.headers);

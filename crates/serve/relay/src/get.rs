@@ -32,20 +32,21 @@ const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/pkarr.or
 /// clients look up a starting endpoint before it has published.
 const MISSING_MAX_AGE_SECS: u64 = 5;
 
-/// A packet is fresh for at least this long after the cluster received it. So even if everybody reads
-/// a key with a TTL of 0, each cache in front of this node only sends one request in ten seconds.
+/// A packet is fresh for at least this long after the cluster received it. So even if everybody
+/// reads a key with a TTL of 0, each cache in front of this node only sends one request in ten
+/// seconds.
 const FRESHNESS_SECS_MIN: u32 = 10;
 
-/// A packet is fresh for at most this long, because the address of an endpoint may change at any time
-/// and caches cannot be notified.
+/// A packet is fresh for at most this long, because the address of an endpoint may change at any
+/// time and caches cannot be notified.
 const FRESHNESS_SECS_MAX: u32 = 60 * 60;
 
 const CONSISTENCY: HeaderName = HeaderName::from_static("quorate-consistency");
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("quorate-known-leader");
 const APPLIED_INDEX: HeaderName = HeaderName::from_static("quorate-applied-index");
 
-/// The initial capacity of an answer's header: the fields that are set here, and those that the layers
-/// around add.
+/// The initial capacity of an answer's header: the fields that are set here, and those that the
+/// layers around add.
 const FIELD_COUNT: usize = 12;
 
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
@@ -74,7 +75,8 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
     };
     relay.metrics.gets_total.of(label).inc();
     match waits {
-        // A cached answer would return immediately, and the client would send the next one in a loop.
+        // A cached answer would return immediately, and the client would send the next one in a
+        // loop.
         true => uncached(response),
         false => response,
     }
@@ -83,15 +85,15 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
 /// The packet that was read, and how current it is.
 struct ReadResult {
     packet: Option<Arc<IndexedPacket>>,
-    /// Whether everything that was committed before the request was applied before the read. Otherwise
-    /// the local replica may lag.
+    /// Whether everything that was committed before the request was applied before the read.
+    /// Otherwise the local replica may lag.
     is_linearizable: bool,
     state: ReadState,
 }
 
 impl ReadResult {
-    /// Adds to a header how the packet was read, and for how many seconds a cache may keep it. A cache
-    /// must not answer a linearizable read without asking this node.
+    /// Adds to a header how the packet was read, and for how many seconds a cache may keep it. A
+    /// cache must not answer a linearizable read without asking this node.
     fn describe(&self, max_age_secs: u64, headers: &mut HeaderMap) {
         let (consistency, cache_control) = match self.is_linearizable {
             false => {
@@ -194,8 +196,8 @@ impl Relay {
     }
 }
 
-/// Whether `policy`, which pkarr's clients send, asks for a linearizable read. For pkarr's "network"
-/// and "cache", the relay uses this cluster and its local replica.
+/// Whether `policy`, which pkarr's clients send, asks for a linearizable read. For pkarr's
+/// "network" and "cache", the relay uses this cluster and its local replica.
 fn wants_linearizable(uri: &Uri) -> Result<bool, GetFailure> {
     let pairs = uri.query().unwrap_or_default().split('&');
     match pairs.filter_map(|pair| pair.strip_prefix("policy=")).next() {
@@ -206,8 +208,8 @@ fn wants_linearizable(uri: &Uri) -> Result<bool, GetFailure> {
 }
 
 /// How many seconds the packet stays fresh from `now` on: the smallest TTL in the packet, between
-/// 10 s and 1 h, minus the time since the cluster last received the packet. `now` is on the scale of
-/// the stamps in the log: packets from before that time was set back are older than an hour.
+/// 10 s and 1 h, minus the time since the cluster last received the packet. `now` is on the scale
+/// of the stamps in the log: packets from before that time was set back are older than an hour.
 ///
 /// Zero means that a cache must revalidate, which costs it a 304.
 fn max_age_secs(indexed: &IndexedPacket, now: SystemTime) -> u64 {

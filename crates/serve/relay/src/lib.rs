@@ -1,12 +1,12 @@
 //! The pkarr relay: stores and serves signed DNS packets over HTTP.
 //!
-//! The packet of a PUT is verified here, once, and passed to the [`Replica`]. A GET is answered from
-//! the local replica. Three rules apply to every request: it is answered before a deadline, the
-//! answer says what was wrong, and the memory that it needs is bounded.
+//! The packet of a PUT is verified here, once, and passed to the [`Replica`]. A GET is answered
+//! from the local replica. Three rules apply to every request: it is answered before a deadline,
+//! the answer says what was wrong, and the memory that it needs is bounded.
 //!
-//! 204 as the answer to a PUT means: a majority has accepted the packet, or this node has stored the
-//! same bytes already. The second case only looks at this node's own replica, which makes refreshes
-//! cheap: it stays 204 even if another node has just accepted a newer packet.
+//! 204 as the answer to a PUT means: a majority has accepted the packet, or this node has stored
+//! the same bytes already. The second case only looks at this node's own replica, which makes
+//! refreshes cheap: it stays 204 even if another node has just accepted a newer packet.
 //!
 //! | piece | what it is |
 //! |---|---|
@@ -17,8 +17,8 @@
 //! | [`RelayMetrics`] | the metrics of the relay |
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, RFC 9110 (semantics, conditions), RFC 9111
-//! (caching), RFC 6750 (bearer tokens), RFC 9457 (problems), HTML Standard, section 9.2 (server-sent
-//! events).
+//! (caching), RFC 6750 (bearer tokens), RFC 9457 (problems), HTML Standard, section 9.2
+//! (server-sent events).
 //!
 //! [`Replica`]: quorate_replica::Replica
 

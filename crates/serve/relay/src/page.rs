@@ -157,8 +157,8 @@ fn record_data(record: &Record) -> String {
     }
 }
 
-/// Replaces each name in braces in `template` by its value. The value is inserted as HTML if the name
-/// begins with `&`. Otherwise it is escaped for use as text or in a quoted attribute.
+/// Replaces each name in braces in `template` by its value. The value is inserted as HTML if the
+/// name begins with `&`. Otherwise it is escaped for use as text or in a quoted attribute.
 fn fill_template(template: &str, values: &[(&str, &dyn Display)]) -> String {
     let mut pieces = template.split('{');
     let mut page = pieces.next().unwrap_or_default().to_owned();

@@ -25,8 +25,9 @@ pub(crate) enum PublisherError {
     WrongToken,
 }
 
-/// Checks whether a client with this token may publish packets of `key`, by the policy that this node
-/// knows. The policy is checked again when the log entry is applied, because it may have changed.
+/// Checks whether a client with this token may publish packets of `key`, by the policy that this
+/// node knows. The policy is checked again when the log entry is applied, because it may have
+/// changed.
 pub(crate) fn check(
     publishing: &PublishState,
     key: &PublicKey,
@@ -45,8 +46,8 @@ pub(crate) fn check(
     }
 }
 
-/// The hash of the token in the request, if it has one. Where a token is needed, it is checked again
-/// when the log entry is applied.
+/// The hash of the token in the request, if it has one. Where a token is needed, it is checked
+/// again when the log entry is applied.
 pub(crate) fn token_hash(headers: &HeaderMap) -> Option<TokenHash> {
     let credentials = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = credentials.split_once(' ')?;

@@ -187,8 +187,8 @@ impl Relay {
         self.config.rules.limits.check_put(client, change)
     }
 
-    /// Returns the packet if its key has signed it and the client may store it. Bytes that are already
-    /// stored were verified before, so they cost nothing: most PUTs are refreshes of those.
+    /// Returns the packet if its key has signed it and the client may store it. Bytes that are
+    /// already stored were verified before, so they cost nothing: most PUTs are refreshes of those.
     fn accept(
         &self,
         client: IpAddr,

@@ -19,7 +19,8 @@ use crate::{RelayConfig, RelayMetrics, watchers::Watchers};
 /// The field in which most proxies write who called them; others use `Forwarded` (RFC 7239).
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The value that is used for a field that is not text. It is neither an address nor a pair with `=`.
+/// The value that is used for a field that is not text. It is neither an address nor a pair with
+/// `=`.
 const MALFORMED_FIELD: &str = "?";
 
 pub(crate) struct Relay {
@@ -37,7 +38,8 @@ impl Relay {
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(Ipv4Addr::UNSPECIFIED.into(), |info| info.0.ip());
         // A field that is not text counts as malformed, not as empty. Otherwise a client could hide
-        // what its proxy wrote in that field, and its own value of the other field would be trusted.
+        // what its proxy wrote in that field, and its own value of the other field would be
+        // trusted.
         let values = |field: &HeaderName| {
             let values = headers.get_all(field).into_iter();
             values.map(|value| value.to_str().unwrap_or(MALFORMED_FIELD))

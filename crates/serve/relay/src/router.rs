@@ -18,8 +18,8 @@ const READ_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// The relay's routes, and the answer to all unknown paths.
 ///
-/// They read the client's address from `ConnectInfo<SocketAddr>`, which the HTTP server adds to each
-/// request. A path of one segment that no other route matches is parsed as a key.
+/// They read the client's address from `ConnectInfo<SocketAddr>`, which the HTTP server adds to
+/// each request. A path of one segment that no other route matches is parsed as a key.
 pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetrics) -> Router {
     let relay = Arc::new(Relay {
         watchers: Watchers::new(config.watch.clone(), metrics.clone()),

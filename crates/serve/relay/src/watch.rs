@@ -47,9 +47,9 @@ pub(crate) fn release_buffer(request: &mut Parts) {
 }
 
 impl Relay {
-    /// Waits until a GET with these fields has something new to answer: another packet than the client
-    /// has, or any packet if the client has none. Also ends after `wait`, after the longest time that
-    /// is allowed, and when the node stops.
+    /// Waits until a GET with these fields has something new to answer: another packet than the
+    /// client has, or any packet if the client has none. Also ends after `wait`, after the longest
+    /// time that is allowed, and when the node stops.
     pub(crate) async fn wait_for_change(
         &self,
         key: &PublicKey,

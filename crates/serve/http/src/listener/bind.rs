@@ -23,8 +23,8 @@ impl Listener {
         Self::bind_as(protocol, listen, false)
     }
 
-    /// Like [`bind`](Self::bind), but `[::]` only accepts IPv6, whatever the system's default is. So
-    /// another listener can bind 0.0.0.0.
+    /// Like [`bind`](Self::bind), but `[::]` only accepts IPv6, whatever the system's default is.
+    /// So another listener can bind 0.0.0.0.
     pub fn bind_family(protocol: &'static str, listen: SocketAddr) -> Result<Self, BindError> {
         Self::bind_as(protocol, listen, true)
     }

@@ -20,10 +20,10 @@ pub struct Limits {
     pub connection_count_max: usize,
     /// How many of them one client may have: an IPv4 address or an IPv6 /64.
     ///
-    /// With this limit, a new connection of a client at its limit evicts the client's connection that
-    /// was idle the longest. If the maximum of all is open, it evicts the one that was idle the
-    /// longest of all. It is rejected only if none is idle. Without this limit, nothing is evicted,
-    /// and connections over the maximum are rejected.
+    /// With this limit, a new connection of a client at its limit evicts the client's connection
+    /// that was idle the longest. If the maximum of all is open, it evicts the one that was idle
+    /// the longest of all. It is rejected only if none is idle. Without this limit, nothing is
+    /// evicted, and connections over the maximum are rejected.
     pub connection_count_per_client_max: Option<usize>,
     /// How long a shutdown waits for open connections.
     pub drain_timeout: Duration,
@@ -73,8 +73,8 @@ impl Connections {
         })
     }
 
-    /// Whether more than half of the maximum is open, so that idle connections should be closed soon
-    /// (RFC 7766, section 6.2.3).
+    /// Whether more than half of the maximum is open, so that idle connections should be closed
+    /// soon (RFC 7766, section 6.2.3).
     pub fn is_crowded(&self) -> bool {
         self.0.lock().count() > self.limits().connection_count_max / 2
     }
@@ -138,8 +138,8 @@ impl Place {
         BusyGuard(self.clone())
     }
 
-    /// Counts the connection for the client at `address`, because the peer is its proxy. Fails if that
-    /// client has the maximum and none of its connections is idle.
+    /// Counts the connection for the client at `address`, because the peer is its proxy. Fails if
+    /// that client has the maximum and none of its connections is idle.
     pub fn assign(&self, address: IpAddr) -> Result<(), TooManyConnections> {
         let shared = &self.connections.0;
         let mut open = shared.lock();

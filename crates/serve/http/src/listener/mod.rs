@@ -1,9 +1,9 @@
 //! TCP listeners: accept, count, limit and drain connections, for all protocols of a node.
 //!
-//! HTTP, DNS over TCP and the links between nodes use connections differently, but accept them in the
-//! same way. So a [`Protocol`] serves one connection, and a [`Listener`] does the rest: it enforces the
-//! limits, continues after errors of `accept`, and at shutdown frees the address, lets connections
-//! finish and closes those that take too long.
+//! HTTP, DNS over TCP and the links between nodes use connections differently, but accept them in
+//! the same way. So a [`Protocol`] serves one connection, and a [`Listener`] does the rest: it
+//! enforces the limits, continues after errors of `accept`, and at shutdown frees the address, lets
+//! connections finish and closes those that take too long.
 //!
 //! | piece | what it is |
 //! |---|---|

@@ -80,7 +80,8 @@ pub struct ListenerServer {
 }
 
 impl ListenerServer {
-    /// Spawns `accepting`, which serves connections until `stop` is cancelled and then lets them finish.
+    /// Spawns `accepting`, which serves connections until `stop` is cancelled and then lets them
+    /// finish.
     pub fn spawn(
         local_addr: SocketAddr,
         stop: CancellationToken,
@@ -152,8 +153,8 @@ impl<P: Protocol> Acceptor<P> {
         let open = self.metrics.on_admitted(self.name, &place);
         let evicted = place.evicted().clone();
         let protocol = self.protocol.clone();
-        // Boxed, because a future that contains another reserves space for it twice: before the first
-        // poll and after.
+        // Boxed, because a future that contains another reserves space for it twice: before the
+        // first poll and after.
         let served = Box::pin(protocol.serve(stream, place, self.stop.clone()));
         let served = async move { evicted.run_until_cancelled(served).await };
         self.spawn(served, open);
