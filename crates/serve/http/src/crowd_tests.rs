@@ -118,7 +118,7 @@ async fn who_waits_for_us_keeps_the_place_and_is_answered() {
         }
     };
     within("the stream ends", ended).await;
-    assert!(rest.contains("begun"), "{rest}");
+    assert!(rest.contains("started"), "{rest}");
 }
 
 /// A client with slow bodies on all connections only delays itself.

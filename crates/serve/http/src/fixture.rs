@@ -103,7 +103,7 @@ async fn stream(State(gate): State<RequestGate>) -> Body {
             is_open.wait_for(|is_open| *is_open).await.unwrap();
             return None;
         }
-        let piece = Ok::<_, std::convert::Infallible>(Bytes::from_static(b"state"));
+        let piece = Ok::<_, std::convert::Infallible>(Bytes::from_static(b"started"));
         Some((piece, (gate, true)))
     });
     Body::from_stream(pieces)
