@@ -123,7 +123,7 @@ async fn in_the_mode_tokens_a_packet_needs_one() {
     let add = ["policy", "token", "add", "ci"];
     let token = node.operate(&add).await.trim_end().to_owned();
     let refused = node.expect_refused(&add).await;
-    assert!(refused.contains("called ci already"), "{refused}");
+    assert!(refused.contains("named `ci` exists"), "{refused}");
     node.operate(&["policy", "mode", "tokens"]).await;
     node.operate(&["policy", "allow", &bob.key()]).await;
     expect_answered(&nodes, &alice, PutAnswer::Refused(401)).await;

@@ -18,14 +18,14 @@ fn a_name_in_a_path_cannot_leave_its_segment() {
 }
 
 #[test]
-fn a_misspelt_force_is_refused() {
+fn a_misspelt_force_is_rejected() {
     assert!(serde_json::from_value::<ChangeRequest>(json!({ "forced": true })).is_err());
     let request = json!({ "with": "a", "Force": true });
     assert!(serde_json::from_value::<ReplaceRequest>(request).is_err());
 }
 
 #[test]
-fn what_is_left_out_of_a_request_has_its_default() {
+fn a_field_left_out_of_a_request_has_its_default() {
     let request: InviteRequest = serde_json::from_value(json!({})).unwrap();
     assert_eq!(request.valid_secs, INVITE_VALID_SECS_DEFAULT);
     assert_eq!(request.uses, 1);
@@ -53,20 +53,21 @@ fn a_problem_is_named_by_a_uri_and_read_by_it() {
 }
 
 #[test]
-fn no_two_problems_have_one_uri() {
+fn no_two_problems_share_a_uri() {
     let uris: BTreeSet<_> = ProblemType::ALL.iter().map(|known| known.uri()).collect();
     assert_eq!(uris.len(), ProblemType::ALL.len());
     for known in ProblemType::ALL {
         assert!((400..600).contains(&known.status()), "{known}");
-        // Asking again brings no voters back.
+        // A retry brings no voters back.
         let is_lost = *known == ProblemType::MajorityLost;
         assert!(known.status() <= 500 || known.retry() || is_lost, "{known}");
     }
 }
 
-/// A client must not take it for a step in the path, nor a reader of the log one line for two.
+/// A client must not read the name as a path segment such as `..`, and it must not break a log
+/// line.
 #[test]
-fn the_name_of_a_token_can_stand_in_a_path_and_in_a_line() {
+fn a_token_name_is_safe_in_a_path_and_in_a_log_line() {
     for name in ["ci", "4", "A-b_c.d", &"x".repeat(64)] {
         assert_eq!(parse_publish_token_name(name).as_deref(), Ok(name));
     }

@@ -1,31 +1,31 @@
-//! The admin API, version 1: what a client sends to a node, and what the node answers.
+//! The requests, responses and problems of the admin API, version 1, for clients and nodes.
 //!
-//! Values only, for both ends; all of them JSON. A request with a field that is not known is
-//! refused, since a misspelt `force` must not pass for none. An answer may get more fields within
-//! this version, and clients pass over those they do not know.
+//! The crate has only types, and all of them travel as JSON. A request with an unknown field is
+//! rejected, because a misspelt `force` must not count as absent. Responses may get more fields
+//! within this version, and clients ignore fields that they do not know.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`path`] | where things are |
-//! | [`Problem`], [`ProblemType`] | why a request was refused (RFC 9457) |
-//! | [`NodeStatus`], [`StateDigest`] | how a node is |
-//! | [`Members`], [`Member`] | who the cluster is |
-//! | [`InviteRequest`], [`ChangeRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | changes of it |
-//! | [`Invited`], [`ChangeReport`], [`Transferred`] | what came of them |
-//! | [`AdminRequest`], [`Operation`], [`Asked`], [`Answered`] | what the leader is asked, whichever node took the request |
-//! | [`PacketPage`], [`Packet`] | what is stored |
-//! | [`Changes`] | what changes in that |
-//! | [`Zones`], [`Zone`], [`ZoneListing`], [`ListedRecord`] | what the cluster serves beside packets |
-//! | [`SetRecordsRequest`], [`UnsetRecordsRequest`], [`ImportZoneRequest`] | changes of that |
-//! | [`Policy`], [`KeyPage`], [`PublishTokens`], [`DeletionPage`] | who may publish, and what was deleted |
-//! | [`PublishModeRequest`], [`PublishKeysRequest`], [`PublishTokenRequest`] | changes of that |
-//! | [`NewPublishToken`], [`Deleted`] | what came of them |
-//! | [`ReloadReport`], [`LogFilter`] | what can be changed while a node runs |
+//! | [`path`] | the paths of the API |
+//! | [`Problem`], [`ProblemType`] | why a request failed (RFC 9457) |
+//! | [`NodeStatus`], [`StateDigest`] | the state of a node |
+//! | [`Members`], [`Member`] | the members of the cluster |
+//! | [`InviteRequest`], [`ChangeRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | requests to change the members |
+//! | [`Invited`], [`ChangeReport`], [`Transferred`] | their results |
+//! | [`AdminRequest`], [`Operation`], [`Asked`], [`Answered`] | what a node forwards to the leader, and the leader's answer |
+//! | [`PacketPage`], [`Packet`] | stored packets |
+//! | [`Changes`] | which packets have changed |
+//! | [`Zones`], [`Zone`], [`ZoneListing`], [`ListedRecord`] | replicated records of zones |
+//! | [`SetRecordsRequest`], [`UnsetRecordsRequest`], [`ImportZoneRequest`] | requests to change those |
+//! | [`Policy`], [`KeyPage`], [`PublishTokens`], [`DeletionPage`] | who may publish, and which packets were deleted |
+//! | [`PublishModeRequest`], [`PublishKeysRequest`], [`PublishTokenRequest`] | requests to change that |
+//! | [`NewPublishToken`], [`Deleted`] | their results |
+//! | [`ReloadReport`], [`LogFilter`] | settings that can change while a node runs |
 
 #![warn(missing_docs)]
 
+mod admin_request;
 mod member;
-mod operate;
 mod packet;
 pub mod path;
 mod policy;
@@ -35,8 +35,8 @@ mod status;
 mod text;
 mod zone;
 
+pub use admin_request::*;
 pub use member::*;
-pub use operate::*;
 pub use packet::*;
 pub use policy::*;
 pub use problem::*;

@@ -1,72 +1,77 @@
-//! Who the cluster is, and changes of that.
+//! The members of the cluster, and requests to change them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Where these are.
+/// The paths of these requests.
 pub(crate) mod path {
-    /// Who the cluster is. GET.
+    /// The members of the cluster. GET.
     pub const MEMBERS: &str = "/v1/members";
-    /// Tokens by which a node joins. POST.
+    /// Creates a token with which nodes can join. POST.
     pub const INVITES: &str = "/v1/members/invites";
-    /// A member. DELETE.
+    /// A member. DELETE removes it.
     pub const MEMBER: &str = "/v1/members/{node}";
     /// Makes a learner a voter. POST.
     pub const PROMOTE: &str = "/v1/members/{node}/promote";
     /// Makes a voter a learner. POST.
     pub const DEMOTE: &str = "/v1/members/{node}/demote";
-    /// Puts another node in the place of a member. POST.
+    /// Replaces a member by another node. POST.
     pub const REPLACE: &str = "/v1/members/{node}/replace";
     /// Gives a member another address. POST.
     pub const MOVE: &str = "/v1/members/{node}/move";
-    /// Hands leadership over. POST.
+    /// Transfers leadership. POST.
     pub const TRANSFER: &str = "/v1/leader/transfer";
     /// Raises the feature level. POST.
     pub const RAISE_LEVEL: &str = "/v1/level/raise";
 }
 
-/// Who the cluster is, as its leader sees it; while none is known, as the node that is asked does.
+/// The members of the cluster as its leader sees them. If no leader is known, as the node that
+/// received the request sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Members {
     /// The cluster's id in hexadecimal, once it has one.
     #[schema(required)]
     pub cluster: Option<String>,
-    /// The key of the leader. Null if none is known: then this is what the node that is asked knows.
+    /// The key of the leader. Null if none is known: then this is the view of the node that
+    /// received the request.
     #[schema(required)]
     pub leader: Option<String>,
-    /// All members, and the nodes that are about to be, in key order.
+    /// All members and joining nodes, in key order.
     pub members: Vec<Member>,
 }
 
-/// A member of the cluster, or a node that is about to be one.
+/// A member of the cluster, or a node that is joining.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Its key.
     pub node: String,
-    /// The name it gives itself; empty if none.
+    /// The name that it is configured with; empty if none.
     pub name: String,
     /// Whether it votes.
     pub role: MemberRole,
     /// Where other nodes reach it: `host:port`.
     pub address: String,
-    /// How it is.
+    /// Whether it is reachable and up to date.
     pub state: MemberState,
-    /// How many entries it lacks of the leader's log, if that is known.
+    /// How many entries of the leader's log it lacks, if that is known.
     #[schema(required)]
     pub lag: Option<u64>,
-    /// How long ago the leader, or without one the node that is asked, heard from it, in milliseconds, if it ever has.
+    /// How long ago the leader last heard from it, in milliseconds, if ever. Without a leader, the
+    /// node that received the request.
     #[schema(required)]
     pub last_heard_ms: Option<u64>,
-    /// Why it must not lead now, though it votes: `clock` (not what a majority of the voters agrees on), `disk_full`, `disk_slow`.
+    /// Why it must not become leader now, although it votes: `clock` (it disagrees with a majority
+    /// of the voters), `disk_full`, `disk_slow`.
     #[serde(default)]
     pub not_electable: Vec<String>,
     /// The highest feature level that it supports, if that is known.
     #[serde(default)]
     #[schema(required)]
     pub level: Option<u16>,
-    /// Whether it holds the cluster's level: no leader raises that by itself while this member lives.
+    /// Whether it holds the cluster's feature level: no leader raises the level on its own while
+    /// this member is live.
     #[serde(default)]
     pub level_hold: bool,
 }
@@ -82,38 +87,38 @@ pub enum MemberRole {
     Learner,
 }
 
-/// How a member is.
+/// Whether a member is reachable and up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum MemberState {
-    /// It leads.
+    /// It is the leader.
     Leader,
-    /// It answers, and has what the leader has.
+    /// It answers and has all entries of the leader.
     Live,
-    /// It answers, and lacks entries.
+    /// It answers and lacks entries.
     CatchingUp,
     /// It does not answer.
     Silent,
-    /// It was let in and is no member yet.
+    /// It is registered and not a member yet.
     Pending,
-    /// It was a member. Only the node itself says so.
+    /// It was a member. Only the removed node itself reports this.
     Removed,
 }
 
-/// The shortest time that an invite can be valid for, in seconds: nobody copies a token faster.
+/// The shortest time for which an invite can be valid, in seconds: nobody copies a token faster.
 pub const INVITE_VALID_SECS_MIN: u64 = 10;
-/// How long an invite is valid if nobody says, in seconds.
+/// How long an invite is valid by default, in seconds.
 pub const INVITE_VALID_SECS_DEFAULT: u64 = 3600;
-/// The longest time that an invite can be valid for, in seconds: a week, for a machine that has yet
-/// to be bought. A token is a secret that opens the cluster, and should not lie about for longer.
+/// The longest time for which an invite can be valid, in seconds: a week, enough to buy a machine.
+/// A token is a secret that gives access to the cluster, so it should not be around for longer.
 pub const INVITE_VALID_SECS_MAX: u64 = 7 * 24 * 3600;
 
-/// Asks for a token by which nodes can join.
+/// Asks for a token with which nodes can join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteRequest {
-    /// Whether the node stays a learner; otherwise it becomes a voter once it has caught up.
+    /// Whether the node stays a learner. Otherwise it becomes a voter once it has caught up.
     #[serde(default)]
     #[schema(default = false)]
     pub learner: bool,
@@ -121,7 +126,7 @@ pub struct InviteRequest {
     #[serde(default = "invite_valid_secs")]
     #[schema(minimum = 10, maximum = 604_800, default = 3600)]
     pub valid_secs: u64,
-    /// How many nodes can join by it: 1 to 16.
+    /// How many nodes can join with it: 1 to 16.
     #[serde(default = "invite_uses")]
     #[schema(minimum = 1, maximum = 16, default = 1)]
     pub uses: u32,
@@ -135,18 +140,19 @@ const fn invite_valid_secs() -> u64 {
     INVITE_VALID_SECS_DEFAULT
 }
 
-/// A token by which nodes can join.
+/// A token with which nodes can join.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Invited {
-    /// What the joining node is started with. Whoever has it can join: it is told only here.
+    /// The token that the joining node is started with. Anyone who has it can join. It is returned
+    /// only here.
     pub token: String,
-    /// The id of the invite in hexadecimal. No secret.
+    /// The id of the invite in hexadecimal. Not a secret.
     pub invite: String,
-    /// When it ends, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970.
     pub expires_ms: u64,
 }
 
-/// Without the token, which no log must show.
+/// Omits the token, which must not appear in a log.
 impl fmt::Debug for Invited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Invited")
@@ -156,22 +162,22 @@ impl fmt::Debug for Invited {
     }
 }
 
-/// Asks for a change of one member.
+/// Asks to change one member.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChangeRequest {
-    /// Whether to do it even if no live quorum is left.
+    /// Whether to do it even if fewer than a majority of the voters would be live.
     pub force: bool,
 }
 
-/// Asks to put another node in the place of a member.
+/// Asks to replace a member by another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaceRequest {
-    /// The other node: a joining node, a learner or a voter, by its key, a unique prefix of it, or
-    /// its name.
+    /// The other node: a joining node, a learner or a voter. Its key, a unique prefix of the key,
+    /// or its name.
     pub with: String,
-    /// Whether to do it even if no live quorum is left.
+    /// Whether to do it even if fewer than a majority of the voters would be live.
     #[serde(default)]
     pub force: bool,
 }
@@ -180,48 +186,50 @@ pub struct ReplaceRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveRequest {
-    /// Where other nodes reach it from now on: `host:port`.
+    /// The new address at which other nodes reach it: `host:port`.
     pub address: String,
 }
 
-/// Asks the leader to hand over.
+/// Asks the leader to transfer leadership.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TransferRequest {
-    /// To whom, by key, a unique prefix of it, or name; without it to the voter that is furthest.
+    /// The next leader: its key, a unique prefix of the key, or its name. By default the voter that
+    /// lacks the fewest entries.
     pub to: Option<String>,
 }
 
-/// Who leads after a transfer.
+/// The leader after a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Transferred {
     /// The key of the leader.
     pub leader: String,
 }
 
-/// Asks for the highest feature level that all members support, whoever holds it.
+/// Asks to raise the feature level to the highest one that all members support, even if members
+/// hold it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RaiseLevelRequest {}
 
-/// At which feature level the cluster is.
+/// The feature level of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RaisedLevel {
     /// The level.
     pub level: u16,
 }
 
-/// What came of a change.
+/// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChangeReport {
-    /// Whether it is done. The same request again goes on with it.
+    /// Whether it is done. If not, the same request sent again continues it.
     pub state: ChangeState,
-    /// The key of the node that it is about: of two, the one that comes.
+    /// The key of the node that was changed; for a replacement, the key of the new node.
     pub node: String,
-    /// How many entries that node lacks, if it is known and matters.
+    /// How many entries that node lacks, if that is known and matters.
     #[schema(required)]
     pub lag: Option<u64>,
-    /// What is allowed but doubtful, such as an even number of voters.
+    /// What is allowed but probably a mistake, such as an even number of voters.
     pub warnings: Vec<String>,
 }
 
@@ -229,8 +237,8 @@ pub struct ChangeReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeState {
-    /// It is.
+    /// The change is done.
     Done,
-    /// A node has to catch up first. Nothing is lost by waiting: ask again.
+    /// A node has to catch up first. Nothing is lost by waiting: send the request again.
     CatchingUp,
 }

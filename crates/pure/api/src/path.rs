@@ -1,4 +1,4 @@
-//! Where things are.
+//! The paths of the admin API.
 
 use std::fmt::Write;
 
@@ -10,8 +10,8 @@ pub use crate::{
 /// This API as an OpenAPI document. GET.
 pub const OPENAPI: &str = "/v1/openapi.json";
 
-/// One of these paths with `value` in the place of what stands in braces, percent-encoded where it
-/// has to be (RFC 3986, section 2).
+/// Returns `path` with its parameter in braces replaced by `value`, percent-encoded where necessary
+/// (RFC 3986, section 2).
 pub fn with(path: &str, value: &str) -> String {
     let Some((before, (_, after))) = path
         .split_once('{')
@@ -25,7 +25,7 @@ pub fn with(path: &str, value: &str) -> String {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
                 filled.push(char::from(byte));
             }
-            _ => write!(filled, "%{byte:02X}").expect("a string takes all"),
+            _ => write!(filled, "%{byte:02X}").expect("writing to a string never fails"),
         }
     }
     filled + after

@@ -9,13 +9,13 @@ use utoipa::{
     openapi::{Object, ObjectBuilder, schema::Type},
 };
 
-/// Where these are.
+/// The paths of these requests.
 pub(crate) mod path {
-    /// The packets that were deleted and may not come back. GET.
+    /// The packets that were deleted and cannot be stored again. GET.
     pub const DELETIONS: &str = "/v1/deletions";
     /// Who may publish. GET.
     pub const POLICY: &str = "/v1/policy";
-    /// Sets who may publish, of those who are not denied. POST.
+    /// Sets the publish mode. POST.
     pub const POLICY_MODE: &str = "/v1/policy/mode";
     /// The keys that are allowed. GET.
     pub const ALLOWED: &str = "/v1/policy/allowed";
@@ -23,70 +23,74 @@ pub(crate) mod path {
     pub const DENIED: &str = "/v1/policy/denied";
     /// Changes which keys are allowed or denied. POST.
     pub const POLICY_KEYS: &str = "/v1/policy/keys";
-    /// The tokens for publishing. GET; POST to make one.
+    /// The tokens for publishing. GET; POST creates one.
     pub const PUBLISH_TOKENS: &str = "/v1/policy/tokens";
-    /// A token for publishing. DELETE.
+    /// A token for publishing. DELETE removes it.
     pub const PUBLISH_TOKEN: &str = "/v1/policy/tokens/{name}";
 }
 
-/// The most keys of one request, which is one entry of the log. More are sent one after another.
+/// The most keys of one request, because a request is one entry of the log. Clients send more keys
+/// in several requests.
 pub const POLICY_KEY_COUNT_MAX: usize = 4_096;
 
-/// The most bytes of a request that lists keys: as many as it may have, with room for white space.
+/// The most bytes of a request that lists keys: enough for the most keys, with room for white
+/// space.
 pub const POLICY_KEYS_SIZE_MAX: usize = 512 * 1024;
 
 /// The longest name of a token for publishing, in characters.
 pub const PUBLISH_TOKEN_NAME_LEN_MAX: usize = 64;
 
-/// The longest time that a key can be blocked for as its packet is deleted, in seconds: a year. To lock
-/// it out for good, deny it.
+/// The longest time for which a key can be blocked when its packet is deleted, in seconds: a year.
+/// To block a key for good, deny it.
 pub const BLOCK_SECS_MAX: u64 = 366 * 24 * 3600;
 
 /// Who may publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Policy {
-    /// Who may, of those who are not denied.
+    /// Which keys may publish, of those that are not denied.
     #[schema(schema_with = publish_mode)]
     pub mode: PublishMode,
-    /// How many keys are allowed in whatever mode.
+    /// How many keys are allowed in every mode.
     pub allowed_count: usize,
-    /// How many keys are denied in whatever mode.
+    /// How many keys are denied in every mode.
     pub denied_count: usize,
     /// How many tokens there are.
     pub token_count: usize,
-    /// How many deleted packets are kept from coming back.
+    /// How many deleted packets cannot be stored again.
     pub deletion_count: usize,
 }
 
 fn publish_mode() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .description(Some("Who may publish, of those who are not denied."))
+        .description(Some(
+            "Which keys may publish, of those that are not denied.",
+        ))
         .enum_values(Some(["open", "allow_list", "tokens"]))
         .build()
 }
 
-/// Asks for another mode.
+/// Asks to change the publish mode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishModeRequest {
-    /// Which.
+    /// The new mode.
     #[schema(schema_with = publish_mode)]
     pub mode: PublishMode,
 }
 
-/// How the keys that are allowed or denied change.
+/// A change of the keys that are allowed or denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeysChange {
-    /// They may publish in whatever mode, unless they are denied too.
+    /// The keys may publish in every mode, unless they are also denied.
     Allow,
-    /// They are allowed no more.
+    /// The keys are no longer allowed.
     Disallow,
-    /// They may not publish in whatever mode. What is stored of them stays until it is deleted or
-    /// expires.
+    /// The keys may not publish in any mode. Their stored packets stay until they are deleted or
+    /// expire.
     Deny,
-    /// They are denied no more.
+    /// The keys are no longer denied.
     Undeny,
 }
 
@@ -94,7 +98,7 @@ pub enum KeysChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishKeysRequest {
-    /// How.
+    /// The change.
     pub change: KeysChange,
     /// The keys, in z-base-32: 1 to 4,096.
     #[schema(min_items = 1, max_items = 4_096)]
@@ -106,7 +110,7 @@ pub struct PublishKeysRequest {
 pub struct KeyPage {
     /// The keys, in z-base-32.
     pub keys: Vec<String>,
-    /// What to give as `after` for the next page, if there is one.
+    /// The value of `after` for the next page, if there is one.
     #[schema(required)]
     pub next: Option<String>,
 }
@@ -115,7 +119,7 @@ pub struct KeyPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishTokenRequest {
-    /// What to call it: 1 to 64 letters, digits, hyphens, underscores and dots, of which the first is a
+    /// Its name: 1 to 64 letters, digits, hyphens, underscores and dots. The first character is a
     /// letter or a digit.
     #[schema(min_length = 1, max_length = 64)]
     pub name: String,
@@ -124,14 +128,14 @@ pub struct PublishTokenRequest {
 /// A token for publishing.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewPublishToken {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What publishers send as `Authorization: Bearer`. It is told only here: the cluster keeps its
-    /// SHA-256.
+    /// The token that publishers send as `Authorization: Bearer`. It is returned only here: the
+    /// cluster keeps its SHA-256.
     pub token: String,
 }
 
-/// Without the token, which no log must show.
+/// Omits the token, which must not appear in a log.
 impl fmt::Debug for NewPublishToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewPublishToken")
@@ -143,27 +147,28 @@ impl fmt::Debug for NewPublishToken {
 /// The tokens for publishing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PublishTokens {
-    /// What they are called.
+    /// Their names.
     pub names: Vec<String>,
 }
 
-/// What came of a deletion.
+/// The result of a deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deleted {
     /// The key, in z-base-32.
     pub key: String,
-    /// Whether there was a packet.
+    /// Whether a packet was stored.
     pub was_stored: bool,
 }
 
-/// A packet that was deleted and may not come back, nor may one before it.
+/// A packet that was deleted. Neither it nor an older one can be stored again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletedPacket {
     /// The key, in z-base-32.
     pub key: String,
-    /// Packets that are not later are refused: microseconds since 1970.
+    /// Packets with this timestamp or an older one are rejected: microseconds since 1970.
     pub timestamp_us: u64,
-    /// Until when the key may not publish at all, in milliseconds since 1970. Null if it may.
+    /// The time until which the key may not publish at all, in milliseconds since 1970. Null if it
+    /// may.
     #[schema(required)]
     pub blocked_until_ms: Option<u64>,
 }
@@ -173,24 +178,24 @@ pub struct DeletedPacket {
 pub struct DeletionPage {
     /// The packets.
     pub deletions: Vec<DeletedPacket>,
-    /// What to give as `after` for the next page, if there is one.
+    /// The value of `after` for the next page, if there is one.
     #[schema(required)]
     pub next: Option<String>,
 }
 
-/// What a token for publishing is called, which stands in paths and in the audit log.
+/// Checks the name of a token for publishing, which appears in paths and in the audit log.
 ///
 /// # Errors
-/// It cannot be called so. What is said then is how it can be.
+/// The name is invalid. The error says which names are valid.
 pub fn parse_publish_token_name(name: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_name = name.len() <= PUBLISH_TOKEN_NAME_LEN_MAX
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name.bytes().all(fits);
+        && name.bytes().all(is_allowed);
     is_name.then(|| name.to_owned()).ok_or_else(|| {
         format!(
-            "take 1 to {PUBLISH_TOKEN_NAME_LEN_MAX} letters, digits, hyphens, underscores and dots, a \
-             letter or a digit first"
+            "`{name}` is not a valid name of a token: use 1 to {PUBLISH_TOKEN_NAME_LEN_MAX} letters, \
+             digits, hyphens, underscores and dots, and begin with a letter or a digit"
         )
     })
 }

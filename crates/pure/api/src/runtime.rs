@@ -1,26 +1,26 @@
-//! What can be changed while a node runs.
+//! Settings that can be changed while a node runs.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Where these are.
+/// The paths of these requests.
 pub(crate) mod path {
-    /// Reads the configuration again. POST.
+    /// Reloads the configuration. POST.
     pub const RELOAD: &str = "/v1/reload";
-    /// What is logged. GET and PUT.
+    /// The log filter. GET and PUT.
     pub const LOG_FILTER: &str = "/v1/log-filter";
 }
 
-/// What came of reading the configuration again.
+/// The result of reloading the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReloadReport {
-    /// The settings that changed and hold from now on.
+    /// The settings that changed and are in force now.
     pub changed: Vec<String>,
-    /// The settings that changed and hold from the next start on.
+    /// The settings that changed and take effect at the next start.
     pub needs_restart: Vec<String>,
 }
 
-/// What is logged.
+/// The log filter: which lines are logged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogFilter {

@@ -1,4 +1,4 @@
-//! How a node is.
+//! The state of a node.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
-/// Where these are.
+/// The paths of these requests.
 pub(crate) mod path {
-    /// How the node is. GET.
+    /// The state of the node. GET.
     pub const STATUS: &str = "/v1/status";
-    /// A digest over all that the node holds. GET.
+    /// A digest of everything that the node stores. GET.
     pub const DIGEST: &str = "/v1/digest";
-    /// Figures for Prometheus, in its text format. GET.
+    /// Metrics in the text format of Prometheus. GET.
     pub const METRICS: &str = "/metrics";
 }
 
@@ -36,21 +36,20 @@ pub(crate) mod path {
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Role {
-    /// Orders commands.
+    /// Appends commands to the log and replicates them.
     Leader,
     /// Follows a leader.
     Follower,
-    /// Stands for election.
+    /// Asks for votes to become the leader.
     Candidate,
     /// Receives the log without a vote.
     Learner,
-    /// Not started yet, or stopped, by order or by an error.
+    /// Not started yet, or stopped by an operator or by an error.
     #[default]
     Stopped,
 }
 
-/// How a node is. Of the indexes, 0 stands for no entry. By default, that of a node which holds
-/// nothing.
+/// The state of a node. An index of 0 means no entry. The default is the state of an empty node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Status)]
 pub struct NodeStatus {
@@ -68,59 +67,59 @@ pub struct NodeStatus {
     /// The last entry in the local log.
     #[schema(value_type = u64)]
     pub last_log_index: LogIndex,
-    /// The last entry this node knows to be committed.
+    /// The last entry that this node knows to be committed.
     #[schema(value_type = u64)]
     pub committed_index: LogIndex,
     /// The last entry applied to the local replica.
     #[schema(value_type = u64)]
     pub applied_index: LogIndex,
-    /// The last entry that the durable checkpoint holds.
+    /// The last entry in the durable checkpoint.
     #[schema(value_type = u64)]
     pub checkpoint_index: LogIndex,
     /// The last entry removed from the log.
     #[schema(value_type = u64)]
     pub purged_index: LogIndex,
-    /// At the leader: how many entries the voter that is furthest behind lacks of its log.
+    /// Only on the leader: how many entries of its log the voter that is furthest behind lacks.
     #[schema(required)]
     pub replication_lag: Option<u64>,
     /// The keys of the voters.
     pub voters: Vec<String>,
     /// The number of packets.
     pub packet_count: u64,
-    /// Their size in bytes: keys and what is stored of each.
+    /// Their size in bytes, with their keys.
     pub packets_size: u64,
     /// The feature level of commands that the cluster has agreed on.
     pub feature_level: u16,
-    /// How many packets the cluster has agreed to store, if it has.
+    /// The most packets that the cluster stores, if it has agreed on that.
     #[schema(required)]
     pub packet_count_max: Option<u64>,
-    /// How large all of them may be, in bytes, if that is agreed on.
+    /// The most bytes of all packets together, if the cluster has agreed on that.
     #[schema(required)]
     pub packets_size_max: Option<u64>,
     /// The size of the store's file, in bytes.
     pub store_size: u64,
-    /// What its clock is worth.
+    /// Whether its clock agrees with those of the voters.
     pub clock: NodeClock,
-    /// Whether the disk is nearly full, so that the node only reads until there is space.
+    /// Whether the disk is nearly full. Until there is space, the node only serves reads.
     pub disk_full: bool,
-    /// Why the node is not ready to serve, if it is not: one word, such as `no_leader`.
+    /// Why the node is not ready to serve, if so: one word, such as `no_leader`.
     #[schema(required, value_type = Option<String>)]
     pub not_ready: Option<NotReady>,
 }
 
-/// What the clock of a node is worth among those of the voters.
+/// Whether the clock of a node agrees with those of the voters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ClockStatus)]
 pub struct NodeClock {
-    /// What the time rests on that the node goes by: `agreed`, `disagrees`, `held` or `unknown`.
+    /// What the time that the node uses is based on: `agreed`, `disagrees`, `held` or `unknown`.
     #[schema(value_type = String)]
     pub state: ClockState,
-    /// By how much its own clock is ahead of the time that a majority agrees on, in milliseconds, if
+    /// How far its own clock is ahead of the time that a majority agrees on, in milliseconds, if
     /// that is known.
     #[schema(required)]
     pub offset_ms: Option<i64>,
-    /// By how much the time in the log is ahead of what a majority agrees on, in milliseconds: it is set
-    /// back once they have agreed on that for an eighth of the retention.
+    /// How far the time in the log is ahead of the time that a majority agrees on, in milliseconds.
+    /// The log's time is set back once they have agreed for an eighth of the retention.
     pub log_ahead_ms: u64,
 }
 
@@ -128,62 +127,62 @@ pub struct NodeClock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
 pub enum NotReady {
-    /// It asks the members of a cluster to let it in.
+    /// It asks the members of a cluster to register it.
     #[strum(
-        to_string = "starting: asking to be let into the cluster; the log says what is answered"
+        to_string = "starting: asking the cluster to accept this node; the log has the answers"
     )]
     Asking,
     /// It reads its log and its store.
-    #[strum(to_string = "starting: reading log and store")]
+    #[strum(to_string = "starting: reading the log and the store")]
     Opening,
-    /// Its stored packets are damaged or gone: it fetches those of another member.
+    /// Its stored packets are damaged or lost: it fetches those of another member.
     #[strum(
-        to_string = "starting: the stored packets are damaged, fetching those of another member"
+        to_string = "starting: the stored packets are damaged; fetching those of another member"
     )]
     Healing,
-    /// It applies the log behind its last checkpoint.
-    #[strum(to_string = "starting: applying the log behind the last checkpoint")]
+    /// It applies the log entries after its last checkpoint.
+    #[strum(to_string = "starting: applying the log after the last checkpoint")]
     Replaying,
-    /// It makes durable what it has applied, before it votes.
-    #[strum(to_string = "starting: making durable what was applied")]
+    /// It writes a checkpoint of what it has applied, before it votes.
+    #[strum(to_string = "starting: writing a checkpoint of the applied entries")]
     Checkpointing,
     /// The cluster has fewer voters than it was founded for: it serves no packets yet.
     #[strum(
-        to_string = "the cluster is being founded: it has {0}, and serves no packets until all are \
-          there. If one of them is gone for good, nothing was acknowledged: found anew, by `quorate \
-          init --found` in another, empty data directory"
+        to_string = "the cluster is being founded: it has {0}, and serves no packets until all have \
+          joined. If one of them is lost for good, run `quorate init --found` again with a new, empty \
+          data directory: no packet was acknowledged yet"
     )]
     Forming(#[serde(skip)] VoterCount),
-    /// Its log is empty. It is registered in its cluster and waits for the leader, which makes it a
+    /// Its log is empty. It is registered in its cluster, and waits until the leader makes it a
     /// learner and sends it entries.
     #[strum(to_string = "starting: waiting for the leader of the cluster that it joins")]
     Pending,
-    /// The cluster does not know it as a member any more.
+    /// It is no longer a member of the cluster.
     #[strum(
-        to_string = "removed from the cluster, as a majority of its voters says: stop it; this machine \
-          may join anew, with a token and another, empty data directory"
+        to_string = "removed from the cluster, as a majority of its voters reports: stop this node. \
+          To join again, start it with a new token and a new, empty data directory"
     )]
     Removed,
-    /// It has not caught up yet with what was committed while it was away.
-    #[strum(to_string = "starting: catching up with what the cluster has committed")]
+    /// It has not received yet what was committed while it was away.
+    #[strum(to_string = "starting: catching up with the entries that the cluster has committed")]
     Recovering,
-    /// It knows no leader, so it takes no PUTs; it still answers reads.
+    /// It knows no leader, so it accepts no PUTs; it still answers reads.
     #[strum(to_string = "no leader is known: PUTs wait, reads and DNS are served")]
     NoLeader,
     /// It is shutting down.
     #[strum(to_string = "shutting down")]
     ShuttingDown,
     /// It hit a fatal error and is about to exit.
-    #[strum(to_string = "a fatal error stopped replication; the log says which")]
+    #[strum(to_string = "a fatal error stopped replication: see the log of the node")]
     Failed,
 }
 
-/// How many voters a cluster has of those that it was founded for.
+/// How many of the voters that a cluster is founded for have joined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VoterCount {
-    /// How many vote by now.
+    /// The number of voters now.
     pub voters: u32,
-    /// How many shall; 0: not told.
+    /// The number that it is founded for; 0 if that is not known.
     pub wanted: u32,
 }
 
@@ -196,15 +195,16 @@ impl fmt::Display for VoterCount {
     }
 }
 
-/// A digest over all packets and what the cluster has agreed on, equal on all nodes at equal applied index.
+/// A digest of all packets and all agreed settings. It is equal on all nodes with the same applied
+/// index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Digest)]
 pub struct StateDigest {
-    /// The last entry that the digested packets reflect.
+    /// The last entry that is applied to the digested packets.
     #[schema(value_type = u64)]
     pub applied_index: LogIndex,
     /// The number of packets.
     pub packet_count: u64,
-    /// SHA-256 over what the cluster has agreed on and all packets in key order, in hexadecimal.
+    /// SHA-256 of all agreed settings and all packets in key order, in hexadecimal.
     pub sha256: String,
 }

@@ -1,4 +1,4 @@
-//! A value as the text that shows it.
+//! Writes a value in JSON as its `Display` text.
 
 use std::{fmt::Display, str::FromStr};
 

@@ -1,11 +1,12 @@
-//! The declaration of settings.
+//! The macro that declares settings.
 
 /// Declares a struct of settings.
 ///
-/// Each is `key: Type = default;`, or `key: Type = default, in min..=max, "why";` with bounds, and
-/// its doc comment is the help for users. The type of a setting is a [`SettingValue`](crate::SettingValue), as is the
-/// struct itself. Fields in `fixed { … }` behind the struct are part of it, with their defaults,
-/// and no operator sets them.
+/// A setting is written `key: Type = default;`, or with bounds
+/// `key: Type = default, in min..=max, "why";`. Its doc comment is the help that users read. Its
+/// type must implement [`SettingValue`](crate::SettingValue), and so does the declared struct.
+/// Fields in `fixed { … }` after the struct are part of it: they always have their defaults, and
+/// operators cannot set them.
 #[macro_export]
 macro_rules! settings {
     (
@@ -43,10 +44,10 @@ macro_rules! settings {
                 at: &$crate::KeyPath,
                 merged: &mut $crate::Merged,
             ) -> Option<Self> {
-                let refused_before = merged.refused.len();
+                let rejected_before = merged.refused.len();
                 let mut read = Self::default();
                 $crate::SettingValue::merge(&mut read, value, at, merged);
-                (merged.refused.len() == refused_before).then_some(read)
+                (merged.refused.len() == rejected_before).then_some(read)
             }
 
             fn value(&self) -> $crate::Value {

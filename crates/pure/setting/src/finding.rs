@@ -1,36 +1,37 @@
-//! What checks find in settings that can be read.
+//! What checks find wrong with settings that could be read.
 
 use std::{fmt, ops::RangeInclusive};
 
 use crate::KeyPath;
 
-/// One thing that a check found.
+/// One problem that a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which setting.
+    /// The setting.
     pub key: KeyPath,
-    /// The other, where two do not go together: whoever set that one alone has to look there.
+    /// The other setting if two contradict each other: an operator who set only that one has to
+    /// look there.
     pub related: Option<KeyPath>,
     /// What is wrong with it, and why.
     pub reason: String,
 }
 
-/// What checks found, each at its key.
+/// All problems that checks found, each with the key of its setting.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// What keeps a program from starting.
+    /// Problems that prevent the program from starting.
     pub errors: Vec<Finding>,
-    /// What is allowed but doubtful.
+    /// Settings that are allowed but probably a mistake.
     pub warnings: Vec<Finding>,
 }
 
 impl Findings {
-    /// Notes an error.
+    /// Adds an error.
     pub fn error(&mut self, key: impl Into<KeyPath>, reason: impl Into<String>) {
         self.errors.push(Finding::new(key, reason));
     }
 
-    /// Notes that the setting at `key` does not go with the one at `related`.
+    /// Adds an error: the setting at `key` contradicts the one at `related`.
     pub fn error_between(&mut self, [key, related]: [&str; 2], reason: impl Into<String>) {
         self.errors.push(Finding {
             related: Some(related.into()),
@@ -38,12 +39,12 @@ impl Findings {
         });
     }
 
-    /// Notes what is doubtful.
+    /// Adds a warning.
     pub fn warning(&mut self, key: impl Into<KeyPath>, reason: impl Into<String>) {
         self.warnings.push(Finding::new(key, reason));
     }
 
-    /// Notes an error if `value` is out of `bounds`, which are there because of `why`.
+    /// Adds an error if `value` is out of `bounds`. `why` is the reason for the bounds.
     pub fn bound<T: PartialOrd + fmt::Display>(
         &mut self,
         key: KeyPath,
@@ -53,7 +54,10 @@ impl Findings {
     ) {
         if !bounds.contains(value) {
             let (min, max) = (bounds.start(), bounds.end());
-            self.error(key, format!("{value} is not from {min} to {max}: {why}"));
+            self.error(
+                key,
+                format!("{value} is not between {min} and {max}: {why}"),
+            );
         }
     }
 }

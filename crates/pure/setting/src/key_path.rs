@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Where a value stands in the configuration, as TOML would write it: `dns.origins[0].name`.
+/// The place of a value in the configuration, as TOML writes it: `dns.origins[0].name`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyPath(String);
 
@@ -32,7 +32,7 @@ impl KeyPath {
             .is_some_and(|rest| rest.starts_with(['.', '[']))
     }
 
-    /// `section.key`, without what may follow.
+    /// The first two keys, `section.key`, without the rest of the path.
     pub fn section_and_key(&self) -> &str {
         let bracket = self.0.find('[').unwrap_or(self.0.len());
         let second_dot = self.0.match_indices('.').nth(1);

@@ -1,7 +1,7 @@
-//! Settings, each declared once: key, default, bounds, and what it means.
+//! Declares the settings of a program, each once: key, default, bounds, and help text.
 //!
-//! A room declares its settings as one struct. What a program needs to read them from several
-//! places, to say everything that is wrong with them, and to document them, follows from that.
+//! A crate declares its settings as one struct. From that declaration a program can read them from
+//! several sources, report everything that is wrong with them, and document them.
 //!
 //! ```
 //! use quorate_setting::{Findings, SettingValue, KeyPath, Merged};
@@ -22,20 +22,20 @@
 //! settings.check(&KeyPath::from("packets"), &mut findings);
 //! assert_eq!(
 //!     findings.errors[0].reason,
-//!     "0 is not from 1 to 31622400: last year's packets help nobody"
+//!     "0 is not between 1 and 31622400: last year's packets help nobody"
 //! );
 //! ```
 //!
-//! It reads no file and no environment: TOML's values come in, settings and findings go out.
+//! The crate reads no file and no environment: it turns TOML values into settings and findings.
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`settings!`] | declares a struct of settings |
-//! | [`SettingValue`] | what a setting can be: a value, a list, a map, or settings again |
-//! | [`Merged`] | what came of laying values over settings: what was set, and what was refused |
-//! | [`Findings`] | what is wrong or doubtful of settings that can be read |
-//! | [`Setting`] | what is known of a setting: for documentation |
-//! | [`KeyPath`] | where a setting stands |
+//! | [`SettingValue`] | the type of a setting: a value, a list, a map, or another struct of settings |
+//! | [`Merged`] | the result of merging values into settings: what was set, and what was rejected |
+//! | [`Findings`] | errors and warnings about settings that could be read |
+//! | [`Setting`] | the description of a setting, for documentation |
+//! | [`KeyPath`] | the place of a setting in the configuration |
 
 mod declaration;
 mod finding;
@@ -49,7 +49,7 @@ pub use key_path::KeyPath;
 pub use merged::Merged;
 pub use setting::Setting;
 pub use setting_value::SettingValue;
-/// What settings are read from and shown as.
+/// Settings are read from these and shown as these.
 pub use toml::{Table, Value};
 
 #[cfg(test)]

@@ -1,21 +1,23 @@
-//! What came of laying values over settings.
+//! The result of merging values into settings.
 
 use serde::de::DeserializeOwned;
 use toml::Value;
 
 use crate::{KeyPath, Setting};
 
-/// What was set, and what was refused. One mistake does not hide the next: each has its own key.
+/// Which values were set and which were rejected. Each mistake is listed with its own key, so that
+/// one does not hide the next.
 #[derive(Debug, Default)]
 pub struct Merged {
-    /// Every setting that got a value, and what stands in it.
+    /// Every setting that got a value, and every setting inside it that did.
     pub set: Vec<KeyPath>,
-    /// What was left out, and why.
+    /// The values that were rejected, and why.
     pub refused: Vec<(KeyPath, String)>,
 }
 
 impl Merged {
-    /// Reads `value`, or refuses it in serde's words.
+    /// Reads `value`. If that fails, records it as rejected with serde's message and returns
+    /// `None`.
     pub fn read<T: DeserializeOwned>(&mut self, value: &Value, at: &KeyPath) -> Option<T> {
         match value.clone().try_into() {
             Ok(read) => Some(read),
@@ -26,7 +28,7 @@ impl Merged {
         }
     }
 
-    /// Refuses what stands at `at` because its key is none of `known`.
+    /// Rejects the value at `at` because its key is not one of `known`.
     pub fn refuse_key(&mut self, key: &str, at: &KeyPath, known: &[Setting]) {
         let known: Vec<_> = known.iter().map(|it| format!("`{}`", it.key)).collect();
         let known = known.join(", ");
@@ -36,7 +38,7 @@ impl Merged {
         );
     }
 
-    /// Refuses what stands at `at`.
+    /// Rejects the value at `at`.
     pub fn refuse(&mut self, at: &KeyPath, reason: impl Into<String>) {
         self.refused.push((at.clone(), reason.into()));
     }

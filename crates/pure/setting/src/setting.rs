@@ -1,17 +1,17 @@
-//! What is known of a setting.
+//! The description of a setting.
 
 use toml::Value;
 
-/// What is known of a setting.
+/// The description of a setting, from which reference documentation is generated.
 #[derive(Debug, Clone)]
 pub struct Setting {
     /// Its name in its table.
     pub key: &'static str,
-    /// What it means, a line of text each.
+    /// What it means, in one or more lines of text.
     pub help: &'static str,
-    /// The least and the most it may be.
+    /// The smallest and the largest allowed value, as text.
     pub bounds: Option<String>,
-    /// What it is when nobody sets it.
+    /// Its value if nobody sets it.
     pub default: Value,
     /// The settings in it, if it is a table or a list of tables.
     pub inner: Vec<Setting>,

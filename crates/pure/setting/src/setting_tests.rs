@@ -17,7 +17,7 @@ crate::settings! {
         inner: Vec<Inner> = Vec::new();
     }
     fixed {
-        /// What no operator sets.
+        /// Not a setting.
         fixed: bool = true;
     }
 }
@@ -40,13 +40,13 @@ fn merge(text: &str) -> (Outer, Merged) {
     (outer, merged)
 }
 
-fn refused(text: &str) -> Vec<String> {
-    let told = |(key, reason)| format!("{key}: {reason}");
-    merge(text).1.refused.into_iter().map(told).collect()
+fn rejected(text: &str) -> Vec<String> {
+    let message = |(key, reason)| format!("{key}: {reason}");
+    merge(text).1.refused.into_iter().map(message).collect()
 }
 
 #[test]
-fn what_is_left_out_keeps_its_default() {
+fn a_setting_that_is_not_given_keeps_its_default() {
     let (outer, merged) = merge("number = 3\ninner = [{ number = 0 }]");
     assert_eq!((outer.number, &outer.list), (3, &vec![1]));
     assert!(outer.fixed);
@@ -60,11 +60,11 @@ fn what_is_left_out_keeps_its_default() {
 }
 
 #[test]
-fn each_mistake_is_told_with_its_key() {
+fn each_mistake_is_reported_with_its_key() {
     let text =
         "list = [1, \"b\", -1]\nmap = { a = 1, b = true }\nnumber = 7\ninner = [{ txt = 1 }, 3]";
     assert_eq!(
-        refused(text),
+        rejected(text),
         [
             "list[1]: invalid type: string \"b\", expected u32",
             "list[2]: invalid value: integer `-1`, expected u32",
@@ -79,38 +79,38 @@ fn each_mistake_is_told_with_its_key() {
         (7, vec![1], vec![])
     );
     assert_eq!(
-        refused("list = 1"),
+        rejected("list = 1"),
         ["list: invalid type: integer `1`, expected a sequence"]
     );
 }
 
 #[test]
-fn what_is_fixed_cannot_be_set() {
+fn a_fixed_field_cannot_be_set() {
     assert_eq!(
-        refused("fixed = false"),
+        rejected("fixed = false"),
         ["fixed: unknown field `fixed`, expected one of `number`, `list`, `map`, `inner`"]
     );
     assert_eq!(Outer::default().value().get("fixed"), None);
 }
 
 #[test]
-fn what_is_out_of_bounds_is_told_with_the_reason() {
+fn a_value_out_of_bounds_is_reported_with_the_reason() {
     let (outer, _) = merge("number = 10\ninner = [{}, { number = 2 }]");
     let mut findings = Findings::default();
     outer.check(&KeyPath::default(), &mut findings);
-    let told = findings.errors.iter();
-    let told: Vec<_> = told.map(|e| format!("{}: {}", e.key, e.reason)).collect();
+    let errors = findings.errors.iter();
+    let errors: Vec<_> = errors.map(|e| format!("{}: {}", e.key, e.reason)).collect();
     assert_eq!(
-        told,
+        errors,
         [
-            "number: 10 is not from 1 to 9: it has one digit",
-            "inner[1].number: 2 is not from 0 to 1: it is a bit",
+            "number: 10 is not between 1 and 9: it has one digit",
+            "inner[1].number: 2 is not between 0 and 1: it is a bit",
         ]
     );
 }
 
 #[test]
-fn what_is_shown_can_be_read() {
+fn a_written_value_can_be_read_again() {
     let (outer, _) = merge("number = 3\nmap = { a = true }\ninner = [{ text = \"b\" }]");
     let (again, merged) = merge(&toml::to_string(&outer.value()).unwrap());
     assert!(merged.refused.is_empty());
@@ -118,7 +118,7 @@ fn what_is_shown_can_be_read() {
 }
 
 #[test]
-fn what_is_declared_is_known() {
+fn declared_settings_describe_themselves() {
     let declared = Outer::declared();
     let [number, .., inner] = &declared[..] else {
         panic!("four settings")

@@ -1,4 +1,4 @@
-//! What a setting can be.
+//! The types that a setting can have.
 
 use std::{
     collections::BTreeMap,
@@ -12,13 +12,14 @@ use crate::{Findings, KeyPath, Merged, Setting};
 
 /// A value, a list, a map, or a struct of settings.
 pub trait SettingValue: Sized {
-    /// Reads `value`, which stands at `at`. What is wrong with it, `merged` gets to know.
+    /// Reads `value`, which is at `at`. If it is invalid, records why in `merged` and returns
+    /// `None`.
     fn read(value: &Value, at: &KeyPath, merged: &mut Merged) -> Option<Self>;
 
-    /// The value as TOML has it.
+    /// This value in TOML.
     fn value(&self) -> Value;
 
-    /// Lays `value` over this. What cannot be read stays as it was.
+    /// Replaces this by `value`. If `value` is invalid, this stays as it was.
     fn merge(&mut self, value: &Value, at: &KeyPath, merged: &mut Merged) {
         if let Some(read) = Self::read(value, at, merged) {
             *self = read;
@@ -26,16 +27,16 @@ pub trait SettingValue: Sized {
         }
     }
 
-    /// Finds what is out of its bounds.
+    /// Reports values that are out of their bounds.
     fn check(&self, _at: &KeyPath, _findings: &mut Findings) {}
 
-    /// The settings in it; of a list, those in each element.
+    /// The settings inside this type; for a list, those of each element.
     fn declared() -> Vec<Setting> {
         Vec::new()
     }
 }
 
-/// Makes types that serde knows values of settings.
+/// Implements [`SettingValue`] for types that serde can read and write.
 #[macro_export]
 macro_rules! plain {
     ($($type:ty),* $(,)?) => {$(
@@ -49,7 +50,7 @@ macro_rules! plain {
             }
 
             fn value(&self) -> $crate::Value {
-                $crate::Value::try_from(self).expect("a setting has a TOML form")
+                $crate::Value::try_from(self).expect("every setting can be written as TOML")
             }
         }
     )*};
@@ -59,7 +60,8 @@ plain!(
     bool, u32, u64, usize, String, PathBuf, SocketAddr, IpAddr, Ipv4Addr, Ipv6Addr
 );
 
-/// Taken whole or not at all, so that no element moves to the place of another.
+/// A list with one invalid element is rejected completely, so that the other elements keep their
+/// indexes.
 impl<T: SettingValue> SettingValue for Vec<T> {
     fn read(value: &Value, at: &KeyPath, merged: &mut Merged) -> Option<Self> {
         let elements: Vec<Value> = merged.read(value, at)?;

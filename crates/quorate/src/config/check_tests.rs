@@ -107,10 +107,7 @@ fn encrypted_listeners_need_a_certificate_and_its_key() {
 fn listeners_for_proxies_need_proxies() {
     check(
         "[http]\nproxy_listen = [\"0.0.0.0:8081\"]\n",
-        &[
-            "FILE:3: http.proxy_listen: nobody is believed there: list the proxies that connect to \
-           it",
-        ],
+        &["FILE:3: http.proxy_listen: no proxy may connect to it: list the proxies that do"],
     );
 }
 
@@ -133,9 +130,9 @@ fn origins_must_differ_and_hold_together() {
          \"ns.example.com.\" = [\"192.0.2.1\"]\n\"ns.example.org.\" = []\n\
          \"other.example.org.\" = [\"192.0.2.1\"]\n",
         &[
-            "FILE:5: dns.origins[0].ttl_secs: 0 is not from 1 to 604800: resolvers keep a mistake \
+            "FILE:5: dns.origins[0].ttl_secs: 0 is not between 1 and 604800: resolvers keep a mistake \
              this long",
-            "FILE:6: dns.origins[0].soa.minimum_secs: 86400 is not from 1 to 60: an endpoint that \
+            "FILE:6: dns.origins[0].soa.minimum_secs: 86400 is not between 1 and 60: an endpoint that \
              was asked for before it published stays invisible this long",
             "FILE:8: dns.origins[0].ns_addresses.\"ns.example.com.\": ns.example.com. lies outside \
              example.org.: set it in its own zone",

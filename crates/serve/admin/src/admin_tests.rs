@@ -70,8 +70,8 @@ fn admin(replica: &Arc<FakeReplica>) -> Fixture {
     Fixture::over(replica.clone(), &AdminConfig::default())
 }
 
-/// The value of a figure in the text format.
-fn figure(metrics: &str, name: &str) -> f64 {
+/// The value of a metric in Prometheus' text format.
+fn metric(metrics: &str, name: &str) -> f64 {
     let mut lines = metrics.lines();
     let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.expect(name).parse().unwrap()
@@ -82,12 +82,12 @@ async fn a_node_that_is_not_ready_says_why() {
     let replica = follower();
     let router = health_router(replica.clone(), BUILD);
     assert_eq!(ask(&router, "/readyz").await.0, StatusCode::OK);
-    for (reason, said) in [
-        (NotReady::Asking, "asking to be let into the cluster"),
-        (NotReady::Opening, "reading log and store"),
+    for (reason, expected) in [
+        (NotReady::Asking, "asking the cluster to accept this node"),
+        (NotReady::Opening, "reading the log"),
         (NotReady::Healing, "damaged"),
         (NotReady::Replaying, "applying the log"),
-        (NotReady::Checkpointing, "durable"),
+        (NotReady::Checkpointing, "checkpoint"),
         (
             NotReady::Forming(VoterCount {
                 voters: 1,
@@ -104,7 +104,7 @@ async fn a_node_that_is_not_ready_says_why() {
         let (status, response) = ask(&router, "/readyz").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         let text = text(response).await;
-        assert!(text.contains(said), "{text}");
+        assert!(text.contains(expected), "{text}");
     }
 }
 
@@ -114,18 +114,18 @@ async fn a_node_with_a_full_disk_is_ready_and_says_so() {
     let router = health_router(replica.clone(), BUILD);
     replica.change_status(|status| status.disk_full = true);
     let (status, response) = ask(&router, "/readyz").await;
-    let said = text(response).await;
-    assert!(status == StatusCode::OK && said.contains("nearly full"));
+    let expected = text(response).await;
+    assert!(status == StatusCode::OK && expected.contains("nearly full"));
     let (status, response) = ask(&router, "/healthz").await;
-    let said = text(response).await;
+    let expected = text(response).await;
     assert!(
-        status == StatusCode::OK && said.contains("degraded"),
-        "{said}"
+        status == StatusCode::OK && expected.contains("degraded"),
+        "{expected}"
     );
 }
 
 #[tokio::test]
-async fn only_a_fatal_error_ends_life() {
+async fn livez_fails_only_after_a_fatal_error() {
     let replica = follower();
     let router = health_router(replica.clone(), BUILD);
     for (not_ready, alive) in [
@@ -185,7 +185,7 @@ async fn a_node_without_a_leader_stays_in_its_load_balancer() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_not_agreed_on_is_no_reason_to_send_clients_elsewhere() {
+async fn a_clock_that_disagrees_does_not_make_a_node_unready() {
     let replica = follower();
     let router = health_router(replica.clone(), BUILD);
     for state in [ClockState::Disagrees, ClockState::Held, ClockState::Unknown] {
@@ -200,7 +200,7 @@ async fn a_clock_that_is_not_agreed_on_is_no_reason_to_send_clients_elsewhere() 
 }
 
 #[tokio::test]
-async fn operators_are_not_served_in_public() {
+async fn the_admin_api_is_not_served_in_public() {
     let public = health_router(follower(), BUILD);
     for path in ["/metrics", "/v1/status", "/v1/digest"] {
         assert_eq!(ask(&public, path).await.0, StatusCode::NOT_FOUND, "{path}");
@@ -212,7 +212,7 @@ async fn operators_are_not_served_in_public() {
 }
 
 #[tokio::test]
-async fn a_scrape_shows_how_the_replica_stands_then() {
+async fn a_scrape_shows_the_current_state_of_the_replica() {
     let replica = follower();
     let admin = admin(&replica);
     let answer = admin.get("/metrics").await;
@@ -248,7 +248,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         ("quorate_store_packets_bytes_max", 0),
         ("quorate_store_size_bytes", 4096),
     ] {
-        assert_eq!(figure(metrics, name), value as f64, "{name}");
+        assert_eq!(metric(metrics, name), value as f64, "{name}");
     }
     assert_eq!(
         metrics
@@ -256,7 +256,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
             .filter(|line| !line.starts_with('#'))
             .count(),
         27,
-        "the list above is whole"
+        "the list above is complete"
     );
 
     replica.change_status(|status| {
@@ -274,7 +274,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         ("quorate_raft_ready", 0),
         ("quorate_raft_term", i64::MAX),
     ] {
-        assert_eq!(figure(metrics, name), value as f64, "{name}");
+        assert_eq!(metric(metrics, name), value as f64, "{name}");
     }
 }
 
@@ -290,7 +290,7 @@ async fn status_and_digest_are_what_the_api_says() {
     assert_eq!(
         serde_json::to_value(status).unwrap(),
         answer,
-        "no field more"
+        "it has no other fields"
     );
 
     let answer = admin.get("/v1/digest").await.json();
@@ -303,7 +303,7 @@ async fn status_and_digest_are_what_the_api_says() {
 }
 
 #[tokio::test]
-async fn a_digest_that_cannot_be_made_says_why() {
+async fn a_failed_digest_says_why() {
     let replica = follower();
     replica.fail_reads(true);
     let answer = admin(&replica).get("/v1/digest").await;
@@ -313,7 +313,7 @@ async fn a_digest_that_cannot_be_made_says_why() {
 }
 
 #[tokio::test]
-async fn digests_are_made_one_at_a_time() {
+async fn digests_are_computed_one_at_a_time() {
     let replica = follower();
     let admin = admin(&replica);
     let asked = (0..8).map(|_| admin.get("/v1/digest"));

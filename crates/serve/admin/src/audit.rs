@@ -1,5 +1,4 @@
-//! The audit log: what operators have changed, or tried to, and who asked for more than a token is
-//! good for.
+//! The audit log: changes of operators, failed attempts, and requests that a token does not permit.
 
 use std::net::SocketAddr;
 
@@ -12,22 +11,23 @@ use quorate_api::{AUDIT_TARGET, ProblemType};
 
 use crate::token::NOBODY;
 
-/// A request that changes something.
+/// The text of lines about requests that change something.
 pub(crate) const CHANGE: &str = "an operator's change";
 
-/// A request that changes nothing, from one who may not even read.
-pub(crate) const REFUSED_READ: &str = "a read that a token is not good for";
+/// The text of lines about reads that the token does not permit.
+pub(crate) const REJECTED_READ: &str = "a read that the token does not permit";
 
-/// What a change was about, as the handler found out: an extension of its response.
+/// What was changed, such as the key of a node. The handler adds it as an extension of its
+/// response.
 #[derive(Clone)]
-pub(crate) struct Subject(pub(crate) String);
+pub(crate) struct AuditSubject(pub(crate) String);
 
-/// A line of the audit log, which is written in any case.
+/// A line of the audit log. If it is dropped before it is written, it is written as interrupted.
 pub(crate) struct AuditLine {
-    /// The token's name, or what stands for it.
+    /// The token's name, or `loopback` or `nobody`.
     pub(crate) by: String,
     what: &'static str,
-    /// The body of the request, once its sender was let in.
+    /// The body of the request, if its sender is authorized.
     pub(crate) request: String,
     peer: String,
     method: String,
@@ -36,7 +36,7 @@ pub(crate) struct AuditLine {
 }
 
 impl AuditLine {
-    /// Of a request, which is `what`.
+    /// A line about `request`, with the text `what`.
     pub(crate) fn new(what: &'static str, request: &Request) -> Self {
         let path = request.uri().path_and_query();
         Self {
@@ -50,20 +50,20 @@ impl AuditLine {
         }
     }
 
-    /// Writes it, with what came of the request.
+    /// Writes the line with the outcome of the request.
     pub(crate) fn write(mut self, response: &Response) {
         let extensions = response.extensions();
         let outcome = match extensions.get::<ProblemType>() {
             Some(problem_type) => problem_type.uri(),
-            None if response.status() == StatusCode::ACCEPTED => "under way",
+            None if response.status() == StatusCode::ACCEPTED => "in progress",
             None => "done",
         };
-        let subject = extensions.get::<Subject>();
-        let subject = subject.map_or("", |Subject(subject)| subject);
+        let subject = extensions.get::<AuditSubject>();
+        let subject = subject.map_or("", |AuditSubject(subject)| subject);
         self.emit(subject, outcome);
     }
 
-    /// What a client has sent is quoted, so that it cannot look like another line.
+    /// Text from a client is quoted, so that it cannot look like another line.
     fn emit(&mut self, subject: &str, outcome: &str) {
         self.is_written = true;
         tracing::info!(
@@ -89,7 +89,7 @@ impl Drop for AuditLine {
     }
 }
 
-/// The other end of the connection, if the server has told.
+/// The address of the peer, if the server has added it.
 pub(crate) fn peer(request: &Request) -> Option<SocketAddr> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     peer.map(|ConnectInfo(peer)| *peer)

@@ -1,4 +1,4 @@
-//! Requests that change something: let in, and written down.
+//! Requests that change something: they are authorized and written to the audit log.
 
 use std::sync::Arc;
 
@@ -17,18 +17,19 @@ use tracing::Instrument;
 use crate::{
     Scope,
     audit::{AuditLine, CHANGE},
-    gate::{self, By, Gate},
-    input::Received,
+    authorize::{self, Authorizer, CallerName},
+    input::RequestBody,
     shared::Shared,
 };
 
-/// The longest body of most requests, in bytes: a filter of the log with a hundred targets fits. Of longer
-/// ones, so much is in the audit log.
+/// The longest body of most requests, in bytes: enough for a log filter with a hundred targets. The
+/// audit log has so much of the longer ones.
 const BODY_SIZE_MAX: usize = 4096;
 
-impl Gate {
-    /// `routes` for those whose token has this scope. Each request of those who may operate is a line in the
-    /// audit log, which has the beginning of its body, of up to `size_max` bytes if that is given.
+impl Authorizer {
+    /// Requires `scope` for these routes. If it is `operate`, each request is a line in the audit
+    /// log with the beginning of its body. `size_max` is the largest body, in bytes, if not the
+    /// default.
     pub(crate) fn route(
         &self,
         scope: &str,
@@ -36,24 +37,26 @@ impl Gate {
         routes: MethodRouter<Arc<Shared>>,
     ) -> MethodRouter<Arc<Shared>> {
         let scope = scope.parse();
-        match scope.expect("operations declare scopes that there are") {
+        match scope.expect("operations declare valid scopes") {
             Scope::Operate => {
                 let size_max = size_max.unwrap_or(BODY_SIZE_MAX);
-                routes.route_layer(from_fn_with_state((self.clone(), size_max), audited))
+                routes.route_layer(from_fn_with_state((self.clone(), size_max), with_audit))
             }
-            scope => routes.route_layer(from_fn_with_state((self.clone(), scope), gate::admit)),
+            scope => {
+                routes.route_layer(from_fn_with_state((self.clone(), scope), authorize::admit))
+            }
         }
     }
 }
 
-/// Lets those in who may operate, and writes a line of the audit log for whoever asks.
-async fn audited(
-    State((gate, size_max)): State<(Gate, usize)>,
+/// Requires the scope `operate`, and writes a line to the audit log in any case.
+async fn with_audit(
+    State((authorizer, size_max)): State<(Authorizer, usize)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let mut line = AuditLine::new(CHANGE, &request);
-    if let Err(problem) = admit(&gate, size_max, &mut request, &mut line).await {
+    if let Err(problem) = admit(&authorizer, size_max, &mut request, &mut line).await {
         let response = problem.into_response();
         line.write(&response);
         return response;
@@ -63,21 +66,21 @@ async fn audited(
         line.write(&response);
         response
     };
-    // A client that leaves before its answer interrupts no change, and leaves its line in the log.
+    // Spawned, so that a client that disconnects interrupts neither the change nor its log line.
     match tokio::spawn(change.in_current_span()).await {
         Ok(response) => response,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-/// Nothing of the body is read of one who may not ask.
+/// Authorizes a change, and then reads its body. The bodies of unauthorized requests are not read.
 async fn admit(
-    gate: &Gate,
+    authorizer: &Authorizer,
     size_max: usize,
     request: &mut Request,
     line: &mut AuditLine,
 ) -> Result<(), ProblemResponse> {
-    let caller = gate.caller(request)?;
+    let caller = authorizer.caller(request)?;
     line.by = caller.name.clone();
     caller.check(Scope::Operate)?;
     check_media_type(request.method(), request.headers())?;
@@ -85,13 +88,13 @@ async fn admit(
     let body = read_body(body, size_max).await?;
     let shown = &body[..body.len().min(BODY_SIZE_MAX)];
     line.request = String::from_utf8_lossy(shown).into_owned();
-    request.extensions_mut().insert(Received(body));
-    request.extensions_mut().insert(By(caller.name));
+    request.extensions_mut().insert(RequestBody(body));
+    request.extensions_mut().insert(CallerName(caller.name));
     Ok(())
 }
 
-/// A web page can make a browser send a request to another site without asking that site first, but
-/// neither one of JSON nor DELETE (Fetch standard, section 2.2.2).
+/// Rejects what a web page could make a browser send to another site without a preflight. Those
+/// requests can neither be JSON nor DELETE (Fetch standard, section 2.2.2).
 fn check_media_type(method: &Method, headers: &HeaderMap) -> Result<(), ProblemResponse> {
     let value = headers.get(header::CONTENT_TYPE);
     let media_type = value.and_then(|value| value.to_str().ok()?.split(';').next());
@@ -101,7 +104,7 @@ fn check_media_type(method: &Method, headers: &HeaderMap) -> Result<(), ProblemR
         true => Ok(()),
         false => Err(ProblemResponse::new(
             ProblemType::MediaType,
-            "send `Content-Type: application/json`, even without a body",
+            "the request needs `Content-Type: application/json`, even without a body",
         )),
     }
 }

@@ -14,11 +14,11 @@ use crate::{
     fixture::{ELSEWHERE, Fixture, LOOPBACK, request},
 };
 
-/// How long it may take until something happens that has to.
+/// How long a test waits for what must happen, before it fails.
 const LONG: Duration = Duration::from_secs(30);
 
 thread_local! {
-    /// What was logged on this thread, which is that of one test.
+    /// The log of this thread. Each test has its own thread.
     static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -26,9 +26,9 @@ thread_local! {
 struct Log;
 
 impl Log {
-    /// All tests share the subscriber: with one for each, what one test does not want logged could
-    /// be kept from the others too.
-    fn begin() -> Self {
+    /// All tests share one subscriber. If each had its own, one that filters a line could hide it
+    /// from the others too.
+    fn start() -> Self {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| {
             tracing_subscriber::fmt()
@@ -40,7 +40,7 @@ impl Log {
         Self
     }
 
-    /// The lines of the audit log, and forgets all.
+    /// Returns the lines of the audit log, and clears the log.
     fn take(&self) -> Vec<Value> {
         let bytes = LOGGED.take();
         let lines = str::from_utf8(&bytes).unwrap().lines();
@@ -65,12 +65,12 @@ impl Write for LogWriter {
 #[tokio::test]
 async fn every_change_is_a_line_of_the_audit_log() {
     let admin = Fixture::new();
-    let log = Log::begin();
+    let log = Log::start();
     let body = r#"{"with":"fra-2","force":true}"#;
-    let mut asked = request("POST", "/v1/members/fra-1/replace", body);
+    let mut sent = request("POST", "/v1/members/fra-1/replace", body);
     let bearer = admin.bearer(Scope::Operate).parse().unwrap();
-    asked.headers_mut().insert(header::AUTHORIZATION, bearer);
-    let answer = admin.send(ELSEWHERE, asked).await;
+    sent.headers_mut().insert(header::AUTHORIZATION, bearer);
+    let answer = admin.send(ELSEWHERE, sent).await;
     assert_eq!(answer.status, StatusCode::OK);
     let lines = log.take();
     let [line] = &lines[..] else {
@@ -91,7 +91,7 @@ async fn every_change_is_a_line_of_the_audit_log() {
     admin.replica.operators.lag_behind(Some(7));
     admin.ask("POST", "/v1/members/fra-1/promote", "").await;
     let line = &log.take()[0];
-    assert_eq!(line["outcome"], "under way");
+    assert_eq!(line["outcome"], "in progress");
     assert_eq!(line["by"], "loopback");
 
     admin
@@ -101,20 +101,20 @@ async fn every_change_is_a_line_of_the_audit_log() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_in_the_audit_log_with_who_asked_for_it() {
+async fn rejected_changes_are_in_the_audit_log_with_the_caller() {
     let admin = Fixture::new();
-    let log = Log::begin();
-    let asked = request("POST", "/v1/reload", "secret");
-    admin.send(ELSEWHERE, asked).await;
+    let log = Log::start();
+    let sent = request("POST", "/v1/reload", "secret");
+    admin.send(ELSEWHERE, sent).await;
     let line = &log.take()[0];
     assert_eq!(line["by"], "nobody");
     assert_eq!(line["outcome"], "urn:quorate:problem:not-authorized");
-    assert_eq!(line["request"], "", "nothing of a stranger's body is read");
+    assert_eq!(line["request"], "", "a stranger's body is not read");
 
-    let mut asked = request("POST", "/v1/reload", "");
+    let mut sent = request("POST", "/v1/reload", "");
     let bearer = admin.bearer(Scope::Read).parse().unwrap();
-    asked.headers_mut().insert(header::AUTHORIZATION, bearer);
-    admin.send(ELSEWHERE, asked).await;
+    sent.headers_mut().insert(header::AUTHORIZATION, bearer);
+    admin.send(ELSEWHERE, sent).await;
     let line = &log.take()[0];
     assert_eq!(line["by"], "read");
     assert_eq!(line["outcome"], "urn:quorate:problem:scope");
@@ -129,9 +129,9 @@ async fn what_is_refused_is_in_the_audit_log_with_who_asked_for_it() {
 }
 
 #[tokio::test]
-async fn reads_are_not_in_the_audit_log_and_secrets_neither() {
+async fn neither_reads_nor_secrets_are_in_the_audit_log() {
     let admin = Fixture::new();
-    let log = Log::begin();
+    let log = Log::start();
     for path in ["/v1/status", "/v1/members", "/metrics", "/v1/log-filter"] {
         admin.get(path).await;
     }
@@ -143,17 +143,17 @@ async fn reads_are_not_in_the_audit_log_and_secrets_neither() {
     assert!(!line.to_string().contains("quorate-join"), "{line}");
 }
 
-/// Leaving is no way to hide, and leaves nothing half done.
+/// A client cannot avoid the audit log or interrupt its change by disconnecting.
 #[tokio::test]
-async fn a_change_goes_on_without_its_client() {
+async fn a_change_continues_without_its_client() {
     let admin = Fixture::new();
-    let log = Log::begin();
+    let log = Log::start();
     let operators = &admin.replica.operators;
     operators.answers_changes.send_replace(false);
-    let mut asked = operators.asked_count.subscribe();
+    let mut sent = operators.asked_count.subscribe();
     tokio::select! {
         _ = admin.ask("POST", "/v1/members/fra-1/demote", "") => panic!("it waits"),
-        _ = asked.wait_for(|count| *count == 1) => {}
+        _ = sent.wait_for(|count| *count == 1) => {}
     }
     assert_eq!(log.take(), [] as [Value; 0]);
     operators.answers_changes.send_replace(true);
@@ -166,10 +166,10 @@ async fn a_change_goes_on_without_its_client() {
         }
     };
     let line = tokio::time::timeout(LONG, written).await;
-    assert_eq!(line.expect("it is written down")["outcome"], "done");
+    assert_eq!(line.expect("the line is written")["outcome"], "done");
 }
 
-/// What a browser sends to another site unasked is a form or plain text.
+/// Without a preflight, a browser can only send forms and plain text to another site.
 #[tokio::test]
 async fn no_web_page_can_make_a_browser_change_the_cluster() {
     let admin = Fixture::new();
@@ -180,28 +180,28 @@ async fn no_web_page_can_make_a_browser_change_the_cluster() {
         Some("multipart/form-data; boundary=application/json"),
         Some("application/jsonp"),
     ] {
-        let mut asked = request("POST", "/v1/members/fra-1/promote", "{}");
-        asked.headers_mut().remove(header::CONTENT_TYPE);
+        let mut sent = request("POST", "/v1/members/fra-1/promote", "{}");
+        sent.headers_mut().remove(header::CONTENT_TYPE);
         if let Some(media_type) = media_type {
             let media_type = media_type.parse().unwrap();
-            asked.headers_mut().insert(header::CONTENT_TYPE, media_type);
+            sent.headers_mut().insert(header::CONTENT_TYPE, media_type);
         }
-        let answer = admin.send(LOOPBACK, asked).await;
+        let answer = admin.send(LOOPBACK, sent).await;
         assert_eq!(answer.slug(), "media-type", "{media_type:?}");
     }
     assert_eq!(admin.replica.operators.take_asked(), []);
 
-    let mut asked = request("POST", "/v1/members/fra-1/promote", "{}");
+    let mut sent = request("POST", "/v1/members/fra-1/promote", "{}");
     let media_type = "Application/JSON; charset=utf-8".parse().unwrap();
-    asked.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    assert_eq!(admin.send(LOOPBACK, asked).await.status, StatusCode::OK);
-    let mut asked = request("DELETE", "/v1/members/fra-1", "");
-    asked.headers_mut().remove(header::CONTENT_TYPE);
-    assert_eq!(admin.send(LOOPBACK, asked).await.status, StatusCode::OK);
+    sent.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    assert_eq!(admin.send(LOOPBACK, sent).await.status, StatusCode::OK);
+    let mut sent = request("DELETE", "/v1/members/fra-1", "");
+    sent.headers_mut().remove(header::CONTENT_TYPE);
+    assert_eq!(admin.send(LOOPBACK, sent).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_understood_changes_nothing() {
+async fn an_invalid_body_changes_nothing() {
     let admin = Fixture::new();
     for (method, path, body) in [
         ("POST", "/v1/members/a/promote", r#"{"forced":true}"#),
@@ -230,14 +230,14 @@ async fn a_body_that_is_not_understood_changes_nothing() {
 }
 
 #[tokio::test]
-async fn who_tries_to_read_with_a_smaller_token_is_written_down() {
+async fn reads_that_a_token_does_not_permit_are_in_the_audit_log() {
     let admin = Fixture::new();
-    let log = Log::begin();
+    let log = Log::start();
     for (scope, count) in [(Scope::Metrics, 1), (Scope::Read, 0)] {
-        let mut asked = request("GET", "/v1/members", "");
+        let mut sent = request("GET", "/v1/members", "");
         let bearer = admin.bearer(scope).parse().unwrap();
-        asked.headers_mut().insert(header::AUTHORIZATION, bearer);
-        admin.send(ELSEWHERE, asked).await;
+        sent.headers_mut().insert(header::AUTHORIZATION, bearer);
+        admin.send(ELSEWHERE, sent).await;
         let lines = log.take();
         assert_eq!(lines.len(), count, "{lines:?}");
         for line in lines {
@@ -249,21 +249,21 @@ async fn who_tries_to_read_with_a_smaller_token_is_written_down() {
 }
 
 #[tokio::test]
-async fn no_body_is_a_body_that_says_nothing() {
+async fn an_empty_body_counts_as_an_empty_object() {
     let admin = Fixture::new();
     for body in ["", "{}"] {
         admin.ask("POST", "/v1/members/a/promote", body).await;
-        let asked = admin.replica.operators.take_asked();
+        let sent = admin.replica.operators.take_asked();
         let promoted = MemberChange::Promote(ChangeRequest::default()).of("a");
-        assert_eq!(asked, [promoted.into()]);
+        assert_eq!(sent, [promoted.into()]);
     }
 }
 
-/// The log is read by more people than may publish.
+/// More people can read the log than may publish.
 #[tokio::test]
 async fn a_token_for_publishing_is_in_no_line_of_the_log() {
     let admin = Fixture::new();
-    let log = Log::begin();
+    let log = Log::start();
     let answer = admin
         .ask("POST", "/v1/policy/tokens", r#"{"name":"ci"}"#)
         .await;

@@ -1,4 +1,4 @@
-//! What has changed in packets, entry by entry.
+//! Which packets have changed, by log entry.
 
 use axum::Json;
 use quorate_api::{CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, Changes, ProblemType};
@@ -8,19 +8,20 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    input::{Params, check_range},
+    input::{QueryParams, check_range},
     operations::operations,
 };
 
-/// Which changes are asked for.
+/// The query for changes.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ChangesQuery {
-    /// The entry behind which they begin: `next` of the answer before. At first, `applied_index` of
-    /// `/v1/status`, read before all packets are.
+    /// The changes after this log entry: `next` of the previous answer. For the first request,
+    /// `applied_index` of `/v1/status`, read before all packets are read.
     since: u64,
-    /// How many there are at most, but for those of one entry: 1 to 1000, 100 if nobody says.
+    /// The most changes of the answer, except that those of one entry are never split: 1 to 1000,
+    /// by default 100.
     #[param(minimum = 1, maximum = 1000)]
     count: Option<usize>,
 }
@@ -28,15 +29,16 @@ pub(crate) struct ChangesQuery {
 operations! {
     "packets";
 
-    /// What has changed in packets behind an entry of the log
+    /// Which packets have changed after a log entry
     ///
-    /// Any node can be asked to go on: entries have one index on all. A node remembers the last changes that
-    /// it has applied, and none from before it started or was given a snapshot.
+    /// The next request can go to any node, because an entry has the same index on all nodes. A
+    /// node remembers the last changes that it has applied, and none from before it started or
+    /// received a snapshot.
     "read" get CHANGES or ChangesLost {
         params(ChangesQuery),
         responses((status = 200, description = "The changes", body = Changes)),
     }
-    async fn changes(shared, Params(query): Params<ChangesQuery>) {
+    async fn changes(shared, QueryParams(query): QueryParams<ChangesQuery>) {
         let count = query.count.unwrap_or(CHANGE_COUNT_DEFAULT);
         let count = check_range("count", count, 1..=CHANGE_COUNT_MAX)?;
         let since = LogIndex(query.since);

@@ -3,14 +3,14 @@ use serde_json::json;
 
 use crate::fixture::Fixture;
 
-/// Where a client begins that has read all packets.
+/// The index from which a client continues after reading all packets.
 async fn applied_index(admin: &Fixture) -> u64 {
     let status = admin.get("/v1/status").await.json();
     status["applied_index"].as_u64().unwrap()
 }
 
 #[tokio::test]
-async fn what_is_stored_and_deleted_is_told_page_by_page() {
+async fn changes_are_returned_page_by_page() {
     let admin = Fixture::new();
     let begin = applied_index(&admin).await;
     let [one, two] = [1, 2].map(|seed| packet(seed, 7, "x", 30));
@@ -25,7 +25,7 @@ async fn what_is_stored_and_deleted_is_told_page_by_page() {
         change(2, second.to_string(), "stored"),
         change(3, first.to_string(), "deleted"),
     ];
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     let mut since = begin;
     loop {
         let path = format!("/v1/changes?since={since}&count=2");
@@ -35,14 +35,14 @@ async fn what_is_stored_and_deleted_is_told_page_by_page() {
             break;
         }
         assert!(changes.len() <= 2);
-        told.extend(changes.iter().cloned());
+        received.extend(changes.iter().cloned());
         since = page["next"].as_u64().unwrap();
     }
-    assert_eq!(told, expected);
+    assert_eq!(received, expected);
 }
 
 #[tokio::test]
-async fn what_is_forgotten_is_told_apart_from_nothing() {
+async fn forgotten_changes_are_reported_as_lost() {
     let admin = Fixture::new();
     let begin = applied_index(&admin).await;
     admin.replica.store(received_now(packet(1, 7, "x", 30)));
@@ -54,7 +54,7 @@ async fn what_is_forgotten_is_told_apart_from_nothing() {
 }
 
 #[tokio::test]
-async fn changes_are_asked_for_behind_an_entry_and_by_the_page() {
+async fn an_invalid_query_for_changes_is_rejected() {
     let admin = Fixture::new();
     for query in [
         "",

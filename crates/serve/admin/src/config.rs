@@ -1,4 +1,4 @@
-//! Where operators ask, and who may.
+//! The settings of the admin API.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -8,28 +8,28 @@ use std::{
 use quorate_setting::{Findings, KeyPath, settings};
 
 settings! {
-    /// Where operators ask, and who may.
+    /// The admin API: its address, and who may use it.
     pub struct AdminConfig {
-        /// Where it listens. Beyond loopback it demands tokens. They travel in plain HTTP: keep it
-        /// on a network of your own, or behind a proxy that brings TLS.
+        /// The address on which it listens. Requests from other machines need a token. Tokens are
+        /// sent over plain HTTP: use a private network, or a proxy with TLS.
         listen: SocketAddr = (Ipv4Addr::LOCALHOST, 9100).into();
-        /// The file of the tokens that are known, as `quorate admin-token new` writes it: hashes, no
-        /// tokens. Read again at each reload. Empty: no token is known.
+        /// The file with the known tokens, which `quorate admin-token new` writes. It has only
+        /// their hashes. It is read again at each reload. If empty, there are no tokens.
         tokens_file: PathBuf = PathBuf::new();
-        /// Whether programs on this machine need a token too. Without this, whoever is on the
-        /// machine may do everything.
+        /// Whether programs on this machine need a token too. If false, every user of the machine
+        /// may do everything.
         loopback_needs_token: bool = false;
     }
 }
 
 impl AdminConfig {
-    /// Finds what does not go together. The settings stand at `at`.
+    /// Reports settings that contradict each other. `at` is the path of these settings.
     pub fn check_access(&self, at: &KeyPath, findings: &mut Findings) {
         let [listen, tokens_file, loopback_needs_token] =
             ["listen", "tokens_file", "loopback_needs_token"].map(|key| at.key(key).to_string());
         let has_tokens = !self.tokens_file.as_os_str().is_empty();
         if self.loopback_needs_token && !has_tokens {
-            let reason = "no request would be allowed: a file of tokens is needed";
+            let reason = "no request would be allowed: set the file of tokens";
             findings.error_between([&loopback_needs_token, &tokens_file], reason);
         }
         if self.listen.ip().to_canonical().is_loopback() {
@@ -37,15 +37,15 @@ impl AdminConfig {
         }
         if has_tokens {
             let reason = format!(
-                "{} can be reached from elsewhere, and tokens travel there in plain HTTP: it \
-                 belongs on a network of your own",
+                "{} can be reached from other machines, and tokens are sent over plain HTTP: use a \
+                 private network",
                 self.listen
             );
             findings.warning(&*listen, reason);
         } else {
             let reason = format!(
-                "{} can be reached from elsewhere, where a token is demanded, and none is known: \
-                 name a file of tokens, which `quorate admin-token new` writes",
+                "{} can be reached from other machines, which need a token, but there are none: set \
+                 the file of tokens, which `quorate admin-token new` writes",
                 self.listen
             );
             findings.error_between([&listen, &tokens_file], reason);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_beyond_loopback_is_doubtful_even_with_tokens() {
+    fn a_listener_for_other_machines_is_a_warning_even_with_tokens() {
         assert_eq!(findings("10.0.0.1:9100", "tokens", false), (0, 1));
         assert_eq!(findings("127.0.0.1:9100", "tokens", true), (0, 0));
     }

@@ -1,4 +1,4 @@
-//! What the OpenAPI document tells of an operation that follows from how it is declared.
+//! Adds to the OpenAPI document what follows from the declaration of an operation.
 
 use std::collections::BTreeMap;
 
@@ -11,27 +11,30 @@ use utoipa::{
     },
 };
 
-/// What stands in a path that is left open, by its name.
-const SEGMENTS: [(&str, &str); 4] = [
+/// The parameters in paths, by name, with their descriptions.
+const PATH_PARAMS: [(&str, &str); 4] = [
     ("key", "The key, in z-base-32"),
-    ("name", "What the token is called"),
-    ("node", "Key, unique prefix of it, or name"),
+    ("name", "The name of the token"),
+    (
+        "node",
+        "The node: its key, a unique prefix of the key, or its name",
+    ),
     (
         "zone",
-        "Name of the zone, with or without the last dot; `@` for the root",
+        "The name of the zone, with or without a dot at the end; `@` for the root",
     ),
 ];
 
-/// Adds what `path` leaves open, and the problems that an operation can have: these, and those of its gate and of
-/// what it is given.
-pub(crate) fn complete(
+/// Adds the parameters in `path`, and the problems of an operation: its `own`, and those of the
+/// token check and of its input.
+pub(crate) fn document_operation(
     operation: &mut Operation,
     path: &str,
     (scope, method): (&str, &str),
     own: &[ProblemType],
 ) {
     let parameters = operation.parameters.get_or_insert_default();
-    let segments = SEGMENTS.iter();
+    let segments = PATH_PARAMS.iter();
     let open = segments.filter(|(name, _)| path.contains(&format!("{{{name}}}")));
     let open = open.map(|(name, description)| {
         let parameter = ParameterBuilder::new()
@@ -47,7 +50,7 @@ pub(crate) fn complete(
     if scope == "operate" || !parameters.is_empty() {
         problem_types.push(ProblemType::BadRequest);
     }
-    // What changes something is read whole, and may be no form of a web page.
+    // The body of a change is read completely, and must not be a form of a web page.
     if scope == "operate" {
         problem_types.push(ProblemType::TooLong);
     }

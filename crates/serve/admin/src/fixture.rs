@@ -1,4 +1,4 @@
-//! The routes over a replica in memory, as tests ask them.
+//! The routes with a replica in memory, for tests.
 
 use std::{
     collections::BTreeMap,
@@ -43,7 +43,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// With the defaults, and a token of each scope, which is called so.
+    /// With the default settings. There is a token for each scope, with the name of the scope.
     pub(crate) fn new() -> Self {
         Self::over(FakeReplica::new(), &AdminConfig::default())
     }
@@ -75,7 +75,7 @@ impl Fixture {
         }
     }
 
-    /// The field that shows the token of this scope.
+    /// The value of `Authorization` for the token of this scope.
     pub(crate) fn bearer(&self, scope: Scope) -> String {
         let known = self.known.iter().find(|(of, _)| *of == scope);
         format!("Bearer {}", known.unwrap().1)
@@ -93,7 +93,7 @@ impl Fixture {
         }
     }
 
-    /// Asks from this machine, without a token.
+    /// Sends a request from this machine, without a token.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
         self.send(LOOPBACK, request(method, path, body)).await
     }
@@ -103,7 +103,7 @@ impl Fixture {
     }
 }
 
-/// A request as a client makes it.
+/// A request with the usual header fields.
 pub(crate) fn request(method: &str, path: &str, body: &str) -> Request<Body> {
     Request::builder()
         .method(method)
@@ -131,7 +131,7 @@ impl Answer {
         json.unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The problem document that it has to be.
+    /// The problem document in the answer, which must be one.
     pub(crate) fn problem(&self) -> Problem {
         let content_type = self.headers.get(header::CONTENT_TYPE);
         assert_eq!(content_type.unwrap(), PROBLEM_CONTENT_TYPE);
@@ -147,7 +147,7 @@ impl Answer {
     }
 }
 
-/// Settings and log of a node.
+/// The reload and the log filter of a node.
 #[derive(Debug)]
 pub(crate) struct FakeRuntime {
     pub(crate) reloads: Mutex<Result<ReloadReport, String>>,
@@ -166,7 +166,7 @@ impl Default for FakeRuntime {
     }
 }
 
-/// The zones `dns.example.`, which has an address at `www`, and the root.
+/// Serves the root and `dns.example.`, which has a configured address at `www`.
 struct FakeZones;
 
 impl ServedZones for FakeZones {

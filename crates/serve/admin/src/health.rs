@@ -1,4 +1,4 @@
-//! Health, for supervisors, load balancers and monitors.
+//! Health checks for supervisors, load balancers and monitors.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use quorate_http::{text, uncached};
 use quorate_replica::{ClockState, LogIndex, NodeClock, NodeStatus, NotReady, Observer, Role};
 use serde::Serialize;
 
-/// Which program this is.
+/// The version of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build {
     /// Its version.
     pub version: &'static str,
-    /// The commit it was built from, or `unknown`.
+    /// The commit that it was built from, or `unknown`.
     pub git_hash: &'static str,
 }
 
 /// `/livez`, `/readyz` and `/healthz`.
 ///
-/// A node that knows no leader is not ready, since PUTs would wait, but it is healthy: it answers
-/// reads and DNS, and a cluster without quorum must not vanish from its load balancer. One whose disk
-/// is nearly full is ready, for it reads.
+/// A node that knows no leader is not ready, because PUTs would wait. But it is healthy: it answers
+/// reads and DNS, and a load balancer must not drop a cluster without quorum. A node whose disk is
+/// nearly full is ready, because it serves reads.
 pub fn health_router(replica: Arc<dyn Observer>, build: Build) -> Router {
     Router::new()
         .route("/livez", get(livez))
@@ -48,13 +48,13 @@ async fn readyz(State(shared): State<Shared>) -> Response {
         Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
         None if node.disk_full => text(
             StatusCode::OK,
-            "ready to read: the disk is nearly full, so PUTs are refused",
+            "ready for reads: the disk is nearly full, so PUTs are rejected",
         ),
         None => text(StatusCode::OK, "ready"),
     })
 }
 
-/// The keys of iroh-dns-server 1.4 first, so that a monitor made for it works here.
+/// The first keys are those of iroh-dns-server 1.4, so that a monitor for it works here.
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
@@ -69,11 +69,11 @@ struct Health {
     disk_full: bool,
 }
 
-/// The word for monitors, and whether clients should be sent here.
+/// The state for monitors, and the status that tells load balancers whether to use the node.
 fn health(node: &NodeStatus) -> (&'static str, StatusCode) {
     match node.not_ready {
         None if !node.disk_full && node.clock.state == ClockState::Agreed => ("ok", StatusCode::OK),
-        // It serves all reads and DNS, and wants an operator.
+        // It serves all reads and DNS, and needs an operator.
         None | Some(NotReady::NoLeader) => ("degraded", StatusCode::OK),
         Some(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
     }

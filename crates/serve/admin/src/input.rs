@@ -1,4 +1,4 @@
-//! What a request says in its path, its query and its body.
+//! Reads the path, the query and the body of a request.
 
 use std::{fmt::Display, ops::RangeInclusive};
 
@@ -12,10 +12,10 @@ use quorate_http::ProblemResponse;
 use quorate_packet::PublicKey;
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// What stands in the one place of a path that is left open.
-pub(crate) struct Segment(pub(crate) String);
+/// The parameter in the path.
+pub(crate) struct PathParam(pub(crate) String);
 
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
+impl<S: Send + Sync> FromRequestParts<S> for PathParam {
     type Rejection = ProblemResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
@@ -26,10 +26,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     }
 }
 
-/// What stands behind the question mark.
-pub(crate) struct Params<T>(pub(crate) T);
+/// The query of the URL.
+pub(crate) struct QueryParams<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = ProblemResponse;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ProblemResponse> {
@@ -40,15 +40,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// A key as it stands in a path, a query or a body.
+/// Parses a key from a path, a query or a body.
 pub(crate) fn parse_key(text: &str) -> Result<PublicKey, ProblemResponse> {
     text.parse().map_err(|error| {
-        let said = format!("{text:?} is no key: {error}");
-        ProblemResponse::new(ProblemType::BadRequest, said)
+        let detail = format!("{text:?} is not a key: {error}");
+        ProblemResponse::new(ProblemType::BadRequest, detail)
     })
 }
 
-/// Refuses what lies outside of what may be.
+/// Returns `value`, or fails if it is out of `range`.
 pub(crate) fn check_range<T: PartialOrd + Display>(
     name: &str,
     value: T,
@@ -58,34 +58,34 @@ pub(crate) fn check_range<T: PartialOrd + Display>(
         return Ok(value);
     }
     let (min, max) = range.into_inner();
-    let said = format!("`{name}` is {value}, and may be from {min} to {max}");
-    Err(ProblemResponse::new(ProblemType::BadRequest, said))
+    let detail = format!("`{name}` is {value}, but must be between {min} and {max}");
+    Err(ProblemResponse::new(ProblemType::BadRequest, detail))
 }
 
-/// Has a thread wait for what may block. A panic goes on here.
+/// Runs `work`, which may block, on another thread. A panic in it continues here.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn malformed(what: &str, error: impl Display) -> ProblemResponse {
-    let said = format!("the {what} is not what is asked for here: {error}");
-    ProblemResponse::new(ProblemType::BadRequest, said)
+    let detail = format!("the {what} of the request is invalid: {error}");
+    ProblemResponse::new(ProblemType::BadRequest, detail)
 }
 
-/// The body of a request that was let in.
+/// The body of an authorized request.
 #[derive(Clone)]
-pub(crate) struct Received(pub(crate) Bytes);
+pub(crate) struct RequestBody(pub(crate) Bytes);
 
-/// What a request for a change says: its body as JSON. No body says `{}`.
-pub(crate) struct Ask<T>(pub(crate) T);
+/// The body of a request as JSON. An empty body counts as `{}`.
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Ask<T> {
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for JsonBody<T> {
     type Rejection = ProblemResponse;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
-        let received = parts.extensions.get::<Received>();
-        let body = received.map_or(&[][..], |Received(body)| body);
+        let received = parts.extensions.get::<RequestBody>();
+        let body = received.map_or(&[][..], |RequestBody(body)| body);
         let body = if body.is_empty() { b"{}" } else { body };
         serde_json::from_slice(body)
             .map(Self)
@@ -93,7 +93,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Ask<T> {
     }
 }
 
-/// A body in which there is nothing to say.
+/// The body of a request without parameters.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
+pub(crate) struct EmptyBody {}

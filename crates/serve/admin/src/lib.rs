@@ -1,39 +1,38 @@
-//! What operators and their machines ask a node: is it alive, is it ready, how does it stand; and
-//! what they have it do.
+//! The admin API of a node: health checks, metrics, status, and the changes that operators make.
 //!
-//! Routers, no sockets: the roof serves [`router`] at the admin address, and merges
-//! [`health_router`] into the public HTTP server, where load balancers look.
+//! The crate has routers and no sockets: the top-level crate serves [`router`] at the admin
+//! address, and merges [`health_router`] into the public HTTP server, which load balancers check.
 //!
 //! | path | answer | scope |
 //! |---|---|---|
-//! | `/livez` | 200, or 503 once a fatal error stopped replication: restart the process | public |
+//! | `/livez` | 200, or 503 after a fatal error stopped replication: restart the process | public |
 //! | `/readyz` | 200, or 503 and why the node is not ready: send it no clients | public |
-//! | `/healthz` | JSON as iroh-dns-server gives it, and more | public |
+//! | `/healthz` | JSON with the keys of iroh-dns-server, and more | public |
 //! | `/metrics` | the Prometheus text format, version 0.0.4 | metrics |
-//! | `/v1/openapi.json` | what all the others are | none |
-//! | `/v1/…` with GET | JSON of `quorate-admin-api` | read |
-//! | `/v1/…` with another method | the same, of what was changed | operate |
+//! | `/v1/openapi.json` | the description of all other paths | none |
+//! | `/v1/…` with GET | JSON types of `quorate-api` | read |
+//! | `/v1/…` with another method | JSON about what was changed | operate |
 //!
-//! Who asks from this machine needs no token, unless the configuration says so; everybody else does,
-//! for everything but health. Every refusal is a problem document, and every request for a change is
-//! a line of the audit log, which has the target `quorate::audit`: who asked for what, and what came
-//! of it. A change goes on when its client leaves.
+//! Requests from this machine need no token, unless the configuration requires one. All others do,
+//! except for health. Every rejection is a problem document. Every request for a change is a line
+//! in the audit log with the target `quorate::audit`: who requested what, and the outcome. A change
+//! continues when its client disconnects.
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`health_router`], [`router`] | the routes |
-//! | [`AdminNode`] | what they ask |
-//! | [`Tokens`], [`Token`], [`Scope`] | who may ask |
-//! | [`Reload`], [`LogControl`], [`ServedZones`] | what the roof does for them |
-//! | [`Build`] | which program this is |
-//! | [`AdminConfig`] | where operators ask |
+//! | [`AdminNode`] | the node behind the routes |
+//! | [`Tokens`], [`Token`], [`Scope`] | the tokens of operators, and what each permits |
+//! | [`Reload`], [`LogControl`], [`ServedZones`] | what the top-level crate implements for the routes |
+//! | [`Build`] | the version of the program |
+//! | [`AdminConfig`] | the settings of the admin address |
 
 mod audit;
+mod authorize;
 mod change;
 mod changes;
 mod config;
 mod declaration;
-mod gate;
 mod health;
 mod input;
 mod members;

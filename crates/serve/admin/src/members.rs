@@ -1,4 +1,4 @@
-//! Who the cluster is, and changes of it.
+//! The members of the cluster, and changes of them.
 
 use axum::{Extension, Json, http::StatusCode, response::Response};
 use quorate_api::{
@@ -10,21 +10,21 @@ use quorate_http::{ProblemResponse, uncached};
 use utoipa::IntoResponses;
 
 use crate::{
-    audit::Subject,
-    gate::By,
-    input::{Ask, Nothing, Params, Segment, check_range},
+    audit::AuditSubject,
+    authorize::CallerName,
+    input::{EmptyBody, JsonBody, PathParam, QueryParams, check_range},
     operations::operations,
     shared::Shared,
 };
 
-/// What a change that is not refused is answered with, as the OpenAPI document tells it.
+/// The answers to an accepted change, for the OpenAPI document.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "it is read by those who read the document")]
+#[expect(dead_code, reason = "only the OpenAPI document uses it")]
 enum ChangeAnswers {
-    /// It is done
+    /// The change is done
     #[response(status = 200)]
     Done(ChangeReport),
-    /// A node has to catch up first: ask again
+    /// A node has to catch up first: send the request again
     #[response(status = 202)]
     CatchingUp(ChangeReport),
 }
@@ -32,76 +32,78 @@ enum ChangeAnswers {
 operations! {
     "members";
 
-    /// All members, and the nodes that are about to be, as the leader sees them
+    /// All members and joining nodes, as the leader sees them
     ///
-    /// While no leader is known, as this node sees them.
+    /// If no leader is known, as this node sees them.
     "read" get MEMBERS asks ListMembers {
         responses((status = 200, description = "The members", body = Members)),
     }
-    async fn members(shared, by: By) {
-        Ok(uncached(Json(shared.ask(&by, ListMembers {}).await?)))
+    async fn members(shared, caller: CallerName) {
+        Ok(uncached(Json(shared.submit(&caller, ListMembers {}).await?)))
     }
 
-    /// Makes a token by which nodes can join
+    /// Creates a token with which nodes can join
     "operate" post INVITES asks InviteRequest {
         request_body = InviteRequest,
         responses((status = 201, description = "The token", body = Invited)),
     }
-    async fn invite(shared, by: By, Ask(request): Ask<InviteRequest>) {
+    async fn invite(shared, caller: CallerName, JsonBody(request): JsonBody<InviteRequest>) {
         let valid = INVITE_VALID_SECS_MIN..=INVITE_VALID_SECS_MAX;
         check_range("valid_secs", request.valid_secs, valid)?;
         check_range("uses", request.uses, 1..=INVITE_USES_MAX)?;
-        let answer = shared.ask(&by, request).await?;
-        let subject = Extension(Subject(answer.invite.clone()));
+        let answer = shared.submit(&caller, request).await?;
+        let subject = Extension(AuditSubject(answer.invite.clone()));
         Ok(uncached((StatusCode::CREATED, subject, Json(answer))))
     }
 
     /// Makes a learner a voter
     ///
-    /// Once it has caught up: until then the answer is 202, and the same request goes on with it.
+    /// Once it has caught up. Until then the answer is 202, and the same request sent again
+    /// continues the change.
     "operate" post PROMOTE asks ChangeMember {
         request_body = ChangeRequest,
         responses(ChangeAnswers),
     }
-    async fn promote(shared, by: By, Segment(node): Segment, Ask(request): Ask<ChangeRequest>) {
-        change(&shared, &by, node, MemberChange::Promote(request)).await
+    async fn promote(shared, caller: CallerName, PathParam(node): PathParam, JsonBody(request): JsonBody<ChangeRequest>) {
+        change(&shared, &caller, node, MemberChange::Promote(request)).await
     }
 
-    /// Makes a voter a learner, which it stays
+    /// Makes a voter a learner permanently
     "operate" post DEMOTE asks ChangeMember {
         request_body = ChangeRequest,
         responses(ChangeAnswers),
     }
-    async fn demote(shared, by: By, Segment(node): Segment, Ask(request): Ask<ChangeRequest>) {
-        change(&shared, &by, node, MemberChange::Demote(request)).await
+    async fn demote(shared, caller: CallerName, PathParam(node): PathParam, JsonBody(request): JsonBody<ChangeRequest>) {
+        change(&shared, &caller, node, MemberChange::Demote(request)).await
     }
 
     /// Removes a member
     ///
-    /// It is cut off at once.
+    /// It is disconnected immediately.
     "operate" delete MEMBER asks ChangeMember {
-        params(("force" = Option<bool>, Query, description = "Whether to do it even if no live quorum is left")),
+        params(("force" = Option<bool>, Query, description = "Whether to do it even if fewer than a majority of the voters would be live")),
         responses(ChangeAnswers),
     }
     async fn remove(
         shared,
-        by: By,
-        Segment(node): Segment,
-        Params(request): Params<ChangeRequest>,
-        Ask(Nothing {}): Ask<Nothing>,
+        caller: CallerName,
+        PathParam(node): PathParam,
+        QueryParams(request): QueryParams<ChangeRequest>,
+        JsonBody(EmptyBody {}): JsonBody<EmptyBody>,
     ) {
-        change(&shared, &by, node, MemberChange::Remove(request)).await
+        change(&shared, &caller, node, MemberChange::Remove(request)).await
     }
 
-    /// Puts another node in the place of a member, and removes that
+    /// Replaces a member by another node
     ///
-    /// Once the other has caught up: until then the answer is 202, and the same request goes on with it.
+    /// Once the other has caught up. Until then the answer is 202, and the same request sent again
+    /// continues the change.
     "operate" post REPLACE asks ChangeMember {
         request_body = ReplaceRequest,
         responses(ChangeAnswers),
     }
-    async fn replace(shared, by: By, Segment(node): Segment, Ask(request): Ask<ReplaceRequest>) {
-        change(&shared, &by, node, MemberChange::Replace(request)).await
+    async fn replace(shared, caller: CallerName, PathParam(node): PathParam, JsonBody(request): JsonBody<ReplaceRequest>) {
+        change(&shared, &caller, node, MemberChange::Replace(request)).await
     }
 
     /// Gives a member another address
@@ -110,47 +112,48 @@ operations! {
         request_body = MoveRequest,
         responses(ChangeAnswers),
     }
-    async fn relocate(shared, by: By, Segment(node): Segment, Ask(request): Ask<MoveRequest>) {
-        change(&shared, &by, node, MemberChange::Move(request)).await
+    async fn relocate(shared, caller: CallerName, PathParam(node): PathParam, JsonBody(request): JsonBody<MoveRequest>) {
+        change(&shared, &caller, node, MemberChange::Move(request)).await
     }
 
-    /// Hands leadership over
+    /// Transfers leadership
     "operate" post TRANSFER asks TransferRequest {
         request_body = TransferRequest,
-        responses((status = 200, description = "Who leads now", body = Transferred)),
+        responses((status = 200, description = "The new leader", body = Transferred)),
     }
-    async fn transfer_leader(shared, by: By, Ask(request): Ask<TransferRequest>) {
-        let answer = shared.ask(&by, request).await?;
-        let subject = Extension(Subject(answer.leader.clone()));
+    async fn transfer_leader(shared, caller: CallerName, JsonBody(request): JsonBody<TransferRequest>) {
+        let answer = shared.submit(&caller, request).await?;
+        let subject = Extension(AuditSubject(answer.leader.clone()));
         Ok(uncached((subject, Json(answer))))
     }
 
-    /// Raises the feature level to the highest that all members support, whoever holds it
+    /// Raises the feature level to the highest one that all members support, even if members hold
+    /// it
     ///
-    /// Then no older version comes back.
+    /// After that, older versions cannot run in the cluster any more.
     "operate" post RAISE_LEVEL asks RaiseLevelRequest {
         request_body = RaiseLevelRequest,
-        responses((status = 200, description = "At which level the cluster is", body = RaisedLevel)),
+        responses((status = 200, description = "The feature level of the cluster", body = RaisedLevel)),
     }
-    async fn raise_level(shared, by: By, Ask(request): Ask<RaiseLevelRequest>) {
-        let answer = shared.ask(&by, request).await?;
-        let subject = Extension(Subject(answer.level.to_string()));
+    async fn raise_level(shared, caller: CallerName, JsonBody(request): JsonBody<RaiseLevelRequest>) {
+        let answer = shared.submit(&caller, request).await?;
+        let subject = Extension(AuditSubject(answer.level.to_string()));
         Ok(uncached((subject, Json(answer))))
     }
 }
 
 async fn change(
     shared: &Shared,
-    by: &By,
+    caller: &CallerName,
     node: String,
     change: MemberChange,
 ) -> Result<Response, ProblemResponse> {
-    let report = shared.ask(by, change.of(node)).await?;
+    let report = shared.submit(caller, change.of(node)).await?;
     let status = match report.state {
         ChangeState::Done => StatusCode::OK,
         ChangeState::CatchingUp => StatusCode::ACCEPTED,
     };
-    let subject = Extension(Subject(report.node.clone()));
+    let subject = Extension(AuditSubject(report.node.clone()));
     Ok(uncached((status, subject, Json(report))))
 }
 

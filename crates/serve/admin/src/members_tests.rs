@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::fixture::Fixture;
 
 #[tokio::test]
-async fn members_are_told_as_the_leader_sees_them() {
+async fn members_are_listed_as_the_leader_sees_them() {
     let answer = Fixture::new().get("/v1/members").await;
     assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
     let answer = answer.json();
@@ -36,7 +36,7 @@ async fn members_are_told_as_the_leader_sees_them() {
 }
 
 #[tokio::test]
-async fn members_are_told_without_a_leader_too() {
+async fn members_are_listed_without_a_leader_too() {
     let admin = Fixture::new();
     admin.replica.operators.lose_leader();
     let answer = admin.get("/v1/members").await;
@@ -56,7 +56,7 @@ fn invite(learner: bool, valid_secs: u64, uses: u32) -> AdminRequest {
 }
 
 #[tokio::test]
-async fn an_invite_is_a_token_that_is_told_once() {
+async fn an_invite_returns_its_token_once() {
     let admin = Fixture::new();
     let body = r#"{"learner":true,"valid_secs":60,"uses":3}"#;
     let answer = admin.ask("POST", "/v1/members/invites", body).await;
@@ -75,7 +75,7 @@ async fn an_invite_is_a_token_that_is_told_once() {
 }
 
 #[tokio::test]
-async fn changes_reach_the_cluster_as_they_were_asked_for() {
+async fn requests_reach_the_cluster_unchanged() {
     let admin = Fixture::new();
     let force = |force| ChangeRequest { force };
     let with = ReplaceRequest {
@@ -131,7 +131,7 @@ async fn changes_reach_the_cluster_as_they_were_asked_for() {
 }
 
 #[tokio::test]
-async fn a_change_that_waits_says_for_how_much() {
+async fn a_change_that_waits_reports_the_lag() {
     let admin = Fixture::new();
     admin.replica.operators.lag_behind(Some(12));
     admin
@@ -150,7 +150,7 @@ async fn a_change_that_waits_says_for_how_much() {
 }
 
 #[tokio::test]
-async fn leadership_is_handed_to_whom_is_named_or_to_the_fittest() {
+async fn leadership_is_transferred_to_the_named_node_or_the_best_one() {
     let admin = Fixture::new();
     for (body, to) in [
         ("", None),
@@ -166,7 +166,7 @@ async fn leadership_is_handed_to_whom_is_named_or_to_the_fittest() {
 }
 
 #[tokio::test]
-async fn each_refusal_has_its_problem_and_says_itself() {
+async fn each_problem_is_returned_and_documented() {
     let admin = Fixture::new();
     for problem_type in [
         ProblemType::NoLeader,
@@ -182,13 +182,13 @@ async fn each_refusal_has_its_problem_and_says_itself() {
         ProblemType::UnsupportedLevel,
         ProblemType::Unavailable,
     ] {
-        let refusal = Problem::new(problem_type, format!("{problem_type} this time"));
-        admin.replica.operators.refuse(refusal.clone());
+        let problem_of_cluster = Problem::new(problem_type, format!("{problem_type} this time"));
+        admin.replica.operators.refuse(problem_of_cluster.clone());
         let answer = admin.ask("POST", "/v1/members/a/promote", "").await;
         let problem = answer.problem();
-        assert_eq!(problem, refusal);
+        assert_eq!(problem, problem_of_cluster);
         let retry_after = answer.headers.contains_key(header::RETRY_AFTER);
-        assert_eq!(retry_after, problem.retry, "{refusal}");
+        assert_eq!(retry_after, problem.retry, "{problem_of_cluster}");
 
         // Every problem that a change can have is documented with its type.
         let document = admin.get("/v1/openapi.json").await.json();

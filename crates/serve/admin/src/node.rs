@@ -1,4 +1,4 @@
-//! How the node is: status, digest and metrics.
+//! The status, digest and metrics of the node.
 
 use axum::{Json, http::header, response::IntoResponse};
 use prometheus::{TEXT_FORMAT, TextEncoder};
@@ -10,35 +10,35 @@ use crate::operations::operations;
 operations! {
     "node";
 
-    /// Figures for Prometheus
+    /// Metrics for Prometheus
     ///
-    /// In its text format, version 0.0.4.
+    /// In the Prometheus text format, version 0.0.4.
     "metrics" get METRICS or Unavailable {
-        responses((status = 200, description = "The figures", body = String, content_type = "text/plain")),
+        responses((status = 200, description = "The metrics", body = String, content_type = "text/plain")),
     }
     async fn metrics(shared) {
         shared.status_metrics.set(&shared.node.replica.status());
         let families = shared.node.registry.gather();
         let text = TextEncoder::new().encode_to_string(&families);
         let text = text.map_err(|error| {
-            let said = format!("the metrics cannot be written as text: {error}");
-            tracing::error!("{said}");
-            ProblemResponse::new(ProblemType::Unavailable, said)
+            let detail = format!("the metrics cannot be written as text: {error}");
+            tracing::error!("{detail}");
+            ProblemResponse::new(ProblemType::Unavailable, detail)
         })?;
         Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
     }
 
-    /// How this node is
+    /// The status of this node
     "read" get STATUS {
-        responses((status = 200, description = "How it is", body = NodeStatus)),
+        responses((status = 200, description = "The status", body = NodeStatus)),
     }
     async fn status(shared) {
         Ok(uncached(Json(shared.node.replica.status())))
     }
 
-    /// A digest over all that this node holds
+    /// A digest of everything that this node stores
     ///
-    /// Reads every packet.
+    /// It reads every packet.
     "read" get DIGEST or Unavailable {
         responses((status = 200, description = "The digest", body = StateDigest)),
     }

@@ -18,48 +18,50 @@ use utoipa::{
 
 use crate::shared::Shared;
 
-/// What holds of all operations.
+/// What applies to all operations.
 const INTRODUCTION: &str = "\
-Any node answers for the whole cluster. A request without a field has the field's default; one with
-a field that is not known is refused. Answers may get more fields within this version.
+Any node answers for the complete cluster. A field that is missing in a request has its default. A
+request with an unknown field is rejected. Answers may get more fields within this version.
 
-Every refusal is a problem document (RFC 9457). Requests that change something need
+Every error is a problem document (RFC 9457). Requests that change something need
 `Content-Type: application/json`, with or without a body; DELETE does not.
 
-From the node's own machine no token is needed, unless the node is told otherwise. From elsewhere it
-is, with a scope: `operate` is good for everything, `read` for all that changes nothing, `metrics`
-for `/metrics`.
+Requests from the node's own machine need no token, unless the node is configured otherwise. All other
+requests need a token with a scope: `operate` permits everything, `read` all requests that change
+nothing, and `metrics` only `/metrics`.
 ";
 
-/// What holds of all operations, and this one.
+/// The base of the document, with the path of the document itself.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Quorate admin API", version = "1", description = INTRODUCTION),
     tags(
-        (name = "node", description = "The node that is asked"),
-        (name = "members", description = "Who the cluster is"),
-        (name = "packets", description = "What the node that is asked holds"),
+        (name = "node", description = "The node that receives the request"),
+        (name = "members", description = "The members of the cluster"),
+        (name = "packets", description = "The packets of the node that receives the request"),
         (name = "policy", description = "Who may publish in the cluster, and what was deleted"),
-        (name = "zones", description = "Records that the cluster serves beside packets"),
+        (name = "zones", description = "Records that the cluster serves in addition to packets"),
     ),
     paths(document),
     components(schemas(ChangeReport, Problem)),
 )]
 struct Document;
 
-/// The document of all operations, put together of those of each tag.
-pub(crate) fn whole(families: impl IntoIterator<Item = openapi::OpenApi>) -> openapi::OpenApi {
-    let mut whole = Document::openapi();
-    for operations in families {
-        whole.merge(operations);
+/// The document of all operations, merged from those of each group.
+pub(crate) fn full_document(
+    operation_groups: impl IntoIterator<Item = openapi::OpenApi>,
+) -> openapi::OpenApi {
+    let mut full_document = Document::openapi();
+    for operations in operation_groups {
+        full_document.merge(operations);
     }
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("A token that `quorate admin-token new` made."))
+        .description(Some("A token from `quorate admin-token new`."))
         .build();
-    let components = whole.components.get_or_insert_default();
+    let components = full_document.components.get_or_insert_default();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
-    whole
+    full_document
 }
 
 /// This document

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::{
     AdminConfig, Scope, Tokens,
+    authorize::Authorizer,
     fixture::{ELSEWHERE, Fixture, request},
-    gate::Gate,
     router::routes,
 };
 
-/// A body that each operation with one takes.
+/// A valid body for each operation that has one.
 const BODIES: [(&str, &str); 15] = [
     ("/v1/members/invites", r#"{"learner":true,"valid_secs":60}"#),
     ("/v1/members/{node}/promote", r#"{"force":true}"#),
@@ -38,7 +38,7 @@ const BODIES: [(&str, &str); 15] = [
     ("/v1/log-filter", r#"{"filter":"info"}"#),
 ];
 
-/// A token for publishing that there is.
+/// An existing token for publishing.
 const TOKEN: &str = "ci";
 
 struct Operation {
@@ -48,7 +48,7 @@ struct Operation {
 }
 
 impl Operation {
-    fn filled(&self) -> String {
+    fn example_path(&self) -> String {
         let stored = packet(1, 7, "x", 30);
         let path = self.path.replace("{node}", "fra-1");
         let path = path.replace("{zone}", "dns.example");
@@ -60,7 +60,7 @@ impl Operation {
         }
     }
 
-    /// What goes with its request, if it takes a body.
+    /// The body of its request, if it has one.
     fn body(&self) -> &'static str {
         let body = BODIES.iter().find(|(path, _)| *path == self.path);
         match self.method.as_str() {
@@ -95,7 +95,7 @@ fn operations(document: &Value) -> Vec<Operation> {
     operations
 }
 
-/// What there is to be read, deleted and removed.
+/// A node with something that each operation can read, delete or remove.
 fn holding_one_of_each() -> Fixture {
     let admin = Fixture::new();
     let stored = packet(1, 7, "x", 30);
@@ -123,9 +123,9 @@ async fn every_route_is_documented_and_nothing_else() {
         .map(|operation| (operation.path, operation.method))
         .collect();
     let tokens = Tokens::open("".as_ref()).unwrap().into();
-    let gate = Gate::new(tokens, &AdminConfig::default());
+    let authorizer = Authorizer::new(tokens, &AdminConfig::default());
     let mut routed = BTreeSet::new();
-    for (path, _) in routes(&gate) {
+    for (path, _) in routes(&authorizer) {
         let answer = admin.ask("PATCH", &path.replace(['{', '}'], ""), "").await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         let allowed = answer.headers[header::ALLOW].to_str().unwrap();
@@ -139,9 +139,9 @@ async fn every_route_is_documented_and_nothing_else() {
 async fn every_operation_answers_as_documented() {
     let document = document(&Fixture::new()).await;
     for operation in operations(&document) {
-        // What one has deleted, the next is to find.
+        // A new node for each, because one operation may delete what the next needs.
         let admin = holding_one_of_each();
-        let (method, path) = (&operation.method, operation.filled());
+        let (method, path) = (&operation.method, operation.example_path());
         let answer = admin.ask(method, &path, operation.body()).await;
         assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
         let response = &operation.value["responses"][answer.status.as_str()];
@@ -149,8 +149,11 @@ async fn every_operation_answers_as_documented() {
             .as_object()
             .expect("a documented status");
         let (media_type, content) = content.iter().next().unwrap();
-        let said = answer.headers[header::CONTENT_TYPE].to_str().unwrap();
-        assert!(said.starts_with(media_type), "{method} {path}: {said}");
+        let content_type = answer.headers[header::CONTENT_TYPE].to_str().unwrap();
+        assert!(
+            content_type.starts_with(media_type),
+            "{method} {path}: {content_type}"
+        );
         if media_type == "application/json" {
             let schema = &content["schema"];
             check_complete(&document, schema, &answer.json());
@@ -185,19 +188,27 @@ async fn every_request_body_is_what_its_schema_says() {
 async fn every_operation_needs_the_scope_that_is_documented() {
     let admin = holding_one_of_each();
     for operation in operations(&document(&admin).await) {
-        let asked = || request(&operation.method, &operation.filled(), operation.body());
+        let new_request = || {
+            request(
+                &operation.method,
+                &operation.example_path(),
+                operation.body(),
+            )
+        };
         let needed = operation.scope();
-        let answer = admin.send(ELSEWHERE, asked()).await;
-        let refused = answer.status == StatusCode::UNAUTHORIZED;
-        assert_eq!(refused, needed.is_some(), "{}", operation.path);
+        let answer = admin.send(ELSEWHERE, new_request()).await;
+        let rejected = answer.status == StatusCode::UNAUTHORIZED;
+        assert_eq!(rejected, needed.is_some(), "{}", operation.path);
         for scope in [Scope::Metrics, Scope::Read, Scope::Operate] {
-            let mut asked = asked();
+            let mut new_request = new_request();
             let bearer = admin.bearer(scope).parse().unwrap();
-            asked.headers_mut().insert(header::AUTHORIZATION, bearer);
-            let answer = admin.send(ELSEWHERE, asked).await;
-            let refused = answer.status == StatusCode::FORBIDDEN;
+            new_request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, bearer);
+            let answer = admin.send(ELSEWHERE, new_request).await;
+            let rejected = answer.status == StatusCode::FORBIDDEN;
             let too_small = needed.is_some_and(|needed| scope < needed);
-            assert_eq!(refused, too_small, "{} {scope}", operation.path);
+            assert_eq!(rejected, too_small, "{} {scope}", operation.path);
         }
     }
 }
@@ -212,18 +223,18 @@ async fn a_problem_is_what_its_schema_says() {
 }
 
 #[tokio::test]
-async fn every_operation_and_field_says_what_it_is() {
+async fn every_operation_and_field_has_a_description() {
     let document = document(&Fixture::new()).await;
     for operation in operations(&document) {
         let summary = operation.value["summary"].as_str();
         assert!(
-            summary.is_some_and(|said| !said.is_empty()),
+            summary.is_some_and(|text| !text.is_empty()),
             "{}",
             operation.path
         );
         for (status, response) in operation.value["responses"].as_object().unwrap() {
-            let said = response["description"].as_str();
-            assert!(said.is_some(), "{} {status}", operation.path);
+            let description = response["description"].as_str();
+            assert!(description.is_some(), "{} {status}", operation.path);
         }
     }
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
@@ -234,7 +245,7 @@ async fn every_operation_and_field_says_what_it_is() {
     }
 }
 
-/// An answer has all of its fields, whatever is in them.
+/// Checks that an answer has all of its fields.
 fn check_complete(document: &Value, schema: &Value, answer: &Value) {
     let Some(reference) = schema["$ref"].as_str() else {
         return;
@@ -248,16 +259,21 @@ fn check_complete(document: &Value, schema: &Value, answer: &Value) {
     assert_eq!(required.len(), described.len(), "{reference}");
 }
 
-/// Checks `value` against as much of JSON Schema as the document uses. An object has no field that
-/// is not described.
+/// Checks `value` against the part of JSON Schema that the document uses. An object must not have
+/// fields that are not described.
 fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
         let schema = document.pointer(reference.trim_start_matches('#'));
         return check(document, schema.expect(reference), value, at);
     }
     if let Some(choices) = schema["oneOf"].as_array() {
-        let fits = |choice: &&Value| (choice["type"] == "null") == value.is_null();
-        return check(document, choices.iter().find(fits).expect(at), value, at);
+        let matches_null = |choice: &&Value| (choice["type"] == "null") == value.is_null();
+        return check(
+            document,
+            choices.iter().find(matches_null).expect(at),
+            value,
+            at,
+        );
     }
     if let Some(allowed) = schema["enum"].as_array() {
         assert!(allowed.contains(value), "{at}: {value}");
@@ -298,7 +314,8 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
     }
     for (name, field) in fields {
         let property = properties.get(name);
-        let property = property.unwrap_or_else(|| panic!("{at} has {name}, undescribed"));
+        let property =
+            property.unwrap_or_else(|| panic!("{at} has {name}, which is not described"));
         check(document, property, field, &format!("{at}.{name}"));
     }
 }

@@ -1,4 +1,4 @@
-//! Operations, each declared once: its route, who may ask for it, and what OpenAPI says of it.
+//! Declares each operation once: its route, the scope that it needs, and its OpenAPI description.
 
 use std::sync::Arc;
 
@@ -7,18 +7,19 @@ use quorate_http::ProblemResponse;
 
 use crate::shared::Shared;
 
-/// What a handler gives.
+/// The result of a handler.
 pub(crate) type Answer = Result<Response, ProblemResponse>;
 
-/// A path, and what it does by some method.
+/// A path and its handler for a method.
 pub(crate) type Route = (&'static str, MethodRouter<Arc<Shared>>);
 
-/// Declares the operations of a tag: the scope that a token needs, the method, the constant of
-/// `quorate_api::path` and what `utoipa::path` takes beside these, before the handler itself. Where a
-/// body can be long, its size in bytes follows the path; then what the leader is asked, whose problems it
-/// can have, and other problems of its own. The doc comment is the summary and the description.
+/// Declares the operations of a tag. An operation is declared by its doc comment (summary and
+/// description), its scope, its method, and its path (a constant of `quorate_api::path`). Optional
+/// parts follow: `up to` the most bytes of a long body, `asks` the request to the leader (whose
+/// problems it can have), and `or` other problems. Then come further arguments of `utoipa::path`,
+/// and the handler.
 ///
-/// Makes `routes`, for the router, and `document`, for the OpenAPI document.
+/// Generates `routes` for the router, and `document` for the OpenAPI document.
 macro_rules! operations {
     (
         $tag:literal;
@@ -56,22 +57,22 @@ macro_rules! operations {
             $({
                 let path = quorate_api::path::$path;
                 let operation = paths.get_mut(path).and_then(|item| item.$method.as_mut());
-                let operation = operation.expect("what is declared is in the document");
+                let operation = operation.expect("every declared operation is in the document");
                 let own: &[&[quorate_api::ProblemType]] = &[
                     &[$(quorate_api::ProblemType::$problem),*],
                     $(<$asked as quorate_api::Operation>::PROBLEMS)?
                 ];
                 let access = ($scope, stringify!($method));
-                $crate::declaration::complete(operation, path, access, &own.concat());
+                $crate::declaration::document_operation(operation, path, access, &own.concat());
             })+
             document
         }
 
-        pub(crate) fn routes(gate: &$crate::gate::Gate) -> Vec<$crate::operations::Route> {
+        pub(crate) fn routes(authorizer: &$crate::authorize::Authorizer) -> Vec<$crate::operations::Route> {
             vec![$({
                 let size_max: &[usize] = &[$($size_max)?];
                 let route = axum::routing::$method($handler);
-                (quorate_api::path::$path, gate.route($scope, size_max.first().copied(), route))
+                (quorate_api::path::$path, authorizer.route($scope, size_max.first().copied(), route))
             }),+]
         }
     };

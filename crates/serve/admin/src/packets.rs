@@ -1,4 +1,4 @@
-//! What the node holds.
+//! The packets that the node holds.
 
 use axum::Json;
 use data_encoding::BASE64;
@@ -17,8 +17,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    gate::By,
-    input::{Params, Segment, blocking, parse_key},
+    authorize::CallerName,
+    input::{PathParam, QueryParams, blocking, parse_key},
     operations::operations,
     page::{self, PageQuery},
 };
@@ -31,12 +31,13 @@ operations! {
         params(PageQuery),
         responses((status = 200, description = "A page", body = PacketPage)),
     }
-    async fn packets(shared, Params(query): Params<PageQuery>) {
+    async fn packets(shared, QueryParams(query): QueryParams<PageQuery>) {
         let (after, count) = query.parse()?;
-        // One more tells whether there is another page. So many reads may take a while.
+        // One more shows whether there is another page. Many reads may take long, so they run
+        // elsewhere.
         let stored = blocking(move || shared.node.replica.packets_after(after, count + 1)).await?;
         let packets = stored.iter().map(summary);
-        let (packets, next) = page::cut(packets, count, |packet| packet.key.clone());
+        let (packets, next) = page::split_page(packets, count, |packet| packet.key.clone());
         Ok(uncached(Json(PacketPage { packets, next })))
     }
 
@@ -44,12 +45,12 @@ operations! {
     "read" get PACKET or UnknownPacket or Unavailable {
         responses((status = 200, description = "The packet", body = Packet)),
     }
-    async fn packet(shared, Segment(key): Segment) {
+    async fn packet(shared, PathParam(key): PathParam) {
         let key = parse_key(&key)?;
         let stored = shared.node.replica.stored_packet(&key)?;
         let stored = stored.ok_or_else(|| {
-            let said = format!("this node holds no packet of {key}");
-            ProblemResponse::new(ProblemType::UnknownPacket, said)
+            let detail = format!("this node holds no packet of {key}");
+            ProblemResponse::new(ProblemType::UnknownPacket, detail)
         })?;
         let summary = summary(&stored);
         Ok(uncached(Json(Packet {
@@ -61,43 +62,43 @@ operations! {
         })))
     }
 
-    /// Has the cluster delete a packet
+    /// Deletes a packet in the whole cluster
     ///
-    /// No node serves it any more, and neither it nor one before it comes back. The same request again does
-    /// no harm, and a key without a packet can be blocked, too.
+    /// Afterwards no node serves it, and neither it nor an older one can be stored again. The
+    /// request can be repeated. A key without a packet can be blocked, too.
     "operate" delete PACKET asks DeletePacket {
         operation_id = "delete_packet",
         params(DeleteQuery),
-        responses((status = 200, description = "It is deleted", body = Deleted)),
+        responses((status = 200, description = "The packet is deleted", body = Deleted)),
     }
     async fn delete(
         shared,
-        by: By,
-        Segment(key): Segment,
-        Params(DeleteQuery { block_secs }): Params<DeleteQuery>,
+        caller: CallerName,
+        PathParam(key): PathParam,
+        QueryParams(DeleteQuery { block_secs }): QueryParams<DeleteQuery>,
     ) {
         let key = parse_key(&key)?;
         if let Some(secs) = block_secs
             && secs > BLOCK_SECS_MAX
         {
-            let said = format!(
-                "`block_secs` is {secs}, and may be up to {BLOCK_SECS_MAX}: deny the key to lock it out for \
-                 good"
+            let detail = format!(
+                "`block_secs` is {secs}, but must be at most {BLOCK_SECS_MAX}: to block the key for good, deny \
+                 it"
             );
-            return Err(ProblemResponse::new(ProblemType::BadRequest, said));
+            return Err(ProblemResponse::new(ProblemType::BadRequest, detail));
         }
-        let deleted = shared.ask(&by, DeletePacket { key, block_secs }).await?;
+        let deleted = shared.submit(&caller, DeletePacket { key, block_secs }).await?;
         Ok(uncached(Json(deleted)))
     }
 }
 
-/// How a packet is deleted.
+/// The query of a deletion.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeleteQuery {
-    /// For how long the key may not publish at all, in seconds: up to 31,622,400. 0 lifts a block; if
-    /// nobody says, it stays as it is.
+    /// For how long the key may not publish at all, in seconds: up to 31,622,400. 0 removes a
+    /// block. By default, a block stays as it is.
     #[param(maximum = 31_622_400)]
     block_secs: Option<u64>,
 }
@@ -112,7 +113,7 @@ fn summary(stored: &StoredPacket) -> PacketSummary {
     }
 }
 
-/// None if the DNS message cannot be read: its signer signed nonsense, and the payload shows it.
+/// The records of a packet. Empty if its DNS message is malformed: then only the payload is useful.
 fn records(packet: &SignedPacket) -> Vec<PacketRecord> {
     let message = counts_fit(packet.dns()).then(|| Message::from_vec(packet.dns()).ok());
     let message = message.flatten();

@@ -65,7 +65,7 @@ async fn a_page_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_packet_is_told_with_its_records() {
+async fn a_packet_is_returned_with_its_records() {
     let admin = Fixture::new();
     let stored = received_now(packet(1, 77, "a \"b\"", 30));
     let key = stored.packet.key().to_string();
@@ -91,7 +91,7 @@ async fn a_packet_is_told_with_its_records() {
 }
 
 #[tokio::test]
-async fn a_packet_of_nonsense_is_told_without_records() {
+async fn a_malformed_packet_is_returned_without_records() {
     let admin = Fixture::new();
     let key = PublicKey::from_bytes([7; 32]);
     for dns in [&[0xff; 40][..], b"", &[0; 12]] {
@@ -103,7 +103,7 @@ async fn a_packet_of_nonsense_is_told_without_records() {
 }
 
 #[tokio::test]
-async fn a_packet_that_cannot_be_told_says_why() {
+async fn a_packet_that_cannot_be_read_says_why() {
     let admin = holding(1..=1);
     let key = PublicKey::from_bytes([7; 32]);
     let path = format!("/v1/packets/{key}");

@@ -1,4 +1,4 @@
-//! Long lists, told by the page.
+//! Splits long lists into pages.
 
 use std::ops::Bound;
 
@@ -10,20 +10,20 @@ use utoipa::IntoParams;
 
 use crate::input::{check_range, parse_key};
 
-/// Which page is asked for.
+/// The query for a page.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
-    /// The key behind which the page begins, in z-base-32: `next` of the page before.
+    /// The page begins after this key, in z-base-32: `next` of the previous page.
     after: Option<String>,
-    /// How many keys it has at most: 1 to 1000, 100 if nobody says.
+    /// The most keys of the page: 1 to 1000, by default 100.
     #[param(minimum = 1, maximum = 1000)]
     count: Option<usize>,
 }
 
 impl PageQuery {
-    /// The key behind which the page begins, and how many it has at most.
+    /// The key after which the page begins, and the most keys that it has.
     pub(crate) fn parse(&self) -> Result<(Option<PublicKey>, usize), ProblemResponse> {
         let after = self.after.as_deref().map(parse_key).transpose()?;
         let count = self.count.unwrap_or(PACKET_COUNT_DEFAULT);
@@ -32,14 +32,14 @@ impl PageQuery {
     }
 }
 
-/// The keys behind this one.
-pub(crate) fn behind(after: Option<PublicKey>) -> (Bound<PublicKey>, Bound<PublicKey>) {
+/// The range of keys after this one.
+pub(crate) fn after_key(after: Option<PublicKey>) -> (Bound<PublicKey>, Bound<PublicKey>) {
     let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
     (begin, Bound::Unbounded)
 }
 
-/// As many as fit on a page, and the key of the last if there are more.
-pub(crate) fn cut<T>(
+/// The first `count` elements, and the key of the last of these if there are more.
+pub(crate) fn split_page<T>(
     all: impl Iterator<Item = T>,
     count: usize,
     key: impl Fn(&T) -> String,

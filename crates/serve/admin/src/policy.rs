@@ -11,15 +11,15 @@ use quorate_packet::PublicKey;
 use quorate_replica::PublishChange;
 
 use crate::{
-    gate::By,
-    input::{Ask, Params, Segment, parse_key},
+    authorize::CallerName,
+    input::{JsonBody, PathParam, QueryParams, parse_key},
     operations::operations,
     page::{self, PageQuery},
     shared::Shared,
     token,
 };
 
-/// What every token for publishing begins with, so that scanners for leaked secrets know it.
+/// The prefix of every token for publishing, so that scanners for leaked secrets recognize it.
 const TOKEN_PREFIX: &str = "quorate-publish-";
 
 operations! {
@@ -33,14 +33,14 @@ operations! {
         Ok(summary(&shared))
     }
 
-    /// Sets who may publish, of those who are not denied
+    /// Sets which keys may publish, of those that are not denied
     "operate" post POLICY_MODE asks ChangePublishing {
         operation_id = "set_publish_mode",
         request_body = PublishModeRequest,
         responses((status = 200, description = "Who may now", body = Policy)),
     }
-    async fn set_mode(shared, by: By, Ask(request): Ask<PublishModeRequest>) {
-        make(&shared, &by, PublishChange::SetMode(request.mode)).await
+    async fn set_mode(shared, caller: CallerName, JsonBody(request): JsonBody<PublishModeRequest>) {
+        apply_change(&shared, &caller, PublishChange::SetMode(request.mode)).await
     }
 
     /// The keys that are allowed, in the order of their bytes
@@ -48,10 +48,10 @@ operations! {
         params(PageQuery),
         responses((status = 200, description = "A page", body = KeyPage)),
     }
-    async fn allowed(shared, Params(query): Params<PageQuery>) {
+    async fn allowed(shared, QueryParams(query): QueryParams<PageQuery>) {
         let (after, count) = query.parse()?;
         let state = shared.node.replica.publishing();
-        Ok(key_page(state.allowed.range(page::behind(after)), count))
+        Ok(key_page(state.allowed.range(page::after_key(after)), count))
     }
 
     /// The keys that are denied, in the order of their bytes
@@ -59,21 +59,21 @@ operations! {
         params(PageQuery),
         responses((status = 200, description = "A page", body = KeyPage)),
     }
-    async fn denied(shared, Params(query): Params<PageQuery>) {
+    async fn denied(shared, QueryParams(query): QueryParams<PageQuery>) {
         let (after, count) = query.parse()?;
         let state = shared.node.replica.publishing();
-        Ok(key_page(state.denied.range(page::behind(after)), count))
+        Ok(key_page(state.denied.range(page::after_key(after)), count))
     }
 
     /// Changes which keys are allowed or denied
     ///
-    /// All of them at once, or none.
+    /// Either all keys are changed, or none.
     "operate" post POLICY_KEYS up to POLICY_KEYS_SIZE_MAX asks ChangePublishing {
         operation_id = "change_publish_keys",
         request_body = PublishKeysRequest,
         responses((status = 200, description = "Who may now", body = Policy)),
     }
-    async fn change_keys(shared, by: By, Ask(request): Ask<PublishKeysRequest>) {
+    async fn change_keys(shared, caller: CallerName, JsonBody(request): JsonBody<PublishKeysRequest>) {
         let keys = parse_keys(&request)?;
         let change = match request.change {
             KeysChange::Allow => PublishChange::Allow(keys),
@@ -81,7 +81,7 @@ operations! {
             KeysChange::Deny => PublishChange::Deny(keys),
             KeysChange::Undeny => PublishChange::Undeny(keys),
         };
-        make(&shared, &by, change).await
+        apply_change(&shared, &caller, change).await
     }
 
     /// The tokens for publishing, by name
@@ -95,9 +95,9 @@ operations! {
         Ok(uncached(Json(PublishTokens { names })))
     }
 
-    /// Makes a token for publishing
+    /// Creates a token for publishing
     ///
-    /// The answer is the only place where it is told. It opens a relay in the mode `tokens`.
+    /// Only this answer has the token. It permits publishing in the mode `tokens`.
     "operate" post PUBLISH_TOKENS asks ChangePublishing or TokenExists {
         operation_id = "add_publish_token",
         request_body = PublishTokenRequest,
@@ -105,74 +105,75 @@ operations! {
     }
     async fn add_token(
         shared,
-        by: By,
-        Ask(PublishTokenRequest { name }): Ask<PublishTokenRequest>,
+        caller: CallerName,
+        JsonBody(PublishTokenRequest { name }): JsonBody<PublishTokenRequest>,
     ) {
         check_name(&name)?;
         if shared.node.replica.publishing().tokens.contains_key(&name) {
-            let said = format!(
-                "a token is called {name} already, perhaps by a request whose answer got lost: choose \
-                 another name, or remove that one first"
+            let detail = format!(
+                "a token named `{name}` exists, perhaps from a request whose answer was lost: choose \
+                 another name, or remove that token first"
             );
-            return Err(ProblemResponse::new(ProblemType::TokenExists, said));
+            return Err(ProblemResponse::new(ProblemType::TokenExists, detail));
         }
         let token = token::random(TOKEN_PREFIX).map_err(|error| {
-            let said = format!("the system gives no randomness: {error}");
-            ProblemResponse::new(ProblemType::Unavailable, said)
+            let detail = format!("the system has no randomness: {error}");
+            ProblemResponse::new(ProblemType::Unavailable, detail)
         })?;
         let change = PublishChange::AddToken { name: name.clone(), hash: token::hash_of(&token) };
-        shared.ask(&by, ChangePublishing { change }).await?;
+        shared.submit(&caller, ChangePublishing { change }).await?;
         let answer = Json(NewPublishToken { name, token });
         Ok(uncached((StatusCode::CREATED, answer)))
     }
 
-    /// Has a token for publishing be good for nothing any more
+    /// Revokes a token for publishing
     "operate" delete PUBLISH_TOKEN asks ChangePublishing or UnknownToken {
         operation_id = "remove_publish_token",
         responses((status = 200, description = "Who may publish now", body = Policy)),
     }
-    async fn remove_token(shared, by: By, Segment(name): Segment) {
+    async fn remove_token(shared, caller: CallerName, PathParam(name): PathParam) {
         check_name(&name)?;
         let was_known = shared.node.replica.publishing().tokens.contains_key(&name);
-        // This node may not know yet of one that another node has made.
+        // Removed in any case, because this node may not know a token yet that another node
+        // created.
         let change = PublishChange::RemoveToken(name.clone());
-        let answer = make(&shared, &by, change).await?;
-        // Whoever misspells a token that has leaked must not believe that it is gone.
+        let answer = apply_change(&shared, &caller, change).await?;
+        // An operator who misspells a leaked token must not believe that it is revoked.
         match was_known {
             true => Ok(answer),
             false => {
-                let said = format!("no token is called {name}: `quorate policy token list` names all");
-                Err(ProblemResponse::new(ProblemType::UnknownToken, said))
+                let detail = format!("no token is named `{name}`: `quorate policy token list` lists all");
+                Err(ProblemResponse::new(ProblemType::UnknownToken, detail))
             }
         }
     }
 
-    /// The packets that were deleted and may not come back, in the order of their keys' bytes
+    /// The packets that were deleted and cannot be stored again, in the order of their keys' bytes
     "read" get DELETIONS {
         params(PageQuery),
         responses((status = 200, description = "A page", body = DeletionPage)),
     }
-    async fn deletions(shared, Params(query): Params<PageQuery>) {
+    async fn deletions(shared, QueryParams(query): QueryParams<PageQuery>) {
         let (after, count) = query.parse()?;
         let state = shared.node.replica.publishing();
-        let deleted = state.deleted.range(page::behind(after));
+        let deleted = state.deleted.range(page::after_key(after));
         let deletions = deleted.map(|(key, deletion)| DeletedPacket {
             key: key.to_string(),
             timestamp_us: deletion.timestamp.as_micros(),
             blocked_until_ms: deletion.blocked_until.map(|until| until.0),
         });
-        let (deletions, next) = page::cut(deletions, count, |deletion| deletion.key.clone());
+        let (deletions, next) = page::split_page(deletions, count, |deletion| deletion.key.clone());
         Ok(uncached(Json(DeletionPage { deletions, next })))
     }
 }
 
-/// Has the cluster make the change, and says who may publish then.
-async fn make(
+/// Makes the change, and answers with the new policy.
+async fn apply_change(
     shared: &Shared,
-    by: &By,
+    caller: &CallerName,
     change: PublishChange,
 ) -> Result<Response, ProblemResponse> {
-    shared.ask(by, ChangePublishing { change }).await?;
+    shared.submit(caller, ChangePublishing { change }).await?;
     Ok(summary(shared))
 }
 
@@ -189,25 +190,23 @@ fn summary(shared: &Shared) -> Response {
 
 fn key_page<'a>(keys: impl Iterator<Item = &'a PublicKey>, count: usize) -> Response {
     let keys = keys.map(ToString::to_string);
-    let (keys, next) = page::cut(keys, count, String::clone);
+    let (keys, next) = page::split_page(keys, count, String::clone);
     uncached(Json(KeyPage { keys, next }))
 }
 
 fn parse_keys(request: &PublishKeysRequest) -> Result<Vec<PublicKey>, ProblemResponse> {
     let count = request.keys.len();
     if !(1..=POLICY_KEY_COUNT_MAX).contains(&count) {
-        let said =
-            format!("these are {count} keys, and may be 1 to {POLICY_KEY_COUNT_MAX} at once");
-        return Err(ProblemResponse::new(ProblemType::BadRequest, said));
+        let detail =
+            format!("the request has {count} keys, but must have 1 to {POLICY_KEY_COUNT_MAX}");
+        return Err(ProblemResponse::new(ProblemType::BadRequest, detail));
     }
     request.keys.iter().map(|key| parse_key(key)).collect()
 }
 
 fn check_name(name: &str) -> Result<String, ProblemResponse> {
-    parse_publish_token_name(name).map_err(|said| {
-        let said = format!("{name:?} names no token: {said}");
-        ProblemResponse::new(ProblemType::BadRequest, said)
-    })
+    parse_publish_token_name(name)
+        .map_err(|detail| ProblemResponse::new(ProblemType::BadRequest, detail))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ fn texts(keys: &[PublicKey]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_what_the_cluster_does() {
+async fn each_request_becomes_the_matching_change() {
     let admin = Fixture::new();
     let some = keys([1, 2]);
     let change = |how| json!({"change": how, "keys": texts(&some)});
@@ -77,7 +77,7 @@ async fn what_is_asked_for_is_what_the_cluster_does() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_and_not_asked_for() {
+async fn invalid_requests_are_rejected_and_not_forwarded() {
     let admin = Fixture::new();
     let many = vec![texts(&keys([1]))[0].clone(); 4_097];
     for (path, body) in [
@@ -97,7 +97,7 @@ async fn what_makes_no_sense_is_refused_and_not_asked_for() {
         assert_eq!(answer.slug(), "bad-request", "{body}");
     }
     assert_eq!(admin.replica.operators.take_asked(), []);
-    // As many as the cluster takes at once, which the fake judges by.
+    // The most keys that the cluster accepts in one request, which the fake enforces too.
     let most = json!({"change": "deny", "keys": many[1..]});
     assert_eq!(post(&admin, "keys", most).await.status, StatusCode::OK);
     for (problem_type, slug) in [
@@ -114,7 +114,7 @@ async fn what_makes_no_sense_is_refused_and_not_asked_for() {
 }
 
 #[tokio::test]
-async fn lists_are_read_by_the_page() {
+async fn lists_are_returned_page_by_page() {
     let admin = Fixture::new();
     let (allowed, denied) = (keys(1..=7), keys(5..=9));
     admin.replica.agree_on_publishing(PublishState {
@@ -123,47 +123,47 @@ async fn lists_are_read_by_the_page() {
         ..PublishState::default()
     });
     for (list, all) in [("allowed", allowed), ("denied", denied)] {
-        let (mut told, mut after) = (Vec::new(), String::new());
+        let (mut received, mut after) = (Vec::new(), String::new());
         loop {
             let path = format!("/v1/policy/{list}?count=3{after}");
             let page = admin.get(&path).await.json();
             let page_keys = page["keys"].as_array().unwrap();
             assert!(page_keys.len() <= 3);
-            told.extend(page_keys.iter().map(|key| key.as_str().unwrap().to_owned()));
+            received.extend(page_keys.iter().map(|key| key.as_str().unwrap().to_owned()));
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={next}"),
                 None => break,
             }
         }
-        assert_eq!(told, texts(&all));
+        assert_eq!(received, texts(&all));
         let answer = admin.get(&format!("/v1/policy/{list}?count=1001")).await;
         assert_eq!(answer.slug(), "bad-request");
     }
 }
 
 #[tokio::test]
-async fn a_token_is_told_once_and_kept_as_a_hash() {
+async fn a_token_is_returned_once_and_stored_as_a_hash() {
     let admin = Fixture::new();
-    let mut told = Vec::new();
+    let mut created = Vec::new();
     for name in ["ci", "home"] {
         let answer = post(&admin, "tokens", json!({ "name": name })).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
         let token = answer.json()["token"].as_str().unwrap().to_owned();
-        // 32 bytes in base64 behind what scanners know.
+        // The prefix, and 32 bytes in base64.
         assert!(
             token.starts_with("quorate-publish-") && token.len() == 16 + 43,
             "{token}"
         );
         let hash = TokenHash(Sha256::digest(&token).into());
         assert!(admin.replica.publishing().has_token(&hash));
-        told.push(token);
+        created.push(token);
     }
-    assert_ne!(told[0], told[1]);
+    assert_ne!(created[0], created[1]);
     let listed = admin.get("/v1/policy/tokens").await;
     assert_eq!(listed.json(), json!({"names": ["ci", "home"]}));
     let policy = admin.get("/v1/policy").await;
     assert_eq!(policy.json()["token_count"], 2);
-    for (token, answer) in told
+    for (token, answer) in created
         .iter()
         .flat_map(|token| [(token, &listed), (token, &policy)])
     {
@@ -180,13 +180,13 @@ async fn a_token_is_told_once_and_kept_as_a_hash() {
     assert!(!admin.replica.publishing().tokens.contains_key("ci"));
 }
 
-/// Else an operator who misspells it believes that the leaked one is gone.
+/// Otherwise an operator who misspells a leaked token would believe that it is revoked.
 #[tokio::test]
-async fn a_token_that_is_not_known_is_told_as_such() {
+async fn removing_an_unknown_token_reports_it() {
     let admin = Fixture::new();
     let answer = admin.ask("DELETE", "/v1/policy/tokens/ic", "").await;
     assert_eq!(answer.slug(), "unknown-token");
-    // The cluster may know it already.
+    // The request is sent anyway, because the cluster may know the token already.
     let removal = PublishChange::RemoveToken("ic".to_owned());
     let asked = admin.replica.operators.take_asked();
     assert_eq!(asked, [ChangePublishing { change: removal }.into()]);
@@ -196,7 +196,7 @@ async fn a_token_that_is_not_known_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_deletion_says_whether_there_was_a_packet_and_can_be_repeated() {
+async fn a_deletion_reports_whether_a_packet_was_stored_and_can_be_repeated() {
     let admin = Fixture::new();
     let stored = received_now(packet(1, 7, "x", 30));
     let key = *stored.packet.key();
@@ -225,7 +225,7 @@ async fn a_deletion_says_whether_there_was_a_packet_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_is_listed_with_its_block() {
+async fn deleted_packets_are_listed_with_their_blocks() {
     let admin = Fixture::new();
     let some = keys([1, 2]);
     let deletion = |micros, blocked_until| Deletion {
@@ -240,11 +240,11 @@ async fn what_was_deleted_is_listed_with_its_block() {
         .into(),
         ..PublishState::default()
     });
-    let told = |key: &PublicKey, micros: u64, until: Value| json!({"key": key.to_string(), "timestamp_us": micros, "blocked_until_ms": until});
+    let deletion = |key: &PublicKey, micros: u64, until: Value| json!({"key": key.to_string(), "timestamp_us": micros, "blocked_until_ms": until});
     assert_eq!(
         admin.get("/v1/deletions").await.json(),
         json!({
-            "deletions": [told(&some[0], 7, Value::Null), told(&some[1], 8, json!(9))],
+            "deletions": [deletion(&some[0], 7, Value::Null), deletion(&some[1], 8, json!(9))],
             "next": null,
         })
     );

@@ -1,15 +1,16 @@
-//! The answers where there is nothing to be asked.
+//! The answers to unknown paths and methods.
 
 use quorate_http::{ProblemResponse, ProblemType};
 
-/// The answer where there is nothing.
+/// The answer to an unknown path.
 pub(crate) async fn unknown_path() -> ProblemResponse {
-    let said = "there is nothing at this path: /v1/openapi.json lists what there is";
-    ProblemResponse::new(ProblemType::UnknownPath, said)
+    let detail = "unknown path: /v1/openapi.json lists all paths";
+    ProblemResponse::new(ProblemType::UnknownPath, detail)
 }
 
-/// The answer to a method that a path does not have; those it has, the router adds.
+/// The answer to a method that a path does not have. The router adds the methods that it has.
 pub(crate) async fn unknown_method() -> ProblemResponse {
-    let said = "this path has other methods: the header `Allow` lists them";
-    ProblemResponse::new(ProblemType::UnknownMethod, said)
+    let detail =
+        "this path does not support the method: the header field `Allow` lists those that it does";
+    ProblemResponse::new(ProblemType::UnknownMethod, detail)
 }

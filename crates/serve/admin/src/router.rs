@@ -1,4 +1,4 @@
-//! All routes of the admin address.
+//! The routes of the admin address.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use tokio::sync::Mutex;
 use utoipa::openapi::OpenApi;
 
 use crate::{
-    AdminConfig, AdminNode, Tokens, changes,
-    gate::Gate,
-    health_router, members, node,
-    openapi::{document, whole},
+    AdminConfig, AdminNode, Tokens,
+    authorize::Authorizer,
+    changes, health_router, members, node,
+    openapi::{document, full_document},
     operations::Route,
     packets, policy,
     problem::{unknown_method, unknown_path},
@@ -21,28 +21,28 @@ use crate::{
     zones,
 };
 
-/// All routes of the admin address, health included. Requests without a token are let in by the
-/// `ConnectInfo` of their connection, which the server has to give.
+/// All routes of the admin address, including health. Requests without a token are authorized by
+/// the `ConnectInfo` of their connection, which the server must add.
 ///
 /// # Errors
-/// The registry has figures of these names already.
+/// The registry already has metrics with these names.
 pub fn router(
     node: AdminNode,
     tokens: Arc<Tokens>,
     config: &AdminConfig,
 ) -> Result<Router, quorate_metrics::Error> {
-    let gate = Gate::new(tokens, config);
+    let authorizer = Authorizer::new(tokens, config);
     let health = health_router(node.replica.clone(), node.build);
     let shared = Arc::new(Shared {
         status_metrics: StatusMetrics::register(&node.registry)?,
-        document: whole(FAMILIES.map(|(_, document)| document()))
+        document: full_document(OPERATION_GROUPS.map(|(_, document)| document()))
             .to_json()
-            .expect("a document of OpenAPI is JSON")
+            .expect("an OpenAPI document is JSON")
             .into(),
         digesting: Mutex::new(()),
         node,
     });
-    let routes = routes(&gate).into_iter();
+    let routes = routes(&authorizer).into_iter();
     let router = routes.fold(Router::new(), |router, (path, methods)| {
         router.route(path, methods)
     });
@@ -53,11 +53,11 @@ pub fn router(
         .method_not_allowed_fallback(unknown_method))
 }
 
-/// The routes of some operations, and what the OpenAPI document tells of them.
-type Family = (fn(&Gate) -> Vec<Route>, fn() -> OpenApi);
+/// The routes of a group of operations, and their part of the OpenAPI document.
+type OperationGroup = (fn(&Authorizer) -> Vec<Route>, fn() -> OpenApi);
 
-/// All operations of the API, by subject.
-const FAMILIES: [Family; 7] = [
+/// All operations of the API, in groups.
+const OPERATION_GROUPS: [OperationGroup; 7] = [
     (node::routes, node::document),
     (members::routes, members::document),
     (packets::routes, packets::document),
@@ -67,7 +67,9 @@ const FAMILIES: [Family; 7] = [
     (runtime::routes, runtime::document),
 ];
 
-pub(crate) fn routes(gate: &Gate) -> Vec<Route> {
-    let routes = FAMILIES.iter().flat_map(|(routes, _)| routes(gate));
+pub(crate) fn routes(authorizer: &Authorizer) -> Vec<Route> {
+    let routes = OPERATION_GROUPS
+        .iter()
+        .flat_map(|(routes, _)| routes(authorizer));
     routes.chain([(path::OPENAPI, get(document))]).collect()
 }

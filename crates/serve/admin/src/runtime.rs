@@ -1,46 +1,46 @@
-//! What can be changed while a node runs: its settings, as far as they allow it, and its log.
+//! Changes of a running node: reload of the configuration, and the log filter.
 
 use axum::Json;
 use quorate_api::{LogFilter, ProblemType, ReloadReport};
 use quorate_http::{ProblemResponse, uncached};
 
 use crate::{
-    input::{Ask, Nothing, blocking},
+    input::{EmptyBody, JsonBody, blocking},
     operations::operations,
 };
 
 operations! {
     "node";
 
-    /// Reads the configuration again
+    /// Reloads the configuration
     ///
-    /// Whatever it refers to is checked before anything changes.
+    /// All files that it names are checked before anything changes.
     "operate" post RELOAD or RefusedReload {
         responses((status = 200, description = "What changed", body = ReloadReport)),
     }
-    async fn reload(shared, Ask(Nothing {}): Ask<Nothing>) {
+    async fn reload(shared, JsonBody(EmptyBody {}): JsonBody<EmptyBody>) {
         let reloaded = blocking(move || shared.node.reload.reload()).await;
-        let refused = |said| ProblemResponse::new(ProblemType::RefusedReload, said);
-        Ok(uncached(Json(reloaded.map_err(refused)?)))
+        let problem = |detail| ProblemResponse::new(ProblemType::RefusedReload, detail);
+        Ok(uncached(Json(reloaded.map_err(problem)?)))
     }
 
-    /// What is logged
+    /// The log filter
     "read" get LOG_FILTER {
-        responses((status = 200, description = "The filter that holds", body = LogFilter)),
+        responses((status = 200, description = "The current filter", body = LogFilter)),
     }
     async fn log_filter(shared) {
         let filter = shared.node.log.filter();
         Ok(uncached(Json(LogFilter { filter })))
     }
 
-    /// Changes what is logged, until the next reload or start
+    /// Changes the log filter until the next reload or restart
     "operate" put LOG_FILTER {
         request_body = LogFilter,
-        responses((status = 200, description = "The filter that holds", body = LogFilter)),
+        responses((status = 200, description = "The current filter", body = LogFilter)),
     }
-    async fn set_log_filter(shared, Ask(LogFilter { filter }): Ask<LogFilter>) {
-        let refused = |said| ProblemResponse::new(ProblemType::BadRequest, said);
-        shared.node.log.set_filter(&filter).map_err(refused)?;
+    async fn set_log_filter(shared, JsonBody(LogFilter { filter }): JsonBody<LogFilter>) {
+        let problem = |detail| ProblemResponse::new(ProblemType::BadRequest, detail);
+        shared.node.log.set_filter(&filter).map_err(problem)?;
         let filter = shared.node.log.filter();
         Ok(uncached(Json(LogFilter { filter })))
     }

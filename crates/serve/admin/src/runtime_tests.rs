@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::fixture::Fixture;
 
 #[tokio::test]
-async fn a_reload_says_what_changed_and_what_waits_for_a_restart() {
+async fn a_reload_returns_what_changed_and_what_needs_a_restart() {
     let admin = Fixture::new();
     let answer = admin.ask("POST", "/v1/reload", "").await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -15,17 +15,17 @@ async fn a_reload_says_what_changed_and_what_waits_for_a_restart() {
 }
 
 #[tokio::test]
-async fn a_reload_that_is_refused_says_why() {
+async fn a_rejected_reload_says_why() {
     let admin = Fixture::new();
-    let said = "limit.put_burst: 0 is not from 1 to 9";
-    *admin.runtime.reloads.lock().unwrap() = Err(said.into());
+    let reason = "limit.put_burst: 0 is not between 1 and 9";
+    *admin.runtime.reloads.lock().unwrap() = Err(reason.into());
     let answer = admin.ask("POST", "/v1/reload", "").await;
     assert_eq!(answer.slug(), "refused-reload");
-    assert_eq!(answer.problem().detail, said);
+    assert_eq!(answer.problem().detail, reason);
 }
 
 #[tokio::test]
-async fn the_log_filter_is_changed_or_stays() {
+async fn the_log_filter_is_changed_if_it_is_valid() {
     let admin = Fixture::new();
     let path = "/v1/log-filter";
     assert_eq!(admin.get(path).await.json(), json!({ "filter": "info" }));

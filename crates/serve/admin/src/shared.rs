@@ -1,4 +1,4 @@
-//! What the handlers share: the node that they ask.
+//! The state that all handlers share, with the node that they use.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -8,35 +8,36 @@ use quorate_api::{Asked, Operation, Problem, ReloadReport, answer_to};
 use quorate_replica::{NamedSet, Operator, WireName};
 use tokio::sync::Mutex;
 
-use crate::{Build, gate::By, status_metrics::StatusMetrics};
+use crate::{Build, authorize::CallerName, status_metrics::StatusMetrics};
 
-/// How long an operator's request may take, whichever nodes it goes through: some elections, a handover
-/// and a change of the members after it. `quorate` waits for twice that.
+/// How long an operator's request may take, including the forwarding to other nodes: enough for
+/// several elections, a leadership transfer and then a change of the members. `quorate` waits twice
+/// as long.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the routes ask.
+/// The node that the routes use.
 pub struct AdminNode {
-    /// How it and its cluster are, what it holds, and changes of that.
+    /// Its replica: the state of the node and of its cluster, and changes of these.
     pub replica: Arc<dyn Operator>,
-    /// What `/metrics` shows. The figures of the status are registered here.
+    /// The metrics of `/metrics`. The metrics of the status are registered here.
     pub registry: Registry,
-    /// Which program it is.
+    /// The version of the program.
     pub build: Build,
-    /// Reads its configuration again.
+    /// Reloads its configuration.
     pub reload: Box<dyn Reload>,
-    /// What it logs.
+    /// Its log filter.
     pub log: Box<dyn LogControl>,
-    /// What zones it serves.
+    /// The zones that it serves.
     pub zones: Box<dyn ServedZones>,
 }
 
-/// Reads the configuration again, and the files it names.
+/// Reloads the configuration and the files that it names.
 pub trait Reload: Send + Sync + 'static {
-    /// Reads it, checks it whole, and takes over what can be changed while the node runs. May
-    /// block.
+    /// Reads the configuration, checks all of it, and applies the settings that can change while
+    /// the node runs. May block.
     ///
     /// # Errors
-    /// What is wrong with it, in words for an operator: then nothing has changed.
+    /// The configuration is invalid, and nothing was changed. The text is for operators.
     fn reload(&self) -> Result<ReloadReport, String>;
 }
 
@@ -45,46 +46,46 @@ pub trait ServedZones: Send + Sync + 'static {
     /// The configured serial of each.
     fn serials(&self) -> BTreeMap<WireName, u32>;
 
-    /// Whether a set can be replicated in one of them beside what the node is configured with.
+    /// Checks whether a replicated set is compatible with the configured records of its zone.
     ///
     /// # Errors
-    /// What speaks against it, in words for an operator.
+    /// Why it is not. The text is for operators.
     fn check(&self, zone: &WireName, set: &NamedSet) -> Result<(), String>;
 }
 
-/// What is logged.
+/// The log filter.
 pub trait LogControl: Send + Sync + 'static {
     /// Levels by target, such as `info,quorate_raft=debug`.
     fn filter(&self) -> String;
 
-    /// Logs by this from now on, until the next reload or start. Lines of the target
-    /// `quorate::audit` are written whatever it says.
+    /// Changes the filter until the next reload or restart. Lines with the target `quorate::audit`
+    /// are always written.
     ///
     /// # Errors
-    /// What is wrong with it, in words for an operator: then nothing has changed.
+    /// The filter is invalid, and nothing was changed. The text is for operators.
     fn set_filter(&self, filter: &str) -> Result<(), String>;
 }
 
-/// What the handlers share.
+/// The state that all handlers share.
 pub(crate) struct Shared {
     pub(crate) node: AdminNode,
     pub(crate) status_metrics: StatusMetrics,
     pub(crate) document: Bytes,
-    /// Held by the one digest that is made at a time, since it reads everything.
+    /// Allows one digest at a time, because a digest reads everything.
     pub(crate) digesting: Mutex<()>,
 }
 
 impl Shared {
-    /// Has the cluster do this, by order of whoever was let in.
-    pub(crate) async fn ask<O: Operation>(
+    /// Sends an operation of an authorized caller to the leader, and returns its answer.
+    pub(crate) async fn submit<O: Operation>(
         &self,
-        By(by): &By,
+        CallerName(caller): &CallerName,
         operation: O,
     ) -> Result<O::Answer, Problem> {
-        let asked = Asked {
-            token: Some(by.clone()),
+        let request = Asked {
+            token: Some(caller.clone()),
             ..Asked::new(operation, OPERATION_TIMEOUT)
         };
-        answer_to::<O>(self.node.replica.operate(asked).await?)
+        answer_to::<O>(self.node.replica.operate(request).await?)
     }
 }

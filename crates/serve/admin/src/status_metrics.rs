@@ -6,7 +6,7 @@ use strum::VariantArray;
 
 quorate_metrics::metrics! {
     struct RaftMetrics in "quorate_raft" {
-        /// 1 for the role the node has, 0 for the others
+        /// 1 for the role of the node, 0 for the others
         role: Gauge { role: Role },
         /// The current term
         term: Gauge,
@@ -18,17 +18,17 @@ quorate_metrics::metrics! {
         voters: Gauge,
         /// The last entry in the local log
         last_log_index: Gauge,
-        /// The last entry this node knows to be committed
+        /// The last entry that this node knows to be committed
         committed_index: Gauge,
         /// The last entry applied to the local replica
         applied_index: Gauge,
-        /// The last entry that the durable checkpoint holds
+        /// The last entry in the durable checkpoint
         checkpoint_index: Gauge,
         /// The last entry removed from the log
         purged_index: Gauge,
         /// Entries known to be committed and not applied yet
         lag_entries: Gauge,
-        /// Entries that the voter furthest behind lacks, at the leader; 0 at other nodes
+        /// On the leader, the entries that the voter furthest behind lacks; 0 on other nodes
         replication_lag_entries: Gauge,
         /// The feature level of commands that the cluster has agreed on
         feature_level: Gauge,
@@ -37,9 +37,9 @@ quorate_metrics::metrics! {
 
 quorate_metrics::metrics! {
     struct ClockMetrics in "quorate_clock" {
-        /// 1 for what the time rests on that the node goes by, 0 for the others. agreed: a majority of the voters' clocks, this node's among them; disagrees: a majority without this node's; held: none any more, so nothing expires; unknown: none yet
+        /// 1 for the state of the time that the node uses, 0 for the others. agreed: a majority of the voters' clocks agree, including this node's; disagrees: a majority agree, without this node's; held: no majority agree any more, so nothing expires; unknown: no majority agreed yet
         state: Gauge { state: ClockState },
-        /// By how much this node's clock is ahead of the time that a majority agrees on, in whole seconds; 0 if none does
+        /// How far this node's clock is ahead of the time that a majority agrees on, in whole seconds; 0 if there is no majority
         offset_seconds: Gauge,
     }
 }
@@ -48,19 +48,19 @@ quorate_metrics::metrics! {
     struct StoreMetrics in "quorate_store" {
         /// The number of packets
         packets: Gauge,
-        /// How many packets the cluster has agreed to store; 0 if it has not
+        /// The most packets that the cluster stores; 0 if it has not agreed on that
         packets_max: Gauge,
-        /// The size of the packets: keys and what is stored of each, in bytes
+        /// The size of all packets with their keys, in bytes
         packets_bytes: Gauge,
-        /// How large all packets may be, in bytes; 0 if it is not agreed on
+        /// The most bytes of all packets together; 0 if the cluster has not agreed on that
         packets_bytes_max: Gauge,
         /// The size of the store's file, in bytes
         size_bytes: Gauge,
     }
 }
 
-/// Figures that are set from the status at each scrape, so that those of one scrape belong together
-/// and cost nothing between scrapes.
+/// Metrics that are set from the status at each scrape. So those of one scrape are consistent, and
+/// they cost nothing between scrapes.
 pub(crate) struct StatusMetrics {
     raft: RaftMetrics,
     clock: ClockMetrics,
@@ -115,7 +115,7 @@ impl StatusMetrics {
     }
 }
 
-/// Prometheus has no larger whole numbers than `i64` has.
-fn set(gauge: &Gauge, figure: u64) {
-    gauge.set(i64::try_from(figure).unwrap_or(i64::MAX));
+/// Sets a gauge, which cannot be larger than `i64::MAX`.
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }

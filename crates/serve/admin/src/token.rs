@@ -1,4 +1,4 @@
-//! Tokens of operators, and what is kept of them.
+//! The tokens of operators, their names and scopes.
 
 use std::{fmt, str::FromStr};
 
@@ -7,44 +7,46 @@ use quorate_replica::TokenHash;
 use sha2::{Digest, Sha256};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
-/// What every token begins with, so that scanners for leaked secrets know it.
+/// The prefix of every token, so that scanners for leaked secrets recognize it.
 const PREFIX: &str = "quorate-admin-";
-/// How many random bytes a token has: too many to be guessed, so that its plain hash can be kept.
+/// How many random bytes a token has: too many to guess, so an unsalted hash of it is safe to
+/// store.
 const SECRET_SIZE: usize = 32;
-/// The longest name of a token, in characters: it stands in every line of the audit log.
+/// The longest name of a token, in characters. It is in every line of the audit log.
 const NAME_LEN_MAX: usize = 64;
-/// Stands in the audit log for whoever asks from this machine without a token.
+/// The caller's name in the audit log for requests from this machine without a token.
 pub(crate) const LOOPBACK: &str = "loopback";
-/// Stands in the audit log for whoever has no token that is known.
+/// The caller's name in the audit log for requests without a known token.
 pub(crate) const NOBODY: &str = "nobody";
 
-/// What lets an operator's program in. It is told once, when it is made, and kept as a hash.
+/// The secret that authorizes an operator's program. It is shown once, when it is created, and only
+/// its hash is stored.
 pub struct Token(String);
 
 impl Token {
-    /// A new one.
+    /// Creates a random token.
     ///
     /// # Errors
-    /// The system gives no randomness.
+    /// The system has no randomness.
     pub fn generate() -> Result<Self, getrandom::Error> {
         random(PREFIX).map(Self)
     }
 
-    /// The line of the tokens file that makes it known, without a line feed.
+    /// The line of the tokens file for this token, without a line feed.
     pub fn line(&self, name: &TokenName, scope: Scope) -> String {
         let hash = HEXLOWER.encode(&hash_of(&self.0).0);
         format!("{name} {scope} sha256:{hash}")
     }
 }
 
-/// A text that nobody guesses, behind what tells what it is.
+/// A random secret with this prefix.
 pub(crate) fn random(prefix: &str) -> Result<String, getrandom::Error> {
     let mut secret = [0; SECRET_SIZE];
     getrandom::fill(&mut secret)?;
     Ok(prefix.to_owned() + &BASE64URL_NOPAD.encode(&secret))
 }
 
-/// The token itself: it belongs on standard output or into a file of its owner, and into no log.
+/// The token itself: it belongs on standard output or in a file of its owner, never in a log.
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -57,7 +59,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What a token is good for; each is good for all before it too.
+/// What a token permits. Each scope includes all before it.
 #[derive(
     Debug,
     Clone,
@@ -75,21 +77,21 @@ impl fmt::Debug for Token {
 pub enum Scope {
     /// `/metrics`.
     Metrics,
-    /// All that changes nothing.
+    /// All requests that change nothing.
     Read,
     /// Everything.
     Operate,
 }
 
-/// What a token is called in the audit log.
+/// The name of a token in the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenName(String);
 
-/// Why a text names no token.
+/// A text is not a valid name of a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} names no token: take 1 to {NAME_LEN_MAX} letters, digits, hyphens, underscores and dots, \
-     and neither {LOOPBACK:?} nor {NOBODY:?}"
+    "{0:?} is not a valid name of a token: use 1 to {NAME_LEN_MAX} letters, digits, hyphens, \
+     underscores and dots, but not {LOOPBACK:?} or {NOBODY:?}"
 )]
 pub struct TokenNameError(String);
 
@@ -97,9 +99,9 @@ impl FromStr for TokenName {
     type Err = TokenNameError;
 
     fn from_str(name: &str) -> Result<Self, TokenNameError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         match (1..=NAME_LEN_MAX).contains(&name.len())
-            && name.chars().all(fits)
+            && name.chars().all(is_allowed)
             && ![LOOPBACK, NOBODY].contains(&name)
         {
             true => Ok(Self(name.to_owned())),
@@ -114,12 +116,12 @@ impl fmt::Display for TokenName {
     }
 }
 
-/// What is kept of a token.
+/// The hash of a token, which is stored instead of it.
 pub(crate) fn hash_of(token: &str) -> TokenHash {
     TokenHash(Sha256::digest(token).into())
 }
 
-/// Reads `sha256:HEX`.
+/// Parses `sha256:HEX`.
 pub(crate) fn parse_hash(text: &str) -> Option<TokenHash> {
     let hex = text.strip_prefix("sha256:")?;
     let hash = HEXLOWER.decode(hex.as_bytes()).ok()?;

@@ -1,4 +1,4 @@
-//! The tokens that are known.
+//! The tokens file, and the lookup of tokens.
 
 use std::{
     collections::BTreeSet,
@@ -13,15 +13,15 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::token::{Scope, TokenName, TokenNameError, hash_of, parse_hash};
 
-/// How many tokens can be known: each request is compared with all of them.
+/// The most tokens in a file, because each request is compared with all of them.
 const TOKEN_COUNT_MAX: usize = 1000;
-/// The largest tokens file that is read, in bytes: that of so many tokens, and a comment to each.
+/// The largest tokens file, in bytes: enough for the most tokens with a comment for each.
 const FILE_SIZE_MAX: u64 = 256 * 1024;
 
-/// The tokens that are known, as a file has them, which can be read again.
+/// The known tokens, from a file that can be reloaded.
 ///
-/// The file has a line `NAME SCOPE sha256:HEX` for each; lines that are empty or begin with `#` say
-/// nothing.
+/// The file has a line `NAME SCOPE sha256:HEX` for each token. Empty lines and lines that begin
+/// with `#` are ignored.
 #[derive(Debug)]
 pub struct Tokens {
     /// Empty if there is none.
@@ -30,10 +30,10 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Those in `file`; none if its path is empty.
+    /// Reads the tokens in `file`. With an empty path there are none.
     ///
     /// # Errors
-    /// The file cannot be read, or has a line that means nothing.
+    /// The file cannot be read, or has an invalid line.
     pub fn open(file: &Path) -> Result<Self, TokensError> {
         let known = TokenList::read(file)?;
         Ok(Self {
@@ -42,8 +42,8 @@ impl Tokens {
         })
     }
 
-    /// Reads the file without using it yet: whoever reloads several things checks all of them
-    /// before changing any.
+    /// Reads the file without using the tokens yet, so that a reload can check everything before it
+    /// changes anything.
     ///
     /// # Errors
     /// As [`Tokens::open`].
@@ -51,7 +51,7 @@ impl Tokens {
         TokenList::read(&self.file)
     }
 
-    /// Knows these from now on, and no others. Whether that changes anything.
+    /// Replaces the known tokens. Returns whether they changed.
     pub fn replace(&self, tokens: TokenList) -> bool {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let differs = **known != tokens;
@@ -59,7 +59,7 @@ impl Tokens {
         differs
     }
 
-    /// Whose token this is. How long it takes tells nothing of the tokens that are known.
+    /// Finds a token. The time that this takes reveals nothing about the known tokens.
     pub(crate) fn find(&self, token: &str) -> Option<KnownToken> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let known = known.clone();
@@ -72,11 +72,11 @@ impl Tokens {
     }
 }
 
-/// What a tokens file says.
+/// The contents of a tokens file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenList(Vec<KnownToken>);
 
-/// What is known of a token.
+/// A token in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnownToken {
     pub(crate) name: TokenName,
@@ -107,10 +107,10 @@ impl TokenList {
         })
     }
 
-    /// Reads the text of a file.
+    /// Parses the text of a tokens file.
     ///
     /// # Errors
-    /// A line that means nothing, with its number.
+    /// A line is invalid. The error has its number.
     pub fn parse(text: &str) -> Result<Self, (usize, TokenLineError)> {
         let mut known = Vec::new();
         let (mut names, mut hashes) = (BTreeSet::new(), BTreeSet::new());
@@ -153,57 +153,57 @@ impl KnownToken {
 /// Why a tokens file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokensError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the tokens file {} cannot be read", file.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It is too long.
+    /// The file is too long.
     #[error(
         "the tokens file {} is longer than {FILE_SIZE_MAX} bytes: remove tokens that nobody uses",
         .0.display()
     )]
     TooLong(PathBuf),
-    /// A line of it means nothing.
-    #[error("line {line} of the tokens file {} is refused", file.display())]
+    /// A line is invalid.
+    #[error("line {line} of the tokens file {} is invalid", file.display())]
     Line {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// Which line, from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// Why.
+        /// Why it is invalid.
         source: TokenLineError,
     },
 }
 
-/// Why a line of a tokens file is refused. What stands there is not repeated, for it may be a token.
+/// Why a line of a tokens file is invalid. The text does not quote the line, which may be a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenLineError {
-    /// It has not the parts it should have.
+    /// It does not have three parts.
     #[error(
-        "it is not of the form `NAME SCOPE sha256:HEX`, as `quorate admin-token new` writes it"
+        "it must have the form `NAME SCOPE sha256:HEX`, which `quorate admin-token new` writes"
     )]
     Form,
-    /// The name is none.
+    /// The name is invalid.
     #[error(transparent)]
     Name(#[from] TokenNameError),
-    /// The scope is none.
-    #[error("the scope is neither read nor operate nor metrics")]
+    /// The scope is unknown.
+    #[error("the scope must be metrics, read or operate")]
     Scope,
-    /// The hash is none.
-    #[error("the hash is not `sha256:` and 64 hexadecimal digits in lower case")]
+    /// The hash is malformed.
+    #[error("the hash must be `sha256:` and 64 hexadecimal digits in lower case")]
     Hash,
-    /// Two tokens of one name: the audit log could not tell them apart.
-    #[error("there is a token {0} before it: give each its own name")]
+    /// Two tokens have the same name, so the audit log could not distinguish them.
+    #[error("an earlier line has the same name `{0}`: give each token its own name")]
     SameName(TokenName),
-    /// One token twice.
-    #[error("the same token stands before it under another name")]
+    /// The same token occurs twice.
+    #[error("an earlier line has the same token under another name: remove one of them")]
     SameToken,
-    /// More tokens than can be known.
-    #[error("there are {TOKEN_COUNT_MAX} tokens before it: remove those that nobody uses")]
+    /// The file has too many tokens.
+    #[error("the file has more than {TOKEN_COUNT_MAX} tokens: remove those that nobody uses")]
     TooMany,
 }
 

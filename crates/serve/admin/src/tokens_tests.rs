@@ -30,7 +30,7 @@ fn a_token_is_known_by_its_hash_only() {
 }
 
 #[test]
-fn no_token_is_in_what_is_shown_of_it() {
+fn debug_output_does_not_show_the_token() {
     let token = Token::generate().unwrap();
     assert!(token.to_string().starts_with("quorate-admin-"));
     assert_eq!(format!("{token:?}"), "Token(…)");
@@ -38,7 +38,7 @@ fn no_token_is_in_what_is_shown_of_it() {
 }
 
 #[test]
-fn a_file_that_is_refused_leaves_the_old_tokens() {
+fn an_invalid_file_leaves_the_old_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tokens");
     let [old, new] = [(); 2].map(|()| Token::generate().unwrap());
@@ -67,7 +67,7 @@ fn without_a_file_no_token_is_known() {
 }
 
 #[test]
-fn a_line_that_means_nothing_is_refused_without_being_repeated() {
+fn an_invalid_line_is_rejected_without_being_quoted() {
     let token = Token::generate().unwrap();
     let line = token.line(&name("a"), Scope::Read);
     for (text, at, reason) in [
@@ -96,14 +96,14 @@ fn a_line_that_means_nothing_is_refused_without_being_repeated() {
 }
 
 #[test]
-fn a_name_is_no_other_word_of_the_audit_log() {
-    for refused in ["", "loopback", "nobody", "a b", "a\n", "é", &"x".repeat(65)] {
-        assert!(refused.parse::<crate::TokenName>().is_err(), "{refused:?}");
+fn reserved_and_malformed_names_are_rejected() {
+    for invalid in ["", "loopback", "nobody", "a b", "a\n", "é", &"x".repeat(65)] {
+        assert!(invalid.parse::<crate::TokenName>().is_err(), "{invalid:?}");
     }
 }
 
 #[test]
-fn tokens_are_bounded() {
+fn the_number_of_tokens_is_bounded() {
     let line = |at| {
         Token::generate()
             .unwrap()
@@ -117,7 +117,7 @@ fn tokens_are_bounded() {
 }
 
 #[test]
-fn each_scope_holds_those_before_it() {
+fn each_scope_includes_those_before_it() {
     assert!(Scope::Operate > Scope::Read && Scope::Read > Scope::Metrics);
     for scope in ["metrics", "read", "operate"] {
         assert_eq!(scope.parse::<Scope>().unwrap().to_string(), scope);

@@ -15,9 +15,9 @@ use quorate_zone::file::{
 };
 
 use crate::{
-    audit::Subject,
-    gate::By,
-    input::{Ask, Segment, blocking},
+    audit::AuditSubject,
+    authorize::CallerName,
+    input::{JsonBody, PathParam, blocking},
     operations::operations,
     shared::{ServedZones, Shared},
 };
@@ -25,7 +25,7 @@ use crate::{
 operations! {
     "zones";
 
-    /// The zones that this node serves, and others that have replicated records
+    /// The zones that this node serves, and other zones that have replicated records
     "read" get ZONES {
         responses((status = 200, description = "The zones", body = api::Zones)),
     }
@@ -37,7 +37,7 @@ operations! {
         for zone in served.keys() {
             zones.entry(zone).or_insert(&none);
         }
-        // One that has no records any more, and that nobody here serves, interests nobody.
+        // Omit a zone that has no records any more and that this node does not serve.
         zones.retain(|zone, records| served.contains_key(zone) || !records.sets.is_empty());
         let zones = zones.into_iter();
         let zones = zones.map(|(zone, records)| summary(zone, records, &*shared.node.zones));
@@ -49,7 +49,7 @@ operations! {
     "read" get ZONE_RECORDS or UnknownZone {
         responses((status = 200, description = "The records", body = api::ZoneListing)),
     }
-    async fn records(shared, Segment(zone): Segment) {
+    async fn records(shared, PathParam(zone): PathParam) {
         let zone = parse_zone(&zone)?;
         let state = shared.node.replica.zone_state();
         let serials = shared.node.zones.serials();
@@ -76,20 +76,18 @@ operations! {
         })))
     }
 
-    /// Sets the records of one name and type
-    ///
-    /// In the place of those that it has.
+    /// Replaces the replicated records of one name and type
     "operate" post SET_RECORDS asks ChangeZone or UnknownZone {
         operation_id = "set_records",
         request_body = SetRecordsRequest,
         responses((status = 200, description = "The zone now", body = api::Zone)),
     }
-    async fn set(shared, by: By, Segment(zone): Segment, Ask(request): Ask<SetRecordsRequest>) {
+    async fn set(shared, caller: CallerName, PathParam(zone): PathParam, JsonBody(request): JsonBody<SetRecordsRequest>) {
         let zone = parse_zone(&zone)?;
-        let owner = parse_name(&request.name, &zone).map_err(refused)?;
+        let owner = parse_name(&request.name, &zone).map_err(refused_zone)?;
         let record_type = known_type(&request.record_type)?;
         let data = request.data.iter();
-        let rdata = data.map(|data| parse_rdata(record_type, data, &zone).map_err(refused));
+        let rdata = data.map(|data| parse_rdata(record_type, data, &zone).map_err(refused_zone));
         let records = RecordSet {
             ttl_secs: request.ttl_secs,
             rdata: rdata.collect::<Result<_, _>>()?,
@@ -100,13 +98,13 @@ operations! {
             records,
         };
         check_served(&shared, &zone)?;
-        // It has to go together with what this node is configured with.
-        shared.node.zones.check(&zone, &set).map_err(refused)?;
+        // The set must be compatible with the configuration of this node.
+        shared.node.zones.check(&zone, &set).map_err(refused_zone)?;
         let change = ZoneChange {
             set: vec![set],
             ..change_of(zone)
         };
-        make(&shared, &by, change).await
+        apply_change(&shared, &caller, change).await
     }
 
     /// Removes the replicated records of a name
@@ -115,29 +113,29 @@ operations! {
         request_body = UnsetRecordsRequest,
         responses((status = 200, description = "The zone now", body = api::Zone)),
     }
-    async fn unset(shared, by: By, Segment(zone): Segment, Ask(request): Ask<UnsetRecordsRequest>) {
+    async fn unset(shared, caller: CallerName, PathParam(zone): PathParam, JsonBody(request): JsonBody<UnsetRecordsRequest>) {
         let zone = parse_zone(&zone)?;
-        let owner = parse_name(&request.name, &zone).map_err(refused)?;
+        let owner = parse_name(&request.name, &zone).map_err(refused_zone)?;
         let record_type = request.record_type.as_deref();
         let record_type = record_type.map(known_type).transpose()?;
         let change = ZoneChange {
             unset: vec![(owner, record_type)],
             ..change_of(zone)
         };
-        make(&shared, &by, change).await
+        apply_change(&shared, &caller, change).await
     }
 
-    /// Puts a zone file in the place of all replicated records of a zone
+    /// Replaces all replicated records of a zone by those of a zone file
     ///
-    /// All at once, or not at all. An empty one removes them.
+    /// In one step, or not at all. An empty file removes all records.
     "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX asks ChangeZone or UnknownZone {
         operation_id = "import_zone",
         request_body = ImportZoneRequest,
         responses((status = 200, description = "The zone now", body = api::Zone)),
     }
-    async fn import(shared, by: By, Segment(zone): Segment, Ask(request): Ask<ImportZoneRequest>) {
+    async fn import(shared, caller: CallerName, PathParam(zone): PathParam, JsonBody(request): JsonBody<ImportZoneRequest>) {
         let zone = parse_zone(&zone)?;
-        // As many lines as a request has room for take longer than the runtime should wait.
+        // A request can have so many lines that parsing them would block the runtime for too long.
         let reading = (shared.clone(), zone.clone());
         let set = blocking(move || read_zone_file(&reading.0, &reading.1, &request.text)).await?;
         let change = ZoneChange {
@@ -145,24 +143,24 @@ operations! {
             set,
             ..change_of(zone)
         };
-        make(&shared, &by, change).await
+        apply_change(&shared, &caller, change).await
     }
 }
 
-/// The sets of a zone file. What is wrong with a record by itself is told with its line; of all together
-/// the cluster judges.
+/// Parses the sets of a zone file. Errors of single records have their line. The cluster checks all
+/// records together later.
 fn read_zone_file(
     shared: &Shared,
     zone: &WireName,
     text: &str,
 ) -> Result<Vec<NamedSet>, ProblemResponse> {
-    let records = parse(text, zone, ZONE_TTL_SECS_DEFAULT).map_err(refused)?;
+    let records = parse(text, zone, ZONE_TTL_SECS_DEFAULT).map_err(refused_zone)?;
     if !records.is_empty() {
         check_served(shared, zone)?;
     }
     for (line, set) in &records {
         let checked = shared.node.zones.check(zone, set);
-        checked.map_err(|said| refused(format!("line {line}: {said}")))?;
+        checked.map_err(|detail| refused_zone(format!("line {line}: {detail}")))?;
     }
     let sets = record_sets(records.into_iter().map(|(_, set)| set)).into_iter();
     let named = |((owner, record_type), records)| NamedSet {
@@ -182,20 +180,24 @@ fn change_of(zone: WireName) -> ZoneChange {
     }
 }
 
-/// Has the cluster make the change, and says how the zone is then.
-async fn make(shared: &Shared, by: &By, change: ZoneChange) -> Result<Response, ProblemResponse> {
+/// Makes the change, and answers with the zone after it.
+async fn apply_change(
+    shared: &Shared,
+    caller: &CallerName,
+    change: ZoneChange,
+) -> Result<Response, ProblemResponse> {
     let zone = change.zone.clone();
-    shared.ask(by, ChangeZone { change }).await?;
+    shared.submit(caller, ChangeZone { change }).await?;
     let state = shared.node.replica.zone_state();
     let none = ReplicatedZone::default();
     let records = state.zones.get(&zone).unwrap_or(&none);
     let report = summary(&zone, records, &*shared.node.zones);
-    let subject = Extension(Subject(report.zone.clone()));
+    let subject = Extension(AuditSubject(report.zone.clone()));
     Ok(uncached((subject, Json(report))))
 }
 
-/// A zone that this node does not serve is refused, and no mere warning: a misspelt name would be
-/// replicated to all, to be served by none.
+/// Rejects a zone that this node does not serve. A warning is not enough, because a misspelt name
+/// would be replicated to all nodes and served by none.
 fn check_served(shared: &Shared, zone: &WireName) -> Result<(), ProblemResponse> {
     let serials = shared.node.zones.serials();
     match serials.contains_key(zone) {
@@ -210,11 +212,11 @@ fn not_served(zone: &WireName, serials: &BTreeMap<WireName, u32>) -> ProblemResp
         true => "none".to_owned(),
         false => served.join(", "),
     };
-    let said = format!(
-        "this node serves no zone {zone}: configure it as one of dns.origins, on all nodes, or ask for \
-         one of those it serves: {served}"
+    let detail = format!(
+        "this node serves no zone {zone}: add it to dns.origins on all nodes, or use one of the zones \
+         that it serves: {served}"
     );
-    ProblemResponse::new(ProblemType::UnknownZone, said)
+    ProblemResponse::new(ProblemType::UnknownZone, detail)
 }
 
 fn summary(zone: &WireName, records: &ReplicatedZone, served: &dyn ServedZones) -> api::Zone {
@@ -236,23 +238,23 @@ fn parse_zone(text: &str) -> Result<WireName, ProblemResponse> {
         return Ok(WireName::root());
     }
     parse_name(text, &WireName::root()).map_err(|error| {
-        let said = format!("{text:?} names no zone: {error}");
-        ProblemResponse::new(ProblemType::BadRequest, said)
+        let detail = format!("{text:?} is not a valid name of a zone: {error}");
+        ProblemResponse::new(ProblemType::BadRequest, detail)
     })
 }
 
 fn known_type(text: &str) -> Result<u16, ProblemResponse> {
     parse_type(text).ok_or_else(|| {
-        let said = format!(
-            "{text:?} is no type of records that can be set: write one such as A or TXT, or TYPE and \
-             its number; the SOA is configured"
+        let detail = format!(
+            "{text:?} is not a type of records that can be set: use a type such as A or TXT, or TYPE \
+             and its number. The SOA can only be configured"
         );
-        ProblemResponse::new(ProblemType::RefusedZone, said)
+        ProblemResponse::new(ProblemType::RefusedZone, detail)
     })
 }
 
-fn refused(said: impl ToString) -> ProblemResponse {
-    ProblemResponse::new(ProblemType::RefusedZone, said.to_string())
+fn refused_zone(detail: impl ToString) -> ProblemResponse {
+    ProblemResponse::new(ProblemType::RefusedZone, detail.to_string())
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ async fn post(fixture: &Fixture, path: &str, body: Value) -> Value {
     answer.json()
 }
 
-/// The type of the problem, and its words.
-async fn refused(fixture: &Fixture, path: &str, body: Value) -> (String, String) {
+/// The type and the detail of the problem.
+async fn rejected(fixture: &Fixture, path: &str, body: Value) -> (String, String) {
     let answer = fixture.ask("POST", path, &body.to_string()).await;
     (answer.slug(), answer.problem().detail)
 }
@@ -60,7 +60,7 @@ async fn records_are_set_listed_and_unset() {
 }
 
 #[tokio::test]
-async fn a_zone_file_takes_the_place_of_all_that_there_was() {
+async fn a_zone_file_replaces_all_records_of_the_zone() {
     let fixture = Fixture::new();
     post(&fixture, SET, mx(&["10 mail"])).await;
     fixture.replica.operators.take_asked();
@@ -83,10 +83,10 @@ async fn a_zone_file_takes_the_place_of_all_that_there_was() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_zone_file_is_told_with_its_line_and_nothing_changes() {
+async fn errors_in_a_zone_file_have_their_line_and_nothing_changes() {
     let fixture = Fixture::new();
     let key = "y".repeat(52);
-    for (text, said) in [
+    for (text, expected) in [
         (
             "a A 192.0.2.1\nb A nonsense\n",
             "line 2: \"b A nonsense\": expected IPv4 address",
@@ -110,20 +110,20 @@ async fn what_is_wrong_with_a_zone_file_is_told_with_its_line_and_nothing_change
         (&format!("a TXT x\nb.{key} TXT x\n"), "line 2: b."),
         ("a CNAME b\na TXT x\n", "a.dns.example. would have a CNAME"),
     ] {
-        let (slug, detail) = refused(&fixture, IMPORT, json!({ "text": text })).await;
+        let (slug, detail) = rejected(&fixture, IMPORT, json!({ "text": text })).await;
         assert_eq!(slug, "refused-zone", "{detail}");
-        assert!(detail.starts_with(said), "{detail}");
+        assert!(detail.starts_with(expected), "{detail}");
     }
     let zones = fixture.get("/v1/zones").await.json();
     assert_eq!(zones["zones"][1]["serial"], 7);
 }
 
 #[tokio::test]
-async fn what_cannot_be_set_is_refused_with_the_reason() {
+async fn records_that_cannot_be_set_are_rejected_with_the_reason() {
     let fixture = Fixture::new();
     let of_type = |record_type: &str, data: &str| json!({"name": "a", "type": record_type, "ttl_secs": 60, "data": [data]});
-    for (body, said) in [
-        (of_type("SOA", "a b 1 2 3 4 5"), "is no type of records"),
+    for (body, expected) in [
+        (of_type("SOA", "a b 1 2 3 4 5"), "is not a type of records"),
         (
             of_type("A", "192.0.2.1 192.0.2.2"),
             "\"192.0.2.1 192.0.2.2\" is no A: trailing tokens",
@@ -142,22 +142,22 @@ async fn what_cannot_be_set_is_refused_with_the_reason() {
             "is too long",
         ),
     ] {
-        let (slug, detail) = refused(&fixture, SET, body).await;
+        let (slug, detail) = rejected(&fixture, SET, body).await;
         assert_eq!(slug, "refused-zone", "{detail}");
-        assert!(detail.contains(said), "{detail}");
+        assert!(detail.contains(expected), "{detail}");
     }
-    let misspelt = refused(&fixture, "/v1/zones/dsn.example/set", mx(&["10 mail"])).await;
+    let misspelt = rejected(&fixture, "/v1/zones/dsn.example/set", mx(&["10 mail"])).await;
     assert_eq!(misspelt.0, "unknown-zone");
     assert!(
-        misspelt.1.contains("those it serves: ., dns.example."),
+        misspelt.1.contains("that it serves: ., dns.example."),
         "{}",
         misspelt.1
     );
-    let (slug, _) = refused(&fixture, "/v1/zones/a..b/set", mx(&["10 mail"])).await;
+    let (slug, _) = rejected(&fixture, "/v1/zones/a..b/set", mx(&["10 mail"])).await;
     assert_eq!(slug, "bad-request");
     let answer = fixture.get("/v1/zones/dsn.example/records").await;
     assert_eq!(answer.slug(), "unknown-zone");
-    // What is there can go, whoever serves it.
+    // Records can be removed even if no node serves the zone.
     post(
         &fixture,
         "/v1/zones/dsn.example/unset",
@@ -169,6 +169,6 @@ async fn what_cannot_be_set_is_refused_with_the_reason() {
         .replica
         .operators
         .refuse(Problem::new(ProblemType::UnsupportedLevel, "too old"));
-    let (slug, _) = refused(&fixture, SET, mx(&["10 mail"])).await;
+    let (slug, _) = rejected(&fixture, SET, mx(&["10 mail"])).await;
     assert_eq!(slug, "unsupported-level");
 }

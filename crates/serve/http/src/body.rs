@@ -1,4 +1,4 @@
-//! Bodies of requests.
+//! Reads the bodies of requests.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use quorate_api::{Problem, ProblemType};
 
-/// How much of a body that is too long is read and dropped, in bytes, so that the connection can go
-/// on: dearer than a new connection it must not be.
+/// How much of a body that is too long is read and dropped, in bytes, so that the connection can be
+/// used again. It must not cost more than a new connection.
 const DISCARD_SIZE_MAX: usize = 64 * 1024;
 
-/// Why there is no body.
+/// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It has more bytes than it may have.
+    /// It has more bytes than allowed.
     #[error("the body is too long")]
     TooLong,
-    /// It has not arrived whole in time.
+    /// It did not arrive completely in time.
     #[error("the body did not arrive within {0:?}")]
     Slow(Duration),
-    /// The connection failed within it.
-    #[error("the connection failed within the body")]
+    /// The connection failed before its end.
+    #[error("the connection failed before the end of the body")]
     Lost(#[source] BoxError),
 }
 
@@ -39,7 +39,7 @@ impl From<BodyError> for Problem {
 }
 
 impl From<BoxError> for BodyError {
-    /// What a body failed with, as axum passes it on.
+    /// Unwraps the error of a body from axum's error.
     fn from(error: BoxError) -> Self {
         let error = match error.downcast::<axum::Error>() {
             Ok(error) => error.into_inner(),
@@ -53,8 +53,8 @@ impl From<BoxError> for BodyError {
 }
 
 /// Reads a request's body: at most `size_max` bytes, and all of them within the server's
-/// [`body_read_timeout`](crate::HttpConfig::body_read_timeout). A body that arrives in one piece is not
-/// copied.
+/// [`body_read_timeout`](crate::HttpConfig::body_read_timeout). A body that arrives in one piece is
+/// not copied.
 pub async fn read_body(mut body: Body, size_max: usize) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > size_max.max(DISCARD_SIZE_MAX) as u64 {
         return Err(BodyError::TooLong);

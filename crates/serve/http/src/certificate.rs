@@ -1,4 +1,4 @@
-//! The certificate by which clients know a server.
+//! The certificate of the TLS listeners, which is reloaded when its files change.
 
 use std::{
     fmt, io,
@@ -22,19 +22,21 @@ use rustls::{
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often the files are looked at. Certificates are replaced weeks before they expire.
+/// How often the files are checked. That is enough, because certificates are replaced weeks before
+/// they expire.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The largest file, in bytes: a chain of a few certificates takes a hundredth of it.
+/// The largest accepted file, in bytes: a chain of a few certificates has a hundredth of it.
 const FILE_SIZE_MAX: u64 = 1024 * 1024;
 
 settings! {
-    /// The certificate of the encrypted listeners. The files may be replaced while the program runs.
+    /// The certificate of the encrypted listeners. The files may be replaced while the program
+    /// runs.
     pub struct CertificateFiles {
-        /// The certificate and those that lead to its authority, in PEM, its own first. Empty: there
-        /// is none, and nothing listens encrypted.
+        /// The file with the certificate chain in PEM, the server's own certificate first. If it is
+        /// empty, there is no certificate and there can be no encrypted listeners.
         certificate_file: PathBuf = PathBuf::new();
-        /// Its private key, in PEM: RSA, ECDSA or Ed25519.
+        /// The file with its private key in PEM: RSA, ECDSA or Ed25519.
         key_file: PathBuf = PathBuf::new();
     }
 }
@@ -45,17 +47,17 @@ impl CertificateFiles {
         *self != Self::default()
     }
 
-    /// Writes a certificate for these names that is signed by itself, and its key, which its owner
-    /// alone can read: for trying things out.
+    /// Writes a self-signed certificate for these names, and its key with permissions for its owner
+    /// only. It is for trying things out.
     pub fn make<const N: usize>(
         &self,
         disk: &dyn Disk,
         names: [&str; N],
     ) -> Result<(), CertificateError> {
-        let made = rcgen::generate_simple_self_signed(names.map(str::to_owned));
-        let made = made.map_err(CertificateError::Made)?;
-        write(disk, &self.key_file, &made.signing_key.serialize_pem())?;
-        write(disk, &self.certificate_file, &made.cert.pem())
+        let generated = rcgen::generate_simple_self_signed(names.map(str::to_owned));
+        let generated = generated.map_err(CertificateError::NotGenerated)?;
+        write(disk, &self.key_file, &generated.signing_key.serialize_pem())?;
+        write(disk, &self.certificate_file, &generated.cert.pem())
     }
 
     /// Reads both files, which must belong together.
@@ -73,12 +75,12 @@ impl CertificateFiles {
         };
         let key = match PrivateKeyDer::from_pem_slice(&key_pem) {
             Err(pem::Error::NoItemsFound) => return Err(CertificateError::NoKey(key_file)),
-            // What it says might hold the key.
+            // The parser's error is dropped, because its text could contain the key.
             Err(_) => return Err(CertificateError::NotPem(key_file)),
             Ok(key) => key,
         };
-        let served = CertifiedKey::from_der(chain, key, &default_provider());
-        let served = served.map_err(|source| match source {
+        let certified_key = CertifiedKey::from_der(chain, key, &default_provider());
+        let certified_key = certified_key.map_err(|source| match source {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 CertificateError::Mismatch(chain_file, key_file)
             }
@@ -87,7 +89,7 @@ impl CertificateFiles {
         })?;
         Ok(CertificatePair {
             pem: [chain_pem, key_pem],
-            served: Arc::new(served),
+            certified_key: Arc::new(certified_key),
         })
     }
 }
@@ -104,17 +106,17 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, CertificateError> {
     Ok(bytes)
 }
 
-/// Writes a file that its owner alone can open, in place of any that has its name.
+/// Writes a file that only its owner can open, and replaces an existing one.
 fn write(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), CertificateError> {
     replace(disk, path, text.as_bytes(), OpenMode::CreateSecret)
         .map_err(|error| CertificateError::Write(path.to_owned(), error))
 }
 
-/// A certificate and its key, which belong together.
+/// A certificate and its matching key.
 pub struct CertificatePair {
-    /// As they were read, to tell whether the files have changed.
+    /// The contents of the files, to detect changes.
     pem: [Vec<u8>; 2],
-    served: Arc<CertifiedKey>,
+    certified_key: Arc<CertifiedKey>,
 }
 
 impl fmt::Debug for CertificatePair {
@@ -123,7 +125,7 @@ impl fmt::Debug for CertificatePair {
     }
 }
 
-/// The certificate that handshakes show now, whichever listener they come to.
+/// The current certificate, which all listeners share.
 #[derive(Debug, Clone)]
 pub struct ServerCertificate(Arc<Shared>);
 
@@ -141,41 +143,46 @@ impl ServerCertificate {
         Ok(Self(Arc::new(Shared { disk, files, pair })))
     }
 
-    /// What the files hold now.
+    /// Reads the certificate and key that are in the files now.
     pub fn read(&self) -> Result<CertificatePair, CertificateError> {
         self.0.files.read(&*self.0.disk)
     }
 
-    /// Shows `pair` from now on, and says whether it is another one.
+    /// Uses `pair` for new handshakes. Returns whether it differs from the previous one.
     pub fn replace(&self, pair: CertificatePair) -> bool {
-        let mut shown = self.0.pair.write().unwrap_or_else(PoisonError::into_inner);
-        let is_other = shown.pem != pair.pem;
-        *shown = pair;
+        let mut current = self.0.pair.write().unwrap_or_else(PoisonError::into_inner);
+        let is_other = current.pem != pair.pem;
+        *current = pair;
         is_other
     }
 
-    /// Follows the files until the handle is dropped. A pair that cannot be shown is told, and that
-    /// in force stays.
+    /// Reloads the files when they change, until the handle is dropped. If the new files are
+    /// invalid, logs an error and keeps the current pair.
     pub fn watch(&self) -> AbortOnDropHandle<()> {
         let certificate = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut told = None;
+            let mut last_logged = None;
             loop {
                 sleep(WATCH_INTERVAL).await;
                 let reader = certificate.clone();
                 let Ok(read) = spawn_blocking(move || reader.read()).await else {
                     continue;
                 };
-                certificate.follow(read, &mut told);
+                certificate.apply(read, &mut last_logged);
             }
         }))
     }
 
-    /// Shows what was read. `told` is what is already in the log of pairs that cannot be shown.
-    fn follow(&self, read: Result<CertificatePair, CertificateError>, told: &mut Option<String>) {
+    /// Applies what was read from the files. `last_logged` is the last error that was logged, so
+    /// that each is logged once.
+    fn apply(
+        &self,
+        read: Result<CertificatePair, CertificateError>,
+        last_logged: &mut Option<String>,
+    ) {
         let error = match read {
             Ok(pair) => {
-                *told = None;
+                *last_logged = None;
                 if self.replace(pair) {
                     tracing::info!("the certificate was replaced");
                 }
@@ -184,19 +191,22 @@ impl ServerCertificate {
             Err(error) => error,
         };
         let text = error.to_string();
-        if told.as_ref() != Some(&text) {
+        if last_logged.as_ref() != Some(&text) {
             let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the new certificate is refused, that in force stays");
-            *told = Some(text);
+            tracing::error!(
+                error,
+                "the new certificate is invalid, so the old one stays in use"
+            );
+            *last_logged = Some(text);
         }
     }
 
-    /// TLS that shows the certificate and speaks one of these protocols (RFC 7301).
+    /// The TLS configuration with this certificate and these application protocols (RFC 7301).
     pub fn server_config(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let mut config = builder
             .with_safe_default_protocol_versions()
-            .expect("ring has what these versions need")
+            .expect("ring supports these versions")
             .with_no_client_auth()
             .with_cert_resolver(self.0.clone());
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
@@ -207,35 +217,36 @@ impl ServerCertificate {
 impl ResolvesServerCert for Shared {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let pair = self.pair.read().unwrap_or_else(PoisonError::into_inner);
-        Some(pair.served.clone())
+        Some(pair.certified_key.clone())
     }
 }
 
-/// Why there is no certificate to show. Paths are those of the files that are at fault.
+/// Why there is no usable certificate, with the path of the file that is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     #[error("{path} cannot be read", path = .0.display())]
     Read(PathBuf, #[source] io::Error),
-    #[error("{path} is larger than {FILE_SIZE_MAX} bytes: no certificate is", path = .0.display())]
+    #[error("{path} is larger than {FILE_SIZE_MAX} bytes, so it is not a certificate", path = .0.display())]
     TooLarge(PathBuf),
-    #[error("{path} is damaged: a section of its PEM is not whole or not base64", path = .0.display())]
+    #[error("{path} is damaged: a PEM section is incomplete or not base64", path = .0.display())]
     NotPem(PathBuf),
     #[error("{path} holds no certificate: it needs a section BEGIN CERTIFICATE", path = .0.display())]
     NoCertificate(PathBuf),
     #[error("{path} holds no private key: it needs a section BEGIN PRIVATE KEY", path = .0.display())]
     NoKey(PathBuf),
-    #[error("the first certificate in {path} is none that TLS can show", path = .0.display())]
+    #[error("the first certificate in {path} is not usable for TLS", path = .0.display())]
     Certificate(PathBuf, #[source] Error),
-    #[error("the key in {path} is none that TLS can use: RSA, ECDSA or Ed25519", path = .0.display())]
+    #[error("the key in {path} is not usable for TLS: use RSA, ECDSA or Ed25519", path = .0.display())]
     Key(PathBuf, #[source] Error),
     /// The files of the certificate and of the key.
     #[error(
-        "the key in {key} is not that of the first certificate in {certificate}: replace both files",
+        "the key in {key} does not belong to the first certificate in {certificate}: replace both \
+         files",
         certificate = .0.display(), key = .1.display()
     )]
     Mismatch(PathBuf, PathBuf),
-    #[error("no certificate can be made")]
-    Made(#[source] rcgen::Error),
+    #[error("a self-signed certificate cannot be generated")]
+    NotGenerated(#[source] rcgen::Error),
     #[error("{path} cannot be written", path = .0.display())]
     Write(PathBuf, #[source] io::Error),
 }

@@ -6,23 +6,23 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A directory with the files of a certificate.
+/// A directory with the files of a certificate and its key.
 struct Fixture {
     dir: TempDir,
     files: CertificateFiles,
 }
 
-/// The certificate of a file, and its key, in PEM.
-struct Made {
+/// A certificate and its key in PEM.
+struct PemPair {
     certificate: String,
     key: String,
 }
 
-fn made() -> Made {
-    let made = rcgen::generate_simple_self_signed(vec!["dns.test".to_owned()]).unwrap();
-    Made {
-        certificate: made.cert.pem(),
-        key: made.signing_key.serialize_pem(),
+fn new_pair() -> PemPair {
+    let generated = rcgen::generate_simple_self_signed(vec!["dns.test".to_owned()]).unwrap();
+    PemPair {
+        certificate: generated.cert.pem(),
+        key: generated.signing_key.serialize_pem(),
     }
 }
 
@@ -42,12 +42,12 @@ impl Fixture {
     }
 
     #[track_caller]
-    fn refusal(&self) -> String {
+    fn read_error(&self) -> String {
         self.files.read(&LinuxDisk).unwrap_err().to_string()
     }
 }
 
-/// The first certificate that a client is shown.
+/// The first certificate that the server sends to a client.
 fn shown(certificate: &ServerCertificate) -> CertificateDer<'static> {
     let provider = Arc::new(default_provider());
     let verifier = danger::Any(provider.clone());
@@ -129,48 +129,48 @@ fn der(pem: &str) -> CertificateDer<'static> {
 #[test]
 fn a_replaced_pair_is_shown_to_the_next_client() {
     let fixture = Fixture::new();
-    let (first, second) = (made(), made());
+    let (first, second) = (new_pair(), new_pair());
     fixture.write(&first.certificate, &first.key);
     let certificate = ServerCertificate::open(Arc::new(LinuxDisk), &fixture.files).unwrap();
     assert_eq!(shown(&certificate), der(&first.certificate));
-    let mut told = None;
-    certificate.follow(certificate.read(), &mut told);
+    let mut last_logged = None;
+    certificate.apply(certificate.read(), &mut last_logged);
     assert_eq!(shown(&certificate), der(&first.certificate));
 
     fixture.write(&second.certificate, &second.key);
-    certificate.follow(certificate.read(), &mut told);
+    certificate.apply(certificate.read(), &mut last_logged);
     assert_eq!(shown(&certificate), der(&second.certificate));
-    assert_eq!(told, None);
+    assert_eq!(last_logged, None);
 }
 
 #[test]
-fn a_bad_new_pair_keeps_the_old_and_is_told() {
+fn an_invalid_new_pair_is_logged_and_the_old_one_stays() {
     let fixture = Fixture::new();
-    let (first, second) = (made(), made());
+    let (first, second) = (new_pair(), new_pair());
     fixture.write(&first.certificate, &first.key);
     let certificate = ServerCertificate::open(Arc::new(LinuxDisk), &fixture.files).unwrap();
 
     fixture.write(&second.certificate, &first.key);
-    let mut told = None;
-    certificate.follow(certificate.read(), &mut told);
+    let mut last_logged = None;
+    certificate.apply(certificate.read(), &mut last_logged);
     assert_eq!(shown(&certificate), der(&first.certificate));
     assert!(
-        told.as_ref().unwrap().contains("is not that of"),
-        "{told:?}"
+        last_logged.as_ref().unwrap().contains("does not belong to"),
+        "{last_logged:?}"
     );
 
-    // The other half of the change.
+    // Now the key is replaced too.
     fixture.write(&second.certificate, &second.key);
-    certificate.follow(certificate.read(), &mut told);
+    certificate.apply(certificate.read(), &mut last_logged);
     assert_eq!(shown(&certificate), der(&second.certificate));
-    assert_eq!(told, None, "a later bad pair is told again");
+    assert_eq!(last_logged, None, "a later invalid pair is logged again");
 }
 
 #[test]
-fn what_is_wrong_with_the_files_is_told() {
+fn errors_name_the_file_and_the_reason() {
     let fixture = Fixture::new();
-    assert!(fixture.refusal().contains("cannot be read"));
-    let (one, other) = (made(), made());
+    assert!(fixture.read_error().contains("cannot be read"));
+    let (one, other) = (new_pair(), new_pair());
     let truncated = &one.key[..one.key.len() - 30];
     for (certificate, key, reason) in [
         ("", &*one.key, "holds no certificate"),
@@ -178,31 +178,31 @@ fn what_is_wrong_with_the_files_is_told() {
         (&*one.certificate, "", "holds no private key"),
         (&*one.certificate, &*one.certificate, "holds no private key"),
         (&*one.certificate, truncated, "is damaged"),
-        (&*one.certificate, &*other.key, "is not that of"),
+        (&*one.certificate, &*other.key, "does not belong to"),
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
             &*one.key,
-            "none that TLS can show",
+            "certificate in",
         ),
         (
             &*one.certificate,
             "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-            "none that TLS can use",
+            "use RSA, ECDSA",
         ),
     ] {
         fixture.write(certificate, key);
-        let refusal = fixture.refusal();
-        assert!(refusal.contains(reason), "{refusal}");
+        let read_error = fixture.read_error();
+        assert!(read_error.contains(reason), "{read_error}");
         let dir = fixture.dir.path().to_str().unwrap();
-        assert!(refusal.contains(dir), "{refusal}");
+        assert!(read_error.contains(dir), "{read_error}");
     }
     let large = "#".repeat(FILE_SIZE_MAX as usize + 1);
     fixture.write(&large, &one.key);
-    assert!(fixture.refusal().contains("is larger than"));
+    assert!(fixture.read_error().contains("is larger than"));
 }
 
 #[test]
-fn what_is_made_is_shown_and_its_key_is_its_owners() {
+fn a_generated_certificate_works_and_only_the_owner_can_read_its_key() {
     let fixture = Fixture::new();
     fixture.files.make(&LinuxDisk, ["localhost"]).unwrap();
     let certificate = ServerCertificate::open(Arc::new(LinuxDisk), &fixture.files).unwrap();
@@ -212,9 +212,9 @@ fn what_is_made_is_shown_and_its_key_is_its_owners() {
 }
 
 #[test]
-fn the_key_is_not_shown() {
+fn debug_output_does_not_show_the_key() {
     let fixture = Fixture::new();
-    let one = made();
+    let one = new_pair();
     fixture.write(&one.certificate, &one.key);
     let certificate = ServerCertificate::open(Arc::new(LinuxDisk), &fixture.files).unwrap();
     let shown = format!("{certificate:?}");

@@ -1,4 +1,4 @@
-//! The requests of one connection.
+//! Serves the requests of one connection.
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -15,49 +15,48 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::{
-    Charge, HttpConfig, Routes, Trust,
-    activity::Activity,
+    BandwidthLimiter, HttpConfig, IsTrusted, Routes,
     header_timer::HeaderTimer,
     listener::{Place, linger},
     request_id::{X_REQUEST_ID, request_id},
+    request_tracker::RequestTracker,
 };
 
-/// How much of a request's header, and of what follows it, is kept for a connection, in bytes. Twice
-/// what common servers take for a header.
+/// The read buffer of a connection, for a request's header and what follows it, in bytes. It is
+/// twice what common servers accept as a header.
 pub(crate) const BUFFER_SIZE_MAX: usize = 16 * 1024;
 
-/// How many requests of one connection of HTTP/2 are served at once: what RFC 9113 (section 6.5.2)
-/// advises at the least, and each may hold a body and an answer.
+/// How many requests of one HTTP/2 connection are served at the same time: the minimum that RFC
+/// 9113 (section 6.5.2) recommends, because each may need memory for a body and an answer.
 pub(crate) const STREAM_COUNT_MAX: u32 = 100;
 
-/// How many requests a client of HTTP/2 may take back before they were looked at: who takes back more
-/// makes work and wants no answer (CVE-2023-44487).
+/// How many requests an HTTP/2 client may reset before they are handled. A client that resets more
+/// only wants to cause work (CVE-2023-44487).
 const RESET_COUNT_MAX: usize = 20;
 
-/// How many times a connection of HTTP/2 may have a request refused for how it is made before it
-/// ends. They count for as long as the connection lives, and one of a proxy may live for days and err
-/// for each of its clients.
+/// How many malformed requests an HTTP/2 connection may send before it is closed. They are counted
+/// for the life of the connection, and that of a proxy may live for days with errors of many
+/// clients.
 const ERROR_COUNT_MAX: usize = 1_024;
 
-/// How much a client of HTTP/2 may send of the body of a request before it is read, in bytes. A packet
-/// has 1,072.
+/// How much of the body of a request an HTTP/2 client may send before it is read, in bytes. A
+/// packet has 1,072.
 const STREAM_WINDOW_SIZE: u32 = 16 * 1024;
 
-/// The same for all requests of a connection: the least there is (RFC 9113, section 6.9.2).
+/// The same for all requests of a connection: the smallest possible (RFC 9113, section 6.9.2).
 const CONNECTION_WINDOW_SIZE: u32 = 65_535;
 
-/// How much of an answer waits for a client of HTTP/2 to take it, in bytes.
+/// How much of an answer is buffered until an HTTP/2 client reads it, in bytes.
 const SEND_BUFFER_SIZE_MAX: usize = 16 * 1024;
 
-/// How long a client of HTTP/2 that has no request under way may take to hear that the connection
-/// ends.
+/// How long an HTTP/2 client without an active request gets to receive that the connection ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct Service {
     pub(crate) config: HttpConfig,
     pub(crate) routes: Routes,
-    pub(crate) is_trusted: Trust,
-    pub(crate) charge: Option<Charge>,
+    pub(crate) is_trusted: IsTrusted,
+    pub(crate) charge: Option<BandwidthLimiter>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
 }
@@ -66,13 +65,13 @@ impl Service {
     pub(crate) fn new(
         config: HttpConfig,
         routes: Routes,
-        is_trusted: Trust,
-        charge: Option<Charge>,
+        is_trusted: IsTrusted,
+        charge: Option<BandwidthLimiter>,
     ) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .header_read_timeout(config.header_read_timeout)
-            // Answers are small: to copy one behind its header costs less than to say where both are.
+            // Answers are small, so copying one after its header costs less than a vectored write.
             .writev(false)
             .max_buf_size(BUFFER_SIZE_MAX);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -98,12 +97,12 @@ impl Service {
     }
 }
 
-/// A connection on which requests come.
+/// A connection whose requests are served.
 #[derive(Clone)]
 pub(crate) struct Connection {
     service: Arc<Service>,
     client: SocketAddr,
-    activity: Arc<Activity>,
+    requests: Arc<RequestTracker>,
     stop: CancellationToken,
 }
 
@@ -117,7 +116,7 @@ impl Connection {
         Self {
             service,
             client,
-            activity: Activity::new(Arc::new(place)),
+            requests: RequestTracker::new(Arc::new(place)),
             stop,
         }
     }
@@ -141,19 +140,19 @@ impl Connection {
         };
         let malformed = result.as_ref().is_err_and(hyper::Error::is_parse);
         self.log(result);
-        // Only a client that may still be writing is waited for.
-        if malformed || self.activity.is_unread() {
+        // Wait only for a client that may still be sending.
+        if malformed || self.requests.is_unread() {
             Box::pin(linger(stream.into_inner())).await;
         }
     }
 
-    /// Serves requests beside each other.
+    /// Serves requests concurrently.
     pub(crate) async fn serve_http2<S>(self, stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let asked = self.clone();
-        let answer = service_fn(move |request| asked.answer(request));
+        let connection_for_requests = self.clone();
+        let answer = service_fn(move |request| connection_for_requests.answer(request));
         let stream = TokioIo::new(stream);
         let connection = self.service.http2.serve_connection(stream, answer);
         let mut connection = pin!(connection);
@@ -161,13 +160,13 @@ impl Connection {
         tokio::select! {
             result = connection.as_mut() => return self.log(result),
             () = self.stop.cancelled() => {}
-            () = self.activity.idle_for(idle_timeout) => {}
+            () = self.requests.idle_for(idle_timeout) => {}
         }
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             result = connection => self.log(result),
-            // It may never hear it.
-            () = self.activity.idle_for(CLOSE_TIMEOUT) => {}
+            // The client may never react.
+            () = self.requests.idle_for(CLOSE_TIMEOUT) => {}
         }
     }
 
@@ -182,17 +181,17 @@ impl Connection {
         &self,
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response, Infallible>> + Send + 'static + use<> {
-        let underway = self.activity.begin();
+        let active = self.requests.begin();
         request.extensions_mut().insert(ConnectInfo(self.client));
         let read_timeout = self.service.config.body_read_timeout;
-        let request = request.map(|body| underway.watch(body, read_timeout));
+        let request = request.map(|body| active.track_body(body, read_timeout));
         let id = request_id(request.headers());
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
         let response = self.service.routes.clone().answer(request).instrument(span);
         async move {
             let mut response = response.await;
             response.headers_mut().insert(X_REQUEST_ID, id);
-            Ok(underway.until_said(response))
+            Ok(active.until_sent(response))
         }
     }
 }

@@ -10,9 +10,9 @@ use axum::{
 };
 use tower::Service;
 
-/// What every answer says. Records are public and no request carries credentials that a browser has
-/// by itself, so every origin may use every answer.
-const OF_ANSWERS: [(HeaderName, HeaderValue); 2] = [
+/// The fields of every answer. Records are public, and browsers add no credentials to requests on
+/// their own, so every origin may use every answer.
+const ANSWER_FIELDS: [(HeaderName, HeaderValue); 2] = [
     (header::ACCESS_CONTROL_ALLOW_ORIGIN, value("*")),
     (
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -23,8 +23,8 @@ const OF_ANSWERS: [(HeaderName, HeaderValue); 2] = [
     ),
 ];
 
-/// What the answer to a preflight says beside it.
-const OF_PREFLIGHTS: [(HeaderName, HeaderValue); 3] = [
+/// The additional fields of the answer to a preflight.
+const PREFLIGHT_FIELDS: [(HeaderName, HeaderValue); 3] = [
     (
         header::ACCESS_CONTROL_ALLOW_METHODS,
         value("GET, HEAD, PUT, POST, OPTIONS"),
@@ -36,7 +36,7 @@ const OF_PREFLIGHTS: [(HeaderName, HeaderValue); 3] = [
              If-None-Match, If-Unmodified-Since, Last-Event-ID, X-Request-Id",
         ),
     ),
-    // A day: what is allowed here does not change while a page is open.
+    // A day: these permissions do not change while a page is open.
     (header::ACCESS_CONTROL_MAX_AGE, value("86400")),
 ];
 
@@ -44,21 +44,21 @@ const fn value(text: &'static str) -> HeaderValue {
     HeaderValue::from_static(text)
 }
 
-/// A router, and whether browsers may use what it answers.
+/// A router, and whether browsers may use its answers from other origins.
 #[derive(Debug, Clone)]
 pub struct Routes {
     router: Router,
-    is_shared: bool,
+    has_cors: bool,
 }
 
-/// Lets browsers use every answer of `router`, its 404 and 405 included.
+/// Lets browsers use every answer of `router`, including its 404 and 405.
 ///
-/// Goes around the router that all routers were merged into. What a route says itself stays. It is no
-/// layer, which a router would box for each request.
+/// Use it on the router that all others were merged into. Fields that a route has set stay. It is
+/// not a tower layer, because a router would box that for each request.
 pub fn with_cors(router: Router) -> Routes {
     Routes {
         router,
-        is_shared: true,
+        has_cors: true,
     }
 }
 
@@ -66,37 +66,37 @@ impl From<Router> for Routes {
     fn from(router: Router) -> Self {
         Self {
             router,
-            is_shared: false,
+            has_cors: false,
         }
     }
 }
 
 impl Routes {
-    /// What a request is answered.
+    /// Answers a request.
     pub async fn answer(mut self, request: Request) -> Response {
-        let told = match (self.is_shared, is_preflight(&request)) {
+        let add_fields = match (self.has_cors, is_preflight(&request)) {
             (false, _) => convert::identity,
-            (true, true) => granted,
-            (true, false) => shared,
+            (true, true) => with_preflight_fields,
+            (true, false) => with_answer_fields,
         };
         let Ok(response) = self.router.call(request).await;
-        told(response)
+        add_fields(response)
     }
 }
 
-/// Whether a browser asks before the request that a page wants to make.
+/// Whether a browser asks for permission before a request of a web page.
 fn is_preflight(request: &Request) -> bool {
     let headers = request.headers();
     request.method() == Method::OPTIONS
         && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn granted(response: Response) -> Response {
-    shared(with_fields(response, OF_PREFLIGHTS))
+fn with_preflight_fields(response: Response) -> Response {
+    with_answer_fields(with_fields(response, PREFLIGHT_FIELDS))
 }
 
-fn shared(response: Response) -> Response {
-    with_fields(response, OF_ANSWERS)
+fn with_answer_fields(response: Response) -> Response {
+    with_fields(response, ANSWER_FIELDS)
 }
 
 fn with_fields<const N: usize>(
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_answer_is_shared_and_only_preflights_are_granted() {
+    async fn every_answer_has_cors_fields_and_only_preflights_have_more() {
         let asks = header::ACCESS_CONTROL_REQUEST_METHOD.as_str();
         for (method, path, fields, is_preflight) in [
             (Method::GET, "/", vec![], false),
@@ -138,9 +138,9 @@ mod tests {
         ] {
             let answer = ask(method.clone(), path, &fields).await;
             let has = |(name, _): &(HeaderName, HeaderValue)| answer.headers().contains_key(name);
-            assert!(OF_ANSWERS.iter().all(has), "{method} {path} {fields:?}");
-            let granted = OF_PREFLIGHTS.each_ref().map(has);
-            assert_eq!(granted, [is_preflight; 3], "{method} {path} {fields:?}");
+            assert!(ANSWER_FIELDS.iter().all(has), "{method} {path} {fields:?}");
+            let preflight = PREFLIGHT_FIELDS.each_ref().map(has);
+            assert_eq!(preflight, [is_preflight; 3], "{method} {path} {fields:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who holds many connections, or all.
+//! Clients that hold many or all connections.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -12,11 +12,11 @@ use tokio::{
 };
 
 use crate::{
-    ProblemType, Trust,
+    IsTrusted, ProblemType,
     fixture::{Client, Fixture, GET, LONG, put_header, within},
 };
 
-/// A connection of another client: every address of 127.0.0.0/8 is of this machine.
+/// A connection from another address: this machine has all of 127.0.0.0/8.
 async fn connect_from(host: u8, server: SocketAddr) -> Client {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, host], 0).into()).unwrap();
@@ -28,12 +28,12 @@ fn evicted_count(server: &Fixture) -> u64 {
     evicted.of(Name::Public).get()
 }
 
-fn refused_count(server: &Fixture) -> u64 {
-    let refused = &server.metrics.connections_refused_total;
-    refused.of(Name::Public).get()
+fn rejected_count(server: &Fixture) -> u64 {
+    let rejected = &server.metrics.connections_refused_total;
+    rejected.of(Name::Public).get()
 }
 
-/// With a cheap request now and then, nothing it holds is ever idle for long.
+/// The client sends a cheap request now and then, so that none of its connections is idle for long.
 #[tokio::test]
 async fn an_address_that_holds_all_connections_shuts_out_nobody() {
     let server = Fixture::new(|config| config.connection_count_max = 8).await;
@@ -52,11 +52,11 @@ async fn an_address_that_holds_all_connections_shuts_out_nobody() {
         held[7] = connect_from(2, address).await;
         held[7].get().await;
     }
-    assert_eq!(refused_count(&server), 0);
+    assert_eq!(rejected_count(&server), 0);
 }
 
 #[tokio::test]
-async fn a_client_at_its_bound_gives_up_what_it_left_idle_the_longest() {
+async fn a_client_at_its_limit_loses_its_connection_that_was_idle_the_longest() {
     let server = Fixture::new(|config| config.connection_count_per_client_max = 2).await;
     let address = server.server.local_addr();
     let mut other = connect_from(3, address).await;
@@ -75,7 +75,7 @@ async fn a_client_at_its_bound_gives_up_what_it_left_idle_the_longest() {
     assert_eq!(evicted_count(&server), 1);
 }
 
-/// As one does that waits for a change of a packet, or is told of each.
+/// Such as a request that waits for a change of a packet, or receives all changes.
 #[tokio::test]
 async fn who_waits_for_us_keeps_the_place_and_is_answered() {
     let server = Fixture::new(|config| {
@@ -89,19 +89,19 @@ async fn who_waits_for_us_keeps_the_place_and_is_answered() {
         .send("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
     streams.read_answer().await;
-    server.waits_at_gate(2).await;
+    server.until_waiting_at_gate(2).await;
     let mut idle = Vec::new();
     for _ in 0..10 {
         let mut client = server.connect().await;
         assert!(client.get().await.contains(" 404 "));
         idle.push(client);
     }
-    assert_eq!((evicted_count(&server), refused_count(&server)), (9, 0));
+    assert_eq!((evicted_count(&server), rejected_count(&server)), (9, 0));
 
-    // Where all wait, there is nothing to give up.
+    // If all connections wait for the server, none can be evicted.
     let mut third = server.connect().await;
     third.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    server.waits_at_gate(3).await;
+    server.until_waiting_at_gate(3).await;
     let answer = server.connect().await.read_answer().await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("Access-Control-Allow-Origin: *"));
@@ -118,10 +118,10 @@ async fn who_waits_for_us_keeps_the_place_and_is_answered() {
         }
     };
     within("the stream ends", ended).await;
-    assert!(rest.contains("begun"), "{rest}");
+    assert!(rest.contains("started"), "{rest}");
 }
 
-/// Who is slow with a body on every connection waits for nobody but itself.
+/// A client with slow bodies on all connections only delays itself.
 #[tokio::test]
 async fn slow_bodies_shut_out_nobody() {
     let server = Fixture::new(|config| {
@@ -142,12 +142,12 @@ async fn slow_bodies_shut_out_nobody() {
         client.send("abc").await;
         assert!(client.read_answer().await.starts_with("HTTP/1.1 200 "));
     }
-    assert_eq!(refused_count(&server), 0);
+    assert_eq!(rejected_count(&server), 0);
 }
 
 #[tokio::test]
 async fn a_proxy_may_have_any_number_of_connections() {
-    let is_proxy: Trust = Arc::new(|peer| peer == Ipv4Addr::new(127, 0, 0, 9));
+    let is_proxy: IsTrusted = Arc::new(|peer| peer == Ipv4Addr::new(127, 0, 0, 9));
     let few = |config: &mut crate::HttpConfig| config.connection_count_per_client_max = 1;
     let server = Fixture::with(few, |listeners| listeners.is_trusted = is_proxy).await;
     let address = server.server.local_addr();
@@ -163,34 +163,34 @@ async fn a_proxy_may_have_any_number_of_connections() {
     assert_eq!(evicted_count(&server), 0);
 }
 
-/// One that is refused while it still writes reads why.
+/// A client that is rejected while it is still sending can read the answer.
 #[tokio::test]
-async fn connections_over_the_cap_are_told_and_find_room_later() {
+async fn a_connection_over_the_limit_gets_503_and_is_admitted_later() {
     let server = Fixture::new(|config| config.connection_count_max = 1).await;
     let mut first = server.wait_at_gate().await;
     let mut second = server.connect().await;
     let answer = second.read_answer().await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("application/problem+json"), "{answer}");
-    let problem = format!("Content-Length: {}\r\n", problem_of_a_crowd().len());
-    assert!(answer.contains(&problem), "{answer}");
+    let length = format!("Content-Length: {}\r\n", too_many_connections().len());
+    assert!(answer.contains(&length), "{answer}");
     for _ in 0..3 {
-        // A connection closed already would be reset, which can take the answer back.
+        // If the connection were already closed, it would be reset, and the answer could be lost.
         second.0.write_all(GET.as_bytes()).await.unwrap();
     }
-    assert_eq!(refused_count(&server), 1);
+    assert_eq!(rejected_count(&server), 1);
     assert_eq!(server.open_count(), 1);
     server.gate.is_open.send_replace(true);
     assert!(first.read_answer().await.contains(" 204 "));
     assert!(server.connect().await.get().await.contains(" 404 "));
 }
 
-/// What `Problem` would say.
-fn problem_of_a_crowd() -> String {
+/// The problem document for a connection over the limit.
+fn too_many_connections() -> String {
     let kind = ProblemType::Overloaded;
     format!(
-        "{{\"type\":\"{}\",\"title\":\"{}\",\"status\":{},\"detail\":\"too many connections are open: come \
-         back soon\",\"retry\":{}}}",
+        "{{\"type\":\"{}\",\"title\":\"{}\",\"status\":{},\"detail\":\"too many connections are open: retry \
+         in a second\",\"retry\":{}}}",
         kind.uri(),
         kind.title(),
         kind.status(),

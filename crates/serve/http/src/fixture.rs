@@ -1,4 +1,4 @@
-//! A server on real sockets, and a client that speaks byte by byte.
+//! A server on real sockets, and a client that sends byte by byte.
 
 use std::time::Duration;
 
@@ -26,54 +26,54 @@ use crate::{BodyError, HttpConfig, HttpListeners, Server, read_body, text, with_
 /// How long a test waits for what must happen, before it fails.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// A timeout that a test lets pass.
+/// A timeout that tests wait for.
 pub(crate) const SHORT: Duration = Duration::from_millis(150);
 
-/// How long a body may be.
+/// The longest accepted body, in bytes.
 pub(crate) const BODY_SIZE_MAX: usize = 1000;
 
 /// The size of the answer at `/large`.
 pub(crate) const LARGE_SIZE: usize = 100_000;
 
-/// How much a flood sends if it is not stopped before, in bytes.
+/// How many bytes a flood sends if it is not stopped before.
 pub(crate) const FLOOD_SIZE: usize = 8 * 1024 * 1024;
 
-/// How much memory a flood may take, in bytes: some buffers, and no share of what it sends. The
-/// streams of a connection, the windows of its bodies and the answers that wait are in it.
+/// How much memory a flood may take, in bytes: a few buffers that do not grow with the flood. They
+/// include the streams of a connection, the windows of its bodies, and the waiting answers.
 pub(crate) const MEMORY_MAX: u64 = 1024 * 1024;
 
 pub(crate) const GET: &str = "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// A server on a real socket. It takes bodies at `/body`, and at `/plain` as any router does, answers
-/// at `/gate` while the gate is open, streams at `/stream` until it is open, refuses unread bodies at
-/// `/unread`, and says at `/client` who asks.
+/// A server on a real socket. `/body` reads a body with `read_body`, and `/plain` with axum.
+/// `/gate` answers when the gate is open, and `/stream` streams until then. `/unread` rejects a
+/// body without reading it, and `/client` returns the address of the client.
 pub(crate) struct Fixture {
     pub(crate) metrics: ListenerMetrics,
-    pub(crate) gate: Gate,
+    pub(crate) gate: RequestGate,
     pub(crate) server: Server,
 }
 
 #[derive(Clone)]
-pub(crate) struct Gate {
+pub(crate) struct RequestGate {
     pub(crate) is_open: watch::Sender<bool>,
-    /// How many requests have come to it.
+    /// How many requests have arrived at it.
     pub(crate) count: watch::Sender<usize>,
     /// How many requests wait at it.
     pub(crate) waiting_count: watch::Sender<usize>,
 }
 
-/// One that waits at the gate.
-struct Waiting<'a>(&'a Gate);
+/// A request that waits at the gate.
+struct WaitingRequest<'a>(&'a RequestGate);
 
-impl<'a> Waiting<'a> {
-    fn at(gate: &'a Gate) -> Self {
+impl<'a> WaitingRequest<'a> {
+    fn at(gate: &'a RequestGate) -> Self {
         gate.count.send_modify(|count| *count += 1);
         gate.waiting_count.send_modify(|count| *count += 1);
         Self(gate)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingRequest<'_> {
     fn drop(&mut self) {
         self.0.waiting_count.send_modify(|count| *count -= 1);
     }
@@ -87,23 +87,23 @@ async fn take(request: Request<Body>) -> Response {
     }
 }
 
-async fn pass(State(gate): State<Gate>) -> StatusCode {
-    let _waiting = Waiting::at(&gate);
+async fn pass(State(gate): State<RequestGate>) -> StatusCode {
+    let _waiting = WaitingRequest::at(&gate);
     let mut is_open = gate.is_open.subscribe();
     is_open.wait_for(|is_open| *is_open).await.unwrap();
     StatusCode::NO_CONTENT
 }
 
-async fn stream(State(gate): State<Gate>) -> Body {
-    let begun = (gate, false);
-    let pieces = futures_util::stream::unfold(begun, async |(gate, has_begun)| {
-        if has_begun {
-            let _waiting = Waiting::at(&gate);
+async fn stream(State(gate): State<RequestGate>) -> Body {
+    let state = (gate, false);
+    let pieces = futures_util::stream::unfold(state, async |(gate, is_started)| {
+        if is_started {
+            let _waiting = WaitingRequest::at(&gate);
             let mut is_open = gate.is_open.subscribe();
             is_open.wait_for(|is_open| *is_open).await.unwrap();
             return None;
         }
-        let piece = Ok::<_, std::convert::Infallible>(Bytes::from_static(b"begun"));
+        let piece = Ok::<_, std::convert::Infallible>(Bytes::from_static(b"started"));
         Some((piece, (gate, true)))
     });
     Body::from_stream(pieces)
@@ -120,11 +120,11 @@ impl Fixture {
 
     pub(crate) async fn with(
         change: impl FnOnce(&mut HttpConfig),
-        equip: impl FnOnce(&mut HttpListeners),
+        configure: impl FnOnce(&mut HttpListeners),
     ) -> Self {
         let mut config = HttpConfig::new(([127, 0, 0, 1], 0).into());
         change(&mut config);
-        let gate = Gate {
+        let gate = RequestGate {
             is_open: watch::Sender::new(true),
             count: watch::Sender::new(0),
             waiting_count: watch::Sender::new(0),
@@ -140,7 +140,7 @@ impl Fixture {
             .with_state(gate.clone());
         let metrics = ListenerMetrics::register(&Registry::new()).unwrap();
         let mut bound = config.bind().await.unwrap();
-        equip(&mut bound);
+        configure(&mut bound);
         Self {
             server: bound.serve(with_cors(router), Name::Public, &metrics),
             metrics,
@@ -148,8 +148,8 @@ impl Fixture {
         }
     }
 
-    /// One that does not hold anybody back, so that it is what they send that it has to stand.
-    pub(crate) async fn of_floods() -> Self {
+    /// A server without a limit of bytes per second, so that floods reach it at full speed.
+    pub(crate) async fn for_floods() -> Self {
         let server = Self::new(|config| config.connection_bytes_per_sec = 1 << 40).await;
         server.gate.is_open.send_replace(false);
         server
@@ -163,20 +163,20 @@ impl Fixture {
         self.metrics.connections_open.of(Name::Public).get()
     }
 
-    /// Makes a request that waits at the gate.
+    /// Sends a request, and returns when it waits at the gate.
     pub(crate) async fn wait_at_gate(&self) -> Client {
         self.gate.is_open.send_replace(false);
         let mut client = self.connect().await;
         client.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        self.waits_at_gate(1).await;
+        self.until_waiting_at_gate(1).await;
         client
     }
 
-    /// Waits until so many requests are at the gate.
-    pub(crate) async fn waits_at_gate(&self, waiting_count: usize) {
+    /// Waits until `waiting_count` requests are at the gate.
+    pub(crate) async fn until_waiting_at_gate(&self, waiting_count: usize) {
         let mut waiting = self.gate.waiting_count.subscribe();
         within(
-            "they have come",
+            "the requests are at the gate",
             waiting.wait_for(|count| *count == waiting_count),
         )
         .await
@@ -184,7 +184,7 @@ impl Fixture {
     }
 }
 
-/// A client that speaks byte by byte.
+/// A client that sends byte by byte.
 pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
@@ -192,7 +192,7 @@ impl Client {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// All until the server closes the connection.
+    /// Reads until the server closes the connection.
     pub(crate) async fn read_to_end(&mut self) -> String {
         let mut answer = Vec::new();
         let read = self.0.read_to_end(&mut answer);
@@ -201,11 +201,11 @@ impl Client {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// The header of one answer, whose body has `Content-Length` bytes.
+    /// Reads one answer, whose body has `Content-Length` bytes, and returns its header.
     pub(crate) async fn read_answer(&mut self) -> String {
         let mut header = String::new();
         while !header.ends_with("\r\n\r\n") {
-            let byte = within("an answer comes", self.0.read_u8()).await;
+            let byte = within("an answer arrives", self.0.read_u8()).await;
             header.push(char::from(byte.unwrap()));
         }
         let length = header.lines().find_map(|line| {
@@ -214,7 +214,7 @@ impl Client {
                 .then(|| value.parse().unwrap())
         });
         let mut body = vec![0; length.unwrap_or(0)];
-        within("the body comes", self.0.read_exact(&mut body))
+        within("the body arrives", self.0.read_exact(&mut body))
             .await
             .unwrap();
         header
@@ -229,7 +229,7 @@ impl Client {
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match timeout(LONG, future).await {
         Ok(value) => value,
-        Err(_) => panic!("in vain waited until {what}"),
+        Err(_) => panic!("timed out waiting until {what}"),
     }
 }
 
@@ -237,8 +237,8 @@ pub(crate) fn put_header(path: &str, length: usize) -> String {
     format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
 }
 
-/// Has `run` done by one thread, and gives with what it returns the most that was allocated at one
-/// time, in bytes.
+/// Runs `run` on one thread. Returns its output, and the most bytes that were allocated at the same
+/// time.
 pub(crate) fn measured<T>(run: impl Future<Output = T>) -> (T, u64) {
     let mut returned = None;
     let info = allocation_counter::measure(|| {

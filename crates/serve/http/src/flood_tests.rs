@@ -1,7 +1,7 @@
-//! Who sends by HTTP/2 what costs us more than it costs them.
+//! HTTP/2 clients that try to cost the server more than themselves.
 //!
-//! Each test has a server, a client that floods it and one that is served all the while, on one
-//! thread, so that all that is allocated is counted.
+//! Each test has a server, a client that floods it, and another client that must be served
+//! meanwhile. All run on one thread, so that all allocations are counted.
 
 use std::{iter, time::Duration};
 
@@ -19,28 +19,29 @@ use crate::{
     },
 };
 
-/// How much of a flood is sent at once, in bytes.
+/// How much of a flood is sent with one write, in bytes.
 const WRITE_SIZE: usize = 16 * 1024;
 
-/// What became of a flood.
+/// How a flood ended.
 #[derive(Debug, PartialEq, Eq)]
-enum End {
+enum FloodEnd {
+    /// The server closed the connection.
     Cut,
-    /// All of it was taken.
+    /// The server read all of it.
     Taken,
-    /// No more of it was read.
+    /// The server stopped reading.
     Held,
 }
 
-/// Sends pieces while another client is served. Reads what comes back, or nothing. A piece that is not
-/// taken for as long as `patience` is held.
+/// Sends pieces while another client is served. If `reads`, the client reads what comes back. If
+/// the server does not read a piece within `patience`, the flood counts as held.
 async fn flood(
     server: &Fixture,
     mut client: Http2,
     mut pieces: impl Iterator<Item = Vec<u8>>,
     reads: bool,
     patience: Duration,
-) -> End {
+) -> FloodEnd {
     let mut other = server.connect().await;
     let (mut sent, mut serve_at) = (0, 0);
     let reader = tokio::spawn(async move {
@@ -62,12 +63,12 @@ async fn flood(
             bytes.extend(piece);
         }
         if sent > FLOOD_SIZE || bytes.is_empty() {
-            break End::Taken;
+            break FloodEnd::Taken;
         }
         match timeout(patience, client.writer.write_all(&bytes)).await {
             Ok(Ok(())) => sent += bytes.len(),
-            Ok(Err(_)) => break End::Cut,
-            Err(_) => break End::Held,
+            Ok(Err(_)) => break FloodEnd::Cut,
+            Err(_) => break FloodEnd::Held,
         }
         if sent > serve_at {
             assert!(other.get().await.contains(" 404 "), "others are served");
@@ -79,23 +80,23 @@ async fn flood(
     end
 }
 
-/// Lets a flood of frames come after some that prepare it, once with a client that reads what comes
-/// back and once with one that does not.
+/// Sends `first` and then a flood of frames, once with a client that reads what comes back, and
+/// once with one that does not.
 #[track_caller]
 fn check_flood<P: Iterator<Item = Vec<u8>>>(
     settings: &[u8],
     first: &[u8],
     pieces: impl Fn() -> P,
-    ends: &[End],
+    ends: &[FloodEnd],
 ) {
-    // A server that is merely slow must not look like one that holds a flood.
-    let patience = match ends.contains(&End::Held) {
+    // A slow server must not look like one that stopped reading.
+    let patience = match ends.contains(&FloodEnd::Held) {
         true => SHORT,
         false => LONG,
     };
     for reads in [true, false] {
         let (end, memory) = measured(async {
-            let server = Fixture::of_floods().await;
+            let server = Fixture::for_floods().await;
             let mut client = Http2::connect(&server, settings).await;
             client.send(first).await;
             flood(&server, client, pieces(), reads, patience).await
@@ -112,14 +113,14 @@ fn repeat(frame: Vec<u8>) -> impl Fn() -> iter::Repeat<Vec<u8>> {
 #[test]
 fn floods_of_settings() {
     let empty = repeat(frame(SETTINGS, 0, 0, &[]));
-    check_flood(&[], &[], empty, &[End::Taken, End::Held]);
+    check_flood(&[], &[], empty, &[FloodEnd::Taken, FloodEnd::Held]);
     let full: Vec<u8> = iter::repeat_n(setting(INITIAL_WINDOW_SIZE, 1), 100)
         .flatten()
         .collect();
     let full = repeat(frame(SETTINGS, 0, 0, &full));
-    check_flood(&[], &[], full, &[End::Taken, End::Held]);
-    let unasked = repeat(frame(SETTINGS, ACK, 0, &[]));
-    check_flood(&[], &[], unasked, &[End::Cut, End::Held]);
+    check_flood(&[], &[], full, &[FloodEnd::Taken, FloodEnd::Held]);
+    let unexpected = repeat(frame(SETTINGS, ACK, 0, &[]));
+    check_flood(&[], &[], unexpected, &[FloodEnd::Cut, FloodEnd::Held]);
 }
 
 /// Each changes the window of every stream.
@@ -133,20 +134,20 @@ fn floods_of_settings_with_many_streams() {
         let windows = [0, 1 << 20].into_iter().cycle();
         windows.map(|size| frame(SETTINGS, 0, 0, &setting(INITIAL_WINDOW_SIZE, size)))
     };
-    check_flood(&[], &open, windows, &[End::Taken, End::Held]);
+    check_flood(&[], &open, windows, &[FloodEnd::Taken, FloodEnd::Held]);
 }
 
 #[test]
 fn floods_of_pings() {
     let pings = repeat(frame(PING, 0, 0, &[7; 8]));
-    check_flood(&[], &[], pings, &[End::Taken, End::Held]);
+    check_flood(&[], &[], pings, &[FloodEnd::Taken, FloodEnd::Held]);
     let pongs = repeat(frame(PING, ACK, 0, &[7; 8]));
-    check_flood(&[], &[], pongs, &[End::Taken, End::Cut]);
+    check_flood(&[], &[], pongs, &[FloodEnd::Taken, FloodEnd::Cut]);
 }
 
-/// CVE-2023-44487: each request costs work, and is taken back at once.
+/// CVE-2023-44487: each request costs work, and is reset immediately.
 #[test]
-fn floods_of_requests_that_are_taken_back() {
+fn floods_of_requests_that_are_reset() {
     for path in ["/gate", "/nothing", "/large"] {
         let resets = || {
             streams().map(move |stream| {
@@ -155,18 +156,18 @@ fn floods_of_requests_that_are_taken_back() {
                 frames
             })
         };
-        check_flood(&[], &[], resets, &[End::Cut]);
+        check_flood(&[], &[], resets, &[FloodEnd::Cut]);
     }
 }
 
-/// The other way round: the client has us take the requests back.
+/// The other way round: the client makes the server reset the requests.
 #[test]
 fn floods_of_requests_that_are_malformed() {
     let without_path = [0x82, 0x86];
     let malformed = || {
         streams().map(move |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &without_path))
     };
-    check_flood(&[], &[], malformed, &[End::Cut]);
+    check_flood(&[], &[], malformed, &[FloodEnd::Cut]);
     // The window of a stream overflows.
     let overflowing = || {
         streams().map(|stream| {
@@ -176,76 +177,81 @@ fn floods_of_requests_that_are_malformed() {
             frames
         })
     };
-    check_flood(&[], &[], overflowing, &[End::Cut]);
+    check_flood(&[], &[], overflowing, &[FloodEnd::Cut]);
 }
 
 #[test]
 fn floods_of_requests_over_the_cap() {
     let waiting =
         || streams().map(|stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/gate")));
-    check_flood(&[], &[], waiting, &[End::Taken, End::Held, End::Cut]);
+    check_flood(
+        &[],
+        &[],
+        waiting,
+        &[FloodEnd::Taken, FloodEnd::Held, FloodEnd::Cut],
+    );
 }
 
 /// CVE-2024-27316 and its like: a header that never ends.
 #[test]
 fn floods_of_continuations() {
-    let begun = frame(HEADERS, END_STREAM, 1, &get("/nothing"));
+    let started = frame(HEADERS, END_STREAM, 1, &get("/nothing"));
     for fragment in [
         vec![],
         vec![0x40, 1, b'x', 0],
         [vec![0, 1, b'x', 0x7f, 0x81, 0x7f], vec![b'x'; 16_000]].concat(),
     ] {
         let more = repeat(frame(CONTINUATION, 0, 1, &fragment));
-        check_flood(&[], &begun, more, &[End::Cut]);
+        check_flood(&[], &started, more, &[FloodEnd::Cut]);
     }
 }
 
-/// CVE-2019-9518: the body of a request that no router reads has no bytes, and no end.
+/// CVE-2019-9518: frames without data in a body that does not end.
 #[test]
 fn floods_of_empty_data() {
     for path in ["/gate", "/body", "/plain"] {
-        let begun = frame(HEADERS, END_HEADERS, 1, &put(path));
+        let started = frame(HEADERS, END_HEADERS, 1, &put(path));
         let empty = repeat(frame(DATA, 0, 1, &[]));
-        check_flood(&[], &begun, empty, &[End::Cut]);
+        check_flood(&[], &started, empty, &[FloodEnd::Cut]);
     }
 }
 
-/// The window is all that is kept of them.
+/// Only as much as the window is buffered.
 #[test]
 fn floods_of_data() {
     for path in ["/gate", "/body", "/plain"] {
         for size in [1, 16_000] {
-            let begun = frame(HEADERS, END_HEADERS, 1, &put(path));
+            let started = frame(HEADERS, END_HEADERS, 1, &put(path));
             let data = repeat(frame(DATA, 0, 1, &vec![0; size]));
-            let ends = [End::Cut, End::Held, End::Taken];
-            check_flood(&[], &begun, data, &ends);
+            let ends = [FloodEnd::Cut, FloodEnd::Held, FloodEnd::Taken];
+            check_flood(&[], &started, data, &ends);
         }
     }
 }
 
 #[test]
 fn floods_of_window_updates() {
-    let begun = frame(HEADERS, END_HEADERS, 1, &put("/gate"));
+    let started = frame(HEADERS, END_HEADERS, 1, &put("/gate"));
     for stream in [0, 1] {
         let update = repeat(frame(WINDOW_UPDATE, 0, stream, &1_u32.to_be_bytes()));
-        check_flood(&[], &begun, update, &[End::Taken]);
+        check_flood(&[], &started, update, &[FloodEnd::Taken]);
     }
 }
 
-/// They name streams that there are not.
+/// They name streams that do not exist.
 #[test]
 fn floods_of_priorities() {
     let priorities = || streams().map(|stream| frame(PRIORITY, 0, stream, &[0, 0, 0, 0, 16]));
-    check_flood(&[], &[], priorities, &[End::Taken]);
+    check_flood(&[], &[], priorities, &[FloodEnd::Taken]);
 }
 
 #[test]
 fn floods_of_unknown_frames() {
     let unknown = repeat(frame(0xfe, 0, 1, &[0; 100]));
-    check_flood(&[], &[], unknown, &[End::Taken]);
+    check_flood(&[], &[], unknown, &[FloodEnd::Taken]);
 }
 
-/// A field of 4,000 bytes is named again and again, with a byte each time.
+/// One byte of the header block refers to a field of 4,000 bytes, many times.
 #[test]
 fn header_bombs() {
     let bomb = |stream| {
@@ -259,12 +265,12 @@ fn header_bombs() {
         &[],
         &[],
         || streams().map(bomb),
-        &[End::Taken, End::Held, End::Cut],
+        &[FloodEnd::Taken, FloodEnd::Held, FloodEnd::Cut],
     );
 }
 
-/// A client asks for much and takes nothing of it. What waits is bounded, and the connection is idle,
-/// so that it ends.
+/// A client requests large answers and reads nothing. The buffers are bounded, and the connection
+/// counts as idle, so that it is closed.
 #[test]
 fn answers_that_are_not_taken() {
     let ((), memory) = measured(async {
@@ -281,14 +287,14 @@ fn answers_that_are_not_taken() {
 }
 
 #[tokio::test]
-async fn a_connection_without_requests_is_ended_whatever_frames_come() {
+async fn a_connection_without_requests_is_closed_whatever_frames_arrive() {
     let server = Fixture::new(|config| config.http2_idle_timeout = SHORT).await;
     let mut idle = Http2::connect(&server, &[]).await;
     assert_eq!(idle.read_to_end().await, Some(0));
-    // A header that never ends is no request.
-    let mut begun = Http2::connect(&server, &[]).await;
-    begun.send(&frame(HEADERS, 0, 1, &get("/nothing"))).await;
-    begun.read_to_end().await;
+    // A header that never ends is not a request.
+    let mut started = Http2::connect(&server, &[]).await;
+    started.send(&frame(HEADERS, 0, 1, &get("/nothing"))).await;
+    started.read_to_end().await;
 
     let mut pinging = Http2::connect(&server, &[]).await;
     let ended = async {
@@ -300,9 +306,9 @@ async fn a_connection_without_requests_is_ended_whatever_frames_come() {
     within("it is ended", ended).await;
 }
 
-/// Half of what tells the version of HTTP is no request either.
+/// Half of the HTTP/2 preface is not a request either.
 #[tokio::test]
-async fn a_client_that_does_not_say_what_it_speaks_is_cut_off() {
+async fn a_client_with_an_incomplete_preface_is_disconnected() {
     let server = Fixture::new(|config| config.header_read_timeout = SHORT).await;
     let mut client = server.connect().await;
     client.send("PRI * HTTP/2.0\r\n").await;
@@ -311,7 +317,7 @@ async fn a_client_that_does_not_say_what_it_speaks_is_cut_off() {
 
 #[tokio::test]
 async fn a_request_that_waits_for_us_is_not_ended_by_any_timeout() {
-    /// The clients that come and go have as long too, on a machine that may be busy.
+    /// Also long enough for the other clients, on a busy machine.
     const TIMEOUT: Duration = Duration::from_secs(2);
     let server = Fixture::new(|config| {
         config.http2_idle_timeout = TIMEOUT;
@@ -325,14 +331,14 @@ async fn a_request_that_waits_for_us_is_not_ended_by_any_timeout() {
     let request = |stream, path| frame(HEADERS, END_HEADERS | END_STREAM, stream, &get(path));
     http2.send(&request(1, "/gate")).await;
     http2.send(&request(3, "/stream")).await;
-    server.waits_at_gate(3).await;
-    let begun = Instant::now();
-    while begun.elapsed() < TIMEOUT + 5 * SHORT {
-        // Others come and go.
+    server.until_waiting_at_gate(3).await;
+    let started = Instant::now();
+    while started.elapsed() < TIMEOUT + 5 * SHORT {
+        // Other clients connect and disconnect.
         assert!(server.connect().await.get().await.contains(" 404 "));
         tokio::time::sleep(SHORT / 5).await;
     }
-    server.waits_at_gate(3).await;
+    server.until_waiting_at_gate(3).await;
     server.gate.is_open.send_replace(true);
     assert!(http1.read_answer().await.contains(" 204 "));
     let mut ended = Vec::new();
@@ -347,7 +353,7 @@ async fn a_request_that_waits_for_us_is_not_ended_by_any_timeout() {
     assert_eq!(ended, [1, 3]);
 }
 
-/// A stop lets requests be answered, and waits for no client of HTTP/2 that does not listen.
+/// A stop waits until requests are answered, but not for an HTTP/2 client that does not react.
 #[tokio::test]
 async fn a_stop_answers_requests_and_ends_connections() {
     let server = Fixture::new(|config| config.drain_timeout = 2 * LONG).await;
@@ -355,8 +361,8 @@ async fn a_stop_answers_requests_and_ends_connections() {
     let mut client = Http2::connect(&server, &[]).await;
     let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/gate"));
     client.send(&request).await;
-    server.waits_at_gate(1).await;
-    let _deaf = Http2::connect(&server, &[]).await;
+    server.until_waiting_at_gate(1).await;
+    let _unresponsive = Http2::connect(&server, &[]).await;
     let shutdown = tokio::spawn(server.server.shutdown());
     client.receive_kind(GOAWAY).await;
     server.gate.is_open.send_replace(true);

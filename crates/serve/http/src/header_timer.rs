@@ -1,4 +1,4 @@
-//! How long the headers of requests may take.
+//! The timer for the headers of requests.
 
 use std::{
     pin::Pin,
@@ -11,9 +11,9 @@ use hyper::rt::{Sleep, Timer};
 
 /// The timer of one connection of HTTP/1.1, for the headers of all its requests.
 ///
-/// hyper asks for a timer for each header and drops it once the header is there. To put one of its own
-/// among all timers of the runtime, and to take it out, costs more than to read a header; to move one
-/// that is among them costs nothing. So there is one, and the last that was asked for is it.
+/// hyper creates a timer for each header and drops it once the header has arrived. Adding a timer
+/// to the runtime and removing it costs more than reading a header, but resetting an existing one
+/// costs nothing. So each connection has one timer, which is reset to the last deadline.
 #[derive(Clone)]
 pub(crate) struct HeaderTimer(Arc<Mutex<Pin<Box<tokio::time::Sleep>>>>);
 
@@ -60,16 +60,16 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn each_time_is_the_one_that_was_asked_for_last() {
+    async fn the_last_deadline_is_in_force() {
         let timer = HeaderTimer::new();
-        let begun = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         for secs in [5, 3, 4] {
-            // Dropped before it is over, as that of a header which came.
+            // Dropped before the deadline, like the timer of a header that has arrived.
             drop(timer.sleep(secs * SECOND));
         }
         timer.sleep(2 * SECOND).await;
-        assert_eq!(begun.elapsed().as_secs(), 2);
+        assert_eq!(started.elapsed().as_secs(), 2);
         timer.sleep(SECOND).await;
-        assert_eq!(begun.elapsed().as_secs(), 3);
+        assert_eq!(started.elapsed().as_secs(), 3);
     }
 }

@@ -1,7 +1,7 @@
-//! Who sends by HTTP/1.1 what costs us more than it costs them.
+//! HTTP/1.1 clients that try to cost the server more than themselves.
 //!
-//! Each test has a server, a client that floods it and one that is served all the while, on one
-//! thread, so that all that is allocated is counted.
+//! Each test has a server, a client that floods it, and another client that must be served
+//! meanwhile. All run on one thread, so that all allocations are counted.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::fixture::{FLOOD_SIZE, Fixture, GET, LONG, MEMORY_MAX, SHORT, measured, put_header};
 
-/// Requests of HTTP/1.1 that follow each other, and then what is none.
+/// Pipelined requests of HTTP/1.1, followed by bytes that are not a request.
 #[tokio::test]
 async fn pipelined_garbage_ends_the_connection_and_no_other() {
     let server = Fixture::new(|_| ()).await;
@@ -32,36 +32,39 @@ async fn pipelined_garbage_ends_the_connection_and_no_other() {
     }
 }
 
-/// A client that sends requests and takes no answer makes us keep some of them.
+/// A client that sends requests and reads no answers makes the server buffer some answers.
 #[test]
 fn pipelined_requests_of_a_client_that_does_not_read() {
     let ((), memory) = measured(async {
-        let server = Fixture::of_floods().await;
+        let server = Fixture::for_floods().await;
         let mut other = server.connect().await;
         let mut client = server.connect().await;
         let request = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
         let flood = async { while client.0.write_all(request.as_bytes()).await.is_ok() {} };
-        assert!(timeout(2 * SHORT, flood).await.is_err(), "it is held");
+        assert!(
+            timeout(2 * SHORT, flood).await.is_err(),
+            "the server should stop reading"
+        );
         assert!(other.get().await.contains(" 404 "));
     });
     assert!(memory < MEMORY_MAX, "{memory}");
 }
 
-/// As many wait for changes of packets, each on its own connection.
+/// Many clients wait for changes of packets, each on its own connection.
 #[test]
 fn a_connection_that_waits_takes_little_memory() {
     const COUNT: usize = 200;
-    /// hyper's two buffers of 8 KiB, most of which is never touched, and as much for all else.
+    /// hyper's two buffers of 8 KiB, most of which is never used, and as much for everything else.
     const EACH_MAX: u64 = 32 * 1024;
     let ((), memory) = measured(async {
-        let server = Fixture::of_floods().await;
+        let server = Fixture::for_floods().await;
         let mut clients = Vec::new();
         for _ in 0..COUNT {
             let mut client = server.connect().await;
             client.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n").await;
             clients.push(client);
         }
-        server.waits_at_gate(COUNT).await;
+        server.until_waiting_at_gate(COUNT).await;
     });
     let each = memory / COUNT as u64;
     assert!(each < EACH_MAX, "{each} bytes each");
@@ -80,15 +83,15 @@ fn headers_of_http1_that_do_not_end() {
         (&*format!("{chunked}0\r\n"), "X: y\r\n"),
     ] {
         let ((), memory) = measured(async {
-            let server = Fixture::of_floods().await;
+            let server = Fixture::for_floods().await;
             let mut other = server.connect().await;
             let mut client = server.connect().await;
             client.send(begin).await;
             let piece = piece.repeat(2000);
-            let (mut sent, begun) = (0, Instant::now());
+            let (mut sent, started) = (0, Instant::now());
             while sent < FLOOD_SIZE && client.0.write_all(piece.as_bytes()).await.is_ok() {
                 sent += piece.len();
-                assert!(begun.elapsed() < LONG + LONG, "{begin}: it goes on");
+                assert!(started.elapsed() < LONG + LONG, "{begin}: it is still read");
             }
             assert!(other.get().await.contains(" 404 "));
         });
@@ -96,22 +99,19 @@ fn headers_of_http1_that_do_not_end() {
     }
 }
 
-/// What a client sends beyond its bytes a second waits with it, whoever it is; others do not wait.
+/// What a client sends over its rate is read later, and others do not wait.
 #[tokio::test]
-async fn a_client_that_sends_too_fast_is_heard_later_and_others_at_once() {
+async fn a_client_that_sends_too_fast_is_delayed_and_others_are_not() {
     let server = Fixture::new(|config| config.connection_bytes_per_sec = 65_536).await;
     let mut client = server.connect().await;
     let put = [put_header("/body", 900).as_bytes(), &[0; 900]].concat();
-    let begun = Instant::now();
-    // As many bytes as there are in three seconds.
+    let started = Instant::now();
+    // The bytes of three seconds.
     for _ in 0..130 {
         client.send(&put).await;
         client.read_answer().await;
     }
-    assert!(
-        begun.elapsed() > Duration::from_secs(1),
-        "it was heard later"
-    );
+    assert!(started.elapsed() > Duration::from_secs(1), "it was delayed");
     client.send(&put).await;
     assert!(server.connect().await.get().await.contains(" 404 "));
 }

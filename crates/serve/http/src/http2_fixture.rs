@@ -1,4 +1,4 @@
-//! A client of HTTP/2 that speaks frame by frame.
+//! An HTTP/2 client that sends frame by frame.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -7,7 +7,7 @@ use tokio::{
 
 use crate::fixture::{Client, Fixture, within};
 
-/// Frames of HTTP/2 (RFC 9113, section 6).
+/// Types of HTTP/2 frames (RFC 9113, section 6).
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const PRIORITY: u8 = 2;
@@ -22,7 +22,7 @@ pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// The setting of how much of a stream may be sent (RFC 9113, section 6.5.2).
+/// The setting of the initial window of streams (RFC 9113, section 6.5.2).
 pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -50,18 +50,18 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
     header_block(0x82, path)
 }
 
-/// PUT, which has no number of its own.
+/// PUT, which is not in the static table.
 pub(crate) fn put(path: &str) -> Vec<u8> {
     let post = header_block(0x83, path);
     [&[0x02, 3, b'P', b'U', b'T'], &post[1..]].concat()
 }
 
-/// The streams that a client may open.
+/// The ids of streams that a client may open.
 pub(crate) fn streams() -> impl Iterator<Item = u32> {
     (1..).step_by(2)
 }
 
-/// A client of HTTP/2 that speaks frame by frame.
+/// An HTTP/2 client that sends frame by frame.
 pub(crate) struct Http2 {
     pub(crate) reader: OwnedReadHalf,
     pub(crate) writer: OwnedWriteHalf,
@@ -81,18 +81,18 @@ impl Http2 {
         self.writer.write_all(bytes).await.unwrap();
     }
 
-    /// The next frame: its kind, its stream and what is in it.
+    /// The next frame: its type, its stream and its payload.
     pub(crate) async fn receive(&mut self) -> Option<(u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
         let read = self.reader.read_exact(&mut head);
-        within("a frame comes", read).await.ok()?;
+        within("a frame arrives", read).await.ok()?;
         let [a, b, c, kind, _, stream @ ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.reader.read_exact(&mut payload).await.ok()?;
         Some((kind, u32::from_be_bytes(stream), payload))
     }
 
-    /// Reads until a frame of this kind, which is not the acknowledgement of one.
+    /// Reads until a frame of this type, and returns its payload.
     pub(crate) async fn receive_kind(&mut self, kind: u8) -> Vec<u8> {
         loop {
             match self.receive().await {
@@ -103,13 +103,13 @@ impl Http2 {
         }
     }
 
-    /// Reads to the end of the connection, and gives the reason that was told first.
+    /// Reads until the connection ends, and returns the error code of the first GOAWAY.
     pub(crate) async fn read_to_end(&mut self) -> Option<u32> {
         let mut reason = None;
         while let Some((kind, _, payload)) = self.receive().await {
             if kind == GOAWAY {
-                let told = u32::from_be_bytes(payload[4..8].try_into().unwrap());
-                reason.get_or_insert(told);
+                let code = u32::from_be_bytes(payload[4..8].try_into().unwrap());
+                reason.get_or_insert(code);
             }
         }
         reason

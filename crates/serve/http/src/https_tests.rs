@@ -1,4 +1,4 @@
-//! HTTP within TLS, and for proxies that name the client.
+//! HTTP over TLS, and HTTP behind proxies that name the client.
 
 use std::{iter, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,21 +20,21 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
-    HttpConfig, HttpListeners, Trust,
+    HttpConfig, HttpListeners, IsTrusted,
     fixture::{Client, Fixture, LONG, SHORT, within},
 };
 
 const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
-/// A certificate, and clients that trust it.
-struct Encryption {
+/// A certificate, and TLS clients that trust it.
+struct TestCertificate {
     _dir: TempDir,
     files: CertificateFiles,
     certificate: ServerCertificate,
 }
 
-impl Encryption {
+impl TestCertificate {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let files = CertificateFiles {
@@ -55,8 +55,8 @@ impl Encryption {
         protocols: &[&[u8]],
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        let shown = CertificateDer::from_pem_file(&self.files.certificate_file);
-        roots.add(shown.unwrap()).unwrap();
+        let certificate = CertificateDer::from_pem_file(&self.files.certificate_file);
+        roots.add(certificate.unwrap()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -74,15 +74,15 @@ fn tls_listen(config: &mut HttpConfig) {
     config.tls_listen = vec![LOOPBACK];
 }
 
-async fn fixture(change: impl FnOnce(&mut HttpConfig)) -> (Fixture, Encryption) {
-    let encryption = Encryption::new();
+async fn fixture(change: impl FnOnce(&mut HttpConfig)) -> (Fixture, TestCertificate) {
+    let encryption = TestCertificate::new();
     let certificate = Some(encryption.certificate.clone());
     let change = |config: &mut HttpConfig| {
         tls_listen(config);
         change(config);
     };
-    let equip = |listeners: &mut HttpListeners| listeners.certificate = certificate;
-    (Fixture::with(change, equip).await, encryption)
+    let configure = |listeners: &mut HttpListeners| listeners.certificate = certificate;
+    (Fixture::with(change, configure).await, encryption)
 }
 
 async fn https(server: &Fixture) -> TcpStream {
@@ -92,19 +92,17 @@ async fn https(server: &Fixture) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// What a client of HTTP/1.1 is answered, which then has enough.
+/// The answer to a single HTTP/1.1 request, after which the connection is closed.
 async fn ask_http1(mut stream: TlsStream<TcpStream>, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     let read = stream.read_to_string(&mut answer);
-    within("it is answered and told the end", read)
-        .await
-        .unwrap();
+    within("the answer and the end arrive", read).await.unwrap();
     answer
 }
 
-/// A client of HTTP/2.
+/// An HTTP/2 client.
 async fn http2<S>(stream: S) -> SendRequest<Bytes>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -136,7 +134,7 @@ async fn receive(answer: ResponseFuture) -> (u16, Bytes) {
     within("it is answered", all).await
 }
 
-/// What a client of HTTP/2 is answered that asks for all at once.
+/// The answers to requests that an HTTP/2 client sends all at the same time.
 async fn ask_http2<S>(stream: S, paths: &[&str]) -> Vec<(u16, Bytes)>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -151,7 +149,7 @@ where
 }
 
 #[tokio::test]
-async fn what_is_spoken_is_what_was_agreed_on() {
+async fn the_negotiated_protocol_is_used() {
     let (server, encryption) = fixture(|_| ()).await;
     for (offered, agreed) in [
         (&[&b"h2"[..], b"http/1.1"][..], Some(&b"h2"[..])),
@@ -177,12 +175,12 @@ async fn what_is_spoken_is_what_was_agreed_on() {
         }
     }
     let stream = encryption.connect(https(&server).await, &[b"dot"]).await;
-    assert!(stream.is_err(), "no other protocol is agreed on");
+    assert!(stream.is_err(), "no other protocol is accepted");
 }
 
-/// Behind a proxy that speaks it, or for who knows (RFC 9113, section 3.3).
+/// For a proxy, or for a client that knows that the server speaks HTTP/2 (RFC 9113, section 3.3).
 #[tokio::test]
-async fn http2_is_spoken_without_tls_to_who_begins_with_it() {
+async fn a_client_can_begin_with_http2_without_tls() {
     let server = Fixture::new(|_| ()).await;
     let Client(stream) = server.connect().await;
     let answered = ask_http2(stream, &["/nothing", "/client", "/large"]).await;
@@ -190,9 +188,9 @@ async fn http2_is_spoken_without_tls_to_who_begins_with_it() {
     assert_eq!(statuses, [404, 200, 200]);
 }
 
-/// What is written to it while it waits must not make it wait for ever.
+/// Writes during the pause must not make it wait forever.
 #[tokio::test]
-async fn a_client_of_http2_that_takes_too_much_is_heard_again() {
+async fn an_http2_client_over_its_rate_is_served_again_later() {
     let server = Fixture::new(|config| {
         config.connection_bytes_per_sec = 65_536;
         // Nothing else wakes the connection.
@@ -201,7 +199,8 @@ async fn a_client_of_http2_that_takes_too_much_is_heard_again() {
     .await;
     let Client(stream) = server.connect().await;
     let mut requests = http2(stream).await;
-    // More than it has in a second, and then requests that each wait for those before.
+    // More bytes than it may transfer in a second, and then requests that each wait for those
+    // before.
     for (path, expected) in iter::once(("/large", 200)).chain([("/nothing", 404); 10]) {
         let answer = send(&mut requests, path);
         let (status, _) = receive(answer).await;
@@ -210,12 +209,12 @@ async fn a_client_of_http2_that_takes_too_much_is_heard_again() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_was_replaced_is_shown_to_the_next() {
+async fn a_replaced_certificate_is_used_for_the_next_connection() {
     let (server, encryption) = fixture(|_| ()).await;
     let before = encryption.connect(https(&server).await, &[]).await.unwrap();
     encryption.files.make(&LinuxDisk, ["localhost"]).unwrap();
-    let refused = encryption.connect(https(&server).await, &[]).await;
-    assert!(refused.is_err(), "the new one is not shown yet");
+    let connected = encryption.connect(https(&server).await, &[]).await;
+    assert!(connected.is_err(), "the new one is not in use yet");
     let read = encryption.certificate.read().unwrap();
     assert!(encryption.certificate.replace(read));
     let after = encryption.connect(https(&server).await, &[]).await.unwrap();
@@ -225,14 +224,14 @@ async fn a_certificate_that_was_replaced_is_shown_to_the_next() {
 }
 
 #[tokio::test]
-async fn handshakes_that_stall_end_and_keep_nobody_waiting() {
+async fn stalled_handshakes_end_and_do_not_block_others() {
     let (server, encryption) = fixture(|config| {
-        // It holds for the one that does not stall too, on a machine that may be busy.
+        // Long enough for the client that does not stall, on a busy machine.
         config.tls_handshake_timeout = Duration::from_secs(2);
         config.connection_count_max = 4;
     })
     .await;
-    // No word, the begin of a handshake, and what is none.
+    // No bytes, the beginning of a handshake, and an incomplete record header.
     let mut stalled = Vec::new();
     for begin in [&b""[..], b"\x16\x03\x01\x02\x00\x01", b"\x16\x03\x01"].repeat(4) {
         let mut stream = https(&server).await;
@@ -251,25 +250,29 @@ async fn handshakes_that_stall_end_and_keep_nobody_waiting() {
     }
 }
 
-/// The signature, that a client is named, over TCP and IPv4, 12 bytes: the client and who was called.
+/// The signature, the PROXY command, TCP over IPv4, a length of 12 bytes, and the addresses and
+/// ports of client and server.
 const PROXY_HEADER: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x34\0\x50";
 
-/// A server behind a proxy on this machine, or behind none.
-async fn proxied(is_trusted: bool, change: impl FnOnce(&mut HttpConfig)) -> (Fixture, Encryption) {
-    let encryption = Encryption::new();
+/// A server with listeners for proxies. It trusts proxies on this machine, or none.
+async fn proxied(
+    is_trusted: bool,
+    change: impl FnOnce(&mut HttpConfig),
+) -> (Fixture, TestCertificate) {
+    let encryption = TestCertificate::new();
     let certificate = Some(encryption.certificate.clone());
-    let trust: Trust = Arc::new(move |peer| is_trusted && peer.is_loopback());
+    let trust: IsTrusted = Arc::new(move |peer| is_trusted && peer.is_loopback());
     let change = |config: &mut HttpConfig| {
         config.proxy_listen = vec![LOOPBACK];
         config.proxy_tls_listen = vec![LOOPBACK];
         change(config);
     };
-    let equip = |listeners: &mut HttpListeners| {
+    let configure = |listeners: &mut HttpListeners| {
         listeners.certificate = certificate;
         listeners.is_trusted = trust;
     };
-    (Fixture::with(change, equip).await, encryption)
+    (Fixture::with(change, configure).await, encryption)
 }
 
 async fn by_proxy(address: SocketAddr) -> TcpStream {
@@ -279,7 +282,7 @@ async fn by_proxy(address: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_proxy_says_who_the_client_is() {
+async fn a_proxy_names_the_client() {
     let (server, encryption) = proxied(true, |_| ()).await;
     let [plain, tls] = server.server.proxy_addrs();
     let mut client = Client(by_proxy(plain[0]).await);
@@ -300,7 +303,7 @@ async fn a_proxy_says_who_the_client_is() {
         b"192.0.2.1:4660"
     );
 
-    // Where nobody asked for it, it is garbage.
+    // On a listener that is not for proxies, the header is garbage.
     let mut client = Client(by_proxy(server.server.local_addr()).await);
     client.send(crate::fixture::GET).await;
     let answer = client.read_to_end().await;
@@ -319,7 +322,7 @@ async fn who_is_no_proxy_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_names_nobody_is_cut_off() {
+async fn a_proxy_that_does_not_name_a_client_is_disconnected() {
     let (server, _encryption) = proxied(true, |config| config.header_read_timeout = SHORT).await;
     let [plain, _] = server.server.proxy_addrs();
     for begin in [
@@ -328,15 +331,15 @@ async fn a_proxy_that_names_nobody_is_cut_off() {
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         let mut client = Client(TcpStream::connect(plain[0]).await.unwrap());
-        // It may be cut off before.
+        // The server may close the connection before.
         let _ = client.0.write_all(begin).await;
         assert_eq!(client.read_to_end().await, "");
     }
 }
 
-/// The bound of a client holds for all its connections, by whatever proxy.
+/// The limit per client applies to all its connections, through any proxy.
 #[tokio::test]
-async fn connections_by_a_proxy_are_those_of_the_client() {
+async fn connections_through_a_proxy_count_for_the_client() {
     let (server, _encryption) = proxied(true, |config| {
         config.connection_count_per_client_max = 1;
         config.header_read_timeout = LONG;
@@ -349,7 +352,7 @@ async fn connections_by_a_proxy_are_those_of_the_client() {
     assert!(second.get().await.contains(" 404 "));
     assert_eq!(first.read_to_end().await, "");
 
-    // What the proxy asks for itself is under no bound.
+    // The proxy's own connections have no limit.
     let mut own = Vec::new();
     for _ in 0..3 {
         let mut client = Client(TcpStream::connect(plain[0]).await.unwrap());

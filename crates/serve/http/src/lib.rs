@@ -1,29 +1,30 @@
-//! The one HTTP server under every router; no routes of its own.
+//! The HTTP server that runs every router of a node. It has no routes of its own.
 //!
-//! Plain connections speak HTTP/1.1, or HTTP/2 from the first byte; those over TLS what was agreed on
-//! in the handshake.
+//! Plain connections speak HTTP/1.1, or HTTP/2 from the first byte. TLS connections speak what was
+//! negotiated in the handshake.
 //!
-//! A client can hold a connection only while it makes progress: the handshake, the header of each
-//! request, its body and the taking of the answer have a timeout each, and a connection without a
-//! request under way is closed after a while. When all places are taken, the connection that was idle
-//! the longest gives way, and one that waits for its client counts as idle; so who holds many shuts
-//! out itself. A request that waits for us, as for a change of a packet, has no timeout here.
+//! A client can only keep a connection while it makes progress: the handshake, the header and the
+//! body of each request, and reading the answer have a timeout each, and a connection without an
+//! active request is closed after a while. When the maximum is open, a new connection evicts the
+//! one that was idle the longest. A connection that waits for its client counts as idle, so a
+//! client that holds many only harms itself. A request that waits for this node, for example for a
+//! change of a packet, has no timeout here.
 //!
-//! Each request carries `ConnectInfo<SocketAddr>` of axum and has an id in `X-Request-Id`, which its
-//! answer repeats and its log lines show. A client that still writes when it is refused is read for
-//! a while, so that it sees why (RFC 9112, section 9.6).
+//! Each request has axum's `ConnectInfo<SocketAddr>`, and an id in `X-Request-Id`, which is
+//! repeated in its answer and its log lines. If a client is still sending when its request is
+//! rejected, the server reads on for a while, so that the client receives the answer (RFC 9112,
+//! section 9.6).
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`HttpConfig`] → [`HttpListeners`] → [`Server`] | HTTP for any router, safe against slow clients and floods |
-//! | [`Trust`], [`Charge`] | which proxies are believed who the client is, and what its bytes cost |
-//! | [`Routes`], [`with_cors`] | a router, and one of which browsers may use every answer |
-//! | [`read_body`], [`BodyError`] | a request's body, of limited size, within the server's timeout |
-//! | [`ProblemResponse`], [`ProblemType`] | why a request was refused (RFC 9457) |
-//! | [`text`], [`uncached`], [`retry_after`] | answers of text, and what they say of time |
-//! | [`with_methods`] | which methods a resource has |
+//! | [`IsTrusted`], [`BandwidthLimiter`] | which proxies are trusted to name the client, and how long a client has to wait for its bytes |
+//! | [`Routes`], [`with_cors`] | a router, with or without CORS for browsers |
+//! | [`read_body`], [`BodyError`] | reads a request's body, of limited size, within the server's timeout |
+//! | [`ProblemResponse`], [`ProblemType`] | why a request failed (RFC 9457) |
+//! | [`text`], [`uncached`], [`retry_after`] | plain text answers, and fields about caching and retries |
+//! | [`with_methods`] | the methods of a resource |
 
-mod activity;
 mod body;
 mod certificate;
 mod config;
@@ -36,6 +37,7 @@ mod problem;
 mod protocol;
 mod proxy_header;
 mod request_id;
+mod request_tracker;
 mod response;
 mod server;
 mod stream;
@@ -55,11 +57,11 @@ mod https_tests;
 
 pub use body::{BodyError, read_body};
 pub use certificate::{CertificateError, CertificateFiles, CertificatePair, ServerCertificate};
-pub use config::{HttpConfig, Trust};
+pub use config::{HttpConfig, IsTrusted};
 pub use cors::{Routes, with_cors};
 pub use methods::with_methods;
 pub use problem::ProblemResponse;
 pub use quorate_api::ProblemType;
 pub use response::{retry_after, text, uncached};
 pub use server::{HttpListeners, Server};
-pub use stream::Charge;
+pub use stream::BandwidthLimiter;

@@ -1,4 +1,4 @@
-//! Which methods a resource has.
+//! The methods of a resource.
 
 use std::convert::Infallible;
 
@@ -9,18 +9,18 @@ use axum::{
 
 use crate::{ProblemResponse, ProblemType};
 
-/// Has a resource say by OPTIONS which methods it has, and to every other method too; `said` is what
-/// it says then. OPTIONS costs no quota: a browser asks before each PUT, and the client cannot see to
-/// it.
+/// Makes a resource answer OPTIONS and unknown methods with its methods. `detail` is the text of
+/// the problem for unknown methods. OPTIONS is not rate-limited, because browsers send it before
+/// each PUT and web pages cannot prevent that.
 pub fn with_methods<S: Clone + Send + Sync + 'static>(
     resource: MethodRouter<S, Infallible>,
     methods: &'static str,
-    said: &'static str,
+    detail: &'static str,
 ) -> MethodRouter<S, Infallible> {
     let allow = [(header::ALLOW, HeaderValue::from_static(methods))];
     let options = (StatusCode::NO_CONTENT, allow.clone());
     resource.options(options).fallback(async move || {
-        let problem = ProblemResponse::new(ProblemType::UnknownMethod, said);
+        let problem = ProblemResponse::new(ProblemType::UnknownMethod, detail);
         (allow, problem)
     })
 }

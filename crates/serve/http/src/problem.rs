@@ -11,11 +11,11 @@ use quorate_api::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
 
 use crate::response::{retry_after, uncached};
 
-/// When to come back where that may help, in seconds: elections and most changes are over by then.
+/// When to retry if that may help, in seconds: elections and most changes take less.
 const RETRY_AFTER_SECS: u64 = 1;
 
-/// Why a request was refused, as a response that no cache may keep. It carries the [`ProblemType`] as an
-/// extension, for the audit log.
+/// The response to a failed request. Caches may not keep it. Its [`ProblemType`] is also an
+/// extension of the response, for the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProblemResponse {
     problem: Problem,
@@ -23,12 +23,13 @@ pub struct ProblemResponse {
 }
 
 impl ProblemResponse {
-    /// A problem of this type: what is wrong this time, and what to do about it.
+    /// A problem of this type. `detail` says what is wrong with this request, and what to do about
+    /// it.
     pub fn new(problem_type: ProblemType, detail: impl fmt::Display) -> Self {
         Problem::new(problem_type, detail.to_string()).into()
     }
 
-    /// The same, and says after how many seconds the request may succeed.
+    /// The same problem with `Retry-After`: after so many seconds the request may succeed.
     pub fn retry_after(self, secs: u64) -> Self {
         Self {
             retry_after_secs: Some(secs),
@@ -54,7 +55,7 @@ impl IntoResponse for ProblemResponse {
             retry_after_secs,
         } = self;
         let status = StatusCode::from_u16(problem.status);
-        let status = status.expect("the problems have statuses of HTTP");
+        let status = status.expect("every problem has a valid HTTP status");
         let mut response = uncached((status, Json(&problem)));
         let content_type = HeaderValue::from_static(PROBLEM_CONTENT_TYPE);
         let headers = response.headers_mut();

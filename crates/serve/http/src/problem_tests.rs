@@ -25,7 +25,7 @@ async fn a_problem_is_a_document_that_no_cache_keeps() {
     assert_eq!(document, expected);
 }
 
-/// The lines of the table in `docs/PROBLEMS.md` are all problems of all listeners, and no others.
+/// The table in `docs/PROBLEMS.md` has exactly the problems of all listeners.
 #[test]
 fn every_type_of_problem_has_its_line_in_the_docs() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/PROBLEMS.md");

@@ -1,4 +1,4 @@
-//! How a connection begins: who the client is, and what it speaks.
+//! Opens a connection: finds out who the client is and which version of HTTP it speaks.
 
 use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
 
@@ -13,63 +13,64 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection::{Connection, Service},
-    listener::{Place, Protocol, TooMany, linger},
+    listener::{Place, Protocol, TooManyConnections, linger},
     proxy_header::{ProxyHeaderError, read_client},
-    stream::{ClientStream, Meter},
+    stream::{ClientStream, Throttle},
 };
 
-/// The names of HTTP in TLS handshakes (RFC 9113, section 3.2, and RFC 7301, section 6), the one
-/// that is liked better first.
+/// The names of HTTP in TLS handshakes (RFC 9113, section 3.2, and RFC 7301, section 6), the
+/// preferred one first.
 pub(crate) const TLS_PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 
 const HTTP2: &[u8] = b"h2";
 
-/// What a connection over the cap gets: the problem `Overloaded`.
+/// The response to a connection over the limit: the problem `Overloaded`.
 const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Access-Control-Allow-Origin: *\r\n\
     Cache-Control: no-store\r\n\
     Connection: close\r\n\
-    Content-Length: 157\r\n\
+    Content-Length: 167\r\n\
     Content-Type: application/problem+json\r\n\
     Retry-After: 1\r\n\
     \r\n\
-    {\"type\":\"urn:quorate:problem:overloaded\",\"title\":\"Too many requests wait\",\"status\":503,\
-    \"detail\":\"too many connections are open: come back soon\",\"retry\":true}";
+    {\"type\":\"urn:quorate:problem:overloaded\",\"title\":\"Too many requests are waiting\",\"status\":503,\
+    \"detail\":\"too many connections are open: retry in a second\",\"retry\":true}";
 
-/// HTTP as it is spoken at a listener.
+/// HTTP on one listener.
 pub(crate) struct HttpProtocol {
     pub(crate) service: Arc<Service>,
-    /// What makes it HTTPS. No handshake keeps others waiting: one that takes too long ends, and one
-    /// in whose place another could be gives way.
+    /// Set for HTTPS. A slow handshake does not block others: it has a timeout, and a new
+    /// connection can evict it.
     pub(crate) tls: Option<TlsAcceptor>,
-    /// Whether each connection is one of a proxy, which first says for whom it is.
+    /// Whether each connection comes from a proxy and begins with a header that names the client.
     pub(crate) is_proxied: bool,
 }
 
-/// What serves the requests of a connection to their end.
-type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Serves the requests of a connection until it ends.
+type ServeFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Protocol for HttpProtocol {
     async fn serve(self: Arc<Self>, stream: TcpStream, place: Place, stop: CancellationToken) {
         let peer = place.address();
-        // Boxed, and gone once requests come: to open a connection takes more memory than to serve it.
+        // Boxed, and freed before requests are served: opening a connection takes more memory than
+        // serving it.
         let opened = Box::pin(self.open(stream, place, stop.clone()));
-        // A shutdown waits for requests, and there is none yet.
+        // A shutdown only waits for requests, and there is none yet.
         let opened = stop.run_until_cancelled(opened).await;
         match opened {
             Some(Ok(served)) => served.await,
             Some(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::debug!(%peer, error, "a connection did not come to a request");
+                tracing::debug!(%peer, error, "a connection ended before its first request");
             }
             None => {}
         }
     }
 
     async fn refuse(self: Arc<Self>, mut stream: TcpStream) {
-        // Who is in a handshake would not understand.
+        // A client that starts a TLS handshake would not understand the response.
         if self.tls.is_none() {
-            // Whether the client heard it or not, the connection is closed.
+            // The connection is closed even if the response cannot be sent.
             let _ = stream.write_all(TOO_MANY_CONNECTIONS).await;
             linger(stream).await;
         }
@@ -77,23 +78,24 @@ impl Protocol for HttpProtocol {
 }
 
 impl HttpProtocol {
-    /// What serves a connection, once it is known of whom it is and what is spoken on it.
+    /// Finds out the client and the version of HTTP, and returns the future that serves the
+    /// connection.
     async fn open(
         &self,
         mut stream: TcpStream,
         place: Place,
         stop: CancellationToken,
-    ) -> Result<Served, OpenError> {
+    ) -> Result<ServeFuture, OpenError> {
         stream.set_nodelay(true)?;
         let config = &self.service.config;
         let client = self.client(&mut stream, &place).await?;
-        let meter = (!(self.service.is_trusted)(client.ip())).then(|| {
+        let throttle = (!(self.service.is_trusted)(client.ip())).then(|| {
             let charge = self.service.charge.clone();
-            Meter::new(client.ip(), charge, config.connection_bytes_per_sec)
+            Throttle::new(client.ip(), charge, config.connection_bytes_per_sec)
         });
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(config.write_timeout));
-        let mut stream = ClientStream::new(Box::pin(stream), meter);
+        let mut stream = ClientStream::new(Box::pin(stream), throttle);
         let connection = Connection::new(self.service.clone(), client, place, stop);
         // Each is boxed, so that a plain connection takes no memory for TLS or HTTP/2.
         let Some(tls) = &self.tls else {
@@ -111,7 +113,7 @@ impl HttpProtocol {
         })
     }
 
-    /// Whose connection it is: that of the other end, or of the client that a proxy names there.
+    /// The client of the connection: the peer, or the client that the peer names if it is a proxy.
     async fn client(&self, stream: &mut TcpStream, place: &Place) -> Result<SocketAddr, OpenError> {
         let peer = place.address();
         if !self.is_proxied {
@@ -129,17 +131,17 @@ impl HttpProtocol {
     }
 }
 
-/// Why no request was heard on a connection.
+/// Why a connection ended before its first request.
 #[derive(Debug, thiserror::Error)]
 enum OpenError {
     #[error("the connection was lost")]
     Lost(#[from] io::Error),
-    #[error("it took too long")]
+    #[error("opening the connection took too long")]
     Slow(#[from] Elapsed),
-    #[error("the listener is for proxies, and this is none of http.trusted_proxies")]
+    #[error("the listener is for proxies, and the peer is not in http.trusted_proxies")]
     Untrusted,
     #[error("the proxy did not name its client")]
     Proxy(#[from] ProxyHeaderError),
-    #[error("the client of the proxy has no place")]
-    TooMany(#[from] TooMany),
+    #[error("the client behind the proxy has too many connections")]
+    TooManyConnections(#[from] TooManyConnections),
 }

@@ -1,12 +1,12 @@
-//! What a proxy says first of the connection that it passes on: the PROXY protocol, version 2.
+//! The header of the PROXY protocol, version 2, with which a proxy names its client.
 //!
-//! Its source is `doc/proxy-protocol.txt` of HAProxy. Version 1, a line of text, is not read: whatever
-//! speaks it speaks version 2 too.
+//! The specification is `doc/proxy-protocol.txt` of HAProxy. Version 1, a line of text, is not
+//! supported, because all proxies that have it also have version 2.
 //!
-//! It is parsed here, for most of the work is to read no byte too many and no header too long, which
-//! parsers leave to their caller. Of those there are, `ppp` 2.3 brings a second version of thiserror
-//! into the program, and `proxy-header` 0.1 takes a whole header whose address is cut off for one of
-//! which more is to come.
+//! It is parsed here because most of the work is not to read too many bytes and not to accept too
+//! long a header, which parser crates leave to their caller. Of these, `ppp` 2.3 would add a second
+//! version of thiserror, and `proxy-header` 0.1 reports a complete header with a truncated address
+//! as incomplete.
 
 use std::{
     io,
@@ -15,35 +15,38 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What it begins with (section 2.2).
+/// The first bytes of the header (section 2.2).
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
 /// The size of the signature, of version and command, of family and transport, and of the length of
 /// the rest, in bytes.
 const FIXED_SIZE: usize = 16;
 
-/// The longest rest that is read, in bytes. Addresses take 36 at the most, and what proxies tell beside
-/// them, as of the TLS that they ended, a few hundred.
+/// The longest rest that is accepted, in bytes. Addresses take at most 36, and additional data,
+/// such as about the TLS session of the client, a few hundred.
 const REST_SIZE_MAX: usize = 4096;
 
-/// Why a connection does not begin as it should.
+/// Why the header could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProxyHeaderError {
-    /// It ended, or was lost.
+    /// The connection ended or failed.
     #[error("the connection was lost before the client was named")]
     Lost(#[source] io::Error),
-    /// The other end speaks something else.
-    #[error("the proxy does not speak version 2 of the PROXY protocol: make it send-proxy-v2")]
+    /// The peer speaks another protocol.
+    #[error(
+        "the proxy does not use version 2 of the PROXY protocol: configure it, for example with \
+         `send-proxy-v2` in HAProxy"
+    )]
     OtherProtocol,
-    /// More than is ever needed.
-    #[error("the proxy says more of the client than {REST_SIZE_MAX} bytes")]
+    /// The header is longer than any valid one.
+    #[error("the PROXY protocol header is longer than {REST_SIZE_MAX} bytes")]
     TooLong,
-    #[error("the address of the client is cut off")]
+    #[error("the address of the client in the PROXY protocol header is truncated")]
     CutOff,
 }
 
-/// Reads what is said of the client, and not a byte more: its address, or `None` where the proxy
-/// speaks for itself or for no client with an address (sections 2.2 and 2.2.1).
+/// Reads the header and not a byte more. Returns the address of the client, or `None` if the proxy
+/// connects for itself or for a client without an IP address (sections 2.2 and 2.2.1).
 pub(crate) async fn read_client(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<SocketAddr>, ProxyHeaderError> {
@@ -68,7 +71,7 @@ pub(crate) async fn read_client(
     }
 }
 
-/// The source of a connection over TCP. What follows its addresses is left alone.
+/// The source of a TCP connection. Data after the addresses is ignored.
 fn parse_source(family: u8, rest: &[u8]) -> Result<Option<SocketAddr>, ProxyHeaderError> {
     let cut_off = ProxyHeaderError::CutOff;
     match family {
@@ -103,7 +106,7 @@ mod tests {
         let mut rest = bytes;
         let read = read_client(&mut rest).await;
         if read.is_ok() {
-            assert_eq!(rest, b"GET", "it is read to its end and no further");
+            assert_eq!(rest, b"GET", "only the header is read");
         }
         read
     }
@@ -136,10 +139,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_header_is_refused() {
-        let whole = header(0x21, 0x11, &IPV4);
-        for size in 0..whole.len() {
-            let cut = read(&whole[..size]).await;
+    async fn an_invalid_header_is_rejected() {
+        let complete = header(0x21, 0x11, &IPV4);
+        for size in 0..complete.len() {
+            let cut = read(&complete[..size]).await;
             assert!(matches!(cut, Err(ProxyHeaderError::Lost(_))), "{size}");
         }
         let short = read(&header(0x21, 0x11, &IPV4[1..])).await;
@@ -154,8 +157,8 @@ mod tests {
             header(0x11, 0x11, &IPV4),
             header(0x22, 0x11, &IPV4),
         ] {
-            let refused = read(&bytes).await;
-            assert!(matches!(refused, Err(ProxyHeaderError::OtherProtocol)));
+            let result = read(&bytes).await;
+            assert!(matches!(result, Err(ProxyHeaderError::OtherProtocol)));
         }
     }
 }

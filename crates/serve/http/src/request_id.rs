@@ -1,4 +1,4 @@
-//! The id by which client, answer and log speak of one request.
+//! The id of a request, which is the same in the request, the answer and the log.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -11,36 +11,36 @@ use std::{
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The field of requests and answers that holds it.
+/// The header field with the id.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id of a client that is taken, in bytes: a UUID has 36.
+/// The longest id that is accepted from a client, in bytes. A UUID has 36.
 const ID_SIZE_MAX: usize = 64;
 
-/// How many hexadecimal digits an id of ours has.
+/// How many hexadecimal digits a new id has.
 const ID_LEN: usize = 16;
 
-/// The id of a request: the client's if it is fit to be logged, else a new one.
+/// The id of a request: the client's if it is safe to log, else a new one.
 pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let given = headers.get(X_REQUEST_ID).filter(|id| is_sane(id));
-    // Copied, or for as long as the answer is waited for, it would keep all that came with it.
+    let given = headers.get(X_REQUEST_ID).filter(|id| is_safe(id));
+    // Copied, because otherwise it would keep the read buffer in memory until the answer is sent.
     let copied = given.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
     copied.unwrap_or_else(new_id)
 }
 
-fn is_sane(id: &HeaderValue) -> bool {
+fn is_safe(id: &HeaderValue) -> bool {
     let id = id.as_bytes();
-    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(byte);
-    (1..=ID_SIZE_MAX).contains(&id.len()) && id.iter().all(fits)
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:+/=".contains(byte);
+    (1..=ID_SIZE_MAX).contains(&id.len()) && id.iter().all(is_allowed)
 }
 
-/// A count under a hash that is keyed by chance once per process: no two nodes give the same ids,
-/// nobody can tell from two of them how many requests came between, and none costs a system call.
+/// A hash of a counter, with a key that is random for each process. So ids differ between nodes,
+/// two ids do not reveal how many requests came between them, and a new id costs no system call.
 fn new_id() -> HeaderValue {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let id = KEY.hash_one(COUNT.fetch_add(1, Ordering::Relaxed));
     let mut digits = [0; ID_LEN];
-    write!(&mut digits[..], "{id:016x}").expect("a hash has as many digits");
-    HeaderValue::from_bytes(&digits).expect("digits are a field value")
+    write!(&mut digits[..], "{id:016x}").expect("a hash has 16 digits");
+    HeaderValue::from_bytes(&digits).expect("digits are valid in a field value")
 }

@@ -1,4 +1,4 @@
-//! Answers that all routers give alike.
+//! Responses that all routers use.
 
 use std::fmt::Display;
 
@@ -7,19 +7,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// An answer of text, ended by a line feed.
-pub fn text(status: StatusCode, said: impl Display) -> Response {
-    (status, format!("{said}\n")).into_response()
+/// A plain text response, with a line feed at the end.
+pub fn text(status: StatusCode, message: impl Display) -> Response {
+    (status, format!("{message}\n")).into_response()
 }
 
-/// Says when to come back (RFC 9110, section 10.2.3).
+/// Adds `Retry-After` (RFC 9110, section 10.2.3).
 pub fn retry_after(mut response: Response, secs: u64) -> Response {
     let after = HeaderValue::from(secs);
     response.headers_mut().insert(header::RETRY_AFTER, after);
     response
 }
 
-/// An answer about this moment only, which no cache may keep.
+/// A response that caches may not keep.
 pub fn uncached(response: impl IntoResponse) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], response).into_response()
 }

@@ -1,4 +1,4 @@
-//! HTTP for any router.
+//! Binds the addresses of HTTP and serves a router on them.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -6,15 +6,16 @@ use futures_util::future::join_all;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    Charge, HttpConfig, Routes, ServerCertificate, Trust,
+    BandwidthLimiter, HttpConfig, IsTrusted, Routes, ServerCertificate,
     connection::Service,
     listener::{BindError, Connections, Limits, Listener, ListenerMetrics, ListenerServer, Name},
     protocol::{HttpProtocol, TLS_PROTOCOLS},
 };
 
-/// What is spoken at a listener. Each connection to one for proxies first says for whom it is.
+/// What a listener expects. On listeners for proxies, each connection begins with a header of the
+/// PROXY protocol, which names the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ListenerKind {
     Plain,
     Tls,
     Proxy,
@@ -22,15 +23,19 @@ enum Kind {
 }
 
 impl HttpConfig {
-    /// Takes the addresses. Clients can connect from now on, and wait until
+    /// Binds the addresses. Clients can connect from now on, and wait until
     /// [`serve`](HttpListeners::serve).
     pub async fn bind(self) -> Result<HttpListeners, BindError> {
-        let mut listeners = vec![(Kind::Plain, Listener::bind("HTTP", self.listen)?)];
+        let mut listeners = vec![(ListenerKind::Plain, Listener::bind("HTTP", self.listen)?)];
         for (kind, protocol, addresses) in [
-            (Kind::Tls, "HTTPS", &self.tls_listen),
-            (Kind::Proxy, "HTTP behind proxies", &self.proxy_listen),
+            (ListenerKind::Tls, "HTTPS", &self.tls_listen),
             (
-                Kind::ProxyTls,
+                ListenerKind::Proxy,
+                "HTTP behind proxies",
+                &self.proxy_listen,
+            ),
+            (
+                ListenerKind::ProxyTls,
                 "HTTPS behind proxies",
                 &self.proxy_tls_listen,
             ),
@@ -49,31 +54,31 @@ impl HttpConfig {
     }
 }
 
-/// Addresses that were taken, and serve nothing yet.
+/// Addresses that are bound and not served yet.
 pub struct HttpListeners {
     config: HttpConfig,
-    listeners: Vec<(Kind, Listener)>,
-    /// What is shown where HTTPS listens, which it cannot without.
+    listeners: Vec<(ListenerKind, Listener)>,
+    /// The certificate of HTTPS, which needs one.
     pub certificate: Option<ServerCertificate>,
-    /// Which proxies are trusted: they may have any number of connections and bytes, and those of
-    /// listeners for proxies are believed who the client is. By default nobody is.
-    pub is_trusted: Trust,
-    /// Charges clients for the bytes of all their connections. By default only each connection
-    /// has a bound.
-    pub charge: Option<Charge>,
+    /// Which proxies are trusted. They may have any number of connections and bytes, and on
+    /// listeners for proxies they name the client. By default none is.
+    pub is_trusted: IsTrusted,
+    /// Limits the bytes of all connections of a client together. By default only each connection
+    /// has a limit.
+    pub charge: Option<BandwidthLimiter>,
 }
 
 impl HttpListeners {
-    /// The address of plain HTTP, with the port that was taken.
+    /// The bound address of plain HTTP, with its port.
     pub fn local_addr(&self) -> SocketAddr {
         self.listeners[0].1.local_addr()
     }
 
-    /// Serves `routes` until [`Server::shutdown`], as the listener of this name.
+    /// Serves `routes` until [`Server::shutdown`]. `name` is the name of the listener in metrics.
     ///
     /// # Panics
     ///
-    /// Panics where HTTPS listens without a certificate, which the check of the configuration refuses.
+    /// Panics if HTTPS has no certificate. The check of the configuration rejects that.
     pub fn serve(self, routes: impl Into<Routes>, name: Name, metrics: &ListenerMetrics) -> Server {
         let tls = self
             .certificate
@@ -86,12 +91,12 @@ impl HttpListeners {
         let connections = Connections::with_exempt(limits, self.is_trusted.clone());
         let service = Service::new(self.config, routes.into(), self.is_trusted, self.charge);
         let service = Arc::new(service);
-        let serve = |(kind, listener): (Kind, Listener)| {
+        let serve = |(kind, listener): (ListenerKind, Listener)| {
             let protocol = Arc::new(HttpProtocol {
                 service: service.clone(),
-                tls: matches!(kind, Kind::Tls | Kind::ProxyTls)
+                tls: matches!(kind, ListenerKind::Tls | ListenerKind::ProxyTls)
                     .then(|| tls.clone().expect("HTTPS needs a certificate")),
-                is_proxied: matches!(kind, Kind::Proxy | Kind::ProxyTls),
+                is_proxied: matches!(kind, ListenerKind::Proxy | ListenerKind::ProxyTls),
             });
             let server = listener.serve(protocol, &connections, name, metrics);
             (kind, server)
@@ -100,33 +105,33 @@ impl HttpListeners {
     }
 }
 
-/// A running server. Dropping it shuts it down too, unawaited.
+/// A running server. Dropping it starts a shutdown without waiting for it.
 #[derive(Debug)]
-pub struct Server(Vec<(Kind, ListenerServer)>);
+pub struct Server(Vec<(ListenerKind, ListenerServer)>);
 
 impl Server {
-    /// Where it serves plain HTTP.
+    /// The address of plain HTTP.
     pub fn local_addr(&self) -> SocketAddr {
         self.0[0].1.local_addr()
     }
 
     pub fn tls_addrs(&self) -> Vec<SocketAddr> {
-        self.addrs(Kind::Tls)
+        self.addrs(ListenerKind::Tls)
     }
 
-    /// Where it serves plain HTTP and HTTPS for proxies that name the client.
+    /// The addresses of plain HTTP and of HTTPS for proxies that name the client.
     #[cfg(test)]
     pub(crate) fn proxy_addrs(&self) -> [Vec<SocketAddr>; 2] {
-        [Kind::Proxy, Kind::ProxyTls].map(|kind| self.addrs(kind))
+        [ListenerKind::Proxy, ListenerKind::ProxyTls].map(|kind| self.addrs(kind))
     }
 
-    fn addrs(&self, kind: Kind) -> Vec<SocketAddr> {
+    fn addrs(&self, kind: ListenerKind) -> Vec<SocketAddr> {
         let servers = self.0.iter().filter(|(of, _)| *of == kind);
         servers.map(|(_, server)| server.local_addr()).collect()
     }
 
-    /// Frees the addresses and lets each connection end; at the drain limit cuts off all that are
-    /// left.
+    /// Closes the listeners and lets each connection finish. At the drain limit it closes those
+    /// that are left.
     pub async fn shutdown(self) {
         join_all(self.0.into_iter().map(|(_, server)| server.shutdown())).await;
     }

@@ -27,7 +27,7 @@ async fn one_connection_serves_many_requests() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_slow_with_its_header_is_cut_off() {
+async fn a_client_with_a_slow_header_is_disconnected() {
     let server = Fixture::new(|config| config.header_read_timeout = SHORT).await;
     for begin in ["", "GET", "GET / HTTP/1.1\r\nHost: a\r\nX:"] {
         let mut client = server.connect().await;
@@ -57,11 +57,11 @@ async fn a_client_that_drips_its_header_is_cut_off() {
     });
     let mut answer = Vec::new();
     let _ = within("it is cut off", reader.read_to_end(&mut answer)).await;
-    within("its writes fail", drip).await.unwrap();
+    within("the client's writes fail", drip).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_client_that_is_slow_with_its_body_is_told_and_cut_off() {
+async fn a_client_with_a_slow_body_gets_408_and_is_disconnected() {
     let server = Fixture::new(|config| config.body_read_timeout = SHORT).await;
     let mut client = server.connect().await;
     client.send(put_header("/body", 100)).await;
@@ -71,9 +71,9 @@ async fn a_client_that_is_slow_with_its_body_is_told_and_cut_off() {
     assert!(answer.contains("did not arrive"), "{answer}");
 }
 
-/// The timeout is the server's: a router that knows nothing of it is safe too.
+/// The server enforces the timeout, so every router is safe.
 #[tokio::test]
-async fn a_slow_body_is_cut_off_whoever_reads_it() {
+async fn a_slow_body_times_out_in_every_router() {
     let server = Fixture::new(|config| config.body_read_timeout = SHORT).await;
     let mut client = server.connect().await;
     client.send(put_header("/plain", 100)).await;
@@ -82,7 +82,7 @@ async fn a_slow_body_is_cut_off_whoever_reads_it() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
-/// The timeout is one for the whole body, whatever it makes of progress.
+/// The timeout is for the complete body, even if bytes keep arriving.
 #[tokio::test]
 async fn a_client_that_drips_its_body_is_told_and_cut_off() {
     let server = Fixture::new(|config| config.body_read_timeout = SHORT).await;
@@ -108,11 +108,11 @@ async fn a_client_that_takes_no_answers_is_cut_off() {
     let server = Fixture::new(|config| config.write_timeout = SHORT).await;
     let mut client = server.connect().await;
     let pushed = async { while client.0.write_all(GET.as_bytes()).await.is_ok() {} };
-    within("its writes fail", pushed).await;
+    within("the client's writes fail", pushed).await;
 }
 
 #[tokio::test]
-async fn a_client_that_sends_too_much_reads_why() {
+async fn a_client_that_sends_too_long_a_body_gets_413() {
     let server = Fixture::new(|_| ()).await;
     for size in [BODY_SIZE_MAX + 1, 8_000, 60_000] {
         let mut client = server.connect().await;
@@ -120,7 +120,10 @@ async fn a_client_that_sends_too_much_reads_why() {
         client.send(vec![0; size]).await;
         let answer = client.read_answer().await;
         assert!(answer.starts_with("HTTP/1.1 413 "), "{size}: {answer}");
-        assert!(client.get().await.contains(" 404 "), "it may go on");
+        assert!(
+            client.get().await.contains(" 404 "),
+            "the connection continues"
+        );
     }
     let mut client = server.connect().await;
     client.send(put_header("/body", 1_000_000_000)).await;
@@ -128,10 +131,10 @@ async fn a_client_that_sends_too_much_reads_why() {
     assert!(answer.starts_with("HTTP/1.1 413 "), "unread: {answer}");
 }
 
-/// As most clients do: all of the request first, then the answer. A server that closes on what it
-/// has not read breaks the pipe, and takes the answer back.
+/// Most clients send the complete request before they read the answer. If a server closes the
+/// connection with unread bytes, writes fail and the answer is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_is_still_writing_when_it_is_refused_reads_the_whole_answer() {
+async fn a_client_that_is_still_sending_when_it_is_rejected_reads_the_complete_answer() {
     const PIECE_SIZE: usize = 64 * 1024;
     const PIECE_COUNT: usize = 64;
 
@@ -160,16 +163,16 @@ async fn a_client_that_is_still_writing_when_it_is_refused_reads_the_whole_answe
             );
             let mut rest = Vec::new();
             let read = client.0.read_to_end(&mut rest);
-            within("it is closed in order", read).await.unwrap();
-            assert_eq!(rest, b"", "the answer was whole");
+            within("it is closed without a reset", read).await.unwrap();
+            assert_eq!(rest, b"", "the answer was complete");
         }
     }
 }
 
-/// Nothing is left to read where the client was silent, so nobody is waited for. The best of five
-/// counts, since a busy machine is slow too.
+/// A silent client has nothing left to read, so the server does not wait for it. The best of five
+/// runs counts, because a busy machine is slow.
 #[tokio::test]
-async fn an_idle_client_is_not_waited_for() {
+async fn the_server_does_not_wait_for_an_idle_client() {
     let mut shortest = LONG;
     for _ in 0..5 {
         let server = Fixture::new(|config| config.drain_timeout = LONG).await;
@@ -177,16 +180,16 @@ async fn an_idle_client_is_not_waited_for() {
         client.send(put_header("/body", 3)).await;
         client.send("abc").await;
         client.read_answer().await;
-        let begun = std::time::Instant::now();
+        let started = std::time::Instant::now();
         server.server.shutdown().await;
-        shortest = shortest.min(begun.elapsed());
+        shortest = shortest.min(started.elapsed());
         assert_eq!(client.read_to_end().await, "");
     }
     assert!(shortest < Duration::from_millis(900), "{shortest:?}");
 }
 
 #[tokio::test]
-async fn a_header_that_is_too_long_is_refused() {
+async fn a_header_that_is_too_long_is_rejected() {
     let server = Fixture::new(|_| ()).await;
     let mut client = server.connect().await;
     let field = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(BUFFER_SIZE_MAX));
@@ -196,7 +199,7 @@ async fn a_header_that_is_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn garbage_is_refused() {
+async fn garbage_is_rejected() {
     let server = Fixture::new(|_| ()).await;
     let mut client = server.connect().await;
     client.send([0x16, 0x03, 0x01, 0x00, 0xff, 0xff]).await;
@@ -206,7 +209,7 @@ async fn garbage_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_at_shutdown() {
+async fn an_active_request_is_answered_at_shutdown() {
     let server = Fixture::new(|config| {
         config.drain_timeout = 2 * LONG;
         config.header_read_timeout = 2 * LONG;
@@ -218,7 +221,11 @@ async fn a_request_under_way_is_answered_at_shutdown() {
     let mut client = server.wait_at_gate().await;
 
     let shutdown = tokio::spawn(server.server.shutdown());
-    assert_eq!(idle.read_to_end().await, "", "idle connections end at once");
+    assert_eq!(
+        idle.read_to_end().await,
+        "",
+        "idle connections end immediately"
+    );
     within("the address is free", async {
         while TcpStream::connect(address).await.is_ok() {}
     })
@@ -234,9 +241,9 @@ async fn a_request_under_way_is_answered_at_shutdown() {
 async fn a_shutdown_waits_no_longer_than_the_drain_limit() {
     let server = Fixture::new(|config| config.drain_timeout = SHORT).await;
     let mut client = server.wait_at_gate().await;
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     within("the server has ended", server.server.shutdown()).await;
-    assert!(begun.elapsed() >= SHORT);
+    assert!(started.elapsed() >= SHORT);
     assert_eq!(client.read_to_end().await, "");
     assert_eq!(server.metrics.connections_open.of(Name::Public).get(), 0);
 }

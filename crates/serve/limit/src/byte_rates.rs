@@ -1,4 +1,4 @@
-//! How many bytes a second a client may move.
+//! Limits the bytes per second of a client.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,11 +13,12 @@ use governor::clock::{Clock, MonotonicClock};
 use crate::{
     LimitConfig, LimitMetrics, TableLabel,
     client_rates::client_hash,
-    rate::{Allowance, Rate},
+    rate::{Rate, TokenRate},
 };
 
-/// How many bytes a second each client may move over all its connections, shared by who asks and
-/// who changes it. By default there is no limit.
+/// The current limit of the bytes per second that each client may transfer over all its
+/// connections. Clones share it, so that a reload replaces it for all connections. The default is
+/// no limit.
 #[derive(Clone, Default)]
 pub struct ByteRates(Arc<ArcSwapOption<Rates<MonotonicClock>>>);
 
@@ -27,20 +28,20 @@ struct Rates<C: Clock> {
     seed: u64,
 }
 
-/// How long a client waits at most for what it moved: less than a TLS handshake may take, since all
-/// who share its address wait as long when they connect, and nobody shall be cut off for what others
-/// moved.
+/// How long a client waits at most for what it transferred: less than a TLS handshake may take. All
+/// clients that share its address wait as long when they connect, and nobody must be disconnected
+/// because of what others transferred.
 const DEBT_MAX: Duration = Duration::from_secs(3);
 
 impl ByteRates {
-    /// What `config` asks for, if it does.
+    /// The limit of `config`, if it enables limits.
     pub fn new(config: &LimitConfig, metrics: &LimitMetrics) -> Self {
         let rates = Self::default();
         rates.replace(config, metrics);
         rates
     }
 
-    /// Has what `config` asks for hold from now on. It knows no client yet.
+    /// Replaces the limit by that of `config`. All buckets start full.
     pub fn replace(&self, config: &LimitConfig, metrics: &LimitMetrics) {
         let rates = config
             .enabled
@@ -50,12 +51,13 @@ impl ByteRates {
         self.0.store(rates.map(Arc::new));
     }
 
-    /// Notes that the client at this address moved so many bytes, and says how long the one who
-    /// moved them has to wait before the next: not at all, as long as the client's burst lasts.
+    /// Counts `bytes` that the client at this address transferred. Returns how long the connection
+    /// that transferred them must wait before the next: zero as long as the client's burst lasts.
     ///
-    /// What is moved counts in full, whoever waits: connections of one client that each wait as they
-    /// are told have its rate together. Only what would take longer than 3 s is forgiven. No bytes
-    /// cost nothing, and tell how long the client has to wait by now.
+    /// All bytes of a client count, whichever connection transferred them. So if each connection
+    /// waits for the returned time, together they get the client's rate. Only what would take
+    /// longer than 3 s is not counted. With 0 bytes, this only returns the client's current waiting
+    /// time.
     pub fn charge(&self, client: IpAddr, bytes: usize) -> Duration {
         let rates = self.0.load();
         let rates = rates.as_ref();
@@ -65,20 +67,20 @@ impl ByteRates {
 
 impl<C: Clock> Rates<C> {
     fn new(config: &LimitConfig, metrics: &LimitMetrics, clock: C) -> Self {
-        let allowance = Allowance::new(config.byte_burst, config.byte_per_sec, 1);
+        let rate = TokenRate::new(config.byte_burst, config.byte_per_sec, 1);
         let forgotten = metrics.forgotten_total.of(TableLabel::Bytes).clone();
         Self {
-            clients: Rate::new(allowance, config.client_count_max, forgotten, clock),
+            clients: Rate::new(rate, config.client_count_max, forgotten, clock),
             seed: RandomState::new().hash_one(()),
         }
     }
 
     fn charge(&self, client: IpAddr, bytes: usize) -> Duration {
         let hash = client_hash(client, self.seed);
-        // No read or write is of 4 GiB.
+        // No read or write has 4 GiB.
         match u32::try_from(bytes).unwrap_or(u32::MAX) {
             0 => self.clients.peek(hash),
-            count => self.clients.owe(hash, count, DEBT_MAX),
+            count => self.clients.take_with_debt(hash, count, DEBT_MAX),
         }
     }
 }
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_as_told_moves_the_burst_and_then_the_rate() {
+    fn a_client_that_waits_gets_the_burst_and_then_the_rate() {
         let (rates, clock) = rates(64 * KIB as u32, 1_000_000);
         let (client, mut waited, mut moved) = (address("192.0.2.1"), Duration::ZERO, 0);
         while waited < Duration::from_secs(10) {
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_burst_at_once_takes_its_time() {
+    fn more_than_the_burst_has_to_wait() {
         let (rates, _) = rates(64 * KIB as u32, 1_000_000);
         let wait = rates.charge(address("192.0.2.1"), 64 * KIB + 2_000_000);
         assert_eq!(wait, Duration::from_secs(2));
@@ -144,21 +146,25 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_owes_is_told_without_a_charge() {
+    fn the_waiting_time_can_be_read_without_a_charge() {
         let (rates, clock) = rates(64 * KIB as u32, 1_000_000);
         let client = address("192.0.2.1");
         rates.charge(client, 64 * KIB + 2_000_000);
-        let owed_millis = || rates.charge(client, 0).as_millis();
-        assert_eq!(owed_millis(), 2_000);
-        assert_eq!(owed_millis(), 2_000, "to ask costs nothing");
+        let wait_millis = || rates.charge(client, 0).as_millis();
+        assert_eq!(wait_millis(), 2_000);
+        assert_eq!(
+            wait_millis(),
+            2_000,
+            "reading the waiting time costs nothing"
+        );
         clock.advance(Duration::from_millis(1_500));
-        assert_eq!(owed_millis(), 500);
+        assert_eq!(wait_millis(), 500);
         clock.advance(Duration::from_millis(501));
-        assert_eq!(owed_millis(), 0);
+        assert_eq!(wait_millis(), 0);
     }
 
     #[test]
-    fn nobody_owes_more_than_a_few_seconds() {
+    fn nobody_waits_longer_than_a_few_seconds() {
         let (rates, clock) = rates(64 * KIB as u32, 1_000_000);
         let client = address("192.0.2.1");
         assert_eq!(rates.charge(client, 100_000_000), DEBT_MAX);

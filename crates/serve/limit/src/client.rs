@@ -1,12 +1,12 @@
-//! Whom a limit is for.
+//! The client that a limit applies to.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// A client, as limits tell clients apart.
+/// The addresses that share one limit.
 ///
-/// One subscriber has one IPv4 address, or a whole IPv6 /64 (RFC 6177; RFC 8981 has hosts draw new
-/// addresses in it all day), so that is what shares a bucket. An IPv4-mapped IPv6 address
-/// (RFC 4291, section 2.5.5.2) is the IPv4 client that it stands for.
+/// One subscriber has one IPv4 address or a complete IPv6 /64 (RFC 6177), in which hosts choose new
+/// addresses all day (RFC 8981). So these share a bucket. An IPv4-mapped IPv6 address (RFC 4291,
+/// section 2.5.5.2) is the same client as its IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Client {
     /// An IPv4 address.
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_client_is_its_address_in_either_spelling() {
+    fn an_ipv4_client_is_the_same_in_mapped_form() {
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
     }

@@ -1,13 +1,13 @@
-//! Who called a proxy, as `X-Forwarded-For` and `Forwarded` say it.
+//! Parses the addresses in `X-Forwarded-For` and `Forwarded`.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The hops of one `Forwarded` field (RFC 7239, section 4), in their order: the address of each
-/// `for`, or none if it hides or is not there.
+/// `for`, or `None` if it is hidden or missing.
 ///
-/// A field in which anything is malformed is one hop without an address. A client that leaves a
-/// quote open in what it sends can make what a proxy appends part of its own string, so nothing in
-/// such a field is the proxy's word for sure.
+/// If anything in the field is malformed, the result is one hop without an address. A client that
+/// leaves a quote open can make what a proxy appends part of its own string, so nothing in such a
+/// field certainly comes from the proxy.
 pub(crate) fn forwarded_hops(field: &str) -> Vec<Option<IpAddr>> {
     let hops = || {
         let elements = split(field, ',')?.into_iter();
@@ -18,7 +18,7 @@ pub(crate) fn forwarded_hops(field: &str) -> Vec<Option<IpAddr>> {
     hops().unwrap_or_else(|| vec![None])
 }
 
-/// The address of an element's `for`; none at all if the element is malformed.
+/// The address of an element's `for`, if it has one. `None` if the element is malformed.
 fn parse_element(element: &str) -> Option<Option<IpAddr>> {
     let mut node = None;
     for pair in split(element, ';')? {
@@ -36,8 +36,8 @@ fn parse_element(element: &str) -> Option<Option<IpAddr>> {
     Some(node.as_deref().and_then(parse_node))
 }
 
-/// A token or a quoted string (RFC 9110, section 5.6.4). Colons and brackets are no characters of a
-/// token, but programs that forget the quotes are many, and nothing else can be meant.
+/// A token or a quoted string (RFC 9110, section 5.6.4). A token cannot have colons and brackets,
+/// but many programs forget the quotes, and the meaning is clear.
 fn parse_value(value: &str) -> Option<String> {
     let Some(quoted) = value.strip_prefix('"') else {
         let is_plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
@@ -55,7 +55,7 @@ fn parse_value(value: &str) -> Option<String> {
     chars.next().is_none().then_some(unquoted)
 }
 
-/// The parts between separators outside of quoted strings; none if a string does not end.
+/// The parts between separators outside of quoted strings; `None` if a string does not end.
 fn split(text: &str, separator: char) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let (mut begin, mut quoted, mut escaped) = (0, false, false);
@@ -76,7 +76,7 @@ fn split(text: &str, separator: char) -> Option<Vec<&str>> {
 }
 
 /// The address of a node (RFC 7239, section 6): an address, or an IPv6 address in brackets, with or
-/// without a port. `unknown`, and names that begin with `_` and hide an address, have none.
+/// without a port. `None` for `unknown`, and for names that begin with `_` and hide an address.
 pub(crate) fn parse_node(node: &str) -> Option<IpAddr> {
     let node = node.trim();
     let address = if let Some(bracketed) = node.strip_prefix('[') {
@@ -92,12 +92,12 @@ pub(crate) fn parse_node(node: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// A number, or a name that hides one.
+/// Whether this is a port number, or a name that hides one.
 fn is_port(port: &str) -> bool {
     match port.strip_prefix('_') {
         Some(name) => {
-            let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            !name.is_empty() && name.chars().all(fits)
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            !name.is_empty() && name.chars().all(is_allowed)
         }
         None => port.parse::<u16>().is_ok() && !port.starts_with('+'),
     }
@@ -113,7 +113,7 @@ mod tests {
             .collect()
     }
 
-    /// Those of RFC 7239, sections 4, 6.3 and 7.1, and of what programs write.
+    /// The examples of RFC 7239, sections 4, 6.3 and 7.1, and what programs write.
     #[test]
     fn hops_are_read_as_the_rfc_shows_them() {
         for (field, expected) in [
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_believed_of_a_field_with_anything_malformed() {
+    fn a_malformed_field_is_ignored_completely() {
         for field in [
             r#"for="192.0.2.1"#,
             r#"for="192.0.2.1\""#,
@@ -162,9 +162,9 @@ mod tests {
         }
     }
 
-    /// What a client sends, to which its proxy appends the truth.
+    /// A client sends a field, and its proxy appends the true address.
     #[test]
-    fn no_quote_of_a_client_swallows_what_the_proxy_appends() {
+    fn no_open_quote_of_a_client_hides_what_the_proxy_appends() {
         let truths = [
             "for=198.51.100.1",
             r#"for="[2001:db8::1]""#,

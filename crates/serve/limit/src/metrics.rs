@@ -1,10 +1,10 @@
-//! What limits tell Prometheus.
+//! The metrics of limits.
 
 use strum::{IntoStaticStr, VariantArray};
 
 use crate::Limit;
 
-/// What a table of buckets is for.
+/// The use of a table of buckets: the value of the label `table`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum TableLabel {
@@ -16,7 +16,7 @@ pub enum TableLabel {
     NewKeys,
     /// Newer packets of keys.
     Keys,
-    /// What everybody shares.
+    /// Limits that all clients share.
     Totals,
     /// Bytes of clients.
     Bytes,
@@ -25,19 +25,19 @@ pub enum TableLabel {
 }
 
 quorate_metrics::metrics! {
-    /// Figures of limits.
+    /// Metrics of limits.
     pub struct LimitMetrics in "quorate_limit" {
-        /// Requests refused, by the narrowest limit that refused them
+        /// Requests rejected, by the narrowest limit that rejected them
         pub(crate) refused_total: Counter { limit: Limit },
-        /// Buckets dropped before they were full again as others took their place, by table: client_count_max is too small
+        /// Buckets evicted for others before they were full again, by table: if it grows, raise limit.client_count_max
         pub(crate) forgotten_total: Counter { table: TableLabel },
-        /// Memory that tables of buckets take, which no client can change, by table, in bytes
+        /// Memory of the tables of buckets, which clients cannot change, by table, in bytes
         pub(crate) memory_bytes: Gauge { table: TableLabel },
     }
 }
 
 impl LimitMetrics {
-    /// Notes how much memory a table takes; 0 if there is none.
+    /// Sets how much memory a table takes; 0 if there is none.
     pub fn set_memory(&self, table: TableLabel, size: usize) {
         self.memory_bytes.of(table).set(size as i64);
     }

@@ -1,11 +1,11 @@
-//! Networks that an operator lists.
+//! A list of networks in the configuration.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use quorate_setting::{KeyPath, Merged, SettingValue, Value};
 
-/// How far to the left of an IPv4-mapped IPv6 address its IPv4 address begins, in bits.
+/// The number of bits before the IPv4 address in an IPv4-mapped IPv6 address.
 const MAPPED_PREFIX_LEN: u8 = 96;
 
 /// A list of networks, compared with addresses in their canonical form: an IPv4-mapped address is
@@ -38,7 +38,7 @@ impl Networks {
         self.0.is_empty()
     }
 
-    /// The address family, if any, that they take whole between them.
+    /// The address family that the networks cover completely, if any.
     pub fn whole_family(&self) -> Option<&'static str> {
         let ipv4 = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
         let ipv6 = IpNet::V6(GLOBAL_UNICAST);
@@ -50,7 +50,7 @@ impl Networks {
     }
 }
 
-/// What an operator lists, or nothing if one of them is no network.
+/// A list with one invalid network is rejected completely.
 impl SettingValue for Networks {
     fn read(value: &Value, at: &KeyPath, merged: &mut Merged) -> Option<Self> {
         let texts: Vec<String> = merged.read(value, at)?;
@@ -71,7 +71,7 @@ impl SettingValue for Networks {
     }
 }
 
-/// Where every IPv6 address lies that the Internet routes (RFC 4291, section 2.4, and IANA's
+/// The network of all IPv6 addresses that the Internet routes (RFC 4291, section 2.4, and IANA's
 /// registry).
 const GLOBAL_UNICAST: Ipv6Net =
     Ipv6Net::new_assert(std::net::Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
@@ -85,7 +85,7 @@ fn parse_net(network: &str) -> Result<IpNet, NetworkError> {
         .ok_or_else(|| NetworkError(network.to_owned()))
 }
 
-/// Addresses are compared in their canonical form, so prefixes must be in it too.
+/// Addresses are compared in their canonical form, so prefixes must have it too.
 fn canonical(net: IpNet) -> IpNet {
     match (net.addr().to_canonical(), net.prefix_len()) {
         (IpAddr::V4(address), len @ MAPPED_PREFIX_LEN..) if net.addr().is_ipv6() => {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_in_its_networks_in_either_spelling() {
+    fn mapped_addresses_and_mapped_networks_match() {
         for networks in [["10.0.0.0/8"], ["::ffff:10.0.0.0/104"]] {
             for address in ["10.1.2.3", "::ffff:10.1.2.3"] {
                 assert!(contains(&networks, address), "{networks:?} {address}");
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_named() {
+    fn an_invalid_network_is_quoted_in_the_error() {
         for network in ["", "10.0.0.0/33", "proxy.example.org", "10.0.0", "::/129"] {
             let error = Networks::parse(["10.0.0.1", network]).unwrap_err();
             assert_eq!(error, NetworkError(network.to_owned()));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_that_is_taken_whole_is_seen_however_it_is_written() {
+    fn networks_that_cover_a_family_are_recognized_in_any_notation() {
         for (networks, family) in [
             (&["10.0.0.0/8", "0.0.0.0/0"][..], Some("IPv4")),
             (&["128.0.0.0/1", "0.0.0.0/1"], Some("IPv4")),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn each_text_that_is_no_network_is_named_at_its_place() {
+    fn each_invalid_network_is_reported_with_its_index() {
         let read = |texts: &[&str]| {
             let mut merged = Merged::default();
             let value = Value::from(texts.to_vec());

@@ -1,4 +1,4 @@
-//! Whose word about the client's address counts.
+//! Finds the address of a client behind trusted proxies.
 
 use std::net::IpAddr;
 
@@ -7,22 +7,23 @@ use crate::{
     forwarded::{forwarded_hops, parse_node},
 };
 
-/// Networks as the proxies that stand before us and write `X-Forwarded-For` or `Forwarded` (RFC 7239).
+/// Networks of the trusted proxies in front of this node, which write `X-Forwarded-For` or
+/// `Forwarded` (RFC 7239).
 ///
-/// A proxy appends the address it was called from, so entries are the truer the further right they
-/// stand, and the leftmost is whatever the client wished. Going from the socket's peer to the left,
-/// the first address that is no trusted proxy is the client.
+/// A proxy appends the address that called it. So the rightmost entry is the most reliable, and the
+/// client can forge the leftmost. Going from the socket's peer to the left, the first address that
+/// is not a trusted proxy is the client.
 ///
-/// A proxy that writes one of the two fields passes the other on as the client sent it, and nothing
-/// in a request tells which. So where both are there and name different clients, neither is
-/// believed, and the client is the proxy: whoever forges a field shares the proxy's limits with
-/// others who do. A proxy whose clients send the other field in good faith should remove it.
+/// A proxy that writes one of the two fields forwards the other as the client sent it, and nothing
+/// in a request shows which. So if both are there and name different clients, neither is trusted,
+/// and the proxy counts as the client: a client that forges a field shares the proxy's limits with
+/// others that do. If honest clients send the other field, their proxy should remove it.
 impl Networks {
     /// The client's address, given the socket's peer and the values of all `X-Forwarded-For` and
     /// all `Forwarded` fields, each in their order.
     ///
-    /// The fields are read only if the peer is a trusted proxy. An entry that is no address ends
-    /// the walk: the proxy that wrote it is then all that is known of the client.
+    /// The fields are read only if the peer is a trusted proxy. An entry that is not an address
+    /// ends the search: then only the proxy that wrote it is known.
     pub fn client_address<'a>(
         &self,
         peer: IpAddr,
@@ -43,8 +44,8 @@ impl Networks {
         }
     }
 
-    /// The first address to the left that is no proxy, or else the last that is; none if nothing
-    /// is said.
+    /// The first address to the left that is not a proxy, or else the leftmost proxy. `None` if
+    /// there are no hops.
     fn walk(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
         let mut hops = hops.peekable();
         hops.peek()?;
@@ -101,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn the_rightmost_entry_that_is_no_proxy_is_the_client() {
+    fn the_rightmost_entry_that_is_not_a_proxy_is_the_client() {
         assert_eq!(client("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(
             client("10.0.0.1", &["1.2.3.4, 198.51.100.1, 192.0.2.7"]),
             "198.51.100.1",
-            "the client's own claim stands further left"
+            "the client's own claim is further left"
         );
         assert_eq!(
             client(
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_no_address_ends_the_walk() {
+    fn an_entry_that_is_not_an_address_ends_the_search() {
         for entry in ["unknown", "", "1.2.3", "_hidden", "[::1", "1.2.3.4:99999"] {
             let value = format!("198.51.100.1, {entry}");
             assert_eq!(client("10.0.0.1", &[&value]), "10.0.0.1", "{entry}");
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_walked_as_x_forwarded_for_is() {
+    fn forwarded_is_read_like_x_forwarded_for() {
         for (fields, address) in [
             (&["for=198.51.100.1"][..], "198.51.100.1"),
             (

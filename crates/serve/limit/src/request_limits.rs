@@ -1,4 +1,4 @@
-//! The limits of requests that are in force.
+//! The current limits of requests, which can be replaced while the node runs.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -6,23 +6,24 @@ use arc_swap::ArcSwapOption;
 use governor::clock::MonotonicClock;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Change, LimitConfig, LimitMetrics, Refusal, TableLabel, request_rates::RequestRates};
+use crate::{
+    Change, LimitConfig, LimitExceeded, LimitMetrics, TableLabel, request_rates::RequestRates,
+};
 
-/// The limits of requests in force, shared by who asks them and who changes them. By default there
-/// are none.
+/// The current limits of requests. Clones share them, so that a reload replaces them for all
+/// handlers. The default is no limits.
 #[derive(Clone, Default)]
 pub struct RequestLimits(Arc<ArcSwapOption<RequestRates<MonotonicClock>>>);
 
 impl RequestLimits {
-    /// Those that `config` asks for, if it does.
+    /// The limits of `config`, if it enables them.
     pub fn new(config: &LimitConfig, metrics: &LimitMetrics) -> Self {
         let limits = Self::default();
         limits.replace(config, metrics);
         limits
     }
 
-    /// Has those that `config` asks for be in force, for every request that comes later. They know
-    /// no client yet.
+    /// Replaces the limits by those of `config`, for all later requests. All buckets start full.
     pub fn replace(&self, config: &LimitConfig, metrics: &LimitMetrics) {
         for table in [
             TableLabel::Puts,
@@ -39,35 +40,37 @@ impl RequestLimits {
         self.0.store(rates.map(Arc::new));
     }
 
-    /// Whether the client at this address may make a PUT that would change this. To be asked first,
-    /// before its body is read.
-    pub fn check_put(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
-        self.ask(|rates| rates.check_put(client, change))
+    /// Checks whether the client at this address may send a PUT with this effect. Call it first,
+    /// before the body is read.
+    pub fn check_put(&self, client: IpAddr, change: Change<'_>) -> Result<(), LimitExceeded> {
+        self.check(|rates| rates.check_put(client, change))
     }
 
-    /// Whether the client at this address may have a packet stored that changes this. To be asked
-    /// of packets with a true signature, and not of those that are stored already.
-    pub fn check_change(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
-        self.ask(|rates| rates.check_change(client, change))
+    /// Checks whether the client at this address may store a packet with this effect. Call it for
+    /// packets with a valid signature, but not for those that are stored already.
+    pub fn check_change(&self, client: IpAddr, change: Change<'_>) -> Result<(), LimitExceeded> {
+        self.check(|rates| rates.check_change(client, change))
     }
 
-    /// Whether the client at this address may make a GET.
-    pub fn check_get(&self, client: IpAddr) -> Result<(), Refusal> {
-        self.ask(|rates| rates.check_get(client))
+    /// Checks whether the client at this address may send a GET.
+    pub fn check_get(&self, client: IpAddr) -> Result<(), LimitExceeded> {
+        self.check(|rates| rates.check_get(client))
     }
 
-    /// Leave for one more read to wait for the leader, until it is dropped: none where there are no
-    /// limits.
-    pub fn admit_linearizable(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
-        self.ask(|rates| rates.admit_linearizable().map(Some))
+    /// Admits one more read that waits for the leader. The read counts until the permit is dropped.
+    /// Without limits there is no permit.
+    pub fn admit_linearizable(&self) -> Result<Option<OwnedSemaphorePermit>, LimitExceeded> {
+        self.check(|rates| rates.admit_linearizable().map(Some))
     }
 
-    /// What the limits say, or that everything may be if there are none.
-    fn ask<T: Default>(
+    /// Runs `check` on the limits. Without limits, everything is allowed.
+    fn check<T: Default>(
         &self,
-        ask: impl FnOnce(&RequestRates<MonotonicClock>) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+        check: impl FnOnce(&RequestRates<MonotonicClock>) -> Result<T, LimitExceeded>,
+    ) -> Result<T, LimitExceeded> {
         let rates = self.0.load();
-        rates.as_ref().map_or(Ok(T::default()), |rates| ask(rates))
+        rates
+            .as_ref()
+            .map_or(Ok(T::default()), |rates| check(rates))
     }
 }

@@ -1,4 +1,4 @@
-//! The limits of requests, and the order in which they are asked.
+//! The limits of requests, and the order in which they are checked.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -11,51 +11,53 @@ use governor::clock::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    Limit, LimitConfig, LimitMetrics, Refusal, TableLabel,
-    client_rates::{Bucket, ClientRates, Multiples, owner_hash},
-    rate::{Allowance, Rate},
+    Limit, LimitConfig, LimitExceeded, LimitMetrics, TableLabel,
+    client_rates::{Bucket, ClientRates, NetworkMultiples, keyed_hash},
+    rate::{Rate, TokenRate},
 };
 
-/// How many times as much as a client networks may PUT and GET.
+/// The PUTs and GETs that networks may send, as multiples of a client's.
 ///
-/// A /24 of hosts, or a /48 with a /64 to each machine, carries 16 times the 2,000 endpoints of one
-/// address. A provider's /32 has 65,536 sites, yet whoever fills it alone must not get all of what
-/// the node takes: 64 × 20 PUTs a second are a quarter of it by default.
-const REQUEST_MULTIPLES: Multiples = [1, 16, 64];
+/// A /24 of hosts, or a /48 with a /64 for each machine, carries 16 times the 2,000 endpoints of
+/// one address. A provider's /32 has 65,536 sites, but one attacker may own all of it and must not
+/// use up what the node accepts: by default, 64 × 20 PUTs per second are a quarter of that.
+const REQUEST_MULTIPLES: NetworkMultiples = [1, 16, 64];
 
-/// How many times as many new keys as a client networks may bring. They stay for as long as packets
-/// are kept, and one client may fill a tenth of the default capacity: no network may fill it all.
-const NEW_KEY_MULTIPLES: Multiples = [1, 4, 8];
+/// The new keys that networks may publish, as multiples of a client's. Keys stay as long as packets
+/// are kept, and one client may fill a tenth of the default capacity: no network may fill all of
+/// it.
+const NEW_KEY_MULTIPLES: NetworkMultiples = [1, 4, 8];
 
-/// Whose bucket it is that nobody has alone.
-const EVERYBODY: u64 = 1;
+/// The hash of the bucket that all clients share.
+const SHARED_BUCKET: u64 = 1;
 
 const SECOND: u64 = 1;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3_600;
 
-/// When a linearizable read may be tried again, in seconds: the leader answers those that wait in
-/// less, all at once.
+/// When a linearizable read may be retried, in seconds: the leader answers all waiting reads
+/// together in less time.
 const LINEARIZABLE_RETRY_SECS: u64 = 1;
 
 /// What a PUT would change, as far as the local replica knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change<'a> {
-    /// It brings a key that is not stored.
+    /// Its key is not stored.
     NewKey,
-    /// It brings a packet of a key that is stored. Only a packet that the key's owner has signed and
-    /// that is newer than the stored one is one: with others, which everybody can send, strangers
-    /// would use up what the owner may.
+    /// It replaces the packet of a stored key. Only a packet that the key's owner has signed and
+    /// that is newer than the stored one does. Everybody can send other packets: if those counted,
+    /// strangers could use up the owner's limit.
     Key(&'a [u8; 32]),
-    /// It brings a packet that is no newer than the stored one.
+    /// Its packet is not newer than the stored one.
     Nothing,
 }
 
 /// The limits of requests.
 ///
-/// A request takes a token from every bucket that it meets or from none: first those of its client
-/// and the networks around it, narrow before wide, and those that everybody shares last. So what is
-/// refused takes nothing from others, and a client that waits as it is told finds what it needs.
+/// A request takes a token from every bucket that applies to it, or from none. The buckets of its
+/// client and the networks around it are checked first, narrowest first, and those that all clients
+/// share last. So a rejected request takes nothing from others, and a client that waits for the
+/// time in the response then finds the tokens that it needs.
 pub(crate) struct RequestRates<C: Clock> {
     puts: ClientRates<C>,
     gets: ClientRates<C>,
@@ -73,18 +75,18 @@ impl<C: Clock + Clone> RequestRates<C> {
     pub(crate) fn new(config: &LimitConfig, metrics: &LimitMetrics, clock: &C) -> Self {
         let slots = config.client_count_max;
         let forgotten = |table| metrics.forgotten_total.of(table).clone();
-        let of_clients = |allowance, multiples, limits, table| {
+        let of_clients = |rate, multiples, limits, table| {
             let forgotten = forgotten(table);
-            ClientRates::new(allowance, multiples, limits, slots, &forgotten, clock)
+            ClientRates::new(rate, multiples, limits, slots, &forgotten, clock)
         };
         let total = |burst, per_sec| {
-            let allowance = Allowance::new(burst, per_sec, SECOND);
-            Rate::new(allowance, 1, forgotten(TableLabel::Totals), clock.clone())
+            let rate = TokenRate::new(burst, per_sec, SECOND);
+            Rate::new(rate, 1, forgotten(TableLabel::Totals), clock.clone())
         };
-        let puts = Allowance::new(config.put_burst, config.put_per_sec, SECOND);
-        let gets = Allowance::new(config.get_burst, config.get_per_sec, SECOND);
-        let new_keys = Allowance::new(config.new_key_burst, config.new_key_per_hour, HOUR);
-        let keys = Allowance::new(config.key_put_burst, config.key_put_per_min, MINUTE);
+        let puts = TokenRate::new(config.put_burst, config.put_per_sec, SECOND);
+        let gets = TokenRate::new(config.get_burst, config.get_per_sec, SECOND);
+        let new_keys = TokenRate::new(config.new_key_burst, config.new_key_per_hour, HOUR);
+        let keys = TokenRate::new(config.key_put_burst, config.key_put_per_min, MINUTE);
         let put_limits = [Limit::ClientPuts, Limit::NetworkPuts];
         let get_limits = [Limit::ClientGets, Limit::NetworkGets];
         let key_limits = [Limit::ClientNewKeys, Limit::NetworkNewKeys];
@@ -106,33 +108,45 @@ impl<C: Clock + Clone> RequestRates<C> {
         rates
     }
 
-    /// Whether this client may make a PUT, before its body is read. What it would change matters
-    /// for how long a client that may not has to wait.
-    pub(crate) fn check_put(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
-        self.take(self.puts.buckets(client), self.change(client, change))
+    /// Checks whether this client may send a PUT, before its body is read. `change` only affects
+    /// how long a rejected client has to wait.
+    pub(crate) fn check_put(
+        &self,
+        client: IpAddr,
+        change: Change<'_>,
+    ) -> Result<(), LimitExceeded> {
+        self.take(
+            self.puts.buckets(client),
+            self.change_buckets(client, change),
+        )
     }
 
-    /// Whether this client may have its packet stored, now that it is known to be one.
-    pub(crate) fn check_change(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
-        self.take(self.change(client, change), [])
+    /// Checks whether this client may store its packet, after the packet is verified.
+    pub(crate) fn check_change(
+        &self,
+        client: IpAddr,
+        change: Change<'_>,
+    ) -> Result<(), LimitExceeded> {
+        self.take(self.change_buckets(client, change), [])
     }
 
-    /// Whether this client may make a GET.
-    pub(crate) fn check_get(&self, client: IpAddr) -> Result<(), Refusal> {
+    /// Checks whether this client may send a GET.
+    pub(crate) fn check_get(&self, client: IpAddr) -> Result<(), LimitExceeded> {
         let total = total(&self.total_gets, Limit::TotalGets);
         self.take(self.gets.buckets(client).chain([total]), [])
     }
 
-    /// Has one more read wait for the leader.
-    pub(crate) fn admit_linearizable(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    /// Admits one more read that waits for the leader.
+    pub(crate) fn admit_linearizable(&self) -> Result<OwnedSemaphorePermit, LimitExceeded> {
         let permit = self.linearizable_reads.clone().try_acquire_owned();
         permit.map_err(|_| {
             let wait = Duration::from_secs(LINEARIZABLE_RETRY_SECS);
-            self.refuse(Limit::LinearizableReads, wait)
+            self.exceeded(Limit::LinearizableReads, wait)
         })
     }
 
-    fn change<'a>(
+    /// The buckets of a change.
+    fn change_buckets<'a>(
         &'a self,
         client: IpAddr,
         change: Change<'_>,
@@ -140,7 +154,7 @@ impl<C: Clock + Clone> RequestRates<C> {
         let of_key = match change {
             Change::Key(key) => Some(Bucket {
                 rate: &self.keys,
-                hash: owner_hash(key, self.key_seed),
+                hash: keyed_hash(key, self.key_seed),
                 limit: Limit::KeyPuts,
             }),
             _ => None,
@@ -155,42 +169,43 @@ impl<C: Clock + Clone> RequestRates<C> {
             .chain([total(&self.total_puts, Limit::TotalPuts)])
     }
 
-    /// Takes a token from each of `buckets`, or none and says how long until all of them, and those
-    /// that come `later`, have one.
+    /// Takes a token from each of `buckets`. If one is empty, takes none, and fails with the time
+    /// until all of them, and the `later` ones, have a token.
     fn take<'a>(
         &self,
         buckets: impl Iterator<Item = Bucket<'a, C>> + Clone,
         later: impl IntoIterator<Item = Bucket<'a, C>>,
-    ) -> Result<(), Refusal>
+    ) -> Result<(), LimitExceeded>
     where
         C: 'a,
     {
-        let mut left = buckets.clone();
+        let mut rest = buckets.clone();
         let mut taken = 0;
-        while let Some(bucket) = left.next() {
+        while let Some(bucket) = rest.next() {
             if let Err(wait) = bucket.rate.take(bucket.hash) {
                 for taken in buckets.take(taken) {
                     taken.rate.give_back(taken.hash);
                 }
-                let others = left.chain(later);
+                let others = rest.chain(later);
                 let waits = others.map(|bucket| bucket.rate.peek(bucket.hash));
-                return Err(self.refuse(bucket.limit, waits.fold(wait, Duration::max)));
+                return Err(self.exceeded(bucket.limit, waits.fold(wait, Duration::max)));
             }
             taken += 1;
         }
         Ok(())
     }
 
-    fn refuse(&self, limit: Limit, wait: Duration) -> Refusal {
+    /// Counts a rejected request, and returns its error.
+    fn exceeded(&self, limit: Limit, wait: Duration) -> LimitExceeded {
         self.metrics.refused_total.of(limit).inc();
         let retry_after_secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Refusal {
+        LimitExceeded {
             limit,
             retry_after_secs: retry_after_secs.max(1),
         }
     }
 
-    /// How much memory the tables take, in bytes.
+    /// The memory that the tables take, in bytes.
     fn sizes(&self) -> [(TableLabel, usize); 5] {
         let totals = [&self.total_new_keys, &self.total_puts, &self.total_gets];
         [
@@ -203,11 +218,11 @@ impl<C: Clock + Clone> RequestRates<C> {
     }
 }
 
-/// The bucket that everybody shares.
+/// The bucket that all clients share.
 fn total<C: Clock>(rate: &Rate<C>, limit: Limit) -> Bucket<'_, C> {
     Bucket {
         rate,
-        hash: EVERYBODY,
+        hash: SHARED_BUCKET,
         limit,
     }
 }

@@ -13,7 +13,7 @@ enum Step {
 }
 
 impl Step {
-    fn ask(self, rates: &Rates, client: IpAddr) -> Result<(), Refusal> {
+    fn run(self, rates: &Rates, client: IpAddr) -> Result<(), LimitExceeded> {
         match self {
             Self::Wait(millis) => {
                 rates.wait(Duration::from_millis(millis));
@@ -82,9 +82,9 @@ proptest! {
         let rates = Rates::new(&config);
         let client = client.parse().unwrap();
         for step in steps {
-            if let Err(refusal) = step.ask(&rates, client) {
-                rates.wait(Duration::from_secs(refusal.retry_after_secs));
-                prop_assert_eq!(step.ask(&rates, client), Ok(()), "{:?} after {:?}", step, refusal);
+            if let Err(error) = step.run(&rates, client) {
+                rates.wait(Duration::from_secs(error.retry_after_secs));
+                prop_assert_eq!(step.run(&rates, client), Ok(()), "{:?} after {:?}", step, error);
             }
         }
     }

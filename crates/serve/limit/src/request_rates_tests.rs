@@ -30,8 +30,8 @@ impl Rates {
         self.clock.advance(time);
     }
 
-    /// All that a PUT is asked about.
-    fn put(&self, client: impl Into<IpAddr>, change: Change<'_>) -> Result<(), Refusal> {
+    /// All checks of a PUT.
+    fn put(&self, client: impl Into<IpAddr>, change: Change<'_>) -> Result<(), LimitExceeded> {
         let client = client.into();
         self.rates.check_put(client, change)?;
         self.rates.check_change(client, change)
@@ -53,12 +53,12 @@ impl Rates {
             .count()
     }
 
-    fn refused(&self, limit: Limit) -> u64 {
+    fn rejected(&self, limit: Limit) -> u64 {
         self.metrics.refused_total.of(limit).get()
     }
 }
 
-/// A client may make two requests at once, and one a second.
+/// A client may send a burst of two requests, and then one per second.
 fn tight() -> LimitConfig {
     LimitConfig {
         put_burst: 2,
@@ -77,19 +77,19 @@ fn v6(address: &str) -> Ipv6Addr {
     address.parse().unwrap()
 }
 
-/// The addresses from `first` on.
+/// `count` addresses, beginning with `first`.
 fn from_v4(first: &str, count: u32) -> impl Iterator<Item = Ipv4Addr> {
     let first = v4(first).to_bits();
     (first..first + count).map(Ipv4Addr::from_bits)
 }
 
-/// The first addresses of the networks of this length from `first` on.
+/// The first addresses of `count` networks with this prefix length, beginning with `first`.
 fn networks_v6(first: &str, prefix_len: u32, count: u128) -> impl Iterator<Item = Ipv6Addr> {
     let first = v6(first).to_bits();
     (0..count).map(move |number| Ipv6Addr::from_bits(first + (number << (128 - prefix_len))))
 }
 
-/// As many addresses all over IPv4, none twice.
+/// `count` different addresses all over IPv4.
 fn scattered(count: u32) -> impl Iterator<Item = Ipv4Addr> {
     (0..count).map(|number| Ipv4Addr::from_bits(number.wrapping_mul(2_654_435_769)))
 }
@@ -112,8 +112,8 @@ fn a_client_gets_its_burst_and_then_its_rate() {
         assert_eq!(rates.gets(busy, 10), 1);
     }
     assert_eq!(rates.puts(v4("192.0.2.2"), Change::Nothing, 10), 2);
-    assert_eq!(rates.refused(Limit::ClientPuts), 8 + 10 * 9 + 8);
-    assert_eq!(rates.refused(Limit::ClientGets), 8 + 10 * 9);
+    assert_eq!(rates.rejected(Limit::ClientPuts), 8 + 10 * 9 + 8);
+    assert_eq!(rates.rejected(Limit::ClientGets), 8 + 10 * 9);
 }
 
 #[test]
@@ -157,10 +157,10 @@ fn networks_get_their_multiple_of_one_client() {
         let gets = clients.iter().map(|client| rates.gets(*client, 3));
         assert_eq!(gets.sum::<usize>(), expected, "{network}");
         for other in [IpAddr::V4(v4("192.0.3.0")), IpAddr::V6(v6("2001:db9::1"))] {
-            assert_eq!(rates.gets(other, 3), 2, "{other} beside {network}");
+            assert_eq!(rates.gets(other, 3), 2, "{other} next to {network}");
         }
-        assert!(rates.refused(Limit::NetworkPuts) > 0);
-        assert!(rates.refused(Limit::NetworkGets) > 0);
+        assert!(rates.rejected(Limit::NetworkPuts) > 0);
+        assert!(rates.rejected(Limit::NetworkGets) > 0);
     }
 }
 
@@ -177,25 +177,25 @@ fn what_is_refused_takes_nothing_from_what_others_share() {
     assert_eq!(neighbours.sum::<usize>(), 30, "what is left of the /24");
     let strangers = scattered(1_000).map(|client| rates.gets(client, 1));
     assert_eq!(strangers.sum::<usize>(), 68, "what is left of everybody's");
-    assert_eq!(rates.refused(Limit::TotalGets), 1_000 - 68);
+    assert_eq!(rates.rejected(Limit::TotalGets), 1_000 - 68);
 }
 
 #[test]
-fn what_others_have_used_up_costs_a_client_nothing_of_its_own() {
+fn an_exhausted_network_limit_takes_nothing_from_the_client() {
     let rates = Rates::new(&tight());
     for other in from_v4("192.0.2.1", 16) {
         assert_eq!(rates.gets(other, 2), 2);
     }
     let client = v4("192.0.2.0");
-    let refusal = rates.rates.check_get(client.into()).unwrap_err();
-    assert_eq!(refusal.limit, Limit::NetworkGets);
+    let error = rates.rates.check_get(client.into()).unwrap_err();
+    assert_eq!(error.limit, Limit::NetworkGets);
     assert_eq!(rates.gets(client, 100), 0);
     rates.wait(Duration::from_millis(125));
     assert_eq!(rates.gets(client, 100), 2, "its own bucket is still full");
 }
 
 #[test]
-fn new_keys_have_limits_apart_from_refreshes() {
+fn new_keys_and_refreshes_have_separate_limits() {
     let config = LimitConfig {
         new_key_burst: 3,
         new_key_per_hour: 3_600,
@@ -206,18 +206,18 @@ fn new_keys_have_limits_apart_from_refreshes() {
     let rates = Rates::new(&config);
     let client = v4("192.0.2.1");
     assert_eq!(rates.puts(client, Change::NewKey, 10), 3);
-    assert_eq!(rates.refused(Limit::ClientNewKeys), 7);
+    assert_eq!(rates.rejected(Limit::ClientNewKeys), 7);
     let network = from_v4("192.0.2.2", 200).map(|client| rates.puts(client, Change::NewKey, 4));
     assert_eq!(network.sum::<usize>(), 9, "4 times as many in the /24");
     let strangers = scattered(100).map(|client| rates.puts(client, Change::NewKey, 1));
     assert_eq!(strangers.sum::<usize>(), 8, "what is left of everybody's");
-    assert!(rates.refused(Limit::NetworkNewKeys) > 0);
-    assert_eq!(rates.refused(Limit::TotalNewKeys), 92);
+    assert!(rates.rejected(Limit::NetworkNewKeys) > 0);
+    assert_eq!(rates.rejected(Limit::TotalNewKeys), 92);
     assert_eq!(rates.puts(client, Change::Key(&key(1)), 10), 10);
 }
 
 #[test]
-fn each_key_has_its_own_limit_whoever_puts_it() {
+fn each_key_has_its_own_limit_for_all_clients() {
     let config = LimitConfig {
         key_put_burst: 5,
         key_put_per_min: 60,
@@ -226,17 +226,20 @@ fn each_key_has_its_own_limit_whoever_puts_it() {
     let rates = Rates::new(&config);
     let puts = scattered(100).map(|client| rates.puts(client, Change::Key(&key(1)), 1));
     assert_eq!(puts.sum::<usize>(), 5);
-    assert_eq!(rates.refused(Limit::KeyPuts), 95);
+    assert_eq!(rates.rejected(Limit::KeyPuts), 95);
     assert_eq!(rates.puts(v4("192.0.2.1"), Change::Key(&key(2)), 10), 5);
     let others = rates.puts(v4("192.0.2.1"), Change::Nothing, 10);
-    assert_eq!(others, 10, "what changes nothing takes nothing of the key");
+    assert_eq!(
+        others, 10,
+        "a PUT without a change takes no token of the key"
+    );
     rates.wait(Duration::from_secs(1));
     assert_eq!(rates.puts(v4("192.0.2.1"), Change::Key(&key(1)), 10), 1);
 }
 
-/// A change that is refused costs its client the PUT, and nobody else anything.
+/// A rejected change costs its client the PUT, and costs others nothing.
 #[test]
-fn everybodys_packets_to_store_are_asked_last() {
+fn the_shared_limit_of_packets_is_checked_last() {
     let config = LimitConfig {
         new_key_burst: 2,
         total_put_burst: 10,
@@ -247,12 +250,8 @@ fn everybodys_packets_to_store_are_asked_last() {
     assert_eq!(rates.puts(v4("192.0.2.1"), Change::NewKey, 1_000), 2);
     let client = v4("198.51.100.1");
     assert_eq!(rates.puts(client, Change::Key(&key(1)), 100), 8);
-    assert_eq!(rates.refused(Limit::TotalPuts), 92);
-    assert_eq!(
-        rates.refused(Limit::KeyPuts),
-        0,
-        "it gave back what it took"
-    );
+    assert_eq!(rates.rejected(Limit::TotalPuts), 92);
+    assert_eq!(rates.rejected(Limit::KeyPuts), 0, "it gave its token back");
     assert!(
         rates
             .rates
@@ -262,7 +261,7 @@ fn everybodys_packets_to_store_are_asked_last() {
 }
 
 #[test]
-fn who_has_to_wait_is_told_for_the_longest_limit_at_once() {
+fn retry_after_covers_the_longest_limit() {
     let config = LimitConfig {
         new_key_burst: 2,
         new_key_per_hour: 60,
@@ -271,12 +270,12 @@ fn who_has_to_wait_is_told_for_the_longest_limit_at_once() {
     let rates = Rates::new(&config);
     let client = v4("192.0.2.1");
     assert_eq!(rates.puts(client, Change::NewKey, 2), 2);
-    let refusal = rates.put(client, Change::NewKey).unwrap_err();
-    assert_eq!(refusal.limit, Limit::ClientPuts);
-    assert_eq!(refusal.retry_after_secs, 60);
-    assert!(refusal.to_string().contains("wait 60 s"), "{refusal}");
-    let refusal = rates.put(client, Change::Key(&key(1))).unwrap_err();
-    assert_eq!(refusal.retry_after_secs, 1, "it brings no new key");
+    let error = rates.put(client, Change::NewKey).unwrap_err();
+    assert_eq!(error.limit, Limit::ClientPuts);
+    assert_eq!(error.retry_after_secs, 60);
+    assert!(error.to_string().contains("wait 60 s"), "{error}");
+    let error = rates.put(client, Change::Key(&key(1))).unwrap_err();
+    assert_eq!(error.retry_after_secs, 1, "it brings no new key");
 }
 
 #[test]
@@ -287,7 +286,7 @@ fn two_thousand_endpoints_restart_and_go_on_behind_one_address() {
     assert_eq!(rates.gets(address, 20_000), 20_000, "ten others each");
     rates.wait(Duration::from_secs(300));
     for _ in 0..3 {
-        // Spread over 300 s, as endpoints that started at their own times are.
+        // Spread over 300 s, like endpoints that started at different times.
         for endpoint in 0..2_000 {
             rates.wait(Duration::from_millis(150));
             assert_eq!(rates.put(address, Change::Key(&key(endpoint))), Ok(()));
@@ -304,7 +303,7 @@ fn two_thousand_endpoints_restart_and_go_on_behind_one_address() {
 #[test]
 fn no_client_or_network_can_take_the_capacity() {
     let defaults = LimitConfig::default();
-    // A hundredth of all for networks, which differ in what they are multiples of.
+    // A hundredth of the limits, for networks: their limits are multiples of these.
     let hundredth = LimitConfig {
         new_key_burst: defaults.new_key_burst / 100,
         new_key_per_hour: defaults.new_key_per_hour / 100,
@@ -318,7 +317,7 @@ fn no_client_or_network_can_take_the_capacity() {
         let rates = Rates::new(config);
         let clients: Vec<_> = clients.collect();
         let mut stored = 0;
-        // As much as there is room for, every six hours for seven days.
+        // As many as the limits admit, every six hours for seven days.
         for _ in 0..28 {
             for client in &clients {
                 while rates.put(*client, Change::NewKey).is_ok() {
@@ -345,10 +344,10 @@ fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
     }
     let busy = v4("203.0.113.1");
     assert_eq!(rates.puts(busy, Change::Nothing, 7_000), 6_000);
-    let (mut refused_of_flood, mut admitted_of_busy) = (0, 0);
+    let (mut rejected_of_flood, mut admitted_of_busy) = (0, 0);
     for (number, address) in scattered(1_000_000).enumerate() {
         let put = rates.rates.check_put(address.into(), Change::NewKey);
-        refused_of_flood += usize::from(put.is_err());
+        rejected_of_flood += usize::from(put.is_err());
         rates.wait(Duration::from_micros(1));
         if number % 1_000 == 0 {
             let client = known[number / 1_000 % known.len()];
@@ -358,11 +357,11 @@ fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
             admitted_of_busy += rates.puts(busy, Change::Nothing, 1);
         }
     }
-    assert_eq!(refused_of_flood, 0, "each asked once");
-    // What one second of its rate is: the last of those may be a microsecond away.
+    assert_eq!(rejected_of_flood, 0, "each sent one request");
+    // One second of its rate: the last token may be a microsecond away.
     assert!(
         (19..=20).contains(&admitted_of_busy),
-        "who used much is not forgotten: {admitted_of_busy}"
+        "a busy client is not forgotten: {admitted_of_busy}"
     );
     assert_eq!(rates.rates.sizes(), sizes);
     let size: usize = sizes.iter().map(|(_, size)| size).sum();
@@ -390,7 +389,7 @@ fn threads_that_race_get_the_burst_and_no_more() {
 }
 
 #[test]
-fn so_many_linearizable_reads_wait_and_no_more() {
+fn only_a_limited_number_of_linearizable_reads_waits() {
     let config = LimitConfig {
         linearizable_read_count_max: 2,
         ..LimitConfig::default()
@@ -398,16 +397,16 @@ fn so_many_linearizable_reads_wait_and_no_more() {
     let rates = Rates::new(&config);
     let admit = || rates.rates.admit_linearizable();
     let (first, _second) = (admit().unwrap(), admit().unwrap());
-    let refusal = admit().unwrap_err();
-    assert_eq!(refusal.limit, Limit::LinearizableReads);
-    assert_eq!(refusal.retry_after_secs, 1);
+    let error = admit().unwrap_err();
+    assert_eq!(error.limit, Limit::LinearizableReads);
+    assert_eq!(error.retry_after_secs, 1);
     drop(first);
     let _third = admit().unwrap();
     assert!(admit().is_err());
 }
 
 #[test]
-fn the_extremes_that_can_be_set_hold() {
+fn the_extremes_of_settings_work() {
     for (burst, new_key_burst, rate) in [
         (1, 1, 1),
         (1, 1, 1_000_000),

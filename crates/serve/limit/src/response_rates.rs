@@ -1,4 +1,4 @@
-//! How many answers over UDP an address, and each network around it, may get.
+//! Limits the answers over UDP to an address and to each network around it.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -11,11 +11,11 @@ use twox_hash::XxHash3_64;
 
 use crate::LimitConfig;
 
-/// The networks around an IPv4 address that have limits: the length of their prefix in bits of the
-/// IPv6 address that the address is mapped to, and how many times the limit of one address theirs is.
-/// These prefixes and multiples are those of Knot DNS 3.4 (mod-rrl): an attacker who spreads over
-/// a network that it floods gets little more out of it than from one address, and a network of many
-/// resolvers still is served.
+/// The networks around an IPv4 address that have limits: the length of the prefix in the IPv6
+/// address that the address is mapped to, and the limit as a multiple of one address's limit. These
+/// prefixes and multiples are those of Knot DNS 3.4 (mod-rrl). An attacker who floods all addresses
+/// of a network gets little more than for one address, and a network of many resolvers is still
+/// served.
 const IPV4: [(u32, u64); 4] = [
     (MAPPED_PREFIX_LEN + 18, 768),
     (MAPPED_PREFIX_LEN + 20, 256),
@@ -23,81 +23,82 @@ const IPV4: [(u32, u64); 4] = [
     (MAPPED_PREFIX_LEN + 32, 1),
 ];
 
-/// The same of an IPv6 address. One subscriber has a /64 to a /48.
+/// The same for an IPv6 address. One subscriber has a /64 to a /48.
 const IPV6: [(u32, u64); 5] = [(32, 64), (48, 4), (56, 3), (64, 2), (128, 1)];
 
-/// Where in an IPv6 address that is mapped from IPv4 the IPv4 address begins, in bits.
+/// The number of bits before the IPv4 address in an IPv4-mapped IPv6 address.
 const MAPPED_PREFIX_LEN: u32 = 96;
 
-/// How many counters a network may be in: those of one cache line, so that a search costs one miss.
+/// How many counters a network can be in: those of one cache line, so that a search costs one miss.
 const COUNTERS_PER_LINE: usize = 8;
 
-/// How many lines there are: half a MiB of them, 65,536 counters. An answer runs through the counter
-/// of its address in 5 ms by default, so of a million answers a second to as many addresses some
-/// 5,000 are in the table, beside four counters at most of each address that gets too many.
+/// How many lines there are: half a MiB, 65,536 counters. By default, one answer drains from the
+/// counter of its address in 5 ms. So with a million answers per second to as many addresses, about
+/// 5,000 are in the table, in addition to at most four counters of each address that gets too many.
 const LINE_COUNT: usize = 1 << 13;
 
-/// The unit of time is 16 ns: a 48-bit number of them repeats after 52 days.
+/// The unit of time is 16 ns: a 48-bit number of ticks wraps around after 52 days.
 const TICK_NANOS: u64 = 16;
 const TICKS_PER_SEC: u64 = 1_000_000_000 / TICK_NANOS;
 const TIME_BITS: u32 = 48;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 
-/// How many times over a full counter could run empty before all networks change their counters.
-/// Each change forgives one burst, which so is a twentieth of what the rate gives in that time.
-const FILLS_PER_TERM: u64 = 20;
+/// The length of an epoch, in the time that a full counter takes to drain. In each epoch a network
+/// has another counter, which forgives one burst: a twentieth of what the rate allows in that time.
+const FILLS_PER_EPOCH: u64 = 20;
 
-/// Response-rate limiting: what an address gets over UDP that somebody else may have asked for in
-/// its name.
+/// Response-rate limiting (RRL): limits the answers that an address gets over UDP, because somebody
+/// else may have sent the queries with a forged source.
 ///
-/// Every address and each network around it has a counter. An answer fills them all by its price,
-/// they run empty at a constant rate, and an answer for which one of them has no room is refused and
-/// fills none. So an address gets its burst and its rate and no more, and a flood in the name of one
-/// address takes from its neighbours only what their network gets beyond the limit of one.
+/// Every address and each network around it has a counter. An answer adds its price to all of them,
+/// and they drain at a constant rate. If one of them would overflow, the answer is rejected and
+/// adds nothing. So an address gets its burst and its rate and no more. A flood with one forged
+/// address takes from its neighbours only what their network gets beyond the limit of one address.
 ///
-/// The counters stand in a table of fixed size, so strangers cannot choose how much memory they
-/// take. A network is looked for by a keyed hash in one line of the table, by 16 more bits of the
-/// hash within it, and else takes the counter that is the least full: in a flood of addresses, what
-/// is lost is the count of those who got little. Two networks that agree in all bits share a
-/// counter; that they do not for long, every network has another hash in the next term
-/// (by default 100 s).
+/// The counters are in a table of fixed size, so strangers cannot choose how much memory they take.
+/// A keyed hash of the network selects a line of the table, and 16 more bits of the hash find its
+/// counter there. A network without a counter takes over the least full one: a flood of addresses
+/// only loses the counts of addresses that got little. Two networks with equal bits share a
+/// counter. To keep that short, every network has another hash in the next epoch (by default after
+/// 100 s).
 ///
-/// A counter is one number, changed without a lock. Threads that change one at the same moment, and
-/// two networks of an address that begin in one, may count an answer too few or lose what it held.
-/// Either admits a little too much.
+/// A counter is one number that is changed without a lock. If several threads, or two networks of
+/// one address, change a counter at the same time, an answer may not be counted, or the counter's
+/// old value is lost. Either admits a little too much.
 pub struct ResponseRates {
     ipv4: [Network; IPV4.len()],
     ipv6: [Network; IPV6.len()],
-    /// How much a counter holds: the time a full one takes to run empty, in ticks.
+    /// The capacity of a counter: the time that a full one takes to drain, in ticks.
     depth: u64,
-    lines: Box<[Line]>,
+    lines: Box<[CacheLine]>,
     /// The key of the hash.
     seed: u64,
     started: Instant,
 }
 
-/// A tag (16 bits of the network's hash), and the time at which the counter is empty, in ticks.
+/// A tag (16 bits of the network's hash), and the time at which the counter will be empty, in
+/// ticks.
 type Counter = AtomicU64;
 
 #[derive(Default)]
 #[repr(align(64))]
-struct Line([Counter; COUNTERS_PER_LINE]);
+struct CacheLine([Counter; COUNTERS_PER_LINE]);
 
-/// The network of some prefix length around an address.
+/// A prefix length that has a limit.
 struct Network {
     /// In bits of an IPv6 address, to which an IPv4 address is mapped.
     prefix_len: u32,
-    /// What an answer takes of its limit, in ticks.
+    /// What one answer adds to the counter, in ticks.
     price: u64,
 }
 
 impl ResponseRates {
-    /// How much memory they take, in bytes.
-    pub const SIZE: usize = LINE_COUNT * size_of::<Line>();
+    /// The memory that the table takes, in bytes.
+    pub const SIZE: usize = LINE_COUNT * size_of::<CacheLine>();
 
-    /// Limits under which nobody has got an answer yet, enabled or not.
+    /// The limits of `config`, whether it enables them or not. All counters are empty.
     pub fn new(config: &LimitConfig) -> Self {
-        // The standard library's own source of keys that nobody can know.
+        // The standard library seeds its hash maps with secret random keys.
         Self::with_seed(config, RandomState::new().hash_one(()))
     }
 
@@ -112,13 +113,13 @@ impl ResponseRates {
             ipv4: IPV4.map(network),
             ipv6: IPV6.map(network),
             depth,
-            lines: (0..LINE_COUNT).map(|_| Line::default()).collect(),
+            lines: (0..LINE_COUNT).map(|_| CacheLine::default()).collect(),
             seed,
             started: Instant::now(),
         }
     }
 
-    /// Whether the address may get one more answer, which then counts as given.
+    /// Whether the address may get one more answer. If so, the answer is counted.
     pub fn admits(&self, address: IpAddr, now: Instant) -> bool {
         let now = self.ticks(now);
         match address.to_canonical() {
@@ -127,24 +128,24 @@ impl ResponseRates {
         }
     }
 
-    /// Takes the price from all networks of the address, or from none.
+    /// Adds the price to the counters of all networks of the address, or to none.
     fn take<const N: usize>(&self, networks: &[Network; N], address: u128, now: u64) -> bool {
-        let term = now / (self.depth * FILLS_PER_TERM);
+        let epoch = now / (self.depth * FILLS_PER_EPOCH);
         let charges = networks.each_ref().map(|network| {
-            let hash = network.hash(address, term, self.seed);
+            let hash = network.hash(address, epoch, self.seed);
             self.charge(hash, network.price, now)
         });
         if charges.iter().any(Option::is_none) {
             return false;
         }
-        for (counter, held) in charges.into_iter().flatten() {
-            counter.store(held, Ordering::Relaxed);
+        for (counter, value) in charges.into_iter().flatten() {
+            counter.store(value, Ordering::Relaxed);
         }
         true
     }
 
-    /// The counter of the network with this hash, and what it holds with the price added, if there is
-    /// room for it.
+    /// The counter of the network with this hash, and its value with the price added; `None` if the
+    /// counter would overflow.
     fn charge(&self, hash: u64, price: u64, now: u64) -> Option<(&Counter, u64)> {
         let (counter, level) = self.counter(hash, now);
         let level = level + price;
@@ -152,25 +153,26 @@ impl ResponseRates {
         (level <= self.depth).then_some((counter, (hash & !TIME_MASK) | empty_at))
     }
 
-    /// The counter of the network with this hash and how full it is, or else the least full of those
-    /// in its line, which begins anew.
+    /// The counter of the network with this hash, and how full it is. If the network has none, the
+    /// least full counter of its line, as empty.
     fn counter(&self, hash: u64, now: u64) -> (&Counter, u64) {
-        let Line(counters) = &self.lines[hash as usize % LINE_COUNT];
-        let held = counters.each_ref().map(|c| c.load(Ordering::Relaxed));
-        let has_tag = |held: &u64| (held ^ hash) >> TIME_BITS == 0;
-        match held.iter().position(has_tag) {
-            Some(at) => (&counters[at], self.level(held[at], now)),
+        let CacheLine(counters) = &self.lines[hash as usize % LINE_COUNT];
+        let values = counters.each_ref().map(|c| c.load(Ordering::Relaxed));
+        let has_tag = |value: &u64| (value ^ hash) >> TIME_BITS == 0;
+        match values.iter().position(has_tag) {
+            Some(at) => (&counters[at], self.level(values[at], now)),
             None => {
-                let levels = held.map(|held| self.level(held, now));
+                let levels = values.map(|value| self.level(value, now));
                 let least = (0..COUNTERS_PER_LINE).min_by_key(|at| levels[*at]);
                 (&counters[least.unwrap_or(0)], 0)
             }
         }
     }
 
-    /// How full a counter is. One further ahead than it can be was empty long ago: time went round.
-    fn level(&self, held: u64, now: u64) -> u64 {
-        let ahead = held.wrapping_sub(now) & TIME_MASK;
+    /// How full a counter is. If it seems fuller than possible, the time has wrapped around since
+    /// it was empty.
+    fn level(&self, value: u64, now: u64) -> u64 {
+        let ahead = value.wrapping_sub(now) & TIME_MASK;
         if ahead <= self.depth { ahead } else { 0 }
     }
 
@@ -181,13 +183,14 @@ impl ResponseRates {
 }
 
 impl Network {
-    /// A number that nobody can tell without the seed, and another in each term.
-    fn hash(&self, address: u128, term: u64, seed: u64) -> u64 {
+    /// A hash that nobody can predict without the seed. It differs in each epoch.
+    fn hash(&self, address: u128, epoch: u64, seed: u64) -> u64 {
         let prefix = address >> (u128::BITS - self.prefix_len);
-        // The length belongs to it: networks of two lengths can begin with the same bits.
+        // The length is part of the hash: two networks with different lengths can have the same
+        // bits.
         let mut bytes = [0; 28];
         bytes[..16].copy_from_slice(&prefix.to_le_bytes());
-        bytes[16..24].copy_from_slice(&term.to_le_bytes());
+        bytes[16..24].copy_from_slice(&epoch.to_le_bytes());
         bytes[24..].copy_from_slice(&self.prefix_len.to_le_bytes());
         XxHash3_64::oneshot_with_seed(seed, &bytes)
     }

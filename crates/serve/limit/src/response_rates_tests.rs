@@ -6,7 +6,7 @@ use std::{
 
 use super::*;
 
-/// Not a secret here, so that what is seen once is seen again.
+/// Fixed here, so that the tests are reproducible.
 const SEED: u64 = 1;
 
 struct Rates {
@@ -34,7 +34,7 @@ impl Rates {
         self.rates.admits(address.into(), self.now)
     }
 
-    /// How many of `count` answers to the address are admitted at this moment.
+    /// How many of `count` answers to the address are admitted now.
     fn admitted(&self, address: impl Into<IpAddr>, count: usize) -> usize {
         let address = address.into();
         (0..count).filter(|_| self.admits(address)).count()
@@ -49,13 +49,13 @@ fn v6(address: &str) -> Ipv6Addr {
     address.parse().unwrap()
 }
 
-/// The addresses from `first` on.
+/// `count` addresses, beginning with `first`.
 fn from_v4(first: &str, count: u32) -> impl Iterator<Item = Ipv4Addr> {
     let first = v4(first).to_bits();
     (first..first + count).map(Ipv4Addr::from_bits)
 }
 
-/// As many addresses all over IPv4, none twice.
+/// `count` different addresses all over IPv4.
 fn scattered(count: u32) -> impl Iterator<Item = Ipv4Addr> {
     (0..count).map(|number| Ipv4Addr::from_bits(number.wrapping_mul(2_654_435_769)))
 }
@@ -83,13 +83,13 @@ fn a_busy_address_recovers_when_it_is_left_alone() {
 }
 
 #[test]
-fn what_is_refused_counts_for_nobody() {
+fn a_rejected_answer_counts_for_no_address() {
     let mut rates = Rates::new(10, 2);
     let busy = v4("192.0.2.1");
     assert_eq!(rates.admitted(busy, 100_000), 10);
     rates.wait(Duration::from_millis(500));
     assert_eq!(rates.admitted(busy, 1_000), 1);
-    // 31 neighbours still find all the room there is for 32 addresses.
+    // 31 neighbours still get everything that the limit of 32 addresses allows.
     for neighbour in from_v4("192.0.2.2", 31) {
         assert_eq!(rates.admitted(neighbour, 20), 10, "{neighbour}");
     }
@@ -108,7 +108,8 @@ fn each_ipv4_network_gets_its_multiple_of_one_address() {
         let addresses = from_v4(first, count);
         let admitted: usize = addresses.map(|address| rates.admitted(address, 11)).sum();
         let limit = multiple * 10;
-        // Two networks of an address can begin in one counter, so that one answer counts for both.
+        // Two networks of an address can share a counter at first, so that one answer counts for
+        // both.
         assert!(
             admitted.abs_diff(limit) <= limit / 100,
             "{network}: {admitted}, not {limit}"
@@ -147,7 +148,8 @@ fn a_mapped_address_is_the_ipv4_address() {
     assert_eq!(rates.admitted(v6("::ffff:192.0.2.1"), 1), 0);
 }
 
-/// As the resolvers of a large provider are: 20 addresses of one /24, each with 300 queries a second.
+/// Like the resolvers of a large provider: 20 addresses of one /24, each with 300 queries per
+/// second.
 #[test]
 fn a_farm_of_resolvers_gets_what_its_addresses_may_have() {
     let mut rates = Rates::new(1_000, 200);
@@ -165,23 +167,23 @@ fn a_farm_of_resolvers_gets_what_its_addresses_may_have() {
 fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_quiet_client() {
     let mut rates = Rates::new(1_000, 200);
     let quiet: Vec<_> = from_v4("198.51.100.0", 50).collect();
-    let mut refused_of_flood = 0;
+    let mut rejected_of_flood = 0;
     for (number, address) in scattered(1_000_000).enumerate() {
-        refused_of_flood += usize::from(!rates.admits(address));
+        rejected_of_flood += usize::from(!rates.admits(address));
         rates.wait(Duration::from_micros(1));
         if number % 1_000 == 0 {
             let client = quiet[number / 1_000 % quiet.len()];
             assert!(rates.admits(client), "{client} after {number}");
         }
     }
-    assert_eq!(refused_of_flood, 0, "each asked once");
+    assert_eq!(rejected_of_flood, 0, "each sent one query");
     assert_eq!(rates.rates.lines.len(), LINE_COUNT);
     assert_eq!(size_of_val(&*rates.rates.lines), 512 * 1024);
 }
 
-/// A flood makes the table forget who got little, not who got much.
+/// A flood makes the table forget addresses that got little, not those that got much.
 #[test]
-fn a_busy_address_stays_refused_in_a_flood_of_addresses() {
+fn a_busy_address_stays_limited_in_a_flood_of_addresses() {
     let mut rates = Rates::new(1_000, 200);
     let busy = v4("198.51.100.1");
     let mut admitted = 0;
@@ -190,24 +192,24 @@ fn a_busy_address_stays_refused_in_a_flood_of_addresses() {
         rates.admits(address);
         admitted += usize::from(rates.admits(busy));
     }
-    // Its burst, and what 200 ms of its rate are: the last of those may be a microsecond away.
+    // Its burst, and 200 ms of its rate: the last answer may be a microsecond away.
     assert!((1_039..=1_040).contains(&admitted), "{admitted}");
 }
 
-/// The hashes are fixed here, but not known: with some, a few of these clients share a counter.
+/// The seed is fixed here. With some seeds, a few of these clients share a counter.
 #[test]
-fn of_quiet_clients_hardly_one_is_refused_while_thousands_of_addresses_are() {
+fn quiet_clients_are_served_while_thousands_of_addresses_are_limited() {
     let rates = Rates::new(10, 2);
     for busy in scattered(5_000) {
         rates.admitted(busy, 11);
         assert!(!rates.admits(busy), "{busy}");
     }
     let quiet = (0..20_000_u32).map(|number| Ipv4Addr::from_bits(!number.wrapping_mul(77_777)));
-    let refused = quiet.filter(|client| !rates.admits(*client)).count();
-    assert!(refused <= 4, "{refused} of 20,000");
+    let rejected = quiet.filter(|client| !rates.admits(*client)).count();
+    assert!(rejected <= 4, "{rejected} of 20,000");
 }
 
-/// Two addresses that are in one line of the table, under one tag, in the first term.
+/// Two addresses with the same line and the same tag in the first epoch.
 fn addresses_that_collide() -> (Ipv4Addr, Ipv4Addr) {
     let [.., (prefix_len, _)] = IPV4;
     let address = Network {
@@ -217,30 +219,30 @@ fn addresses_that_collide() -> (Ipv4Addr, Ipv4Addr) {
     let mut seen = HashMap::new();
     let mut pairs = scattered(200_000).filter_map(|other| {
         let hash = address.hash(other.to_ipv6_mapped().to_bits(), 0, SEED);
-        let place = (hash as usize % LINE_COUNT, hash >> TIME_BITS);
-        seen.insert(place, other).map(|one| (one, other))
+        let position = (hash as usize % LINE_COUNT, hash >> TIME_BITS);
+        seen.insert(position, other).map(|one| (one, other))
     });
-    pairs.next().expect("of so many, some do")
+    pairs.next().expect("two of 200,000 addresses collide")
 }
 
 #[test]
-fn who_shares_a_counter_with_a_busy_address_is_refused_for_one_term_at_most() {
+fn an_address_that_shares_a_counter_with_a_busy_one_is_limited_for_one_epoch_at_most() {
     let mut rates = Rates::new(1_000, 200);
     let (busy, honest) = addresses_that_collide();
-    let term = Duration::from_secs(5) * FILLS_PER_TERM as u32;
+    let epoch = Duration::from_secs(5) * FILLS_PER_EPOCH as u32;
     rates.admitted(busy, 2_000);
     assert!(!rates.admits(honest), "{busy} and {honest} share a counter");
-    rates.wait(term - Duration::from_secs(1));
+    rates.wait(epoch - Duration::from_secs(1));
     rates.admitted(busy, 2_000);
-    assert!(!rates.admits(honest), "as long as the flood goes on");
+    assert!(!rates.admits(honest), "as long as the flood continues");
     rates.wait(Duration::from_secs(1));
     rates.admitted(busy, 2_000);
     assert!(!rates.admits(busy));
-    assert!(rates.admits(honest), "in the next term they do not");
+    assert!(rates.admits(honest), "in the next epoch they do not");
 }
 
 #[test]
-fn a_new_term_forgives_a_twentieth_of_the_rate() {
+fn a_new_epoch_forgives_a_twentieth_of_the_rate() {
     let mut rates = Rates::new(10, 2);
     let busy = v4("192.0.2.1");
     let mut admitted = 0;
@@ -255,7 +257,7 @@ fn a_new_term_forgives_a_twentieth_of_the_rate() {
     );
 }
 
-/// A counter says when it is empty in 48 bits, which go round in 52 days.
+/// A counter has the time at which it is empty in 48 bits, which wrap around in 52 days.
 #[test]
 fn a_counter_left_alone_for_months_is_empty() {
     const TAG: u64 = 0xbeef << TIME_BITS;
@@ -265,12 +267,16 @@ fn a_counter_left_alone_for_months_is_empty() {
     assert_eq!(rates.level(full, rates.depth / 2), rates.depth / 2);
     for sixteenth in 1..=15 {
         let now = sixteenth << (TIME_BITS - 4);
-        assert_eq!(rates.level(full, now), 0, "{sixteenth}/16 of a round later");
+        assert_eq!(
+            rates.level(full, now),
+            0,
+            "after {sixteenth}/16 of the range"
+        );
     }
-    let before_it_goes_round = TIME_MASK;
-    let full = TAG | (before_it_goes_round + rates.depth) & TIME_MASK;
-    assert_eq!(rates.level(full, before_it_goes_round), rates.depth);
-    assert_eq!(rates.level(full, before_it_goes_round + 1), rates.depth - 1);
+    let before_wrap = TIME_MASK;
+    let full = TAG | (before_wrap + rates.depth) & TIME_MASK;
+    assert_eq!(rates.level(full, before_wrap), rates.depth);
+    assert_eq!(rates.level(full, before_wrap + 1), rates.depth - 1);
 }
 
 /// The numbers of 0:2001:db8::/48 and 2001:db8::/32 are the same.
@@ -286,7 +292,7 @@ fn networks_of_different_lengths_have_their_own_counters() {
 }
 
 #[test]
-fn the_extremes_that_can_be_set_hold() {
+fn the_extremes_of_settings_work() {
     for (burst, per_sec) in [
         (1, 1),
         (1, 1_000_000),
@@ -302,7 +308,7 @@ fn the_extremes_that_can_be_set_hold() {
         let Rates { rates, .. } = rates;
         assert!(
             rates.depth < 1 << (TIME_BITS - 1),
-            "time goes round far later"
+            "the time wraps around much later"
         );
         let price_of_address = rates.ipv4[3].price as usize;
         let admitted = rates.depth as usize / price_of_address;
@@ -313,7 +319,7 @@ fn the_extremes_that_can_be_set_hold() {
     }
 }
 
-/// Threads that change one counter at a time may admit too much, never too little.
+/// Threads that change one counter at the same time may admit too much, never too little.
 #[test]
 fn threads_that_race_admit_at_least_the_burst() {
     let rates = Rates::new(1_000, 1);

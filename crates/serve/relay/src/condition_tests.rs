@@ -1,7 +1,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_condition_that_names_another_version_fails_the_put() {
+async fn a_put_with_a_condition_on_another_version_fails() {
     let relay = Fixture::new(RelayConfig::default());
     let stored = packet(1, MICROS + 999_999, "x", 30);
     let newer = packet(1, MICROS + 5_000_000, "y", 30);
@@ -24,7 +24,7 @@ async fn a_condition_that_names_another_version_fails_the_put() {
         assert_eq!(
             repeated.status,
             StatusCode::NO_CONTENT,
-            "a repetition is no conflict"
+            "identical bytes are not a conflict"
         );
     }
     let quoted = format!("\"1\", \"{bare}\"");
@@ -43,7 +43,7 @@ async fn a_condition_that_names_another_version_fails_the_put() {
 }
 
 #[tokio::test]
-async fn a_condition_on_a_key_without_a_packet_names_no_other_version() {
+async fn without_a_stored_packet_a_condition_on_a_version_is_met() {
     let relay = Fixture::new(RelayConfig::default());
     let first = packet(1, MICROS, "x", 30);
     let any = relay.put(&first, &[("if-match", "*")]).await;
@@ -54,7 +54,7 @@ async fn a_condition_on_a_key_without_a_packet_names_no_other_version() {
 
 /// RFC 9110, section 13.1.2.
 #[tokio::test]
-async fn a_put_that_must_be_the_first_replaces_nothing() {
+async fn a_put_with_if_none_match_any_replaces_nothing() {
     let relay = Fixture::new(RelayConfig::default());
     let [first, second] = [1, 2].map(|micros| packet(1, MICROS + micros, "x", 30));
     let is_first = [("if-none-match", "*")];
@@ -68,7 +68,7 @@ async fn a_put_that_must_be_the_first_replaces_nothing() {
 
 /// RFC 9110, section 13.2.2.
 #[tokio::test]
-async fn conditions_are_judged_in_their_order() {
+async fn conditions_are_evaluated_in_the_order_of_the_rfc() {
     let relay = Fixture::new(RelayConfig::default());
     let stored = packet(1, MICROS, "x", 30);
     relay.put(&stored, &[]).await;
@@ -82,7 +82,7 @@ async fn conditions_are_judged_in_their_order() {
         vec![("if-match", own), ("if-none-match", own)],
         vec![("if-match", own), ("if-none-match", "*")],
         vec![("if-match", "\"x\""), ("if-none-match", "\"x\"")],
-        // Only what is the same byte for byte may be replaced, and any likeness counts against it.
+        // If-Match needs a strong match, and for If-None-Match a weak match is enough.
         vec![("if-match", weak)],
         vec![("if-none-match", weak)],
         vec![("if-none-match", "\"x\""), ("if-none-match", own)],
@@ -92,7 +92,7 @@ async fn conditions_are_judged_in_their_order() {
         assert_eq!(answer.status, StatusCode::PRECONDITION_FAILED, "{fields:?}");
     }
     for fields in [
-        // The date is not asked beside a tag.
+        // With a tag, the date is ignored.
         vec![("if-match", own), ("if-unmodified-since", before)],
         vec![("if-match", "\"x\""), ("if-match", own)],
         vec![("if-match", own), ("if-none-match", "\"x\"")],
@@ -105,7 +105,7 @@ async fn conditions_are_judged_in_their_order() {
 }
 
 #[tokio::test]
-async fn conditions_that_cannot_be_judged_are_bad_requests() {
+async fn malformed_conditions_are_bad_requests() {
     let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     let many = (0..17).map(|n| n.to_string()).collect::<Vec<_>>();
@@ -126,7 +126,7 @@ async fn conditions_that_cannot_be_judged_are_bad_requests() {
 }
 
 #[tokio::test]
-async fn a_reader_who_has_the_packet_is_told_so() {
+async fn a_client_that_has_the_packet_gets_304() {
     let relay = Fixture::new(RelayConfig::default());
     let stored = packet(1, MICROS, "x", 30);
     let path = format!("/pkarr/{}", stored.key());
@@ -157,7 +157,7 @@ async fn a_reader_who_has_the_packet_is_told_so() {
 }
 
 #[tokio::test]
-async fn two_packets_of_one_second_are_never_taken_for_each_other() {
+async fn two_packets_of_one_second_are_never_confused() {
     let relay = Fixture::new(RelayConfig::default());
     let [first, second] = [1, 2].map(|micros| packet(1, MICROS + micros, "x", 30));
     let path = format!("/pkarr/{}", first.key());
@@ -188,7 +188,7 @@ async fn packets_of_one_timestamp_have_different_tags() {
 }
 
 #[tokio::test]
-async fn a_cache_may_keep_a_packet_as_long_as_it_stays_fresh() {
+async fn a_cache_may_keep_a_packet_while_it_is_fresh() {
     let relay = Fixture::new(RelayConfig::default());
     let path = format!("/{}", packet(1, MICROS, "x", 0).key());
     for (ttl, age_secs, max_age) in [
@@ -202,7 +202,7 @@ async fn a_cache_may_keep_a_packet_as_long_as_it_stays_fresh() {
         stored.received.0 -= age_secs * 1000;
         relay.replica.store(stored);
         let got = relay.get(&path, &[]).await.max_age();
-        // A second may pass between the two.
+        // A second may pass between storing and reading.
         assert!(
             got <= max_age && got + 2 > max_age,
             "{got} is not {max_age}"
@@ -211,7 +211,7 @@ async fn a_cache_may_keep_a_packet_as_long_as_it_stays_fresh() {
 }
 
 #[tokio::test]
-async fn a_missing_packet_is_looked_for_again_soon() {
+async fn caches_keep_a_missing_packet_only_briefly() {
     let relay = Fixture::new(RelayConfig::default());
     let path = format!("/pkarr/{}", packet(1, MICROS, "x", 30).key());
     let answer = relay.get(&path, &[]).await;
@@ -221,7 +221,7 @@ async fn a_missing_packet_is_looked_for_again_soon() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_never_a_missing_packet() {
+async fn a_failing_store_is_not_reported_as_a_missing_packet() {
     let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     relay.put(&packet, &[]).await;
@@ -232,7 +232,7 @@ async fn a_store_that_fails_is_never_a_missing_packet() {
     assert_eq!(answer.field("cache-control"), "no-store");
     assert!(
         !answer.text().contains(READ_ERROR),
-        "what it is, is not the client's concern"
+        "details of the error are not for the client"
     );
 }
 

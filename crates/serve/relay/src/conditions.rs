@@ -1,4 +1,4 @@
-//! Conditions on what is stored (RFC 9110, section 13).
+//! Conditional requests (RFC 9110, section 13).
 
 use std::{
     fmt::Write,
@@ -11,14 +11,14 @@ use quorate_packet::SignedPacket;
 use quorate_replica::{Condition, Conditions, TooManyVersions, Version};
 
 use crate::{
-    entity_tag::{Element, elements},
+    entity_tag::{TagListElement, elements},
     field::Field,
 };
 
-/// The latest moment that an HTTP date can say, in seconds since the epoch: the end of 9999.
+/// The latest time that an HTTP date can express, in seconds since the epoch: the end of 9999.
 const HTTP_DATE_SECS_MAX: u64 = 253_402_300_799;
 
-/// The packet's timestamp as the value of a field, if it is a moment that an HTTP date can say.
+/// The packet's timestamp as the value of a header field, if an HTTP date can express it.
 pub(crate) fn last_modified(packet: &SignedPacket) -> Option<HeaderValue> {
     let date = http_date(packet)?;
     let mut field = Field::new();
@@ -26,7 +26,7 @@ pub(crate) fn last_modified(packet: &SignedPacket) -> Option<HeaderValue> {
     Some(field.value())
 }
 
-/// The packet's timestamp as an HTTP date, if there is such a date.
+/// The packet's timestamp as an HTTP date, if an HTTP date can express it.
 pub(crate) fn http_date(packet: &SignedPacket) -> Option<HttpDate> {
     let timestamp = packet.timestamp();
     let has_date = timestamp.as_micros() / 1_000_000 <= HTTP_DATE_SECS_MAX;
@@ -35,17 +35,17 @@ pub(crate) fn http_date(packet: &SignedPacket) -> Option<HttpDate> {
         .map(HttpDate::from)
 }
 
-/// Whether the reader has `packet` already: `If-None-Match`, and without it `If-Modified-Since`. A
-/// list is read as far as it is one.
+/// Whether the client has `packet` already, by `If-None-Match`, or without it by
+/// `If-Modified-Since`. A list of tags is read up to the first malformed element.
 ///
-/// A date has seconds only. A packet counts as not modified since a date if its timestamp, to the
-/// microsecond, is not later: two packets of one second are never taken for each other.
-pub(crate) fn reader_has(headers: &HeaderMap, packet: &SignedPacket) -> bool {
+/// A date only has seconds. A packet counts as not modified since a date only if its timestamp in
+/// microseconds is not later. So two packets of the same second are never confused.
+pub(crate) fn client_has(headers: &HeaderMap, packet: &SignedPacket) -> bool {
     if headers.contains_key(header::IF_NONE_MATCH) {
         let own = Some(Version::of(packet));
         return elements(headers, &header::IF_NONE_MATCH).any(|element| match element {
-            Ok(Element::Any) => true,
-            Ok(Element::Tag { version, .. }) => version == own,
+            Ok(TagListElement::Any) => true,
+            Ok(TagListElement::Tag { version, .. }) => version == own,
             Err(_) => false,
         });
     }
@@ -53,10 +53,12 @@ pub(crate) fn reader_has(headers: &HeaderMap, packet: &SignedPacket) -> bool {
         .is_some_and(|date| u128::from(packet.timestamp().as_micros()) <= date.as_micros())
 }
 
-/// Why the conditions of a PUT cannot be judged.
+/// Why the conditions of a PUT cannot be evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConditionError {
-    #[error("If-Match is neither * nor a list of entity tags: send the ETag of what was read")]
+    #[error(
+        "If-Match is neither * nor a list of entity tags: send the ETag of the packet that you read"
+    )]
     IfMatch,
     #[error(
         "If-None-Match is neither * nor a list of entity tags: send *, or the ETag of a packet"
@@ -66,41 +68,37 @@ pub(crate) enum ConditionError {
     Count(#[from] TooManyVersions),
 }
 
-/// On what condition a PUT is made, in the order of RFC 9110, section 13.2.2: `If-Match`, and without
-/// it `If-Unmodified-Since`; and `If-None-Match`.
+/// The conditions of a PUT, in the order of RFC 9110, section 13.2.2: `If-Match`, or without it
+/// `If-Unmodified-Since`; then `If-None-Match`.
 ///
-/// Tags are ours, or timestamps in microseconds as pkarr up to 6 sends them, in quotes or without.
-pub(crate) fn of_put(headers: &HeaderMap) -> Result<Conditions, ConditionError> {
+/// A tag is one that this relay has sent, or a timestamp in microseconds, with or without quotes:
+/// pkarr up to 6 sends those.
+pub(crate) fn put_conditions(headers: &HeaderMap) -> Result<Conditions, ConditionError> {
     let mut conditions = Vec::new();
     if headers.contains_key(header::IF_MATCH) {
-        // What is replaced must be the very bytes that were read (section 13.1.1).
-        let counts = |is_weak: bool| !is_weak;
-        let (of_any, of_versions) = (Condition::Stored, Condition::AnyOf);
-        let named = named(headers, &header::IF_MATCH, counts, of_any, of_versions);
-        conditions.push(named.ok_or(ConditionError::IfMatch)?);
+        // Only exactly the bytes that were read may be replaced (section 13.1.1).
+        let is_compared = |is_weak: bool| !is_weak;
+        let (any, versions) = (Condition::Stored, Condition::AnyOf);
+        let condition = tag_condition(headers, &header::IF_MATCH, is_compared, any, versions);
+        conditions.push(condition.ok_or(ConditionError::IfMatch)?);
     } else if let Some(date) = date(headers, header::IF_UNMODIFIED_SINCE) {
         conditions.push(Condition::UnmodifiedSince(date.as_secs()));
     }
     if headers.contains_key(header::IF_NONE_MATCH) {
-        let (of_any, of_versions) = (Condition::NotStored, Condition::NoneOf);
-        let named = named(
-            headers,
-            &header::IF_NONE_MATCH,
-            |_| true,
-            of_any,
-            of_versions,
-        );
-        conditions.push(named.ok_or(ConditionError::IfNoneMatch)?);
+        let (any, versions) = (Condition::NotStored, Condition::NoneOf);
+        let condition = tag_condition(headers, &header::IF_NONE_MATCH, |_| true, any, versions);
+        conditions.push(condition.ok_or(ConditionError::IfNoneMatch)?);
     }
     Ok(Conditions::new(conditions)?)
 }
 
-/// What the fields of this name say: `of_any` by `*`, or `of_versions` by tags. Whether a tag
-/// `counts` depends on whether it is weak.
-fn named(
+/// The condition in the fields of this name: `of_any` for `*`, or `of_versions` for tags.
+/// `is_compared` gets whether a tag is weak, and returns whether to use it. `None` if a field is
+/// malformed.
+fn tag_condition(
     headers: &HeaderMap,
     name: &HeaderName,
-    counts: fn(bool) -> bool,
+    is_compared: fn(bool) -> bool,
     of_any: Condition,
     of_versions: fn(Vec<Version>) -> Condition,
 ) -> Option<Condition> {
@@ -108,18 +106,18 @@ fn named(
     let mut versions = Vec::new();
     for element in &elements {
         match element {
-            Element::Any if elements.len() == 1 => return Some(of_any),
-            Element::Any => return None,
-            Element::Tag { is_weak, version } => {
-                versions.extend(version.filter(|_| counts(*is_weak)));
+            TagListElement::Any if elements.len() == 1 => return Some(of_any),
+            TagListElement::Any => return None,
+            TagListElement::Tag { is_weak, version } => {
+                versions.extend(version.filter(|_| is_compared(*is_weak)));
             }
         }
     }
     (!elements.is_empty()).then(|| of_versions(versions))
 }
 
-/// The date in a field, since the epoch. One that cannot be read is as if absent (RFC 9110,
-/// sections 13.1.3 and 13.1.4).
+/// The date in a field, since the epoch. A malformed date counts as absent (RFC 9110, sections
+/// 13.1.3 and 13.1.4).
 fn date(headers: &HeaderMap, name: HeaderName) -> Option<Duration> {
     let date = headers.get(name)?.to_str().ok()?;
     let date: SystemTime = httpdate::parse_http_date(date).ok()?;

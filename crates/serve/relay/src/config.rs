@@ -6,27 +6,27 @@ use arc_swap::ArcSwap;
 use quorate_limit::{Networks, RequestLimits};
 use quorate_setting::settings;
 
-/// How much later than the replica the relay gives up: the replica's own answer says more.
+/// How much longer the relay waits than the replica, because the replica's own error says more.
 pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
 /// Limits and deadlines of the relay.
 pub struct RelayConfig {
-    /// How much each client may PUT, and who it is.
+    /// Rate limits and trusted proxies.
     pub rules: ClientRules,
-    /// When a request is answered even if the replica has not answered: [`ANSWER_MARGIN`] after
-    /// the replica should have.
+    /// The time after which a request is answered even if the replica has not answered:
+    /// [`ANSWER_MARGIN`] after the replica's own deadline.
     pub deadline: Duration,
     /// How many requests may wait for changes, and how long.
     pub watch: WatchSettings,
 }
 
-/// What holds for clients, shared by who applies it and who changes it. By default there are no
-/// limits, and no proxies.
+/// Rate limits and trusted proxies. Clones share them, so that a reload changes them for all
+/// requests. By default there are no limits and no proxies.
 #[derive(Clone, Default)]
 pub struct ClientRules {
-    /// How much each may PUT and GET.
+    /// How much each client may PUT and GET.
     pub limits: RequestLimits,
-    /// Whose word about who a client is counts.
+    /// The proxies whose header fields about a client's address are trusted.
     pub trusted_proxies: Arc<ArcSwap<Networks>>,
 }
 
@@ -42,15 +42,15 @@ impl ClientRules {
 settings! {
     /// Requests that wait for changes of a packet: /pkarr/<key>?wait=30s and /pkarr/<key>/events.
     pub struct WatchSettings {
-        /// How many of them may wait at once. Each holds a connection, or a stream of one, and up to
-        /// 20 KiB of memory: by default they leave a quarter of the connections to others.
+        /// How many of them may wait at the same time. Each needs a connection, or a stream of one,
+        /// and up to 20 KiB of memory. The default leaves a quarter of the connections for others.
         count_max: usize = 12_288, in 0..=1_000_000, "each takes memory and a file descriptor";
-        /// How many of them one client may have, an IPv4 address or an IPv6 /64. By default two for
-        /// each of 2,000 endpoints behind one address.
+        /// How many of them one client may have: an IPv4 address or an IPv6 /64. The default is two
+        /// for each of 2,000 endpoints behind one address.
         count_per_client_max: usize = 4096, in 0..=1_000_000, "each takes memory and a file descriptor";
-        /// After how many seconds a request with ?wait= is answered at the latest, even if it asks for
-        /// longer.
-        wait_secs_max: u64 = 60, in 1..=3600, "proxies give up connections that are silent for longer";
+        /// The longest time that a request with ?wait= waits, in seconds, even if it asks for a
+        /// longer time.
+        wait_secs_max: u64 = 60, in 1..=3600, "proxies close connections that are silent for longer";
     }
 }
 

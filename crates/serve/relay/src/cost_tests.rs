@@ -1,4 +1,4 @@
-//! What a read costs.
+//! Counts the allocations of a read.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -15,9 +15,9 @@ use quorate_replica::Reader;
 
 use crate::{RelayConfig, RelayMetrics, router};
 
-/// The most allocations of a read, from the request to the answer that the HTTP server writes, without
-/// what finding the packet costs: 7 for the answer (its header, of that four values; its body), and the
-/// others for the router.
+/// The most allocations of a read, from the request to the answer that the HTTP server writes,
+/// without those to find the packet: 7 are for the answer (its header, four values in it, and its
+/// body), the others for the router.
 const ALLOCATION_COUNT_MAX: u64 = 18;
 
 struct Fixture {
@@ -46,10 +46,10 @@ impl Fixture {
         Request::get(path).body(Body::empty()).unwrap()
     }
 
-    /// Nothing that is asked here waits.
+    /// Answers a request that never waits.
     fn answer(&mut self, request: Request<Body>) -> Response<Body> {
         let answer = self.router.clone().answer(request).now_or_never();
-        answer.expect("it waits for nothing")
+        answer.expect("it does not wait")
     }
 }
 
@@ -58,10 +58,10 @@ fn a_read_allocates_little() {
     let mut relay = Fixture::new();
     let first = relay.request();
     assert_eq!(relay.answer(first).status(), StatusCode::OK);
-    // The fake makes a packet ready each time, which an index does once.
+    // The fake compiles the packet at each read, which an index does only once.
     let found = allocation_counter::measure(|| drop(black_box(relay.replica.packet(&relay.key))));
-    let asked = relay.request();
-    let read = allocation_counter::measure(|| drop(black_box(relay.answer(asked))));
+    let request = relay.request();
+    let read = allocation_counter::measure(|| drop(black_box(relay.answer(request))));
     let count = read.count_total - found.count_total;
     assert!(count <= ALLOCATION_COUNT_MAX, "{count} allocations");
 }

@@ -11,22 +11,22 @@ use crate::field::Field;
 /// How many hexadecimal digits of a tag are of the signature.
 const SIGNATURE_LEN: usize = 16;
 
-/// The tag of a packet: its timestamp in microseconds, and the begin of its signature. No other
-/// packet of the key has it.
+/// The tag of a packet: its timestamp in microseconds, and the first bytes of its signature. No
+/// other packet of the key has the same tag.
 pub(crate) fn entity_tag(packet: &SignedPacket) -> HeaderValue {
-    let (timestamp, signature) = parts(packet);
+    let (timestamp, signature) = tag_parts(packet);
     let tag = Field::new().text("\"").number(timestamp.as_micros());
     tag.text("-").hex(signature).text("\"").value()
 }
 
 /// The tag without its quotes.
 pub(crate) fn opaque_tag(packet: &SignedPacket) -> String {
-    let (timestamp, signature) = parts(packet);
+    let (timestamp, signature) = tag_parts(packet);
     format!("{timestamp}-{signature:016x}")
 }
 
-/// What a tag is made of.
-fn parts(packet: &SignedPacket) -> (Timestamp, u64) {
+/// The timestamp and the signature in the tag of a packet.
+fn tag_parts(packet: &SignedPacket) -> (Timestamp, u64) {
     let version = Version::of(packet);
     let signature = version.signature.unwrap_or_default();
     (version.timestamp, u64::from_be_bytes(signature))
@@ -34,26 +34,26 @@ fn parts(packet: &SignedPacket) -> (Timestamp, u64) {
 
 /// An element of a list of tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Element {
+pub(crate) enum TagListElement {
     /// `*`.
     Any,
     Tag {
-        /// It begins with `W/`: what it names is only as good as what is compared.
+        /// Whether it begins with `W/`: a weak tag does not promise identical bytes.
         is_weak: bool,
-        /// What it names, if that can be a packet of ours.
+        /// The packet that it names, if it has the format of this relay's tags.
         version: Option<Version>,
     },
 }
 
-/// What is no tag.
+/// The text is not a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub(crate) struct MalformedTag;
 
-/// What the fields of this name list. Nothing behind what is malformed is read.
+/// The elements that the fields of this name list. The first malformed element ends the list.
 pub(crate) fn elements<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
-) -> impl Iterator<Item = Result<Element, Malformed>> + use<'a> {
+) -> impl Iterator<Item = Result<TagListElement, MalformedTag>> + use<'a> {
     let mut values = headers.get_all(name).iter();
     let mut rest: &[u8] = &[];
     iter::from_fn(move || {
@@ -66,22 +66,22 @@ pub(crate) fn elements<'a>(
         };
         let parsed = parse(&rest[begin..]);
         rest = parsed.map_or(&[], |(_, rest)| rest);
-        Some(parsed.map(|(element, _)| element).ok_or(Malformed))
+        Some(parsed.map(|(element, _)| element).ok_or(MalformedTag))
     })
 }
 
-/// The element that `bytes` begin with, and what is behind it.
-fn parse(bytes: &[u8]) -> Option<(Element, &[u8])> {
+/// The first element of `bytes`, and the bytes after it. `None` if it is malformed.
+fn parse(bytes: &[u8]) -> Option<(TagListElement, &[u8])> {
     let (element, rest) = match bytes.strip_prefix(b"*") {
-        Some(rest) => (Element::Any, rest),
+        Some(rest) => (TagListElement::Any, rest),
         None => tag(bytes)?,
     };
     let rest = rest.trim_ascii_start();
     matches!(rest.first(), None | Some(b',')).then_some((element, rest))
 }
 
-/// A tag in quotes, or a timestamp without, as pkarr up to 6 sends it.
-fn tag(bytes: &[u8]) -> Option<(Element, &[u8])> {
+/// Parses a tag in quotes, or a timestamp without quotes, which pkarr up to 6 sends.
+fn tag(bytes: &[u8]) -> Option<(TagListElement, &[u8])> {
     let (is_weak, bytes) = match bytes.strip_prefix(b"W/") {
         Some(bytes) => (true, bytes),
         None => (false, bytes),
@@ -100,18 +100,18 @@ fn tag(bytes: &[u8]) -> Option<(Element, &[u8])> {
     };
     let is_tag_byte = |byte: &u8| matches!(byte, 0x21 | 0x23..=0x7e | 0x80..);
     let version = version(opaque);
-    let element = Element::Tag { is_weak, version };
+    let element = TagListElement::Tag { is_weak, version };
     opaque.iter().all(is_tag_byte).then_some((element, rest))
 }
 
-/// What a tag of ours names, or a timestamp. Tags of others name nothing here.
+/// The packet that a tag of this relay or a timestamp names. `None` for other tags.
 fn version(opaque: &[u8]) -> Option<Version> {
     let opaque = str::from_utf8(opaque).ok()?;
     let (micros, signature) = match opaque.split_once('-') {
         Some((micros, signature)) => (micros, Some(parse_signature(signature)?)),
         None => (opaque, None),
     };
-    // A number may begin with a sign, and a timestamp may not.
+    // `parse` accepts a sign, which a timestamp must not have.
     let is_number = micros.bytes().all(|byte| byte.is_ascii_digit());
     Some(Version {
         timestamp: Timestamp::from_micros(is_number.then(|| micros.parse().ok())??),
@@ -121,8 +121,8 @@ fn version(opaque: &[u8]) -> Option<Version> {
 
 fn parse_signature<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let is_ours = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let fits = digits.len() == SIGNATURE_LEN && digits.bytes().all(is_ours);
-    let signature = fits.then(|| u64::from_str_radix(digits, 16).ok())??;
+    let is_valid = digits.len() == SIGNATURE_LEN && digits.bytes().all(is_ours);
+    let signature = is_valid.then(|| u64::from_str_radix(digits, 16).ok())??;
     signature.to_be_bytes().as_slice().try_into().ok()
 }
 
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    fn listed(values: &[&str]) -> Vec<Result<Element, Malformed>> {
+    fn listed(values: &[&str]) -> Vec<Result<TagListElement, MalformedTag>> {
         let mut headers = HeaderMap::new();
         for value in values {
             let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
@@ -143,18 +143,21 @@ mod tests {
         elements(&headers, &IF_MATCH).collect()
     }
 
-    fn tag(is_weak: bool, version: Option<(u64, Option<u64>)>) -> Result<Element, Malformed> {
+    fn tag(
+        is_weak: bool,
+        version: Option<(u64, Option<u64>)>,
+    ) -> Result<TagListElement, MalformedTag> {
         let version = version.map(|(micros, signature)| Version {
             timestamp: Timestamp::from_micros(micros),
             signature: signature.map(u64::to_be_bytes),
         });
-        Ok(Element::Tag { is_weak, version })
+        Ok(TagListElement::Tag { is_weak, version })
     }
 
     #[test]
     fn lists_are_read_over_all_fields() {
         assert_eq!(listed(&[]), []);
-        assert_eq!(listed(&["*"]), [Ok(Element::Any)]);
+        assert_eq!(listed(&["*"]), [Ok(TagListElement::Any)]);
         let ours = r#""17-00000000000000ff""#;
         let elements = [
             tag(false, Some((17, Some(255)))),
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_others_name_nothing() {
+    fn tags_of_other_servers_name_no_packet() {
         for other in [
             r#""""#,
             r#""abc""#,
@@ -195,11 +198,11 @@ mod tests {
         })]
 
         #[test]
-        fn the_tag_of_a_packet_names_it(bytes in vec(any::<u8>(), 72..100)) {
+        fn the_tag_of_a_packet_identifies_it(bytes in vec(any::<u8>(), 72..100)) {
             let packet = SignedPacket::assume_verified(PublicKey::default(), bytes.into());
             let packet = packet.unwrap();
             let value = entity_tag(&packet);
-            let named = Element::Tag { is_weak: false, version: Some(Version::of(&packet)) };
+            let named = TagListElement::Tag { is_weak: false, version: Some(Version::of(&packet)) };
             prop_assert_eq!(listed(&[value.to_str().unwrap()]), [Ok(named)]);
         }
 
@@ -213,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tag_ends_the_list() {
+    fn a_malformed_tag_ends_the_list() {
         for malformed in [
             "x", "\"", "\"a", "a\"", "\"a\"b", "W/5", "w/\"5\"", "5x", "-5", "5-0", "**", "* x",
             "\"a b\"", "'a'",
         ] {
-            assert_eq!(listed(&[malformed]), [Err(Malformed)], "{malformed}");
+            assert_eq!(listed(&[malformed]), [Err(MalformedTag)], "{malformed}");
         }
         let before = listed(&["1, x, 2"]);
-        assert_eq!(before, [tag(false, Some((1, None))), Err(Malformed)]);
+        assert_eq!(before, [tag(false, Some((1, None))), Err(MalformedTag)]);
     }
 }

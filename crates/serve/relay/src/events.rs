@@ -1,4 +1,4 @@
-//! The changes of a packet as they come, as server-sent events (HTML Standard, section 9.2).
+//! Streams the changes of a packet as server-sent events (HTML Standard, section 9.2).
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -21,49 +21,49 @@ use crate::{
     get::GetFailure,
     metrics::{EventLabel, WatchLabel},
     relay::{Relay, key},
-    watchers::WatcherPlace,
+    watchers::WatcherSlot,
 };
 
-/// How often a reader is told that it is still served. Proxies take a connection that is silent for a
-/// minute, or half of one, to be lost.
+/// How often a comment is sent when there are no events. Proxies close connections that are silent
+/// for a minute or half a minute.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// What a reader that comes back was told last.
+/// The id of the last event that a reconnecting reader has received.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Has nginx pass on each event as it comes.
+/// Makes nginx forward each event immediately.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Tells what is stored, unless the reader was told last time, and then each change.
+/// Sends the stored packet, unless the reader has it already, and then each change.
 ///
-/// Of changes that come faster than the reader reads, it is told the last. The event `stored` has the
-/// packet's tag as its id, and as data an object: `key`, `timestamp_micros`, and the `payload` as GET
-/// has it, in base64. The event `deleted` has no id and an object with the `key`. A reader that has a
-/// tag, of a packet that is gone, is told `deleted`; one that has none, of a key that has no packet,
-/// nothing.
+/// If changes come faster than the reader reads, it only receives the last one. The event `stored`
+/// has the packet's tag as its id, and as data an object with `key`, `timestamp_micros`, and in
+/// base64 the `payload` that GET returns. The event `deleted` has an empty id and an object with
+/// the `key`. If no packet is stored, a reader with a tag receives `deleted`, and a reader without
+/// one receives nothing.
 pub(crate) async fn events(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let client = relay.client(&parts.extensions, &parts.headers);
     let opened = || -> Result<PacketEvents, GetFailure> {
         let key = key(&parts.uri, 1)?;
         relay.config.rules.limits.check_get(client)?;
-        // Now, while it can still be said by the status.
+        // Read once now, while the status can still report an error.
         relay.replica.packet(&key)?;
         Ok(PacketEvents {
             key,
-            told: last_told(&parts.headers),
-            place: relay.watchers.admit(client, WatchLabel::Events)?,
+            known_tag: last_event_id(&parts.headers),
+            slot: relay.watchers.admit(client, WatchLabel::Events)?,
             watch: relay.replica.watch(&key),
             relay: relay.clone(),
         })
     };
     match opened() {
-        Ok(events) => streamed(events),
+        Ok(events) => stream_response(events),
         Err(failure) => failure.into_problem().1.into_response(),
     }
 }
 
-fn streamed(events: PacketEvents) -> Response {
+fn stream_response(events: PacketEvents) -> Response {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL);
     let events = stream::unfold(events, PacketEvents::next);
     let stream = Sse::new(events).keep_alive(keep_alive);
@@ -71,30 +71,30 @@ fn streamed(events: PacketEvents) -> Response {
     uncached((unbuffered, stream))
 }
 
-/// An id that is no text is none that a reader was told.
-fn last_told(fields: &HeaderMap) -> Option<String> {
+/// The id that the reader sends. An id that is not text was not sent by this relay, and is ignored.
+fn last_event_id(fields: &HeaderMap) -> Option<String> {
     let id = fields.get(LAST_EVENT_ID)?.to_str().ok()?;
     (!id.is_empty()).then(|| id.to_owned())
 }
 
-/// The changes of a packet. It ends when the node stops, or cannot read its store: the reader comes
-/// back, perhaps to another node.
+/// The changes of a packet. The stream ends when the node stops or cannot read its store: then the
+/// reader reconnects, perhaps to another node.
 struct PacketEvents {
     relay: Arc<Relay>,
     key: PublicKey,
-    /// Began before anything was read, so that nothing is missed in between.
+    /// It was started before the first read, so that no change in between is missed.
     watch: Watch,
     /// The tag of the packet that the reader knows, if it knows one.
-    told: Option<String>,
-    #[expect(dead_code, reason = "held for as long as there are readers")]
-    place: WatcherPlace,
+    known_tag: Option<String>,
+    #[expect(dead_code, reason = "held until the stream ends")]
+    slot: WatcherSlot,
 }
 
 impl PacketEvents {
-    /// The next event, and what comes behind it.
+    /// The next event and the rest of the stream, or `None` at the end.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         loop {
-            match self.news() {
+            match self.changed() {
                 Ok(Some(event)) => return Some((Ok(event), self)),
                 Ok(None) => self.watch.next().await?,
                 Err(error) => {
@@ -105,15 +105,15 @@ impl PacketEvents {
         }
     }
 
-    /// What the reader has not been told, if there is something.
-    fn news(&mut self) -> Result<Option<Event>, ReadError> {
+    /// The event for the stored packet, if the reader does not have it yet.
+    fn changed(&mut self) -> Result<Option<Event>, ReadError> {
         let indexed = self.relay.replica.packet(&self.key)?;
         let packet = indexed.as_ref().map(|indexed| indexed.compiled.packet());
         let tag = packet.map(opaque_tag);
-        if tag == self.told {
+        if tag == self.known_tag {
             return Ok(None);
         }
-        self.told = tag;
+        self.known_tag = tag;
         let (label, event) = match packet {
             Some(packet) => (EventLabel::Stored, stored(packet)),
             None => (EventLabel::Deleted, deleted(&self.key)),
@@ -123,7 +123,7 @@ impl PacketEvents {
     }
 }
 
-// What is put into these objects needs no escaping.
+// No value in these JSON objects needs escaping.
 
 fn stored(packet: &SignedPacket) -> Event {
     let (key, timestamp) = (packet.key(), packet.timestamp());
@@ -133,7 +133,7 @@ fn stored(packet: &SignedPacket) -> Event {
     event.data(data)
 }
 
-/// With an empty id the reader forgets the one that it had (HTML Standard, section 9.2.6).
+/// An empty id makes the reader forget the last id (HTML Standard, section 9.2.6).
 fn deleted(key: &PublicKey) -> Event {
     let event = Event::default().event("deleted").id("");
     event.data(format!(r#"{{"key":"{key}"}}"#))

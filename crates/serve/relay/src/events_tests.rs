@@ -34,11 +34,11 @@ impl Reader {
         Some(String::from_utf8(bytes.to_vec()).unwrap())
     }
 
-    /// Expects that nothing is told before the next sign of life.
+    /// Expects no event before the next keep-alive comment.
     async fn expect_nothing(&mut self) {
-        let begun = Instant::now();
+        let started = Instant::now();
         assert_eq!(self.next().await.unwrap(), ":\n\n");
-        assert_eq!(begun.elapsed().as_secs(), KEEP_ALIVE_INTERVAL.as_secs());
+        assert_eq!(started.elapsed().as_secs(), KEEP_ALIVE_INTERVAL.as_secs());
     }
 }
 
@@ -46,8 +46,8 @@ fn fixture() -> Fixture {
     Fixture::new(WatchSettings::default())
 }
 
-/// What is told of the packet of this number.
-fn told(number: u64) -> Option<String> {
+/// The event for version `number` of the packet.
+fn stored_event(number: u64) -> Option<String> {
     let packet = version(number);
     let (key, timestamp) = (packet.key(), packet.timestamp().as_micros());
     let payload = BASE64.encode(packet.payload());
@@ -58,7 +58,7 @@ fn told(number: u64) -> Option<String> {
     ))
 }
 
-fn told_deleted() -> Option<String> {
+fn deleted_event() -> Option<String> {
     let key = *version(1).key();
     Some(format!(
         "event: deleted\nid: \ndata: {{\"key\":\"{key}\"}}\n\n"
@@ -66,20 +66,20 @@ fn told_deleted() -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_stored_is_told_and_then_each_change() {
+async fn a_reader_receives_the_stored_packet_and_then_each_change() {
     let relay = fixture();
     relay.store(&version(1));
     let mut reader = Reader::open(&relay, &[]).await;
-    assert_eq!(reader.next().await, told(1));
+    assert_eq!(reader.next().await, stored_event(1));
     relay.store(&of_another_key());
     relay.store(&version(1));
     reader.expect_nothing().await;
     relay.store(&version(2));
-    assert_eq!(reader.next().await, told(2));
+    assert_eq!(reader.next().await, stored_event(2));
     relay.replica.remove(*version(1).key());
-    assert_eq!(reader.next().await, told_deleted());
+    assert_eq!(reader.next().await, deleted_event());
     relay.store(&version(3));
-    assert_eq!(reader.next().await, told(3));
+    assert_eq!(reader.next().await, stored_event(3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,12 +89,12 @@ async fn a_reader_that_is_slow_is_told_the_last_change_only() {
     for number in 1..=1000 {
         relay.store(&version(number));
     }
-    assert_eq!(reader.next().await, told(1000));
+    assert_eq!(reader.next().await, stored_event(1000));
     reader.expect_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_comes_back_is_told_what_it_missed() {
+async fn a_reader_that_reconnects_receives_what_it_missed() {
     let relay = fixture();
     relay.store(&version(1));
     let known = opaque_tag(&version(1));
@@ -102,29 +102,29 @@ async fn a_reader_that_comes_back_is_told_what_it_missed() {
     Reader::open(&relay, &resumed).await.expect_nothing().await;
     relay.store(&version(2));
     let mut reader = Reader::open(&relay, &resumed).await;
-    assert_eq!(reader.next().await, told(2));
+    assert_eq!(reader.next().await, stored_event(2));
     relay.replica.remove(*version(1).key());
     let mut reader = Reader::open(&relay, &resumed).await;
-    assert_eq!(reader.next().await, told_deleted());
+    assert_eq!(reader.next().await, deleted_event());
     let forgot = [("last-event-id", "")];
     Reader::open(&relay, &forgot).await.expect_nothing().await;
     relay.store(&version(3));
     let mut reader = Reader::open(&relay, &forgot).await;
-    assert_eq!(reader.next().await, told(3));
+    assert_eq!(reader.next().await, stored_event(3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_behind_the_first_look_is_told() {
+async fn a_change_after_the_first_read_is_sent() {
     let relay = fixture();
     relay.store(&version(1));
-    // One look says that there will be events, the next what is stored.
+    // The first read only finds errors before the response starts, the second finds the packet.
     for read_count in 1..=2 {
         let next = version(1 + read_count);
         let next = quorate_fake::received_now(next);
         relay.replica.store_after_reads(read_count as usize, next);
         let known = opaque_tag(&version(read_count));
         let mut reader = Reader::open(&relay, &[("last-event-id", &known)]).await;
-        assert_eq!(reader.next().await, told(1 + read_count));
+        assert_eq!(reader.next().await, stored_event(1 + read_count));
     }
 }
 
@@ -135,35 +135,35 @@ async fn events_end_when_the_node_stops_or_cannot_read() {
     let mut first = Reader::open(&relay, &[]).await;
     let mut second = Reader::open(&relay, &[]).await;
     for reader in [&mut first, &mut second] {
-        assert_eq!(reader.next().await, told(1));
+        assert_eq!(reader.next().await, stored_event(1));
     }
     relay.replica.fail_reads(true);
     relay.store(&version(2));
     assert_eq!(first.next().await, None);
     relay.replica.fail_reads(false);
-    assert_eq!(second.next().await, told(2));
+    assert_eq!(second.next().await, stored_event(2));
     relay.replica.end_watches();
     assert_eq!(second.next().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_is_gone_leaves_its_place() {
+async fn a_reader_that_disconnects_releases_its_slot() {
     let relay = Fixture::new(WatchSettings {
         count_max: 1,
         ..WatchSettings::default()
     });
     let reader = Reader::open(&relay, &[]).await;
     let path = format!("/{}/events", version(1).key());
-    let refused = relay.ask(&path, &[]).await;
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(refused.headers()["retry-after"], "10");
+    let rejected = relay.ask(&path, &[]).await;
+    assert_eq!(rejected.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(rejected.headers()["retry-after"], "10");
     drop(reader);
     assert_eq!(relay.waiting(WatchLabel::Events), 0);
     assert_eq!(relay.ask(&path, &[]).await.status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_watched_is_refused_by_its_status() {
+async fn errors_before_the_stream_are_reported_by_the_status() {
     let relay = fixture();
     let answer = relay.ask("/pkarr/nobody/events", &[]).await;
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);

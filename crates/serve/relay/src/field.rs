@@ -1,16 +1,16 @@
-//! Values of header fields.
+//! Builds values of header fields.
 
 use std::fmt;
 
 use axum::http::HeaderValue;
 
-/// The most bytes that a value takes which is written here.
+/// The most bytes of a value that is built here.
 const FIELD_SIZE_MAX: usize = 64;
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// A value of a header field, written on the stack, and its numbers without the formatter of the
-/// standard library: each read writes several.
+/// Builds the value of a header field on the stack, and writes numbers without the formatter of the
+/// standard library, because each read writes several of these.
 pub(crate) struct Field {
     bytes: [u8; FIELD_SIZE_MAX],
     size: usize,
@@ -26,18 +26,18 @@ impl Field {
 
     /// # Panics
     ///
-    /// Panics beyond 64 bytes, which no field here has.
+    /// Panics if the value gets longer than 64 bytes. No field here does.
     pub(crate) fn text(mut self, text: &str) -> Self {
         self.push(text.as_bytes());
         self
     }
 
-    /// In decimal digits.
+    /// Appends a number in decimal digits.
     pub(crate) fn number(self, number: u64) -> Self {
         self.text(itoa::Buffer::new().format(number))
     }
 
-    /// In sixteen hexadecimal digits.
+    /// Appends a number in sixteen hexadecimal digits.
     pub(crate) fn hex(mut self, number: u64) -> Self {
         let digit = |place: usize| HEX_DIGITS[(number >> (60 - 4 * place)) as usize % 16];
         self.push(&std::array::from_fn::<_, 16, _>(digit));
@@ -46,9 +46,9 @@ impl Field {
 
     /// # Panics
     ///
-    /// Panics if what was written is not ASCII that can be seen.
+    /// Panics if the value has bytes other than printable ASCII.
     pub(crate) fn value(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.bytes[..self.size]).expect("it is ASCII that can be seen")
+        HeaderValue::from_bytes(&self.bytes[..self.size]).expect("it is printable ASCII")
     }
 
     fn push(&mut self, bytes: &[u8]) {

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use quorate_http::{ProblemResponse, ProblemType, uncached};
-use quorate_limit::Refusal;
+use quorate_limit::LimitExceeded;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
 
@@ -21,31 +21,32 @@ use crate::{
     entity_tag::entity_tag,
     field::Field,
     metrics::{GetLabel, TooManyWatchers},
-    relay::{Relay, key, limited},
+    relay::{Relay, key, limit_problem},
     watch::{self, InvalidWait},
 };
 
-/// What a packet is called on the wire (`design/relays.md` of pkarr).
+/// The media type of a packet (`design/relays.md` of pkarr).
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/pkarr.org/relays#payload");
 
-/// For how many seconds a cache may say that a key has no packet. Short, because an endpoint that
-/// starts up is looked for before it has published.
+/// For how many seconds a cache may keep the answer that a key has no packet. It is short, because
+/// clients look up a starting endpoint before it has published.
 const MISSING_MAX_AGE_SECS: u64 = 5;
 
-/// A packet is fresh for at least this long after the cluster received it, so that a key that all
-/// the world reads, with a TTL of 0, costs each cache in front of us one request in ten seconds.
+/// A packet is fresh for at least this long after the cluster received it. So even if everybody
+/// reads a key with a TTL of 0, each cache in front of this node only sends one request in ten
+/// seconds.
 const FRESHNESS_SECS_MIN: u32 = 10;
 
-/// A packet is fresh for at most this long: the address of an endpoint may change any time, and no
-/// cache in front of us can be told.
+/// A packet is fresh for at most this long, because the address of an endpoint may change at any
+/// time and caches cannot be notified.
 const FRESHNESS_SECS_MAX: u32 = 60 * 60;
 
 const CONSISTENCY: HeaderName = HeaderName::from_static("quorate-consistency");
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("quorate-known-leader");
 const APPLIED_INDEX: HeaderName = HeaderName::from_static("quorate-applied-index");
 
-/// How many fields the header of an answer has room for from the start: all that are given here, and
-/// those that the layers around add.
+/// The initial capacity of an answer's header: the fields that are set here, and those that the
+/// layers around add.
 const FIELD_COUNT: usize = 12;
 
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
@@ -55,7 +56,7 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
         Ok(read) => {
             let (label, mut response, max_age) = match &read.packet {
                 Some(indexed) => {
-                    let (label, response) = found(&parts.headers, indexed);
+                    let (label, response) = found_response(&parts.headers, indexed);
                     let now = SystemTime::now() + read.state.set_back;
                     (label, response, max_age_secs(indexed, now))
                 }
@@ -74,24 +75,25 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
     };
     relay.metrics.gets_total.of(label).inc();
     match waits {
-        // A cache that answered the next one would have it come back at once, and again.
+        // A cached answer would return immediately, and the client would send the next one in a
+        // loop.
         true => uncached(response),
         false => response,
     }
 }
 
-/// What was read, and how.
-struct Read {
+/// The packet that was read, and how current it is.
+struct ReadResult {
     packet: Option<Arc<IndexedPacket>>,
-    /// After everything committed before the request was applied, and not just from the local
-    /// replica, which may lag.
+    /// Whether everything that was committed before the request was applied before the read.
+    /// Otherwise the local replica may lag.
     is_linearizable: bool,
     state: ReadState,
 }
 
-impl Read {
-    /// Says in an answer how it was read, and for how many seconds a cache may keep it. Who asks for
-    /// a linearizable read wants no cache to answer unasked.
+impl ReadResult {
+    /// Adds to a header how the packet was read, and for how many seconds a cache may keep it. A
+    /// cache must not answer a linearizable read without asking this node.
     fn describe(&self, max_age_secs: u64, headers: &mut HeaderMap) {
         let (consistency, cache_control) = match self.is_linearizable {
             false => {
@@ -116,26 +118,26 @@ impl Read {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GetFailure {
     #[error(transparent)]
-    Limited(#[from] Refusal),
+    Limited(#[from] LimitExceeded),
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error("`policy` is none of CacheOnly, CacheFirst and NetworkOnly")]
+    #[error("`policy` is invalid: use CacheOnly, CacheFirst or NetworkOnly")]
     Policy,
     #[error(transparent)]
     Wait(#[from] InvalidWait),
     #[error(transparent)]
     TooManyWatchers(#[from] TooManyWatchers),
     #[error(
-        "no leader confirmed in time what is committed: ask again, or with `policy=CacheFirst` for \
+        "no leader confirmed in time what is committed: retry, or send `policy=CacheFirst` to read \
          what this node holds"
     )]
     NotLinearizable(#[from] LinearizeError),
-    #[error("{}: ask another node", told(.0))]
+    #[error("{}: ask another node", client_text(.0))]
     Unreadable(#[from] ReadError),
 }
 
-/// How a store is broken is not the client's concern.
-fn told(error: &ReadError) -> String {
+/// The text of an error for the client. Details of a broken store are not for the client.
+fn client_text(error: &ReadError) -> String {
     match error {
         ReadError::NotReady(reason) => reason.to_string(),
         ReadError::Failed(_) => "the store of this node cannot be read".to_owned(),
@@ -145,10 +147,10 @@ fn told(error: &ReadError) -> String {
 impl GetFailure {
     pub(crate) fn into_problem(self) -> (GetLabel, ProblemResponse) {
         let (label, kind) = match self {
-            Self::Limited(refusal) => return (GetLabel::Limited, limited(refusal)),
+            Self::Limited(error) => return (GetLabel::Limited, limit_problem(error)),
             Self::Key(_) => (GetLabel::Invalid, ProblemType::BadKey),
             Self::Policy | Self::Wait(_) => (GetLabel::Invalid, ProblemType::BadRequest),
-            Self::TooManyWatchers(refusal) => return (GetLabel::NotHeld, refusal.into()),
+            Self::TooManyWatchers(error) => return (GetLabel::NotHeld, error.into()),
             Self::NotLinearizable(_) => (GetLabel::NotLinearizable, ProblemType::NoLeader),
             Self::Unreadable(_) => (GetLabel::Unreadable, ProblemType::Unavailable),
         };
@@ -157,24 +159,24 @@ impl GetFailure {
 }
 
 impl Relay {
-    async fn read(&self, request: &mut Parts) -> Result<Read, GetFailure> {
+    async fn read(&self, request: &mut Parts) -> Result<ReadResult, GetFailure> {
         let key = key(&request.uri, 0)?;
-        let is_linearizable = asks_linearizable(&request.uri)?;
+        let is_linearizable = wants_linearizable(&request.uri)?;
         let wait = watch::wait(&request.uri)?;
         let client = self.client(&request.extensions, &request.headers);
         let limits = &self.config.rules.limits;
         limits.check_get(client)?;
         if let Some(wait) = wait {
-            watch::let_go_of_buffer(request);
-            // Boxed, for few requests wait, and all would have to have the room for it.
-            Box::pin(self.wait_for_news(&key, &request.headers, client, wait)).await?;
+            watch::release_buffer(request);
+            // Boxed, because few requests wait and the future of every request would get larger.
+            Box::pin(self.wait_for_change(&key, &request.headers, client, wait)).await?;
         }
         if is_linearizable {
             let _permit = limits.admit_linearizable()?;
             self.linearize().await?;
         }
         let state = self.replica.read_state();
-        Ok(Read {
+        Ok(ReadResult {
             packet: self.packet(&key)?,
             is_linearizable,
             state,
@@ -194,9 +196,9 @@ impl Relay {
     }
 }
 
-/// What the policy of pkarr's clients asks for. This cluster *is* the network that they mean, and
-/// the local replica its cache.
-fn asks_linearizable(uri: &Uri) -> Result<bool, GetFailure> {
+/// Whether `policy`, which pkarr's clients send, asks for a linearizable read. For pkarr's
+/// "network" and "cache", the relay uses this cluster and its local replica.
+fn wants_linearizable(uri: &Uri) -> Result<bool, GetFailure> {
     let pairs = uri.query().unwrap_or_default().split('&');
     match pairs.filter_map(|pair| pair.strip_prefix("policy=")).next() {
         None | Some("CacheOnly" | "CacheFirst") => Ok(false),
@@ -205,11 +207,11 @@ fn asks_linearizable(uri: &Uri) -> Result<bool, GetFailure> {
     }
 }
 
-/// How many seconds `packet` stays fresh from `now` on: the smallest TTL in the packet, within
-/// 10 s and 1 h, less the age since the cluster last received the packet. `now` is what its stamp would
-/// be now: what was received before time was set back is older than an hour.
+/// How many seconds the packet stays fresh from `now` on: the smallest TTL in the packet, between
+/// 10 s and 1 h, minus the time since the cluster last received the packet. `now` is on the scale
+/// of the stamps in the log: packets from before that time was set back are older than an hour.
 ///
-/// Zero says that a cache must ask again, which costs it a 304.
+/// Zero means that a cache must revalidate, which costs it a 304.
 fn max_age_secs(indexed: &IndexedPacket, now: SystemTime) -> u64 {
     let ttl = indexed.compiled.ttl_secs_min().unwrap_or(0);
     let freshness = ttl.clamp(FRESHNESS_SECS_MIN, FRESHNESS_SECS_MAX);
@@ -219,11 +221,11 @@ fn max_age_secs(indexed: &IndexedPacket, now: SystemTime) -> u64 {
     u64::from(freshness).saturating_sub(age.as_secs())
 }
 
-fn found(asked: &HeaderMap, indexed: &IndexedPacket) -> (GetLabel, Response) {
+fn found_response(request: &HeaderMap, indexed: &IndexedPacket) -> (GetLabel, Response) {
     let packet = indexed.compiled.packet();
     let mut response = Response::new(Body::empty());
     let mut headers = HeaderMap::with_capacity(FIELD_COUNT);
-    let label = match conditions::reader_has(asked, packet) {
+    let label = match conditions::client_has(request, packet) {
         true => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             GetLabel::NotModified

@@ -1,24 +1,24 @@
-//! The pkarr HTTP relay.
+//! The pkarr relay: stores and serves signed DNS packets over HTTP.
 //!
-//! A packet that a client PUTs is verified here, once, and handed to the [`Replica`]; a GET is
-//! answered from the local replica. Three rules hold for every request: it gets an answer within a
-//! deadline, an answer that says what was wrong, and what it makes the process keep is bounded.
+//! The packet of a PUT is verified here, once, and passed to the [`Replica`]. A GET is answered
+//! from the local replica. Three rules apply to every request: it is answered before a deadline,
+//! the answer says what was wrong, and the memory that it needs is bounded.
 //!
-//! What 204 promises to a PUT: the packet was accepted by a majority, or this node stored the very
-//! same bytes already. The second is judged by this node's own replica alone, which makes refreshes
-//! cheap: a newer packet that another node accepted a moment ago does not turn it into a 409.
+//! 204 as the answer to a PUT means: a majority has accepted the packet, or this node has stored
+//! the same bytes already. The second case only looks at this node's own replica, which makes
+//! refreshes cheap: it stays 204 even if another node has just accepted a newer packet.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}`, and at `/events` behind them; a page for people at `/` |
+//! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}`; events at `/events` after these; a page for people at `/` |
 //! | [`RelayConfig`] | limits and deadlines of the relay |
-//! | [`ClientRules`] | what holds for clients, and may change meanwhile |
+//! | [`ClientRules`] | rate limits and trusted proxies, which a reload can change |
 //! | [`WatchSettings`] | how many requests may wait for changes |
-//! | [`RelayMetrics`] | what it tells Prometheus |
+//! | [`RelayMetrics`] | the metrics of the relay |
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, RFC 9110 (semantics, conditions), RFC 9111
-//! (caching), RFC 6750 (bearer tokens), RFC 9457 (problems), HTML Standard, section 9.2 (server-sent
-//! events).
+//! (caching), RFC 6750 (bearer tokens), RFC 9457 (problems), HTML Standard, section 9.2
+//! (server-sent events).
 //!
 //! [`Replica`]: quorate_replica::Replica
 

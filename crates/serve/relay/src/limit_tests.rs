@@ -20,13 +20,13 @@ const STORED: StatusCode = StatusCode::NO_CONTENT;
 const TOO_MANY: StatusCode = StatusCode::TOO_MANY_REQUESTS;
 const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
-/// A relay with its replica behind the proxy 10.0.0.1, asked without sockets.
+/// A relay and its replica, without sockets. It trusts the proxy 10.0.0.1.
 struct Fixture {
     replica: Arc<FakeReplica>,
     router: Router,
 }
 
-/// Nothing comes back in the time that a test takes.
+/// Rates so low that no token is added during a test.
 fn slow() -> LimitConfig {
     LimitConfig {
         put_per_sec: 1,
@@ -56,7 +56,7 @@ impl Fixture {
         Self { replica, router }
     }
 
-    /// The status, after a look at what every refusal must say.
+    /// Returns the status, and checks that every rejection has `Retry-After`.
     async fn ask(&self, peer: &str, mut request: Request<Body>) -> StatusCode {
         let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -85,13 +85,13 @@ impl Fixture {
     }
 }
 
-/// The packet of a key with its timestamp.
+/// A packet of the key from `seed`, with a timestamp that grows with `version`.
 fn sample(seed: u8, version: u64) -> SignedPacket {
     packet(seed, MICROS + version, "x", 30)
 }
 
 #[tokio::test]
-async fn each_client_has_gets_of_its_own_and_preflights_cost_nothing() {
+async fn each_client_has_its_own_limit_of_gets_and_preflights_cost_nothing() {
     let relay = Fixture::new(&LimitConfig {
         get_burst: 2,
         ..slow()
@@ -112,7 +112,7 @@ async fn each_client_has_gets_of_its_own_and_preflights_cost_nothing() {
 }
 
 #[tokio::test]
-async fn new_keys_are_limited_and_refreshes_of_known_ones_go_on() {
+async fn new_keys_are_limited_and_refreshes_of_known_keys_continue() {
     let relay = Fixture::new(&LimitConfig {
         new_key_burst: 2,
         ..slow()
@@ -128,7 +128,7 @@ async fn new_keys_are_limited_and_refreshes_of_known_ones_go_on() {
 }
 
 #[tokio::test]
-async fn a_key_is_limited_whoever_brings_its_packets() {
+async fn a_key_is_limited_whichever_client_sends_its_packets() {
     let relay = Fixture::new(&LimitConfig {
         key_put_burst: 2,
         ..slow()
@@ -138,11 +138,14 @@ async fn a_key_is_limited_whoever_brings_its_packets() {
         assert_eq!(relay.put(&client, &sample(1, version)).await, status);
     }
     let repeated = relay.put("192.0.2.9", &sample(1, 2)).await;
-    assert_eq!(repeated, STORED, "what is stored already costs nothing");
+    assert_eq!(
+        repeated, STORED,
+        "bytes that are already stored cost nothing"
+    );
     assert_eq!(relay.put("192.0.2.9", &sample(2, 0)).await, STORED);
 }
 
-/// Whatever strangers send in the name of a key, its owner may publish.
+/// Strangers cannot keep the owner of a key from publishing, whatever they send.
 #[tokio::test]
 async fn only_the_owner_of_a_key_can_use_up_what_it_may() {
     let relay = Fixture::new(&LimitConfig {
@@ -165,7 +168,7 @@ async fn only_the_owner_of_a_key_can_use_up_what_it_may() {
 }
 
 #[tokio::test]
-async fn what_everybody_shares_is_the_nodes_and_no_fault_of_the_client() {
+async fn a_shared_limit_is_reported_as_a_busy_node() {
     let relay = Fixture::new(&LimitConfig {
         total_put_burst: 2,
         total_get_burst: 2,
@@ -182,12 +185,12 @@ async fn what_everybody_shares_is_the_nodes_and_no_fault_of_the_client() {
     assert_eq!(
         relay.put("192.0.2.1", &sample(1, 0)).await,
         STORED,
-        "bytes that are stored cost nothing that others share"
+        "bytes that are already stored take nothing from shared limits"
     );
 }
 
 #[tokio::test]
-async fn so_many_linearizable_reads_wait_and_no_more() {
+async fn only_a_limited_number_of_linearizable_reads_waits() {
     let relay = Fixture::new(&LimitConfig {
         linearizable_read_count_max: 1,
         ..slow()
@@ -198,7 +201,7 @@ async fn so_many_linearizable_reads_wait_and_no_more() {
     let mut waiting = Box::pin(ask());
     tokio::select! {
         biased;
-        status = &mut waiting => panic!("{status} without a leader's word"),
+        status = &mut waiting => panic!("{status} without confirmation from a leader"),
         () = std::future::ready(()) => {}
     }
     assert_eq!(ask().await, BUSY);
@@ -208,7 +211,7 @@ async fn so_many_linearizable_reads_wait_and_no_more() {
 }
 
 #[tokio::test]
-async fn clients_are_told_apart_by_either_field_of_a_proxy() {
+async fn either_field_of_a_proxy_identifies_the_client() {
     let relay = Fixture::new(&LimitConfig {
         get_burst: 1,
         ..slow()
@@ -244,10 +247,10 @@ async fn clients_are_told_apart_by_either_field_of_a_proxy() {
     }
 }
 
-/// Else a client had its proxy's word about it overlooked, and its own believed.
+/// Otherwise a client could hide what its proxy wrote, and its own value would be trusted.
 #[tokio::test]
-async fn a_field_that_is_no_text_is_malformed_and_the_other_is_not_believed() {
-    for (malformed, believed, claims) in [
+async fn a_field_that_is_not_text_is_malformed_and_the_other_is_ignored() {
+    for (malformed, other, claims) in [
         ("forwarded", "x-forwarded-for", ["192.0.2.1", "192.0.2.2"]),
         (
             "x-forwarded-for",
@@ -262,7 +265,7 @@ async fn a_field_that_is_no_text_is_malformed_and_the_other_is_not_believed() {
         for (claim, status) in claims.into_iter().zip([StatusCode::NOT_FOUND, TOO_MANY]) {
             let request = Request::get(format!("/{}", sample(1, 0).key()))
                 .header(malformed, &b"for=\"\xe9\", for=198.51.100.1"[..])
-                .header(believed, claim)
+                .header(other, claim)
                 .body(Body::empty())
                 .unwrap();
             assert_eq!(relay.ask("10.0.0.1", request).await, status, "{claim}");
@@ -270,9 +273,9 @@ async fn a_field_that_is_no_text_is_malformed_and_the_other_is_not_believed() {
     }
 }
 
-/// A node that cannot read yet says so itself.
+/// Such a node answers with its own error.
 #[tokio::test]
-async fn what_a_node_that_cannot_read_knows_nothing_of_is_no_new_key() {
+async fn on_a_node_that_cannot_read_no_key_counts_as_new() {
     let relay = Fixture::new(&LimitConfig {
         new_key_burst: 1,
         ..slow()

@@ -1,8 +1,8 @@
-//! What the relay tells Prometheus.
+//! The metrics of the relay.
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// What became of a PUT.
+/// The outcome of a PUT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum PutLabel {
@@ -25,7 +25,7 @@ pub(crate) enum PutLabel {
     Unknown,
 }
 
-/// What became of a GET.
+/// The outcome of a GET.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum GetLabel {
@@ -43,24 +43,23 @@ pub(crate) enum GetLabel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum WatchLabel {
-    /// For the first, as `wait` asks.
+    /// For the next change: `?wait=`.
     Wait,
-    /// For all, as events.
+    /// For all changes: `/events`.
     Events,
 }
 
-/// Whose bound a request has met, so that it may not wait for changes. The text is the problem's
-/// detail.
+/// The limit because of which a request may not wait for changes. The text is the problem's detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr, thiserror::Error)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum TooManyWatchers {
-    #[error("too many requests wait at this node for changes: ask another one, or without waiting")]
+    #[error("too many requests wait for changes at this node: use another node, or do not wait")]
     Node,
-    #[error("too many requests of this address wait for changes: end some, or ask without waiting")]
+    #[error("too many requests from this address wait for changes: close some, or do not wait")]
     Client,
 }
 
-/// What a reader of events was told.
+/// The kind of an event that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum EventLabel {
@@ -74,7 +73,7 @@ const PUT_BUCKETS: [f64; 13] = [
 ];
 
 quorate_metrics::metrics! {
-    /// Figures of the relay.
+    /// Metrics of the relay.
     pub struct RelayMetrics in "quorate_relay" {
         /// PUTs answered, by outcome
         pub(crate) puts_total: Counter { outcome: PutLabel },
@@ -82,11 +81,11 @@ quorate_metrics::metrics! {
         pub(crate) gets_total: Counter { outcome: GetLabel },
         /// Time from a verified packet to the outcome of its PUT, in seconds
         pub(crate) put_duration_seconds: Histogram = PUT_BUCKETS,
-        /// Requests that wait for changes now, by how they do
+        /// Requests that wait for changes now, by kind of request
         pub(crate) watches_open: Gauge { kind: WatchLabel },
-        /// Requests that might not wait for changes, by whose bound was met
+        /// Requests rejected because too many wait for changes, by the limit that was reached
         pub(crate) watches_refused_total: Counter { bound: TooManyWatchers },
-        /// Changes sent to those who wait for all, by kind
+        /// Events sent to clients, by kind
         pub(crate) events_total: Counter { event: EventLabel },
     }
 }
@@ -98,19 +97,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_all_figures_are_these() {
+    fn all_metrics_have_these_names() {
         let registry = Registry::new();
         RelayMetrics::register(&registry).unwrap();
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&registry.gather())
             .unwrap();
-        let figures: Vec<_> = text
+        let names: Vec<_> = text
             .lines()
             .filter(|line| !line.starts_with('#') && !line.contains("_bucket"))
             .filter_map(|line| line.strip_prefix("quorate_relay_")?.strip_suffix(" 0"))
             .collect();
         assert_eq!(
-            figures,
+            names,
             [
                 r#"events_total{event="deleted"}"#,
                 r#"events_total{event="stored"}"#,

@@ -1,4 +1,4 @@
-//! The page for people: what this is, how the node is, and what a key has published.
+//! The HTML page for people: what this server is, the state of the node, and the records of a key.
 
 use std::{
     fmt::Display,
@@ -21,30 +21,30 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     conditions::http_date,
-    relay::{Relay, limited},
+    relay::{Relay, limit_problem},
 };
 
-/// All that the page looks like. Its hash is in the policy below, so that no other style is taken.
+/// The style of the page. Its hash is in the policy below, so that browsers apply no other style.
 const STYLE: &str = include_str!("page/page.css");
 
-/// What a browser may load for the page: nothing but its own style. It has no scripts, is shown in no
-/// frame, and its form leads nowhere else (Content Security Policy Level 3).
+/// A browser may only load the style of the page: no scripts, no frames around it, and its form can
+/// only send to this server (Content Security Policy Level 3).
 static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let style = BASE64.encode(&Sha256::digest(STYLE));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'"
     );
-    HeaderValue::try_from(policy).expect("it is ASCII that can be seen")
+    HeaderValue::try_from(policy).expect("it is printable ASCII")
 });
 
-/// Shows the page, and what the key of `?key=` has published. It counts as a read.
+/// Shows the page, with the records of the key in `?key=`. It counts as a read.
 pub(crate) async fn page(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let client = relay.client(request.extensions(), request.headers());
-    if let Err(refusal) = relay.config.rules.limits.check_get(client) {
-        return limited(refusal).into_response();
+    if let Err(error) = relay.config.rules.limits.check_get(client) {
+        return limit_problem(error).into_response();
     }
-    let found = asked_key(request.uri()).map(|key| relay.look_up(&key));
+    let found = requested_key(request.uri()).map(|key| relay.look_up(&key));
     let (status, found) = found.unwrap_or_default();
     let fields = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -56,9 +56,8 @@ pub(crate) async fn page(State(relay): State<Arc<Relay>>, request: Request) -> R
     uncached((status, fields, policy, relay.page(&found)))
 }
 
-/// What the box of the form was filled with. Keys need no escapes, and spaces around them are those of
-/// who pasted them.
-fn asked_key(uri: &Uri) -> Option<String> {
+/// The key that the form sends. Keys need no escapes. Spaces around a key come from pasting it.
+fn requested_key(uri: &Uri) -> Option<String> {
     let pairs = uri.query()?.split('&');
     let key = pairs.filter_map(|pair| pair.strip_prefix("key=")).next()?;
     let key = key.replace('+', " ").replace("%20", " ");
@@ -66,7 +65,7 @@ fn asked_key(uri: &Uri) -> Option<String> {
 }
 
 impl Relay {
-    /// The page with what was `found`, which is HTML.
+    /// The page, with the HTML in `found`.
     fn page(&self, found: &str) -> String {
         let node = self.replica.status();
         let health = match &node.not_ready {
@@ -78,7 +77,7 @@ impl Relay {
             Some(_) => "a leader is known",
             None => "no leader is known",
         };
-        filled(
+        fill_template(
             include_str!("page/page.html"),
             &[
                 ("&style", &STYLE),
@@ -91,34 +90,43 @@ impl Relay {
         )
     }
 
-    /// What a key has published, in HTML.
+    /// The records of a key in HTML, or why there are none.
     fn look_up(&self, key: &str) -> (StatusCode, String) {
-        let (status, said) = match key.parse::<PublicKey>() {
-            Err(error) => (StatusCode::BAD_REQUEST, format!("This is no key: {error}.")),
+        let (status, message) = match key.parse::<PublicKey>() {
+            Err(error) => (
+                StatusCode::BAD_REQUEST,
+                format!("This is not a key: {error}."),
+            ),
             Ok(key) => match self.packet(&key) {
-                Ok(Some(indexed)) => return (StatusCode::OK, packet(indexed.compiled.packet())),
+                Ok(Some(indexed)) => {
+                    return (StatusCode::OK, packet_html(indexed.compiled.packet()));
+                }
                 Ok(None) => {
                     let missing = format!("No packet of {key} is stored.");
                     (StatusCode::NOT_FOUND, missing)
                 }
                 Err(_) => {
-                    let unreadable = "This node cannot be read now: ask another one.".to_owned();
+                    let unreadable =
+                        "This node cannot read its packets now: ask another node.".to_owned();
                     (StatusCode::SERVICE_UNAVAILABLE, unreadable)
                 }
             },
         };
-        (status, filled("<p>{said}</p>\n", &[("said", &said)]))
+        (
+            status,
+            fill_template("<p>{message}</p>\n", &[("message", &message)]),
+        )
     }
 }
 
-fn packet(packet: &SignedPacket) -> String {
+fn packet_html(packet: &SignedPacket) -> String {
     let date = http_date(packet).map(|date| format!(", {date}"));
     let records: String = match Message::from_vec(packet.dns()) {
-        Ok(message) => message.answers.iter().map(record).collect(),
-        // It was decoded when it was published.
+        Ok(message) => message.answers.iter().map(record_html).collect(),
+        // Not expected, because the packet was decoded when it was published.
         Err(_) => "<tr><td>Its records cannot be shown.</td></tr>\n".to_owned(),
     };
-    filled(
+    fill_template(
         include_str!("page/packet.html"),
         &[
             ("key", packet.key()),
@@ -129,29 +137,29 @@ fn packet(packet: &SignedPacket) -> String {
     )
 }
 
-fn record(record: &Record) -> String {
-    filled(
+fn record_html(record: &Record) -> String {
+    fill_template(
         include_str!("page/record.html"),
         &[
             ("name", &record.name.to_ascii()),
             ("ttl", &record.ttl),
             ("type", &record.record_type()),
-            ("data", &data_of(record)),
+            ("data", &record_data(record)),
         ],
     )
 }
 
-fn data_of(record: &Record) -> String {
+fn record_data(record: &Record) -> String {
     match &record.data {
-        // Its strings run into each other otherwise.
+        // Otherwise its strings would be joined without a separator.
         RData::TXT(txt) => txt_text(&txt.txt_data),
         data => data.to_string(),
     }
 }
 
-/// `template` with the value of each name that stands in braces. A value is nothing but text, in
-/// elements and in attributes in quotes, and HTML where the name begins with `&`.
-fn filled(template: &str, values: &[(&str, &dyn Display)]) -> String {
+/// Replaces each name in braces in `template` by its value. The value is inserted as HTML if the
+/// name begins with `&`. Otherwise it is escaped for use as text or in a quoted attribute.
+fn fill_template(template: &str, values: &[(&str, &dyn Display)]) -> String {
     let mut pieces = template.split('{');
     let mut page = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {

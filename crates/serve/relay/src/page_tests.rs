@@ -38,7 +38,7 @@ async fn show(router: &Router, path: &str) -> (StatusCode, HeaderMap, String) {
 }
 
 #[tokio::test]
-async fn a_person_sees_how_the_node_is() {
+async fn the_page_shows_the_state_of_the_node() {
     let (replica, router) = node();
     let (status, headers, page) = show(&router, "/").await;
     assert_eq!(status, StatusCode::OK);
@@ -56,9 +56,9 @@ async fn a_person_sees_how_the_node_is() {
     assert!(page.contains("no leader is known"), "{page}");
 }
 
-/// By a form alone: the policy lets no script run.
+/// With a form only, because the policy allows no scripts.
 #[tokio::test]
-async fn a_person_looks_up_a_key() {
+async fn the_page_shows_the_records_of_a_key() {
     let (replica, router) = node();
     let packet = packet(1, 1_700_000_000_000_000, "relay=https://relay.test", 30);
     let key = *packet.key();
@@ -82,10 +82,10 @@ async fn a_person_looks_up_a_key() {
 }
 
 #[tokio::test]
-async fn what_is_not_found_is_said() {
+async fn the_page_says_why_there_are_no_records() {
     let (replica, router) = node();
     let key = *packet(1, 7, "x", 30).key();
-    for (path, status, said) in [
+    for (path, status, expected) in [
         (
             format!("/?key={key}"),
             StatusCode::NOT_FOUND,
@@ -102,7 +102,7 @@ async fn what_is_not_found_is_said() {
         let path = path.replace('<', "%3C").replace('>', "%3E");
         let (found, _, page) = show(&router, &path).await;
         assert_eq!(found, status, "{path}");
-        assert!(page.contains(said), "{page}");
+        assert!(page.contains(expected), "{page}");
     }
     replica.fail_reads(true);
     let (status, _, page) = show(&router, &format!("/?key={key}")).await;
@@ -110,9 +110,9 @@ async fn what_is_not_found_is_said() {
     assert!(!page.contains(quorate_fake::READ_ERROR), "{page}");
 }
 
-/// Whoever owns a key chooses what stands here.
+/// The owner of a key chooses this text.
 #[tokio::test]
-async fn what_strangers_publish_is_text() {
+async fn what_strangers_publish_is_escaped() {
     const EVIL: &str = "</td><script>alert('x')</script><a href=\"//evil.test\">&";
     let (replica, router) = node();
     let key = PublicKey::from_bytes([7; 32]);

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 
-fn agree_on(relay: &Fixture, mode: PublishMode) {
+fn set_policy(relay: &Fixture, mode: PublishMode) {
     let hash = TokenHash(Sha256::digest("secret").into());
     relay.replica.agree_on_publishing(PublishState {
         mode,
@@ -15,10 +15,10 @@ fn agree_on(relay: &Fixture, mode: PublishMode) {
 
 /// RFC 6750, section 3.
 #[tokio::test]
-async fn who_has_no_token_is_asked_for_one() {
+async fn a_client_without_a_token_is_asked_for_one() {
     let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
-    agree_on(&relay, PublishMode::Tokens);
+    set_policy(&relay, PublishMode::Tokens);
     let answer = relay.put(&packet, &[]).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.field("www-authenticate"), "Bearer realm=\"publish\"");
@@ -34,20 +34,20 @@ async fn who_has_no_token_is_asked_for_one() {
     assert_eq!(relay.get(&path, &[]).await.status, StatusCode::OK);
 }
 
-/// A refresh keeps a packet in the cluster, so it is publishing too.
+/// A refresh keeps a packet in the cluster, so it counts as publishing.
 #[tokio::test]
-async fn a_key_that_may_not_publish_refreshes_nothing() {
+async fn a_key_that_may_not_publish_cannot_refresh() {
     let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     relay.put(&packet, &[]).await;
-    agree_on(&relay, PublishMode::AllowList);
+    set_policy(&relay, PublishMode::AllowList);
     let answer = relay.put(&packet, &[]).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert_eq!(answer.problem()["type"], ProblemType::ForbiddenKey.uri());
     assert_eq!(*relay.replica.put_count.borrow(), 1);
 }
 
-/// Nobody has signed what is stored here, so a signature that is checked fails.
+/// The stored packet has no valid signature, so verifying it again would fail.
 #[tokio::test]
 async fn bytes_that_are_stored_are_not_verified_again() {
     let relay = Fixture::new(RelayConfig::default());
@@ -63,7 +63,7 @@ async fn bytes_that_are_stored_are_not_verified_again() {
     let mut other = payload.to_vec();
     *other.last_mut().unwrap() ^= 1;
     let answer = relay.put_bytes(&z32, other).await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "one bit is another");
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "one bit differs");
     let other_key = packet(2, MICROS, "x", 30).key().to_string();
     let answer = relay.put_bytes(&other_key, payload.clone()).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "of another key");
@@ -73,5 +73,9 @@ async fn bytes_that_are_stored_are_not_verified_again() {
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
     relay.replica.fail_reads(true);
     let answer = relay.put_bytes(&z32, payload).await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "it cannot be known");
+    assert_eq!(
+        answer.status,
+        StatusCode::BAD_REQUEST,
+        "the store cannot be read"
+    );
 }

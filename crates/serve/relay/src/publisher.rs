@@ -1,4 +1,4 @@
-//! Who may publish, as far as it is judged before a packet is proposed.
+//! Checks whether a client may publish, before its packet is proposed.
 
 use axum::http::{HeaderMap, header};
 use quorate_packet::PublicKey;
@@ -6,27 +6,28 @@ use quorate_replica::{PublishState, TokenHash};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// The scheme of `Authorization` that is asked for (RFC 6750).
+/// The scheme of `Authorization` that is accepted (RFC 6750).
 const BEARER: &str = "bearer";
 
 /// Why a client may not publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PublisherError {
-    /// The key may not, whoever asks.
-    #[error("this key may not publish here, as the operators of this cluster have set")]
+    /// The key may not publish, with or without a token.
+    #[error("the operators of this cluster do not allow this key to publish")]
     Forbidden,
     /// There is no token.
     #[error(
-        "who publishes here needs a token of the operators: send it as `Authorization: Bearer`"
+        "publishing here needs a token from the operators: send it as `Authorization: Bearer TOKEN`"
     )]
     NoToken,
-    /// The token is none of the operators'.
-    #[error("the token is none that may publish here: ask the operators for another one")]
+    /// The token is not known.
+    #[error("the token is not known or was removed: ask the operators for a new one")]
     WrongToken,
 }
 
-/// Whether who makes this request may publish packets of `key`, as far as this node knows. The log
-/// judges once more: all this may have changed.
+/// Checks whether a client with this token may publish packets of `key`, by the policy that this
+/// node knows. The policy is checked again when the log entry is applied, because it may have
+/// changed.
 pub(crate) fn check(
     publishing: &PublishState,
     key: &PublicKey,
@@ -45,8 +46,8 @@ pub(crate) fn check(
     }
 }
 
-/// The hash of the token that comes with the request, if one does: the log judges by it where a token
-/// is needed.
+/// The hash of the token in the request, if it has one. Where a token is needed, it is checked
+/// again when the log entry is applied.
 pub(crate) fn token_hash(headers: &HeaderMap) -> Option<TokenHash> {
     let credentials = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = credentials.split_once(' ')?;
@@ -54,7 +55,7 @@ pub(crate) fn token_hash(headers: &HeaderMap) -> Option<TokenHash> {
     is_bearer.then(|| TokenHash(Sha256::digest(token.trim_matches(' ')).into()))
 }
 
-/// Every token is compared, and each to its end: how long it takes tells nothing.
+/// Compares all tokens, and each completely, so that the time it takes reveals nothing.
 fn has_token(publishing: &PublishState, TokenHash(hash): TokenHash) -> bool {
     let tokens = publishing.tokens.values();
     let found = tokens.fold(Choice::from(0), |found, TokenHash(known)| {
@@ -72,7 +73,7 @@ mod tests {
 
     const KEY: PublicKey = PublicKey::from_bytes([1; 32]);
 
-    fn judged(
+    fn check_with(
         publishing: &PublishState,
         authorization: Option<&str>,
     ) -> Result<(), PublisherError> {
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_hold_in_whatever_mode() {
+    fn lists_of_keys_apply_in_every_mode() {
         for mode in [
             PublishMode::Open,
             PublishMode::AllowList,
@@ -102,23 +103,23 @@ mod tests {
         ] {
             let mut publishing = state(mode);
             publishing.allowed.insert(KEY);
-            assert_eq!(judged(&publishing, None), Ok(()), "{mode:?}");
+            assert_eq!(check_with(&publishing, None), Ok(()), "{mode:?}");
             publishing.denied.insert(KEY);
             for token in [None, Some("Bearer one")] {
-                let denied = judged(&publishing, token);
+                let denied = check_with(&publishing, token);
                 assert_eq!(denied, Err(PublisherError::Forbidden), "{mode:?}");
             }
         }
-        assert_eq!(judged(&state(PublishMode::Open), None), Ok(()));
-        let listed = judged(&state(PublishMode::AllowList), Some("Bearer one"));
+        assert_eq!(check_with(&state(PublishMode::Open), None), Ok(()));
+        let listed = check_with(&state(PublishMode::AllowList), Some("Bearer one"));
         assert_eq!(listed, Err(PublisherError::Forbidden));
     }
 
     #[test]
-    fn only_a_token_that_is_known_lets_others_publish() {
+    fn in_token_mode_only_a_known_token_may_publish() {
         let publishing = state(PublishMode::Tokens);
         for good in ["Bearer one", "bearer two", "BEARER  two "] {
-            assert_eq!(judged(&publishing, Some(good)), Ok(()), "{good}");
+            assert_eq!(check_with(&publishing, Some(good)), Ok(()), "{good}");
         }
         for none in [
             None,
@@ -127,12 +128,12 @@ mod tests {
             Some("Bearer"),
             Some(""),
         ] {
-            let refused = judged(&publishing, none);
-            assert_eq!(refused, Err(PublisherError::NoToken), "{none:?}");
+            let result = check_with(&publishing, none);
+            assert_eq!(result, Err(PublisherError::NoToken), "{none:?}");
         }
         for wrong in ["Bearer ", "Bearer three", "Bearer One", "Bearer one two"] {
-            let refused = judged(&publishing, Some(wrong));
-            assert_eq!(refused, Err(PublisherError::WrongToken), "{wrong}");
+            let result = check_with(&publishing, Some(wrong));
+            assert_eq!(result, Err(PublisherError::WrongToken), "{wrong}");
         }
     }
 }

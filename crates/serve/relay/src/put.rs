@@ -1,4 +1,4 @@
-//! PUT: from bytes of a stranger to an outcome of the cluster.
+//! PUT: verifies a packet and has the cluster store it.
 
 use std::{cmp::Ordering, net::IpAddr, sync::Arc};
 
@@ -10,7 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body};
-use quorate_limit::{Change, Refusal};
+use quorate_limit::{Change, LimitExceeded};
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, PublicKey, SignedPacket};
 use quorate_replica::{PutError, PutOutcome};
 use tokio::time::{Instant, timeout};
@@ -19,26 +19,26 @@ use crate::{
     conditions::{self, ConditionError},
     metrics::PutLabel,
     publisher::{self, PublisherError},
-    relay::{Relay, key, limit_kind},
+    relay::{Relay, key, limit_problem_type},
 };
 
-/// What a client is asked for that has no token and needs one.
+/// The challenge to a client that needs a token and sent none.
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"publish\"");
 
-/// The same of a client whose token is no good (RFC 6750, section 3.1).
-const ANOTHER_BEARER: HeaderValue =
+/// The challenge to a client whose token is invalid (RFC 6750, section 3.1).
+const INVALID_TOKEN: HeaderValue =
     HeaderValue::from_static("Bearer realm=\"publish\", error=\"invalid_token\"");
 
 /// Stores a packet.
 ///
-/// 204 says that a majority has accepted it, or that this node's own replica holds the same bytes
-/// already, whatever another node has accepted a moment ago.
+/// 204 means that a majority has accepted it, or that this node's own replica has the same bytes
+/// already, even if another node has just accepted a newer packet.
 pub(crate) async fn put(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let (label, response) = match relay.put(&parts, body).await {
         Ok(label) => (label, StatusCode::NO_CONTENT.into_response()),
         Err(failure) => {
-            tracing::debug!(path = parts.uri.path(), %failure, "PUT refused");
+            tracing::debug!(path = parts.uri.path(), %failure, "PUT rejected");
             failure.into_response()
         }
     };
@@ -50,31 +50,34 @@ pub(crate) async fn put(State(relay): State<Arc<Relay>>, request: Request) -> Re
 #[derive(Debug, thiserror::Error)]
 enum PutFailure {
     #[error(transparent)]
-    Limited(#[from] Refusal),
+    Limited(#[from] LimitExceeded),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
     Condition(#[from] ConditionError),
-    #[error("the body is longer than {PAYLOAD_SIZE_MAX} bytes, the most a signed packet has")]
+    #[error("the body is longer than a signed packet can be ({PAYLOAD_SIZE_MAX} bytes)")]
     TooLong,
-    #[error("the body did not arrive whole and in time")]
+    #[error("the body did not arrive completely and in time: send it again")]
     BodyLost,
     #[error(transparent)]
     Publisher(#[from] PublisherError),
     #[error(transparent)]
     Packet(#[from] PacketError),
-    #[error("the packet's timestamp lies too far ahead of the cluster's clock: set the clock")]
+    #[error(
+        "the packet's timestamp is too far ahead of the cluster's clock: set the publisher's clock"
+    )]
     TooFarAhead,
     #[error(
-        "the capacity of the cluster is reached, and it does not know this key: the packet is not \
-         stored"
+        "the capacity of the cluster is reached, and this key is new: the packet is not stored"
     )]
     Full,
     #[error("a newer packet of this key is stored: sign with a later timestamp")]
     Superseded,
-    #[error("another packet than the condition names is stored: read it, then sign a new one")]
+    #[error(
+        "the condition is not met, because another packet is stored: read it, then sign a new one"
+    )]
     ConditionFailed,
-    #[error("this key may not publish here for a time, as the operators of this cluster have set")]
+    #[error("the operators of this cluster do not allow this key to publish for some time")]
     Blocked,
     #[error(transparent)]
     Replica(#[from] PutError),
@@ -85,15 +88,15 @@ impl PutFailure {
         let (label, kind) = self.label_and_kind();
         let problem = ProblemResponse::new(kind, &self);
         let response = match self {
-            Self::Limited(refusal) => {
-                let wait = refusal.retry_after_secs;
+            Self::Limited(error) => {
+                let wait = error.retry_after_secs;
                 problem.retry_after(wait).into_response()
             }
             Self::Publisher(PublisherError::NoToken) => {
                 ([(header::WWW_AUTHENTICATE, BEARER)], problem).into_response()
             }
             Self::Publisher(PublisherError::WrongToken) => {
-                ([(header::WWW_AUTHENTICATE, ANOTHER_BEARER)], problem).into_response()
+                ([(header::WWW_AUTHENTICATE, INVALID_TOKEN)], problem).into_response()
             }
             _ => problem.into_response(),
         };
@@ -102,7 +105,7 @@ impl PutFailure {
 
     fn label_and_kind(&self) -> (PutLabel, ProblemType) {
         match self {
-            Self::Limited(refusal) => (PutLabel::Limited, limit_kind(refusal)),
+            Self::Limited(error) => (PutLabel::Limited, limit_problem_type(error)),
             Self::Key(_) => (PutLabel::Invalid, ProblemType::BadKey),
             Self::Condition(_) => (PutLabel::Invalid, ProblemType::BadCondition),
             Self::Packet(_) => (PutLabel::Invalid, ProblemType::BadPacket),
@@ -147,7 +150,7 @@ impl Relay {
         let key = key(&parts.uri, 0)?;
         let client = self.client(&parts.extensions, &parts.headers);
         self.check_put(client, &key)?;
-        let mut conditions = conditions::of_put(&parts.headers)?;
+        let mut conditions = conditions::put_conditions(&parts.headers)?;
         let token = publisher::token_hash(&parts.headers);
         if let Some(token) = token {
             conditions = conditions.with_token(token).map_err(ConditionError::from)?;
@@ -155,12 +158,12 @@ impl Relay {
         let payload = read_body(body, PAYLOAD_SIZE_MAX).await?;
         publisher::check(&self.replica.publishing(), &key, token)?;
         let packet = self.accept(client, key, payload)?;
-        // From here on the packet is the replica's, so here begins what is measured.
-        let begun = Instant::now();
+        // The metric measures the replica's work, which starts here.
+        let started = Instant::now();
         let outcome = self.replica.put(packet, conditions);
-        // The replica knows what was proposed, so it has to answer before the relay gives up.
+        // The replica's deadline is earlier, because it knows whether the packet was proposed.
         let result = timeout(self.config.deadline, outcome).await;
-        let duration = begun.elapsed().as_secs_f64();
+        let duration = started.elapsed().as_secs_f64();
         self.metrics.put_duration_seconds.observe(duration);
         match result.unwrap_or(Err(PutError::Unknown))? {
             PutOutcome::Stored => Ok(PutLabel::Stored),
@@ -174,8 +177,8 @@ impl Relay {
         }
     }
 
-    /// Whether the client may PUT a packet of this key, before any more is known of it.
-    fn check_put(&self, client: IpAddr, key: &PublicKey) -> Result<(), Refusal> {
+    /// Checks whether the client may PUT a packet of this key, before its body is read.
+    fn check_put(&self, client: IpAddr, key: &PublicKey) -> Result<(), LimitExceeded> {
         let change = match self.replica.packet(key) {
             Ok(None) => Change::NewKey,
             Ok(Some(_)) => Change::Key(key.as_bytes()),
@@ -184,15 +187,15 @@ impl Relay {
         self.config.rules.limits.check_put(client, change)
     }
 
-    /// The packet, if its key has signed it and the client may have it stored. Bytes that are stored
-    /// were verified when they came, and cost nothing more: most PUTs are of those.
+    /// Returns the packet if its key has signed it and the client may store it. Bytes that are
+    /// already stored were verified before, so they cost nothing: most PUTs are refreshes of those.
     fn accept(
         &self,
         client: IpAddr,
         key: PublicKey,
         payload: Bytes,
     ) -> Result<SignedPacket, PutFailure> {
-        // Whether the replica can be read is for itself to say, when it is handed the packet.
+        // If the replica cannot be read, it reports that itself when it gets the packet.
         let indexed = self.replica.packet(&key);
         let stored = match &indexed {
             Ok(Some(indexed)) => Some(indexed.compiled.packet()),

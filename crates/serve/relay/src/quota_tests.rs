@@ -1,4 +1,4 @@
-//! How much a client may ask for, and who it is.
+//! Rate limits of clients, and how clients are identified.
 
 use std::net::SocketAddr;
 
@@ -37,7 +37,7 @@ pub(super) fn limited(burst: u32, proxies: &[&str]) -> Fixture {
 }
 
 #[tokio::test]
-async fn only_puts_take_quota_and_each_client_has_its_own() {
+async fn each_client_has_its_own_limit_of_puts() {
     let relay = limited(2, &[]);
     let packet = packet(1, MICROS, "x", 30);
     let path = format!("/pkarr/{}", packet.key());
@@ -55,16 +55,16 @@ async fn only_puts_take_quota_and_each_client_has_its_own() {
         assert_eq!(got, StatusCode::NOT_FOUND);
     }
     let stored = StatusCode::NO_CONTENT;
-    let refused = StatusCode::TOO_MANY_REQUESTS;
+    let rejected = StatusCode::TOO_MANY_REQUESTS;
     assert_eq!(ask(Method::PUT, "192.0.2.1:5").await, stored);
     assert_eq!(ask(Method::PUT, "192.0.2.1:6").await, stored);
-    assert_eq!(ask(Method::PUT, "192.0.2.1:7").await, refused);
+    assert_eq!(ask(Method::PUT, "192.0.2.1:7").await, rejected);
     assert_eq!(ask(Method::PUT, "192.0.2.2:5").await, stored);
     assert_eq!(ask(Method::GET, "192.0.2.1:5").await, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_client_cannot_choose_the_address_it_is_limited_by() {
+async fn a_client_cannot_choose_the_address_that_is_limited() {
     let relay = limited(1, &["10.0.0.0/8"]);
     let packet = packet(1, MICROS, "x", 30);
     let path = format!("/pkarr/{}", packet.key());
@@ -75,16 +75,16 @@ async fn a_client_cannot_choose_the_address_it_is_limited_by() {
         relay.ask(request).await.status
     };
     let stored = StatusCode::NO_CONTENT;
-    let refused = StatusCode::TOO_MANY_REQUESTS;
+    let rejected = StatusCode::TOO_MANY_REQUESTS;
     assert_eq!(put("192.0.2.1:1", "1.1.1.1").await, stored);
-    assert_eq!(put("192.0.2.1:1", "2.2.2.2").await, refused);
+    assert_eq!(put("192.0.2.1:1", "2.2.2.2").await, rejected);
     assert_eq!(put("10.0.0.1:1", "3.3.3.3, 192.0.2.5").await, stored);
-    assert_eq!(put("10.0.0.1:1", "4.4.4.4, 192.0.2.5").await, refused);
+    assert_eq!(put("10.0.0.1:1", "4.4.4.4, 192.0.2.5").await, rejected);
     assert_eq!(put("10.0.0.1:1", "4.4.4.4, 192.0.2.6").await, stored);
 }
 
 #[tokio::test]
-async fn rules_that_change_hold_for_the_next_request() {
+async fn changed_rules_apply_to_the_next_request() {
     let shared = rules(&limit_config(1), &[]);
     let relay = Fixture::new(RelayConfig {
         rules: shared.clone(),

@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state of the relay, and helpers that all requests use.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -10,17 +10,18 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderName, Uri, header},
 };
 use quorate_http::{ProblemResponse, ProblemType};
-use quorate_limit::Refusal;
+use quorate_limit::LimitExceeded;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::Replica;
 
 use crate::{RelayConfig, RelayMetrics, watchers::Watchers};
 
-/// Where most proxies write whom they were called by; others in `Forwarded` (RFC 7239).
+/// The field in which most proxies write who called them; others use `Forwarded` (RFC 7239).
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What is read in place of a field that is no text: neither an address nor a pair with `=`.
-const MALFORMED: &str = "?";
+/// The value that is used for a field that is not text. It is neither an address nor a pair with
+/// `=`.
+const MALFORMED_FIELD: &str = "?";
 
 pub(crate) struct Relay {
     pub(crate) replica: Arc<dyn Replica>,
@@ -30,38 +31,40 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Who makes the request. All requests without a socket are one client.
+    /// The address of the client that sent the request. All requests without a socket count as one
+    /// client.
     pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
         let peer = extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(Ipv4Addr::UNSPECIFIED.into(), |info| info.0.ip());
-        // A field that is no text is malformed, which an empty one is not: else whoever sends one
-        // would have what its proxy wrote in it overlooked, and its own word in the other believed.
+        // A field that is not text counts as malformed, not as empty. Otherwise a client could hide
+        // what its proxy wrote in that field, and its own value of the other field would be
+        // trusted.
         let values = |field: &HeaderName| {
             let values = headers.get_all(field).into_iter();
-            values.map(|value| value.to_str().unwrap_or(MALFORMED))
+            values.map(|value| value.to_str().unwrap_or(MALFORMED_FIELD))
         };
         let proxies = self.config.rules.trusted_proxies.load();
         proxies.client_address(peer, values(&X_FORWARDED_FOR), values(&header::FORWARDED))
     }
 }
 
-/// The key in the path, which so many segments follow.
-pub(crate) fn key(uri: &Uri, segment_count_behind: usize) -> Result<PublicKey, KeyError> {
+/// Parses the key in the path, which is followed by `segments_after` segments.
+pub(crate) fn key(uri: &Uri, segments_after: usize) -> Result<PublicKey, KeyError> {
     let path = uri.path().as_bytes();
-    let segment = path.rsplit(|byte| *byte == b'/').nth(segment_count_behind);
+    let segment = path.rsplit(|byte| *byte == b'/').nth(segments_after);
     PublicKey::parse_z32(segment.unwrap_or_default())
 }
 
-/// What kind of problem a limit is. What others have used up is the node's.
-pub(crate) fn limit_kind(refusal: &Refusal) -> ProblemType {
-    match refusal.limit.is_of_everybody() {
+/// The type of the problem: if all clients share the limit, the node is overloaded.
+pub(crate) fn limit_problem_type(error: &LimitExceeded) -> ProblemType {
+    match error.limit.is_shared() {
         true => ProblemType::Overloaded,
         false => ProblemType::RateLimited,
     }
 }
 
-/// What a limit says, and when it lets the client in again.
-pub(crate) fn limited(refusal: Refusal) -> ProblemResponse {
-    ProblemResponse::new(limit_kind(&refusal), refusal).retry_after(refusal.retry_after_secs)
+/// The response to a request that exceeds a limit, with the time after which to retry.
+pub(crate) fn limit_problem(error: LimitExceeded) -> ProblemResponse {
+    ProblemResponse::new(limit_problem_type(&error), error).retry_after(error.retry_after_secs)
 }

@@ -13,13 +13,13 @@ use quorate_replica::Replica;
 
 use crate::{RelayConfig, RelayMetrics, events, get, page, put, relay::Relay, watchers::Watchers};
 
-/// The methods of what is only read: the page, and the events of a packet.
+/// The methods of resources that can only be read: the page, and the events of a packet.
 const READ_METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// The relay's routes, and the answer to all paths that no router has.
+/// The relay's routes, and the answer to all unknown paths.
 ///
-/// They know the client's address by `ConnectInfo<SocketAddr>`, which the HTTP server gives each
-/// request. Paths of one segment that no other route takes are read as keys.
+/// They read the client's address from `ConnectInfo<SocketAddr>`, which the HTTP server adds to
+/// each request. A path of one segment that no other route matches is parsed as a key.
 pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetrics) -> Router {
     let relay = Arc::new(Relay {
         watchers: Watchers::new(config.watch.clone(), metrics.clone()),
@@ -30,17 +30,17 @@ pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetr
     let packet = with_methods(
         routing::get(get::get).put(put::put),
         "GET, HEAD, PUT, OPTIONS",
-        "a packet can be PUT, and read by GET or HEAD",
+        "a packet can be written with PUT, and read with GET or HEAD",
     );
     let page = with_methods(
         routing::get(page::page),
         READ_METHODS,
-        "the page can be read by GET or HEAD",
+        "the page can only be read: use GET or HEAD",
     );
     let events = with_methods(
         routing::get(events::events),
         READ_METHODS,
-        "events can only be read",
+        "events can only be read: use GET or HEAD",
     );
     Router::new()
         .route("/", page)
@@ -53,8 +53,8 @@ pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetr
 }
 
 async fn unknown_path(_: Request) -> Response {
-    let said = "there is nothing here: a packet is at /pkarr/ and its key in z-base-32";
-    ProblemResponse::new(ProblemType::UnknownPath, said).into_response()
+    let detail = "unknown path: the path of a packet is /pkarr/ followed by its key in z-base-32";
+    ProblemResponse::new(ProblemType::UnknownPath, detail).into_response()
 }
 
 #[cfg(test)]

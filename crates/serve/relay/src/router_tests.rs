@@ -25,7 +25,7 @@ mod quotas;
 
 const MICROS: u64 = 1_700_000_000_000_000;
 
-/// A relay with its replica, asked without sockets.
+/// A relay and its replica, without sockets.
 struct Fixture {
     replica: Arc<FakeReplica>,
     router: Routes,
@@ -76,7 +76,7 @@ impl Fixture {
 }
 
 impl Answer {
-    /// What holds for every answer.
+    /// Checks what is true for every answer.
     fn check(&self) {
         assert_eq!(self.field("access-control-allow-origin"), "*");
         for name in ["ETag", "Retry-After", "Quorate-Applied-Index"] {
@@ -127,7 +127,7 @@ fn request(method: Method, path: &str, fields: &[(&str, &str)], body: Body) -> R
 }
 
 #[tokio::test]
-async fn what_is_put_is_read_byte_for_byte_at_both_paths() {
+async fn a_stored_packet_is_read_byte_for_byte_at_both_paths() {
     let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "relay=https://example.org", 30);
     let put = relay.put(&packet, &[]).await;
@@ -151,7 +151,7 @@ async fn what_is_put_is_read_byte_for_byte_at_both_paths() {
         assert_eq!(
             got.field("memento-datetime"),
             "",
-            "an old one makes clients drop the packet"
+            "clients ignore a packet with an old one"
         );
 
         let head = relay
@@ -175,7 +175,7 @@ async fn a_put_at_the_short_path_is_stored_too() {
 }
 
 #[tokio::test]
-async fn the_same_bytes_are_taken_again_and_older_ones_are_not() {
+async fn identical_bytes_are_accepted_again_and_older_ones_are_not() {
     let relay = Fixture::new(RelayConfig::default());
     let [older, a, b] =
         [(1, "x"), (2, "a"), (2, "b")].map(|(micros, txt)| packet(1, MICROS + micros, txt, 30));
@@ -186,8 +186,8 @@ async fn the_same_bytes_are_taken_again_and_older_ones_are_not() {
     };
     assert_eq!(relay.put(&larger, &[]).await.status, StatusCode::NO_CONTENT);
     assert_eq!(relay.put(&larger, &[]).await.status, StatusCode::NO_CONTENT);
-    for refused in [older, smaller] {
-        let answer = relay.put(&refused, &[]).await;
+    for rejected in [older, smaller] {
+        let answer = relay.put(&rejected, &[]).await;
         assert_eq!(answer.status, StatusCode::CONFLICT);
         assert!(answer.text().contains("newer packet"), "{}", answer.text());
     }
@@ -197,7 +197,7 @@ async fn the_same_bytes_are_taken_again_and_older_ones_are_not() {
 async fn every_outcome_has_its_status() {
     let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
-    for (outcome, kind, said) in [
+    for (outcome, kind, expected) in [
         (
             Ok(PutOutcome::TooFarAhead),
             ProblemType::TooFarAhead,
@@ -214,7 +214,11 @@ async fn every_outcome_has_its_status() {
             ProblemType::ForbiddenKey,
             "operators",
         ),
-        (Ok(PutOutcome::Blocked), ProblemType::BlockedKey, "a time"),
+        (
+            Ok(PutOutcome::Blocked),
+            ProblemType::BlockedKey,
+            "some time",
+        ),
         (Ok(PutOutcome::Full), ProblemType::Full, "capacity"),
         (Err(PutError::NoLeader), ProblemType::NoLeader, "no leader"),
         (
@@ -250,7 +254,7 @@ async fn every_outcome_has_its_status() {
         assert_eq!(problem["type"], kind.uri(), "{outcome:?}");
         assert_eq!(problem["title"], kind.title(), "{outcome:?}");
         let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains(said), "{detail}");
+        assert!(detail.contains(expected), "{detail}");
         assert_eq!(answer.field("cache-control"), "no-store");
     }
     relay.replica.answer_puts_with(Ok(PutOutcome::Unchanged));
@@ -259,13 +263,13 @@ async fn every_outcome_has_its_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_never_answers_is_unknown_at_the_deadline() {
+async fn without_an_answer_of_the_replica_the_outcome_is_unknown_at_the_deadline() {
     let relay = Fixture::new(RelayConfig::default());
     relay.replica.answers_puts.send_replace(false);
-    let begun = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     let answer = relay.put(&packet(1, MICROS, "x", 30), &[]).await;
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
-    let waited = begun.elapsed();
+    let waited = started.elapsed();
     let deadline = RelayConfig::default().deadline;
     assert!(
         waited >= deadline && waited < deadline * 2,
@@ -274,14 +278,14 @@ async fn a_replica_that_never_answers_is_unknown_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn what_is_no_packet_is_refused_with_its_reason() {
+async fn an_invalid_packet_is_rejected_with_the_reason() {
     let relay = Fixture::new(RelayConfig::default());
     let good = packet(1, MICROS, "x", 30);
     let key = good.key().to_string();
     let other = packet(2, MICROS, "x", 30);
     let mut forged = good.payload().to_vec();
     forged[70] ^= 1;
-    for (body, said) in [
+    for (body, expected) in [
         (vec![], "0 bytes"),
         (vec![0; 71], "71 bytes"),
         (good.payload()[..72].to_vec(), "DNS packet"),
@@ -294,7 +298,7 @@ async fn what_is_no_packet_is_refused_with_its_reason() {
     ] {
         let answer = relay.put_bytes(&key, body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-        assert!(answer.text().contains(said), "{}", answer.text());
+        assert!(answer.text().contains(expected), "{}", answer.text());
     }
     let weak_key = "y".repeat(51) + "y";
     let answer = relay.put_bytes(&weak_key, good.payload().clone()).await;
@@ -317,9 +321,9 @@ async fn a_body_of_more_than_1072_bytes_is_too_long() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_none_is_refused_with_its_reason() {
+async fn an_invalid_key_is_rejected_with_the_reason() {
     let relay = Fixture::new(RelayConfig::default());
-    for (path, said) in [
+    for (path, expected) in [
         ("/pkarr/abc", "52 characters"),
         ("/favicon.ico", "52 characters"),
         (&format!("/pkarr/{}l", "y".repeat(51)), "position 51"),
@@ -328,7 +332,7 @@ async fn a_key_that_is_none_is_refused_with_its_reason() {
         for method in [Method::GET, Method::PUT] {
             let answer = relay.ask(request(method, path, &[], Body::empty())).await;
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
-            assert!(answer.text().contains(said), "{}", answer.text());
+            assert!(answer.text().contains(expected), "{}", answer.text());
         }
     }
 }
@@ -352,13 +356,13 @@ async fn all_sixteen_spellings_and_upper_case_reach_one_packet() {
     }
 }
 
-/// What a limited client may do.
+/// Every answer has the CORS headers, including errors.
 #[tokio::test]
 async fn browsers_may_use_every_answer() {
     let relay = limited(1, &[]);
     let packet = packet(1, MICROS, "x", 30);
     let path = format!("/pkarr/{}", packet.key());
-    // What all answers have, `Answer::check` sees.
+    // `Answer::check` checks the headers.
     for (method, path, status) in [
         (Method::OPTIONS, &*path, StatusCode::NO_CONTENT),
         (Method::PUT, &path, StatusCode::BAD_REQUEST),

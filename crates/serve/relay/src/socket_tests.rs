@@ -1,4 +1,4 @@
-//! The relay as clients meet it, on a socket.
+//! The relay on a real socket.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ impl Fixture {
         }
     }
 
-    /// What the relay answers to these bytes, after which nothing more comes.
+    /// The relay's answer to these bytes, after which the client closes its side.
     async fn ask(&self, request: impl AsRef<[u8]>) -> String {
         let mut stream = TcpStream::connect(self.server.local_addr()).await.unwrap();
         stream.write_all(request.as_ref()).await.unwrap();
@@ -60,7 +60,7 @@ fn sample() -> SignedPacket {
     packet(1, 1_700_000_000_000_000, "x", 30)
 }
 
-/// A PUT of `body`, which is announced as `field` says.
+/// A PUT of `body`, with a header field that announces its length.
 fn put(field: &str, body: &[u8]) -> Vec<u8> {
     let header = format!(
         "PUT /pkarr/{} HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n",
@@ -69,9 +69,9 @@ fn put(field: &str, body: &[u8]) -> Vec<u8> {
     [header.as_bytes(), body].concat()
 }
 
-/// RFC 9110, sections 8.6 and 15.4.5; a pkarr client asks again when it reads 0.
+/// RFC 9110, sections 8.6 and 15.4.5; a pkarr client retries when it reads a length of 0.
 #[tokio::test]
-async fn answers_that_have_no_body_claim_no_length() {
+async fn answers_without_a_body_have_no_content_length() {
     let relay = Fixture::new().await;
     let packet = sample();
     let length = format!("Content-Length: {}", packet.payload().len());
@@ -85,7 +85,7 @@ async fn answers_that_have_no_body_claim_no_length() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_is_read_whole() {
+async fn a_chunked_body_is_read_completely() {
     let relay = Fixture::new().await;
     let mut chunked = Vec::new();
     for chunk in sample().payload().chunks(40) {
@@ -103,7 +103,7 @@ async fn a_truncated_body_stores_nothing() {
     let relay = Fixture::new().await;
     let packet = sample();
     let (payload, size) = (packet.payload(), packet.payload().len());
-    // A whole packet is not whole while more of it was announced.
+    // Even a complete packet is truncated if the announced length is larger.
     for (announced, sent) in [(size, 100), (size + 1, size), (PAYLOAD_SIZE_MAX, size)] {
         let length = format!("Content-Length: {announced}");
         let answer = relay.ask(put(&length, &payload[..sent])).await;

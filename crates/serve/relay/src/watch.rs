@@ -1,4 +1,4 @@
-//! GET with `wait`: an answer that is held back until there is something new to say.
+//! GET with `wait`: the answer is delayed until the packet changes.
 
 use std::{mem, net::IpAddr, time::Duration};
 
@@ -13,12 +13,12 @@ use crate::{
     relay::Relay,
 };
 
-/// Why nothing is waited for. The text is the problem's detail.
+/// The value of `wait` is invalid. The text is the problem's detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("`wait` is a number of seconds, as in `wait=30` and `wait=30s`")]
+#[error("`wait` is not a number of seconds: send for example `wait=30` or `wait=30s`")]
 pub(crate) struct InvalidWait;
 
-/// How long the query asks to wait, if it does.
+/// The value of `wait` in the query, if there is one.
 pub(crate) fn wait(uri: &Uri) -> Result<Option<Duration>, InvalidWait> {
     let mut pairs = uri.query().unwrap_or_default().split('&');
     let Some(wait) = pairs.find_map(|pair| pair.strip_prefix("wait=")) else {
@@ -32,48 +32,49 @@ pub(crate) fn wait(uri: &Uri) -> Result<Option<Duration>, InvalidWait> {
     Ok(Some(Duration::from_secs(secs)))
 }
 
-/// Lets go of all of a request but the fields that its answer depends on, which are copied. It stands in
-/// a buffer that its connection can read into again as soon as nothing refers to it.
-pub(crate) fn let_go_of_buffer(request: &mut Parts) {
+/// Drops everything of a request except copies of the fields that its answer depends on. The rest
+/// refers to the read buffer of the connection, which can be reused once nothing refers to it.
+pub(crate) fn release_buffer(request: &mut Parts) {
     request.uri = Uri::default();
     request.extensions.clear();
-    let given = mem::take(&mut request.headers);
+    let all = mem::take(&mut request.headers);
     for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
         let copied = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
-        for value in given.get_all(&name).iter().filter_map(copied) {
+        for value in all.get_all(&name).iter().filter_map(copied) {
             request.headers.append(&name, value);
         }
     }
 }
 
 impl Relay {
-    /// Resolves when the answer to a GET with these fields is other than that the client has what is
-    /// stored, or, if it names nothing that it has, other than that nothing is. And in any case after
-    /// `wait` or the longest time that is allowed, or when the node stops.
-    pub(crate) async fn wait_for_news(
+    /// Waits until a GET with these fields has something new to answer: another packet than the
+    /// client has, or any packet if the client has none. Also ends after `wait`, after the longest
+    /// time that is allowed, and when the node stops.
+    pub(crate) async fn wait_for_change(
         &self,
         key: &PublicKey,
         fields: &HeaderMap,
         client: IpAddr,
         wait: Duration,
     ) -> Result<(), TooManyWatchers> {
-        if self.has_news(key, fields) {
+        if self.has_change(key, fields) {
             return Ok(());
         }
-        let _place = self.watchers.admit(client, WatchLabel::Wait)?;
-        // Before the next look, or what changes behind that is missed.
+        let _slot = self.watchers.admit(client, WatchLabel::Wait)?;
+        // The watch starts before the next read, so that no change after that read is missed.
         let mut watch = self.replica.watch(key);
-        let news = async { while !self.has_news(key, fields) && watch.next().await.is_some() {} };
+        let change =
+            async { while !self.has_change(key, fields) && watch.next().await.is_some() {} };
         let wait_max = Duration::from_secs(self.config.watch.wait_secs_max);
-        // The answer is the same: what is stored by then.
-        let _ = timeout(wait.min(wait_max), news).await;
+        // After a timeout too, the answer is the packet that is stored then.
+        let _ = timeout(wait.min(wait_max), change).await;
         Ok(())
     }
 
-    /// A store that cannot be read is news too.
-    fn has_news(&self, key: &PublicKey, fields: &HeaderMap) -> bool {
+    /// Whether the answer would be new to the client. An unreadable store is new too.
+    fn has_change(&self, key: &PublicKey, fields: &HeaderMap) -> bool {
         match self.replica.packet(key) {
-            Ok(Some(indexed)) => !conditions::reader_has(fields, indexed.compiled.packet()),
+            Ok(Some(indexed)) => !conditions::client_has(fields, indexed.compiled.packet()),
             Ok(None) => fields.contains_key(header::IF_NONE_MATCH),
             Err(_) => true,
         }

@@ -1,4 +1,4 @@
-//! A relay that is watched, without sockets.
+//! A relay without sockets, for tests of requests that wait.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,21 +24,21 @@ use crate::{RelayConfig, RelayMetrics, WatchSettings, metrics::WatchLabel, route
 
 const MICROS: u64 = 1_700_000_000_000_000;
 
-/// More turns than any task needs that waits for nothing but other tasks.
+/// More turns of the scheduler than any task needs that only waits for other tasks.
 const TURN_COUNT_MAX: usize = 1000;
 
-/// What clients send with a request.
+/// Header fields of a request.
 pub(crate) type Fields<'a> = &'a [(&'a str, &'a str)];
 
-/// A relay that is watched, its replica, and its figures.
+/// A relay, its replica, and its metrics.
 pub(crate) struct Fixture {
     pub(crate) replica: Arc<FakeReplica>,
     metrics: RelayMetrics,
     router: Router,
 }
 
-/// What a request with `wait` was answered, and after how long.
-pub(crate) struct Waited {
+/// The answer to a request with `wait`, and after how long it came.
+pub(crate) struct WaitResult {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
     pub(crate) after: Duration,
@@ -61,7 +61,7 @@ impl Fixture {
         }
     }
 
-    /// Asks, as a client of this address.
+    /// Sends a GET as a client with this address.
     pub(crate) async fn ask_as(&self, client: &str, path: &str, fields: Fields<'_>) -> Response {
         let peer: SocketAddr = client.parse().unwrap();
         let mut request = Request::builder().uri(path).extension(ConnectInfo(peer));
@@ -76,13 +76,13 @@ impl Fixture {
         self.ask_as("192.0.2.1:1", path, fields).await
     }
 
-    /// Asks and reads the whole answer, with the time that it took.
-    pub(crate) async fn wait(&self, path: &str, fields: Fields<'_>) -> Waited {
-        let begun = Instant::now();
+    /// Sends a GET and reads the complete answer, with the time that it took.
+    pub(crate) async fn wait(&self, path: &str, fields: Fields<'_>) -> WaitResult {
+        let started = Instant::now();
         let response = self.ask(path, fields).await;
-        let after = begun.elapsed();
+        let after = started.elapsed();
         let (parts, body) = response.into_parts();
-        Waited {
+        WaitResult {
             status: parts.status,
             body: body.collect().await.unwrap().to_bytes(),
             after,
@@ -90,12 +90,12 @@ impl Fixture {
         }
     }
 
-    /// Asks beside the test, and lets it go on once the request waits.
-    pub(crate) async fn begin_to_wait(
+    /// Sends a GET in another task, and returns once the request waits.
+    pub(crate) async fn start_waiting(
         self: &Arc<Self>,
         path: String,
         fields: &[(&'static str, String)],
-    ) -> JoinHandle<Waited> {
+    ) -> JoinHandle<WaitResult> {
         let count = self.waiting(WatchLabel::Wait);
         let (fixture, fields) = (self.clone(), fields.to_vec());
         let asked = tokio::spawn(async move {
@@ -110,7 +110,7 @@ impl Fixture {
         self.metrics.watches_open.of(kind).get()
     }
 
-    /// Lets the others go on until so many requests wait.
+    /// Lets other tasks run until `count` requests wait.
     pub(crate) async fn until_waiting(&self, kind: WatchLabel, count: i64) {
         for _ in 0..TURN_COUNT_MAX {
             if self.waiting(kind) == count {
@@ -126,14 +126,14 @@ impl Fixture {
     }
 }
 
-impl Waited {
+impl WaitResult {
     pub(crate) fn field(&self, name: &str) -> &str {
         let value = self.response.headers().get(name);
         value.map_or("", |value| value.to_str().unwrap())
     }
 }
 
-/// The packet of this number, of one key.
+/// Version `number` of the packet of one key.
 pub(crate) fn version(number: u64) -> SignedPacket {
     packet(1, MICROS + number, &format!("version {number}"), 30)
 }

@@ -1,4 +1,4 @@
-//! Requests that wait, on a socket.
+//! Requests that wait, on a real socket.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{RelayConfig, RelayMetrics, metrics::WatchLabel, router, watch_fixtur
 /// Longer than anything here takes on a busy machine, and shorter than requests wait.
 const LONG: Duration = Duration::from_secs(20);
 
-/// The deadlines of ordinary requests, to be outlasted.
+/// The deadlines of ordinary requests, which waiting requests must outlast.
 const SHORT: Duration = Duration::from_millis(200);
 
 struct Fixture {
@@ -50,8 +50,8 @@ impl Fixture {
         }
     }
 
-    /// Asks at this path behind the key, and waits until the request does.
-    async fn begin(&self, path: &str, kind: WatchLabel) -> TcpStream {
+    /// Sends a GET with this path after the key, and returns once the request waits.
+    async fn start_waiting(&self, path: &str, kind: WatchLabel) -> TcpStream {
         let mut stream = TcpStream::connect(self.server.local_addr()).await.unwrap();
         let key = *version(1).key();
         let request = format!("GET /pkarr/{key}{path} HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -61,15 +61,15 @@ impl Fixture {
     }
 
     async fn until_waiting(&self, kind: WatchLabel, count: i64) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while self.metrics.watches_open.of(kind).get() != count {
-            assert!(begun.elapsed() < LONG, "not {count} that wait");
+            assert!(started.elapsed() < LONG, "{count} requests should wait");
             sleep(Duration::from_millis(1)).await;
         }
     }
 }
 
-/// Reads until `text` has come.
+/// Reads until `text` has arrived.
 async fn read_until(stream: &mut TcpStream, text: &str) {
     let mut read = Vec::new();
     let all = async {
@@ -82,23 +82,23 @@ async fn read_until(stream: &mut TcpStream, text: &str) {
 }
 
 #[tokio::test]
-async fn a_client_that_is_gone_waits_no_more() {
+async fn the_wait_of_a_disconnected_client_ends() {
     let relay = Fixture::new().await;
     for (path, kind) in [
         ("?wait=60s", WatchLabel::Wait),
         ("/events", WatchLabel::Events),
     ] {
-        drop(relay.begin(path, kind).await);
+        drop(relay.start_waiting(path, kind).await);
         relay.until_waiting(kind, 0).await;
     }
 }
 
-/// What holds for requests that do not wait ends none that do.
+/// Deadlines of ordinary requests do not end requests that wait.
 #[tokio::test]
 async fn a_wait_outlasts_the_deadlines_of_other_requests() {
     let relay = Fixture::new().await;
-    let mut waiting = relay.begin("?wait=60s", WatchLabel::Wait).await;
-    let mut events = relay.begin("/events", WatchLabel::Events).await;
+    let mut waiting = relay.start_waiting("?wait=60s", WatchLabel::Wait).await;
+    let mut events = relay.start_waiting("/events", WatchLabel::Events).await;
     sleep(3 * SHORT).await;
     relay.replica.store(received_now(version(1)));
     read_until(&mut waiting, "HTTP/1.1 200 OK").await;
@@ -109,15 +109,18 @@ async fn a_wait_outlasts_the_deadlines_of_other_requests() {
     read_until(&mut events, &format!("id: {tag}")).await;
 }
 
-/// Or a shutdown would wait for each until the drain limit.
+/// Otherwise a shutdown would wait for each of them until the drain limit.
 #[tokio::test]
 async fn a_server_that_stops_waits_for_none() {
     let relay = Fixture::new().await;
-    let _waiting = relay.begin("?wait=60s", WatchLabel::Wait).await;
-    let _events = relay.begin("/events", WatchLabel::Events).await;
+    let _waiting = relay.start_waiting("?wait=60s", WatchLabel::Wait).await;
+    let _events = relay.start_waiting("/events", WatchLabel::Events).await;
     let drain_limit = quorate_http::HttpConfig::default().drain_timeout;
-    let begun = Instant::now();
+    let started = Instant::now();
     relay.replica.end_watches();
     relay.server.shutdown().await;
-    assert!(begun.elapsed() < drain_limit, "it was cut off");
+    assert!(
+        started.elapsed() < drain_limit,
+        "the shutdown waited until the drain limit"
+    );
 }

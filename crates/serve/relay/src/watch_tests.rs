@@ -13,7 +13,7 @@ fn fixture() -> Arc<Fixture> {
     Arc::new(Fixture::new(WatchSettings::default()))
 }
 
-/// The path at which a request waits so long for the packets of [`version`].
+/// The path of a request that waits for changes of the packet of [`version`].
 fn path(wait: &str) -> String {
     format!("/pkarr/{}?wait={wait}", version(1).key())
 }
@@ -27,15 +27,15 @@ fn tag(number: u64) -> String {
 async fn a_wait_ends_when_another_packet_is_applied() {
     let relay = fixture();
     relay.store(&version(1));
-    let asked = relay
-        .begin_to_wait(path("30s"), &[("if-none-match", tag(1))])
+    let waiting = relay
+        .start_waiting(path("30s"), &[("if-none-match", tag(1))])
         .await;
     relay.store(&of_another_key());
-    // Received once more, it is the same packet.
+    // Receiving the same packet again is no change.
     relay.store(&version(1));
     tokio::time::sleep(Duration::from_secs(7)).await;
     relay.store(&version(2));
-    let answer = asked.await.unwrap();
+    let answer = waiting.await.unwrap();
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.body, *version(2).payload());
     assert_eq!(answer.field("etag"), tag(2));
@@ -44,7 +44,7 @@ async fn a_wait_ends_when_another_packet_is_applied() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_packet_than_the_client_has_is_told_at_once() {
+async fn a_packet_that_the_client_does_not_have_is_returned_immediately() {
     let relay = fixture();
     relay.store(&version(1));
     let stale = tag(7);
@@ -53,7 +53,7 @@ async fn another_packet_than_the_client_has_is_told_at_once() {
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(answer.after, Duration::ZERO);
     }
-    // And that there is none any more, to one that has one.
+    // A client that has a packet also learns immediately that it was removed.
     relay.replica.remove(*version(1).key());
     let answer = relay.wait(&path("30"), &[("if-none-match", &tag(1))]).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
@@ -75,11 +75,11 @@ async fn a_wait_ends_when_its_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_packet_is_waited_for() {
+async fn a_wait_ends_when_the_first_packet_is_stored() {
     let relay = fixture();
-    let asked = relay.begin_to_wait(path("30s"), &[]).await;
+    let waiting = relay.start_waiting(path("30s"), &[]).await;
     relay.store(&version(1));
-    let answer = asked.await.unwrap();
+    let answer = waiting.await.unwrap();
     assert_eq!(answer.body, *version(1).payload());
 }
 
@@ -87,16 +87,16 @@ async fn the_first_packet_is_waited_for() {
 async fn a_deletion_is_a_change() {
     let relay = fixture();
     relay.store(&version(1));
-    let asked = relay
-        .begin_to_wait(path("30s"), &[("if-none-match", tag(1))])
+    let waiting = relay
+        .start_waiting(path("30s"), &[("if-none-match", tag(1))])
         .await;
     relay.replica.remove(*version(1).key());
-    let answer = asked.await.unwrap();
+    let answer = waiting.await.unwrap();
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(answer.after, Duration::ZERO);
 }
 
-/// Whichever look it follows: the watch began before the last.
+/// After the first read or the second: the watch starts before the second read.
 #[tokio::test(start_paused = true)]
 async fn a_change_between_a_look_and_the_wait_is_not_missed() {
     for read_count in 1..=2 {
@@ -111,17 +111,17 @@ async fn a_change_between_a_look_and_the_wait_is_not_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_wait_is_longer_than_the_bound() {
+async fn no_wait_is_longer_than_the_limit() {
     let relay = fixture();
-    for asked in ["86400s", "18446744073709551615"] {
-        let answer = relay.wait(&path(asked), &[]).await;
+    for waiting in ["86400s", "18446744073709551615"] {
+        let answer = relay.wait(&path(waiting), &[]).await;
         let bound = WatchSettings::default().wait_secs_max;
         assert_eq!(answer.after.as_secs(), bound);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_time_is_refused() {
+async fn an_invalid_wait_is_rejected() {
     let relay = fixture();
     for wait in [
         "",
@@ -142,30 +142,30 @@ async fn what_is_no_time_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_may_not_wait_is_told_when_to_come_back() {
+async fn a_rejected_wait_says_when_to_retry() {
     let watch = WatchSettings {
         count_max: 2,
         count_per_client_max: 1,
         ..WatchSettings::default()
     };
     let relay = Arc::new(Fixture::new(watch));
-    let waits = relay.begin_to_wait(path("30s"), &[]).await;
-    let refused = relay.wait(&path("30s"), &[]).await;
-    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(refused.field("retry-after"), "10");
-    // The client is gone, and its place is free at once.
+    let waits = relay.start_waiting(path("30s"), &[]).await;
+    let rejected = relay.wait(&path("30s"), &[]).await;
+    assert_eq!(rejected.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(rejected.field("retry-after"), "10");
+    // The client disconnects, and its slot is free immediately.
     waits.abort();
     relay.until_waiting(WatchLabel::Wait, 0).await;
-    let waits = relay.begin_to_wait(path("30s"), &[]).await;
+    let waits = relay.start_waiting(path("30s"), &[]).await;
     relay.store(&version(1));
     waits.await.unwrap();
-    // What needs no waiting needs no place.
+    // A request that need not wait needs no slot.
     let full = Fixture::new(WatchSettings {
         count_max: 0,
         ..WatchSettings::default()
     });
-    let refused = full.wait(&path("30s"), &[]).await;
-    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    let rejected = full.wait(&path("30s"), &[]).await;
+    assert_eq!(rejected.status, StatusCode::SERVICE_UNAVAILABLE);
     full.store(&version(1));
     let answer = full.wait(&path("30s"), &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -175,11 +175,11 @@ async fn one_that_may_not_wait_is_told_when_to_come_back() {
 async fn a_node_that_stops_lets_those_go_who_wait() {
     let relay = fixture();
     relay.store(&version(1));
-    let asked = relay
-        .begin_to_wait(path("30s"), &[("if-none-match", tag(1))])
+    let waiting = relay
+        .start_waiting(path("30s"), &[("if-none-match", tag(1))])
         .await;
     relay.replica.end_watches();
-    let answer = asked.await.unwrap();
+    let answer = waiting.await.unwrap();
     assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
     assert_eq!(answer.after, Duration::ZERO);
 }

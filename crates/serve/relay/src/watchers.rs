@@ -1,4 +1,4 @@
-//! How many requests wait for changes, and whose they are.
+//! Limits how many requests wait for changes, in total and per client.
 
 use std::{
     collections::HashMap,
@@ -15,18 +15,18 @@ use crate::{
     metrics::{TooManyWatchers, WatchLabel},
 };
 
-/// After how many seconds one that may not wait may ask again. Places are taken for long.
+/// After how many seconds a rejected request may be retried. Slots stay taken for a long time.
 const RETRY_AFTER_SECS: u64 = 10;
 
-/// The requests that wait for changes. Each holds a connection, or a stream of one.
+/// The requests that wait for changes. Each occupies a connection, or a stream of one.
 pub(crate) struct Watchers {
     settings: WatchSettings,
     metrics: RelayMetrics,
-    waiting: Arc<Mutex<Waiting>>,
+    waiting: Arc<Mutex<WaitingCounts>>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct WaitingCounts {
     count: usize,
     by_client: HashMap<Client, usize>,
 }
@@ -42,7 +42,7 @@ impl From<TooManyWatchers> for ProblemResponse {
 }
 
 impl Watchers {
-    /// None yet.
+    /// No request waits yet.
     pub(crate) fn new(settings: WatchSettings, metrics: RelayMetrics) -> Self {
         Self {
             settings,
@@ -51,29 +51,29 @@ impl Watchers {
         }
     }
 
-    /// Lets a request wait for as long as the place that it is given is held.
+    /// Admits a request that waits. It counts until the returned slot is dropped.
     pub(crate) fn admit(
         &self,
         client: IpAddr,
         kind: WatchLabel,
-    ) -> Result<WatcherPlace, TooManyWatchers> {
+    ) -> Result<WatcherSlot, TooManyWatchers> {
         let client = Client::from(client);
         let mut waiting = lock(&self.waiting);
         let count_of_client = waiting.by_client.get(&client).copied().unwrap_or_default();
-        let refused = if count_of_client >= self.settings.count_per_client_max {
+        let exceeded = if count_of_client >= self.settings.count_per_client_max {
             Some(TooManyWatchers::Client)
         } else if waiting.count >= self.settings.count_max {
             Some(TooManyWatchers::Node)
         } else {
             None
         };
-        if let Some(refused) = refused {
-            self.metrics.watches_refused_total.of(refused).inc();
-            return Err(refused);
+        if let Some(exceeded) = exceeded {
+            self.metrics.watches_refused_total.of(exceeded).inc();
+            return Err(exceeded);
         }
         waiting.count += 1;
         waiting.by_client.insert(client, count_of_client + 1);
-        Ok(WatcherPlace {
+        Ok(WatcherSlot {
             client,
             waiting: self.waiting.clone(),
             _gauge: GaugeGuard::new(self.metrics.watches_open.of(kind)),
@@ -81,15 +81,15 @@ impl Watchers {
     }
 }
 
-/// The place of a request that waits, until it is dropped.
+/// Counts a waiting request until it is dropped.
 #[derive(Debug)]
-pub(crate) struct WatcherPlace {
+pub(crate) struct WatcherSlot {
     client: Client,
-    waiting: Arc<Mutex<Waiting>>,
+    waiting: Arc<Mutex<WaitingCounts>>,
     _gauge: GaugeGuard,
 }
 
-impl Drop for WatcherPlace {
+impl Drop for WatcherSlot {
     fn drop(&mut self) {
         let mut waiting = lock(&self.waiting);
         waiting.count -= 1;
@@ -102,8 +102,8 @@ impl Drop for WatcherPlace {
     }
 }
 
-/// No panic leaves it half changed.
-fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+/// Ignores poisoning, because no panic leaves the counts half changed.
+fn lock(waiting: &Mutex<WaitingCounts>) -> MutexGuard<'_, WaitingCounts> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -122,16 +122,16 @@ mod tests {
         Watchers::new(settings, RelayMetrics::register(&Registry::new()).unwrap())
     }
 
-    fn admit(watchers: &Watchers, client: &str) -> Result<WatcherPlace, TooManyWatchers> {
+    fn admit(watchers: &Watchers, client: &str) -> Result<WatcherSlot, TooManyWatchers> {
         watchers.admit(client.parse().unwrap(), WatchLabel::Events)
     }
 
     #[test]
-    fn a_place_that_is_left_is_free_for_others() {
+    fn a_released_slot_is_free_for_others() {
         let watchers = watchers(2, 2);
         let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|c| admit(&watchers, c).unwrap());
-        let refused = admit(&watchers, "192.0.2.3").unwrap_err();
-        assert_eq!(refused, TooManyWatchers::Node);
+        let exceeded = admit(&watchers, "192.0.2.3").unwrap_err();
+        assert_eq!(exceeded, TooManyWatchers::Node);
         drop(one);
         let third = admit(&watchers, "192.0.2.3").unwrap();
         drop((other, third));
@@ -140,11 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn a_client_at_its_bound_leaves_places_to_others() {
+    fn a_client_at_its_limit_leaves_slots_for_others() {
         let watchers = watchers(9, 1);
-        let _place = admit(&watchers, "2001:db8::1").unwrap();
-        let refused = admit(&watchers, "2001:db8::2").unwrap_err();
-        assert_eq!(refused, TooManyWatchers::Client);
+        let _slot = admit(&watchers, "2001:db8::1").unwrap();
+        let exceeded = admit(&watchers, "2001:db8::2").unwrap_err();
+        assert_eq!(exceeded, TooManyWatchers::Client);
         admit(&watchers, "2001:db8:0:1::1").unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Taking an address.
+//! Binds the address of a listener.
 
 use std::{io, net::SocketAddr};
 
@@ -6,12 +6,11 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 
 /// How many connections may wait to be accepted: two for each of 2,000 endpoints behind one address
-/// that restart at the same moment. One more is lost, and comes again a second later. The system may
-/// allow less (net.core.somaxconn).
+/// that restart at the same time. One more is dropped, and the client retries a second later. The
+/// system may allow fewer (net.core.somaxconn).
 const BACKLOG: u32 = 4096;
 
-/// An address that was taken. Clients can connect and wait until it serves
-/// ([`serve`](Self::serve)).
+/// A bound address. Clients can connect, and wait until [`serve`](Self::serve).
 #[derive(Debug)]
 pub struct Listener {
     pub(crate) tcp: TcpListener,
@@ -19,13 +18,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Takes `listen`, where port 0 stands for a free one. `protocol` is what the error calls it.
+    /// Binds `listen`. Port 0 uses a free port. `protocol` is the name in the error.
     pub fn bind(protocol: &'static str, listen: SocketAddr) -> Result<Self, BindError> {
         Self::bind_as(protocol, listen, false)
     }
 
-    /// Like [`bind`](Self::bind), but the unspecified address of IPv6 takes IPv6 alone, however the
-    /// system is set: that of IPv4 is free for another.
+    /// Like [`bind`](Self::bind), but `[::]` only accepts IPv6, whatever the system's default is.
+    /// So another listener can bind 0.0.0.0.
     pub fn bind_family(protocol: &'static str, listen: SocketAddr) -> Result<Self, BindError> {
         Self::bind_as(protocol, listen, true)
     }
@@ -56,17 +55,17 @@ impl Listener {
         })
     }
 
-    /// The address, with the port that was taken.
+    /// The bound address, with its port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 }
 
-/// Why an address could not be taken.
+/// An address could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen for {protocol} at {listen}: free the address or configure another one")]
 pub struct BindError {
-    /// What was to be spoken there.
+    /// The protocol of the listener.
     pub protocol: &'static str,
     pub listen: SocketAddr,
     pub source: io::Error,

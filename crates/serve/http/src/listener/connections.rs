@@ -1,4 +1,4 @@
-//! Which connections are open, and which one gives way.
+//! Limits the open connections, and evicts idle ones for new ones.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,42 +9,43 @@ use std::{
 use quorate_limit::Client;
 use tokio_util::sync::CancellationToken;
 
-use super::open::{Id, Open};
+use super::open_connections::{ConnectionId, OpenConnections};
 
-/// Says for whom the bound of connections of one client does not hold.
+/// Returns whether an address is exempt from the limit of connections per client.
 pub type Exempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How many may be open.
+    /// How many connections may be open.
     pub connection_count_max: usize,
-    /// How many of them one client may have, which is an IPv4 address or an IPv6 /64.
+    /// How many of them one client may have: an IPv4 address or an IPv6 /64.
     ///
-    /// With this bound a client that has as many gets another for the one that it left idle the
-    /// longest, and where all are open, the connection that was idle the longest of all gives way:
-    /// only where none is idle is one too many refused. Without it, each is.
+    /// With this limit, a new connection of a client at its limit evicts the client's connection
+    /// that was idle the longest. If the maximum of all is open, it evicts the one that was idle
+    /// the longest of all. It is rejected only if none is idle. Without this limit, nothing is
+    /// evicted, and connections over the maximum are rejected.
     pub connection_count_per_client_max: Option<usize>,
-    /// How long a shutdown waits for those that are open.
+    /// How long a shutdown waits for open connections.
     pub drain_timeout: Duration,
 }
 
-/// The connections that are open, at one listener or at several that share the limits.
+/// The open connections of one listener, or of several that share the limits.
 #[derive(Clone)]
 pub struct Connections(Arc<Shared>);
 
 struct Shared {
     limits: Limits,
     is_exempt: Exempt,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
 }
 
 impl Connections {
-    /// None yet, within these limits.
+    /// No open connections yet.
     pub fn new(limits: Limits) -> Self {
         Self::with_exempt(limits, Arc::new(|_| false))
     }
 
-    /// None yet. The bound of one client does not hold for those that are exempt.
+    /// No open connections yet. Exempt addresses have no limit per client.
     pub fn with_exempt(limits: Limits, is_exempt: Exempt) -> Self {
         Self(Arc::new(Shared {
             limits,
@@ -57,7 +58,7 @@ impl Connections {
         &self.0.limits
     }
 
-    /// Gives a connection from `address` a place, if there is one.
+    /// Admits a connection from `address`. Returns `None` if it must be rejected.
     pub fn admit(&self, address: SocketAddr) -> Option<Place> {
         let client = Client::from(address.ip());
         let mut open = self.0.lock();
@@ -72,20 +73,21 @@ impl Connections {
         })
     }
 
-    /// Whether more than half of the places are taken, so that none should be held for nothing
-    /// (RFC 7766, section 6.2.3).
+    /// Whether more than half of the maximum is open, so that idle connections should be closed
+    /// soon (RFC 7766, section 6.2.3).
     pub fn is_crowded(&self) -> bool {
         self.0.lock().count() > self.limits().connection_count_max / 2
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for one more, if it can, and says whether another connection gives way.
-    fn make_room(&self, open: &mut Open, address: IpAddr) -> Option<bool> {
+    /// Makes room for one more connection from `address`. Returns whether another connection was
+    /// evicted, or `None` if there is no room.
+    fn make_room(&self, open: &mut OpenConnections, address: IpAddr) -> Option<bool> {
         let has_displaced = self.make_room_of_client(open, address)?;
         if has_displaced || open.count() < self.limits.connection_count_max {
             return Some(has_displaced);
@@ -94,7 +96,7 @@ impl Shared {
         open.evict_oldest().then_some(true)
     }
 
-    fn make_room_of_client(&self, open: &mut Open, address: IpAddr) -> Option<bool> {
+    fn make_room_of_client(&self, open: &mut OpenConnections, address: IpAddr) -> Option<bool> {
         let client = Client::from(address);
         match self.limits.connection_count_per_client_max {
             Some(count_max) if open.count_of(client) >= count_max && !(self.is_exempt)(address) => {
@@ -105,18 +107,18 @@ impl Shared {
     }
 }
 
-/// A connection's place among those that are open, which it has until it is dropped or gives way.
+/// The entry of an open connection, until it is dropped or evicted.
 pub struct Place {
     address: SocketAddr,
-    id: Id,
+    id: ConnectionId,
     evicted: CancellationToken,
-    /// Whether another connection gave way to this one.
+    /// Whether another connection was evicted for this one.
     pub(crate) has_displaced: bool,
     connections: Connections,
 }
 
 impl Place {
-    /// The address of the other end.
+    /// The address of the peer.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -125,30 +127,29 @@ impl Place {
         &self.connections
     }
 
-    /// Notes that the connection is used: of all that are idle, it was so for the shortest.
+    /// Records that the connection was used now: its idle time starts again.
     pub fn touch(&self) {
         self.connections.0.lock().touch(self.id);
     }
 
-    /// Notes that something is done on the connection: it is not idle, and does not give way, until
-    /// this and all others like it were dropped.
-    pub fn busy(self: &Arc<Self>) -> Busy {
+    /// Marks the connection as busy. It is not idle and not evicted until all guards are dropped.
+    pub fn busy(self: &Arc<Self>) -> BusyGuard {
         self.connections.0.lock().begin(self.id);
-        Busy(self.clone())
+        BusyGuard(self.clone())
     }
 
-    /// Counts the connection as one of the client at `address`, for whom the other end is a proxy.
-    /// Fails if that client has as many as it may have, and none of them is idle.
-    pub fn assign(&self, address: IpAddr) -> Result<(), TooMany> {
+    /// Counts the connection for the client at `address`, because the peer is its proxy. Fails if
+    /// that client has the maximum and none of its connections is idle.
+    pub fn assign(&self, address: IpAddr) -> Result<(), TooManyConnections> {
         let shared = &self.connections.0;
         let mut open = shared.lock();
         let room = shared.make_room_of_client(&mut open, address);
-        room.ok_or(TooMany)?;
+        room.ok_or(TooManyConnections)?;
         open.assign(self.id, Client::from(address));
         Ok(())
     }
 
-    /// Cancelled when the connection has given way, and shall end.
+    /// Cancelled when the connection is evicted and must end.
     pub fn evicted(&self) -> &CancellationToken {
         &self.evicted
     }
@@ -160,19 +161,19 @@ impl Drop for Place {
     }
 }
 
-/// Something that is done on a connection.
-pub struct Busy(Arc<Place>);
+/// Keeps a connection busy until it is dropped.
+pub struct BusyGuard(Arc<Place>);
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.connections.0.lock().end(self.0.id);
     }
 }
 
-/// A client has as many connections as it may have, and uses all of them.
+/// A client has the maximum number of connections, and none of them is idle.
 #[derive(Debug, thiserror::Error)]
-#[error("the client has as many connections as it may have, and uses all of them")]
-pub struct TooMany;
+#[error("the client has the maximum number of connections, and none of them is idle")]
+pub struct TooManyConnections;
 
 #[cfg(test)]
 #[path = "connections_tests.rs"]

@@ -18,15 +18,15 @@ fn client(last: u8) -> SocketAddr {
 }
 
 #[track_caller]
-fn free(connections: &Connections, address: SocketAddr) -> Place {
-    let place = connections.admit(address).expect("there is room");
+fn admit_free(connections: &Connections, address: SocketAddr) -> Place {
+    let place = connections.admit(address).expect("it is admitted");
     assert!(!place.has_displaced);
     place
 }
 
 #[track_caller]
-fn displacing(connections: &Connections, address: SocketAddr) -> Place {
-    let place = connections.admit(address).expect("there is room");
+fn admit_evicting(connections: &Connections, address: SocketAddr) -> Place {
+    let place = connections.admit(address).expect("it is admitted");
     assert!(place.has_displaced);
     place
 }
@@ -36,12 +36,12 @@ fn evicted<const N: usize>(places: [&Place; N]) -> [bool; N] {
 }
 
 #[test]
-fn a_client_at_its_bound_displaces_its_own_oldest() {
+fn a_client_at_its_limit_evicts_its_own_oldest() {
     let connections = connections(10, Some(2));
-    let other = free(&connections, client(1));
-    let first = free(&connections, client(2));
-    let second = free(&connections, client(2));
-    let third = displacing(&connections, client(2));
+    let other = admit_free(&connections, client(1));
+    let first = admit_free(&connections, client(2));
+    let second = admit_free(&connections, client(2));
+    let third = admit_evicting(&connections, client(2));
     let all = [&other, &first, &second, &third];
     assert_eq!(evicted(all), [false, true, false, false]);
 }
@@ -49,74 +49,74 @@ fn a_client_at_its_bound_displaces_its_own_oldest() {
 #[test]
 fn where_all_are_taken_the_oldest_of_all_gives_way() {
     let connections = connections(3, Some(2));
-    let first = free(&connections, client(1));
-    let second = free(&connections, client(2));
-    let third = free(&connections, client(2));
-    let fourth = displacing(&connections, client(3));
+    let first = admit_free(&connections, client(1));
+    let second = admit_free(&connections, client(2));
+    let third = admit_free(&connections, client(2));
+    let fourth = admit_evicting(&connections, client(3));
     let all = [&first, &second, &third, &fourth];
     assert_eq!(evicted(all), [true, false, false, false]);
 }
 
 #[test]
-fn what_is_used_is_not_the_oldest() {
+fn a_connection_in_use_is_not_the_oldest() {
     let connections = connections(3, Some(3));
-    let first = free(&connections, client(1));
-    let second = free(&connections, client(1));
+    let first = admit_free(&connections, client(1));
+    let second = admit_free(&connections, client(1));
     first.touch();
-    let third = free(&connections, client(1));
-    let fourth = displacing(&connections, client(1));
-    let fifth = displacing(&connections, client(1));
+    let third = admit_free(&connections, client(1));
+    let fourth = admit_evicting(&connections, client(1));
+    let fifth = admit_evicting(&connections, client(1));
     let all = [&first, &second, &third, &fourth, &fifth];
     assert_eq!(evicted(all), [true, true, false, false, false]);
 }
 
 #[test]
-fn what_ended_or_gave_way_leaves_its_place_once() {
+fn an_evicted_connection_is_only_removed_once() {
     let connections = connections(2, Some(1));
-    let first = free(&connections, client(1));
-    let second = displacing(&connections, client(1));
-    // It is told, and may take a moment to end.
+    let first = admit_free(&connections, client(1));
+    let second = admit_evicting(&connections, client(1));
+    // It was notified, and may take some time to end.
     first.touch();
     drop(first);
-    let other = free(&connections, client(2));
+    let other = admit_free(&connections, client(2));
     drop(second);
-    let again = free(&connections, client(1));
+    let again = admit_free(&connections, client(1));
     assert_eq!(evicted([&other, &again]), [false, false]);
     drop((other, again));
     assert!(connections.0.lock().is_empty());
 }
 
 #[test]
-fn the_exempt_have_no_bound_of_their_own() {
+fn exempt_clients_have_no_limit_of_their_own() {
     let connections = connections(3, Some(1));
     let exempt = client(99);
-    let places = [(); 3].map(|()| free(&connections, exempt));
-    drop(displacing(&connections, exempt));
+    let places = [(); 3].map(|()| admit_free(&connections, exempt));
+    drop(admit_evicting(&connections, exempt));
     assert_eq!(evicted(places.each_ref()), [true, false, false]);
 }
 
 #[test]
 fn an_ipv6_subscriber_is_one_client() {
     let connections = connections(9, Some(1));
-    let _one = free(&connections, "[2001:db8::1]:1".parse().unwrap());
-    let _same = displacing(&connections, "[2001:db8::2]:1".parse().unwrap());
-    let _other = free(&connections, "[2001:db8:0:1::1]:1".parse().unwrap());
+    let _one = admit_free(&connections, "[2001:db8::1]:1".parse().unwrap());
+    let _same = admit_evicting(&connections, "[2001:db8::2]:1".parse().unwrap());
+    let _other = admit_free(&connections, "[2001:db8:0:1::1]:1".parse().unwrap());
 }
 
 #[test]
-fn without_a_bound_for_clients_one_too_many_is_refused() {
+fn without_a_limit_per_client_connections_over_the_maximum_are_rejected() {
     let connections = connections(1, None);
-    let place = free(&connections, client(1));
+    let place = admit_free(&connections, client(1));
     assert!(connections.admit(client(2)).is_none());
     assert!(!place.evicted().is_cancelled());
     drop(place);
-    free(&connections, client(2));
+    admit_free(&connections, client(2));
 }
 
 #[test]
 fn more_than_half_is_crowded() {
     let connections = connections(4, Some(4));
-    let places = [(); 3].map(|()| free(&connections, client(1)));
+    let places = [(); 3].map(|()| admit_free(&connections, client(1)));
     assert!(connections.is_crowded());
     let [one, ..] = places;
     drop(one);
@@ -124,55 +124,55 @@ fn more_than_half_is_crowded() {
 }
 
 #[test]
-fn what_is_busy_is_not_idle_however_long_it_takes() {
+fn a_busy_connection_is_not_idle_however_long_it_takes() {
     let connections = connections(3, Some(2));
-    let waits = Arc::new(free(&connections, client(1)));
+    let waits = Arc::new(admit_free(&connections, client(1)));
     let wait = waits.busy();
-    let idle = free(&connections, client(1));
-    let third = displacing(&connections, client(1));
+    let idle = admit_free(&connections, client(1));
+    let third = admit_evicting(&connections, client(1));
     assert_eq!(evicted([&waits, &idle, &third]), [false, true, false]);
 
-    // It may do several things at once, as HTTP/2 does.
+    // Several operations can be active at the same time, as with HTTP/2.
     drop(waits.busy());
-    let other = free(&connections, client(2));
-    let fourth = displacing(&connections, client(3));
+    let other = admit_free(&connections, client(2));
+    let fourth = admit_evicting(&connections, client(3));
     assert_eq!(evicted([&waits, &third, &other]), [false, true, false]);
 
     drop(wait);
-    let fifth = displacing(&connections, client(4));
+    let fifth = admit_evicting(&connections, client(4));
     assert_eq!(evicted([&waits, &other, &fourth]), [false, true, false]);
-    let sixth = displacing(&connections, client(5));
+    let sixth = admit_evicting(&connections, client(5));
     assert_eq!(evicted([&waits, &fourth, &fifth]), [false, true, false]);
-    let _seventh = displacing(&connections, client(6));
+    let _seventh = admit_evicting(&connections, client(6));
     assert_eq!(evicted([&waits, &fifth, &sixth]), [true, false, false]);
 }
 
 #[test]
-fn where_all_are_busy_one_too_many_is_refused() {
+fn if_all_are_busy_a_connection_over_the_maximum_is_rejected() {
     let connections = connections(3, Some(2));
-    let places = [1, 1, 2].map(|last| Arc::new(free(&connections, client(last))));
+    let places = [1, 1, 2].map(|last| Arc::new(admit_free(&connections, client(last))));
     let busy = places.each_ref().map(Place::busy);
     assert!(connections.admit(client(1)).is_none());
     assert!(connections.admit(client(3)).is_none());
     assert!(places.iter().all(|place| !place.evicted().is_cancelled()));
     drop(busy);
-    let place = displacing(&connections, client(3));
+    let place = admit_evicting(&connections, client(3));
     drop((places, place));
     assert!(connections.0.lock().is_empty());
 }
 
 #[test]
-fn a_connection_by_a_proxy_counts_as_its_clients() {
+fn a_connection_from_a_proxy_counts_for_its_client() {
     let connections = connections(9, Some(1));
     let proxy = client(99);
-    let first = free(&connections, proxy);
+    let first = admit_free(&connections, proxy);
     first.assign(client(1).ip()).unwrap();
-    let second = Arc::new(free(&connections, proxy));
+    let second = Arc::new(admit_free(&connections, proxy));
     second.assign(client(1).ip()).unwrap();
     assert_eq!(evicted([&first, &second]), [true, false]);
 
     let _busy = second.busy();
-    let third = free(&connections, proxy);
+    let third = admit_free(&connections, proxy);
     third.assign(client(1).ip()).unwrap_err();
     third.assign(client(2).ip()).unwrap();
     assert_eq!(evicted([&second, &third]), [false, false]);

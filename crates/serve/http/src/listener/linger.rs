@@ -1,4 +1,4 @@
-//! Last words.
+//! Closes a connection without losing the last bytes.
 
 use std::{io, time::Duration};
 
@@ -7,21 +7,21 @@ use tokio::{
     time::timeout,
 };
 
-/// How long the other end may be silent before it is taken to have read the last words.
+/// How long the peer may be silent before it counts as having read the last bytes.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the other end may go on sending.
+/// How long the peer may continue to send.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much of what the other end still sends is read and dropped, in bytes: more than the system
-/// keeps for a connection on both sides, so that an ordinary client gets to the end of its writing.
+/// How many bytes that the peer still sends are read and dropped: more than the buffers of both
+/// systems hold, so that an ordinary client can finish sending.
 const LINGER_SIZE_MAX: usize = 16 * 1024 * 1024;
 
-/// Ends a connection without taking back what was written last.
+/// Closes a connection so that the peer can read what was written last.
 ///
-/// A connection that is closed on unread bytes is reset, and what the other end has not read by then
-/// is lost (RFC 9112, section 9.6). So this end stops writing, and reads and drops what comes until
-/// the other end has closed too, falls silent, or has had its time or its bytes.
+/// If a connection is closed while bytes are unread, it is reset, and the peer loses what it has
+/// not read yet (RFC 9112, section 9.6). So this side stops writing, and reads and drops what
+/// arrives until the peer closes too, is silent, or has used up its time or its bytes.
 pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let drained = async {
         stream.shutdown().await?;
@@ -35,6 +35,6 @@ pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         }
         Ok::<_, io::Error>(())
     };
-    // Whether the other end heard it or not, the connection is closed.
+    // The connection is closed in any case.
     let _ = timeout(LINGER_TIMEOUT, drained).await;
 }

@@ -1,4 +1,4 @@
-//! What listeners tell Prometheus.
+//! The metrics of listeners.
 
 use quorate_metrics::GaugeGuard;
 use strum::{IntoStaticStr, VariantArray};
@@ -9,7 +9,7 @@ use super::Place;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Name {
-    /// HTTP for everybody: the relay, DNS over HTTPS, health.
+    /// Public HTTP: the relay, DNS over HTTPS, health.
     Public,
     /// HTTP for operators: health, metrics, status.
     Admin,
@@ -19,26 +19,26 @@ pub enum Name {
     DnsTls,
     /// DNS over QUIC.
     DnsQuic,
-    /// Links of other nodes.
+    /// Links from other nodes.
     Peer,
 }
 
 quorate_metrics::metrics! {
-    /// Figures of the connections of a node, by listener.
+    /// Metrics of the connections of a node, by listener.
     pub struct ListenerMetrics in "quorate_listener" {
-        /// Connections that are open now, by listener
+        /// Open connections, by listener
         pub connections_open: Gauge { listener: Name },
-        /// Connections refused because too many were open, by listener
+        /// Connections rejected because too many were open, by listener
         pub connections_refused_total: Counter { listener: Name },
-        /// Connections that were idle the longest when another needed their place, by listener
+        /// Idle connections closed to make room for new ones, by listener
         pub connections_evicted_total: Counter { listener: Name },
-        /// Connections that the system could not accept, by listener
+        /// Errors of the system when accepting connections, by listener
         pub accept_errors_total: Counter { listener: Name },
     }
 }
 
 impl ListenerMetrics {
-    /// Notes a connection that was given `place`. It is open until what is returned is dropped.
+    /// Counts an admitted connection. It counts as open until the returned guard is dropped.
     pub fn on_admitted(&self, listener: Name, place: &Place) -> GaugeGuard {
         if place.has_displaced {
             self.connections_evicted_total.of(listener).inc();

@@ -1,30 +1,30 @@
-//! TCP listeners: the one place that accepts connections, counts them and drains them.
+//! TCP listeners: accept, count, limit and drain connections, for all protocols of a node.
 //!
-//! HTTP, DNS over TCP and the links between nodes differ in what they say on a connection, not in
-//! how they come by one. So a [`Protocol`] serves one connection, and a [`Listener`] does the rest:
-//! it holds connections to their limits, goes on when the system refuses one, and at shutdown frees the
-//! address, lets connections end and cuts off those that take too long.
+//! HTTP, DNS over TCP and the links between nodes use connections differently, but accept them in
+//! the same way. So a [`Protocol`] serves one connection, and a [`Listener`] does the rest: it
+//! enforces the limits, continues after errors of `accept`, and at shutdown frees the address, lets
+//! connections finish and closes those that take too long.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Listener`] | an address that was taken, and serves nothing yet |
-//! | [`Limits`] | how many connections, of all clients and of one, and how long they may drain |
-//! | [`Connections`] | those that are open, and which of them gives way: for what is not TCP too |
-//! | [`Place`], [`Busy`] | a connection's place among them, which it keeps while something is done on it |
-//! | [`Protocol`] | what is said on a connection |
-//! | [`ListenerServer`] | a listener that serves |
-//! | [`linger`] | closes a connection so that the other end reads the last words |
-//! | [`ListenerMetrics`] | what all listeners of a node tell Prometheus, by [`Name`] |
+//! | [`Listener`] | an address that is bound and not served yet |
+//! | [`Limits`] | how many connections in total and per client, and how long a shutdown waits for them |
+//! | [`Connections`] | the open connections, and which one is evicted for a new one; not only for TCP |
+//! | [`Place`], [`BusyGuard`] | the entry of a connection there, and what marks it as not idle |
+//! | [`Protocol`] | serves one connection |
+//! | [`ListenerServer`] | a listener that is served |
+//! | [`linger`] | closes a connection so that the peer can read the last bytes |
+//! | [`ListenerMetrics`] | metrics of all listeners of a node, by [`Name`] |
 
 mod bind;
 mod connections;
 mod linger;
 mod metrics;
-mod open;
+mod open_connections;
 mod server;
 
 pub use bind::{BindError, Listener};
-pub use connections::{Busy, Connections, Exempt, Limits, Place, TooMany};
+pub use connections::{BusyGuard, Connections, Exempt, Limits, Place, TooManyConnections};
 pub use linger::linger;
 pub use metrics::{ListenerMetrics, Name};
 pub use server::{ListenerServer, Protocol};

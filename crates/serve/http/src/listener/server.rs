@@ -1,4 +1,4 @@
-//! Serving connections.
+//! Accepts connections and serves them.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,22 +15,22 @@ use tokio_util::{
 
 use super::{Connections, Listener, ListenerMetrics, Name, Place};
 
-/// How many connections over the cap are told so at one time. Those beyond are closed unheard.
+/// How many rejected connections get a response at the same time. Others are closed without one.
 const REFUSAL_COUNT_MAX: usize = 64;
 
-/// How long a refused client is given to read the refusal.
+/// How long a rejected client gets to read the response.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long to wait after the system refused a connection, as it does when the process has no file
-/// descriptors left: nothing tells when there are some again.
+/// How long to wait after `accept` failed, for example because the process has no file descriptors
+/// left. The system does not report when there are some again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// What is said on a connection.
+/// Serves connections of a listener.
 pub trait Protocol: Send + Sync + 'static {
-    /// Serves a connection to its end. When `stop` is cancelled it answers what is under way and
-    /// returns; it is dropped if it has not after [`Limits::drain_timeout`](super::Limits), and at
-    /// once when it gives way to another. A protocol that serves several requests on a connection
-    /// [touches](Place::touch) its place at each.
+    /// Serves a connection until it ends. When `stop` is cancelled, it answers active requests and
+    /// returns. The future is dropped if that takes longer than
+    /// [`Limits::drain_timeout`](super::Limits), and immediately when the connection is evicted. A
+    /// protocol that serves several requests on a connection calls [`Place::touch`] at each.
     fn serve(
         self: Arc<Self>,
         stream: TcpStream,
@@ -38,15 +38,16 @@ pub trait Protocol: Send + Sync + 'static {
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Tells the other end that too many connections are open. By default it is closed unheard.
+    /// Reports to the peer that too many connections are open. By default the connection is just
+    /// closed.
     fn refuse(self: Arc<Self>, stream: TcpStream) -> impl Future<Output = ()> + Send {
         async { drop(stream) }
     }
 }
 
 impl Listener {
-    /// Serves connections by `protocol` until [`ListenerServer::shutdown`], as many as `connections` has
-    /// places for. `name` is that of the listener in `metrics` and logs.
+    /// Serves connections with `protocol` until [`ListenerServer::shutdown`], within the limits of
+    /// `connections`. `name` is the name of the listener in `metrics` and logs.
     pub fn serve(
         self,
         protocol: Arc<impl Protocol>,
@@ -70,7 +71,7 @@ impl Listener {
     }
 }
 
-/// A running server. Dropping it shuts it down too, unawaited.
+/// A running server. Dropping it starts a shutdown without waiting for it.
 #[derive(Debug)]
 pub struct ListenerServer {
     local_addr: SocketAddr,
@@ -79,7 +80,8 @@ pub struct ListenerServer {
 }
 
 impl ListenerServer {
-    /// Runs `accepting`, which serves connections until `stop` is cancelled, and then lets them end.
+    /// Spawns `accepting`, which serves connections until `stop` is cancelled and then lets them
+    /// finish.
     pub fn spawn(
         local_addr: SocketAddr,
         stop: CancellationToken,
@@ -92,22 +94,22 @@ impl ListenerServer {
         }
     }
 
-    /// The address it listens at.
+    /// The address on which it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Frees the address and lets each connection end; at the drain limit cuts off all that are
-    /// left.
+    /// Closes the listener and lets each connection finish. At the drain limit it closes those that
+    /// are left.
     pub async fn shutdown(self) {
         drop(self.stop);
         if let Err(error) = self.acceptor.await {
-            tracing::error!(listen = %self.local_addr, %error, "a listener did not end well");
+            tracing::error!(listen = %self.local_addr, %error, "the task of a listener panicked");
         }
     }
 }
 
-/// Accepts connections and keeps count of them.
+/// Accepts connections and counts them.
 struct Acceptor<P> {
     tcp: TcpListener,
     protocol: Arc<P>,
@@ -151,8 +153,8 @@ impl<P: Protocol> Acceptor<P> {
         let open = self.metrics.on_admitted(self.name, &place);
         let evicted = place.evicted().clone();
         let protocol = self.protocol.clone();
-        // Boxed, since each future around another has room for it twice: before it is first polled,
-        // and then.
+        // Boxed, because a future that contains another reserves space for it twice: before the
+        // first poll and after.
         let served = Box::pin(protocol.serve(stream, place, self.stop.clone()));
         let served = async move { evicted.run_until_cancelled(served).await };
         self.spawn(served, open);
@@ -166,11 +168,11 @@ impl<P: Protocol> Acceptor<P> {
         }
     }
 
-    /// Runs `work` until it ends or is cut off. What is `held` is given back then.
-    fn spawn<T>(&self, work: impl Future<Output = T> + Send + 'static, held: impl Send + 'static) {
+    /// Runs `work` until it ends or is cut off. `guard` is dropped then.
+    fn spawn<T>(&self, work: impl Future<Output = T> + Send + 'static, guard: impl Send + 'static) {
         let cut_off = self.cut_off.clone();
         self.tasks.spawn(async move {
-            let _held = held;
+            let _guard = guard;
             cut_off.run_until_cancelled(work).await;
         });
     }

@@ -12,17 +12,17 @@ use crate::listener::Limits;
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Says `hello`, and waits until it is let go, or, if it is polite, until a stop.
+/// Sends `hello` and waits for `finish`. If it is polite, it also ends at a stop.
 struct Greeter {
     polite: bool,
-    let_go: Arc<Notify>,
+    finish: Arc<Notify>,
 }
 
 impl Protocol for Greeter {
     async fn serve(self: Arc<Self>, mut stream: TcpStream, _place: Place, stop: CancellationToken) {
         stream.write_all(b"hello").await.unwrap();
         tokio::select! {
-            () = self.let_go.notified() => {}
+            () = self.finish.notified() => {}
             () = stop.cancelled(), if self.polite => stream.write_all(b" and bye").await.unwrap(),
         }
     }
@@ -35,16 +35,16 @@ impl Protocol for Greeter {
 struct Fixture {
     server: ListenerServer,
     metrics: ListenerMetrics,
-    let_go: Arc<Notify>,
+    finish: Arc<Notify>,
 }
 
 async fn serve(polite: bool, limits: Limits) -> Fixture {
     let listener = Listener::bind("tests", ([127, 0, 0, 1], 0).into()).unwrap();
     let metrics = ListenerMetrics::register(&Registry::new()).unwrap();
-    let let_go = Arc::new(Notify::new());
+    let finish = Arc::new(Notify::new());
     let greeter = Greeter {
         polite,
-        let_go: let_go.clone(),
+        finish: finish.clone(),
     };
     Fixture {
         server: listener.serve(
@@ -54,7 +54,7 @@ async fn serve(polite: bool, limits: Limits) -> Fixture {
             &metrics,
         ),
         metrics,
-        let_go,
+        finish,
     }
 }
 
@@ -71,7 +71,7 @@ impl Fixture {
         TcpStream::connect(self.server.local_addr()).await.unwrap()
     }
 
-    async fn greeted(&self) -> TcpStream {
+    async fn connect_and_greet(&self) -> TcpStream {
         let mut stream = self.connect().await;
         let mut hello = [0; 5];
         stream.read_exact(&mut hello).await.unwrap();
@@ -89,42 +89,44 @@ async fn rest(mut stream: TcpStream) -> io::Result<String> {
 }
 
 #[tokio::test]
-async fn a_connection_over_the_cap_is_refused_and_room_comes_back() {
+async fn a_connection_over_the_limit_is_rejected_until_another_ends() {
     let fixture = serve(true, limits(1, LONG)).await;
-    let first = fixture.greeted().await;
+    let first = fixture.connect_and_greet().await;
     assert_eq!(fixture.metrics.connections_open.of(Name::Dns).get(), 1);
     assert_eq!(rest(fixture.connect().await).await.unwrap(), "full");
-    let refused = &fixture.metrics.connections_refused_total;
-    assert_eq!(refused.of(Name::Dns).get(), 1);
-    assert_eq!(refused.of(Name::Admin).get(), 0);
+    let rejected = &fixture.metrics.connections_refused_total;
+    assert_eq!(rejected.of(Name::Dns).get(), 1);
+    assert_eq!(rejected.of(Name::Admin).get(), 0);
 
-    fixture.let_go.notify_one();
+    fixture.finish.notify_one();
     assert_eq!(rest(first).await.unwrap(), "");
-    // The permit is given back a moment after the connection was closed.
+    // The slot is released shortly after the connection is closed.
     let served = async {
         loop {
             let mut stream = fixture.connect().await;
-            let mut said = [0; 4];
-            stream.read_exact(&mut said).await.unwrap();
-            if &said == b"hell" {
+            let mut begin = [0; 4];
+            stream.read_exact(&mut begin).await.unwrap();
+            if &begin == b"hell" {
                 return;
             }
         }
     };
-    timeout(LONG, served).await.expect("there is room again");
+    timeout(LONG, served)
+        .await
+        .expect("a connection is admitted again");
 }
 
-/// A connection that gives way is cut, whatever its protocol does.
+/// An evicted connection is closed, whatever its protocol does.
 #[tokio::test]
-async fn a_client_that_comes_again_and_again_shuts_out_only_itself() {
+async fn a_client_that_keeps_connecting_only_evicts_its_own_connections() {
     let limits = Limits {
         connection_count_per_client_max: Some(2),
         ..limits(8, LONG)
     };
     let fixture = serve(false, limits).await;
-    let first = fixture.greeted().await;
-    let _second = fixture.greeted().await;
-    let _third = fixture.greeted().await;
+    let first = fixture.connect_and_greet().await;
+    let _second = fixture.connect_and_greet().await;
+    let _third = fixture.connect_and_greet().await;
     assert_eq!(rest(first).await.unwrap(), "");
     let metrics = &fixture.metrics;
     assert_eq!(metrics.connections_evicted_total.of(Name::Dns).get(), 1);
@@ -135,7 +137,7 @@ async fn a_client_that_comes_again_and_again_shuts_out_only_itself() {
 async fn a_stop_frees_the_address_and_lets_connections_end() {
     let fixture = serve(true, limits(8, LONG)).await;
     let address = fixture.server.local_addr();
-    let open = fixture.greeted().await;
+    let open = fixture.connect_and_greet().await;
     fixture.server.shutdown().await;
     assert_eq!(rest(open).await.unwrap(), " and bye");
     assert!(TcpStream::connect(address).await.is_err());
@@ -145,7 +147,7 @@ async fn a_stop_frees_the_address_and_lets_connections_end() {
 #[tokio::test]
 async fn a_connection_that_does_not_end_is_cut_off() {
     let fixture = serve(false, limits(8, Duration::from_millis(10))).await;
-    let open = fixture.greeted().await;
+    let open = fixture.connect_and_greet().await;
     timeout(LONG, fixture.server.shutdown()).await.unwrap();
     assert_eq!(rest(open).await.unwrap(), "");
 }
@@ -153,7 +155,7 @@ async fn a_connection_that_does_not_end_is_cut_off() {
 #[tokio::test]
 async fn a_server_that_is_dropped_stops() {
     let fixture = serve(true, limits(8, LONG)).await;
-    let open = fixture.greeted().await;
+    let open = fixture.connect_and_greet().await;
     drop(fixture.server);
     assert_eq!(rest(open).await.unwrap(), " and bye");
 }

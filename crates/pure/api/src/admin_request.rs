@@ -1,4 +1,4 @@
-//! What the leader is asked, by operators through any node and by nodes for themselves.
+//! Requests to the leader: from operators through any node, and from nodes on their own behalf.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use crate::{
     Transferred,
 };
 
-/// Something to ask of the cluster, and what the answer to it is.
+/// A kind of request to the leader, with the types of its answer and of its problems.
 pub trait Operation: Into<AdminRequest> + Send {
-    /// What it is answered with, unless it is refused.
+    /// The answer, unless the request is rejected.
     type Answer: Serialize + DeserializeOwned + Send;
 
-    /// Why it may be refused.
+    /// The reasons for which it may be rejected.
     const PROBLEMS: &'static [ProblemType];
 }
 
-/// Declares what the leader is asked: a variant of [`AdminRequest`] for each operation, with its answer and
-/// with the problems that not all of them can have.
+/// Declares the requests to the leader: a variant of [`AdminRequest`] for each operation, with its
+/// answer and with the problems that only this operation can have.
 macro_rules! operations {
     ($( $(#[$doc:meta])* $variant:ident($operation:ty) -> $answer:ty $([$($problem:ident),+])?; )*) => {
-        /// What the leader is asked. It travels as JSON.
+        /// A request to the leader. It travels as JSON.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
         #[serde(rename_all = "snake_case")]
         #[strum(serialize_all = "snake_case")]
@@ -58,21 +58,23 @@ macro_rules! operations {
 }
 
 operations! {
-    /// How are the members?
+    /// List the members.
     Members(ListMembers) -> Members;
-    /// Make a token. The node that is asked makes its secret, and asks the leader to open the invite.
+    /// Create a join token. The node that receives the request generates the secret, and asks the
+    /// leader to open the invite.
     Invite(InviteRequest) -> Invited [InviteCount];
-    /// Let a node join that proves to have a secret. Answered with when the invite expires.
+    /// Open an invite: a node that proves that it has the secret may join. The answer is the time
+    /// at which the invite expires.
     OpenInvite(OpenInvite) -> u64 [InviteCount];
     /// Register a node that has proved to a member that it has a token.
     Join(JoinCall) -> Result<(), JoinRefusal> [BadAddress, UnsuitableNode];
-    /// Call the node that asks by another name.
+    /// Change the name of the node that sends this.
     Rename(Rename) -> () [Busy, UnknownNode, UnsuitableNode];
     /// Change a member.
     ChangeMember(ChangeMember) -> ChangeReport [
         BadAddress, UnknownNode, AmbiguousNode, NoLiveQuorum, Busy, NotCaughtUp, UnsuitableNode, LastVoter
     ];
-    /// Hand leadership over.
+    /// Transfer leadership.
     Transfer(TransferRequest) -> Transferred [
         UnknownNode, AmbiguousNode, NotCaughtUp, UnsuitableNode
     ];
@@ -86,23 +88,23 @@ operations! {
     DeletePacket(DeletePacket) -> Deleted [RefusedPolicy];
 }
 
-/// Asks how the members are.
+/// Asks for the members and their states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListMembers {}
 
-/// Asks to let a node join that proves to have the secret of a public key.
+/// Asks to open an invite for nodes that prove that they have the secret of a public key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenInvite {
-    /// What names the invite.
+    /// The id of the invite.
     pub id: InviteId,
     /// The public key.
     #[serde(with = "crate::text")]
     pub key: PublicKey,
-    /// What the operator has asked for.
+    /// The operator's request.
     pub request: InviteRequest,
 }
 
-/// A node that joins, as the member tells the leader that has verified its proof.
+/// A joining node. The member that has verified its proof sends this to the leader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinCall {
     /// The invite.
@@ -110,13 +112,13 @@ pub struct JoinCall {
     /// The node.
     #[serde(with = "crate::text")]
     pub node: NodeId,
-    /// What its operator calls it.
+    /// The name in its configuration.
     pub name: String,
-    /// Where it is.
+    /// Where other nodes reach it.
     pub address: String,
 }
 
-/// The node that asks says what its operator calls it.
+/// Reports the configured name of the node that sends this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rename {
     /// The name.
@@ -128,11 +130,11 @@ pub struct Rename {
 pub struct ChangeMember {
     /// The member: its key, a unique prefix of it, or its name. Only the leader resolves it.
     pub node: String,
-    /// What to do with it.
+    /// The change.
     pub change: MemberChange,
 }
 
-/// What to do with a member.
+/// A change of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberChange {
@@ -140,16 +142,16 @@ pub enum MemberChange {
     Promote(ChangeRequest),
     /// Make a voter a learner, which it stays.
     Demote(ChangeRequest),
-    /// Have it be no member any more.
+    /// Remove it from the cluster.
     Remove(ChangeRequest),
-    /// Put a node in its place, in one step once that has caught up, and remove it.
+    /// Replace it by another node and remove it, in one step once the other has caught up.
     Replace(ReplaceRequest),
-    /// It is elsewhere now.
+    /// Change its address.
     Move(MoveRequest),
 }
 
 impl MemberChange {
-    /// This change of a member.
+    /// The request to make this change to `node`.
     pub fn of(self, node: impl Into<String>) -> ChangeMember {
         ChangeMember {
             node: node.into(),
@@ -158,10 +160,10 @@ impl MemberChange {
     }
 }
 
-/// Asks to change the replicated records of a zone, all at once.
+/// Asks to change the replicated records of a zone in one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeZone {
-    /// How.
+    /// The change.
     #[serde(with = "encoded")]
     pub change: ZoneChange,
 }
@@ -169,37 +171,38 @@ pub struct ChangeZone {
 /// Asks to change who may publish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangePublishing {
-    /// How.
+    /// The change.
     #[serde(with = "encoded")]
     pub change: PublishChange,
 }
 
-/// Asks to delete the packet of a key, so that neither it nor an earlier one comes back.
+/// Asks to delete the packet of a key. Neither that packet nor an older one can be stored again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletePacket {
     /// The key.
     #[serde(with = "crate::text")]
     pub key: PublicKey,
-    /// For how long the key may not publish then, in seconds. 0 lifts a block, and `None` leaves it as
-    /// it is.
+    /// For how long the key may not publish afterwards, in seconds. 0 removes a block, and `None`
+    /// leaves it as it is.
     pub block_secs: Option<u64>,
 }
 
-/// A request on its way to the leader. A node of another version passes over fields that it does not
-/// know.
+/// A request that a node forwards to the leader. A node of another version ignores fields that it
+/// does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// What is asked.
+    /// The request.
     pub request: AdminRequest,
-    /// How long the asking node still waits for the answer, in milliseconds.
+    /// How long the forwarding node still waits for the answer, in milliseconds.
     pub time_left_ms: u64,
-    /// The name of the operator's token, if one asks: the node itself is known by its link.
+    /// The name of the operator's token, if an operator sent the request. The link identifies the
+    /// forwarding node.
     #[serde(default)]
     pub token: Option<String>,
 }
 
 impl Asked {
-    /// What an operator asks, who waits for the answer for so long.
+    /// A request without a token, whose sender waits for the answer for `time_left`.
     pub fn new(request: impl Into<AdminRequest>, time_left: Duration) -> Self {
         Self {
             request: request.into(),
@@ -208,31 +211,32 @@ impl Asked {
         }
     }
 
-    /// How long the asking node still waits for the answer.
+    /// How long the forwarding node still waits for the answer.
     pub fn time_left(&self) -> Duration {
         Duration::from_millis(self.time_left_ms)
     }
 }
 
-/// The target of the lines of the audit log. What reaches a node by other ways than its API, such as
-/// a signal or another node, belongs there too.
+/// The `tracing` target of the audit log. Changes that do not come through the API, such as by a
+/// signal or from another node, belong in it too.
 pub const AUDIT_TARGET: &str = "quorate::audit";
 
-/// What the leader answers to a request that it does not refuse.
+/// The leader's answer to a request that it accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answered {
     /// The answer, as JSON.
     pub answer: serde_json::Value,
-    /// The entry of the log from which on it holds.
+    /// The log entry from which on the answer is true.
     pub index: LogIndex,
 }
 
-/// What the leader's answer to an operation says. Fails if another version has given it.
+/// Decodes the leader's answer to an operation. Fails if the leader's version writes it
+/// differently.
 pub fn answer_to<O: Operation>(answer: serde_json::Value) -> Result<O::Answer, Problem> {
     serde_json::from_value(answer).map_err(|error| Problem::not_understood(&error))
 }
 
-/// A change as the bytes that the log has of it, in base64.
+/// Writes a change in JSON as the bytes that the log has for it, in base64.
 mod encoded {
     use bytes::Bytes;
     use data_encoding::BASE64;
@@ -241,29 +245,29 @@ mod encoded {
 
     use super::Deserialize;
 
-    pub(super) trait Encoded: Sized {
+    pub(super) trait BinaryEncoding: Sized {
         const ENCODE: fn(&Self) -> Bytes;
         const DECODE: fn(Bytes) -> Result<Self, CommandError>;
     }
 
-    impl Encoded for ZoneChange {
+    impl BinaryEncoding for ZoneChange {
         const ENCODE: fn(&Self) -> Bytes = Self::encode;
         const DECODE: fn(Bytes) -> Result<Self, CommandError> = Self::decode;
     }
 
-    impl Encoded for PublishChange {
+    impl BinaryEncoding for PublishChange {
         const ENCODE: fn(&Self) -> Bytes = Self::encode;
         const DECODE: fn(Bytes) -> Result<Self, CommandError> = Self::decode;
     }
 
-    pub(super) fn serialize<T: Encoded, S: Serializer>(
+    pub(super) fn serialize<T: BinaryEncoding, S: Serializer>(
         value: &T,
         to: S,
     ) -> Result<S::Ok, S::Error> {
         to.serialize_str(&BASE64.encode(&T::ENCODE(value)))
     }
 
-    pub(super) fn deserialize<'de, T: Encoded, D: Deserializer<'de>>(
+    pub(super) fn deserialize<'de, T: BinaryEncoding, D: Deserializer<'de>>(
         from: D,
     ) -> Result<T, D::Error> {
         let text = String::deserialize(from)?;

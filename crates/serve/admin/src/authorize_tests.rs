@@ -28,7 +28,7 @@ fn get(path: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn beyond_loopback_all_but_health_needs_a_token() {
+async fn from_another_machine_all_but_health_needs_a_token() {
     let admin = Fixture::new();
     for path in ["/livez", "/readyz", "/healthz", "/v1/openapi.json"] {
         let answer = admin.send(ELSEWHERE, get(path)).await;
@@ -44,7 +44,7 @@ async fn beyond_loopback_all_but_health_needs_a_token() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_its_scope() {
+async fn a_token_permits_its_scope() {
     let admin = Fixture::new();
     for (scope, metrics, status, reload) in [
         (Scope::Metrics, 200, 403, 403),
@@ -57,7 +57,7 @@ async fn a_token_is_good_for_its_scope() {
             (request("POST", "/v1/reload", ""), reload),
         ] {
             for peer in [ELSEWHERE, LOOPBACK] {
-                let request = with_token(get_again(&request), &admin.bearer(scope));
+                let request = with_token(copy_of(&request), &admin.bearer(scope));
                 let answer = admin.send(peer, request).await;
                 assert_eq!(answer.status, expected, "{scope} from {peer}");
                 if expected == 403 {
@@ -69,12 +69,12 @@ async fn a_token_is_good_for_its_scope() {
     }
 }
 
-fn get_again(asked: &Request<Body>) -> Request<Body> {
-    request(asked.method().as_str(), asked.uri().path(), "")
+fn copy_of(original: &Request<Body>) -> Request<Body> {
+    request(original.method().as_str(), original.uri().path(), "")
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_known_is_refused_even_on_loopback() {
+async fn an_unknown_token_is_rejected_even_on_loopback() {
     let admin = Fixture::new();
     let good = admin.bearer(Scope::Operate);
     for bad in [
@@ -97,14 +97,17 @@ async fn a_token_that_is_not_known_is_refused_even_on_loopback() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_replaced_are_let_in_no_more() {
+async fn replaced_tokens_are_rejected() {
     let admin = Fixture::new();
     let bearer = admin.bearer(Scope::Read);
-    let asked = || with_token(get("/v1/status"), &bearer);
-    assert_eq!(admin.send(ELSEWHERE, asked()).await.status, StatusCode::OK);
+    let request = || with_token(get("/v1/status"), &bearer);
+    assert_eq!(
+        admin.send(ELSEWHERE, request()).await.status,
+        StatusCode::OK
+    );
     admin.tokens.replace(TokenList::default());
     assert_eq!(
-        admin.send(ELSEWHERE, asked()).await.slug(),
+        admin.send(ELSEWHERE, request()).await.slug(),
         "not-authorized"
     );
 }
@@ -118,8 +121,8 @@ async fn loopback_needs_a_token_if_the_configuration_says_so() {
     let admin = Fixture::over(FakeReplica::new(), &config);
     assert_eq!(admin.get("/v1/status").await.slug(), "not-authorized");
     assert_eq!(admin.get("/livez").await.status, StatusCode::OK);
-    let asked = with_token(get("/v1/status"), &admin.bearer(Scope::Read));
-    assert_eq!(admin.send(LOOPBACK, asked).await.status, StatusCode::OK);
+    let request = with_token(get("/v1/status"), &admin.bearer(Scope::Read));
+    assert_eq!(admin.send(LOOPBACK, request).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -138,10 +141,10 @@ async fn every_spelling_of_loopback_is_loopback() {
     }
 }
 
-/// A web page whose name was made to resolve to this machine reaches the node through a browser, and
-/// a proxy on this machine speaks for whoever asks it.
+/// A web page whose name resolves to this machine reaches the node through a browser, and a proxy
+/// on this machine forwards requests of anybody.
 #[tokio::test]
-async fn who_uses_this_machine_for_a_detour_needs_a_token() {
+async fn requests_forwarded_by_this_machine_need_a_token() {
     let admin = Fixture::new();
     for (field, value, expected) in [
         (header::HOST, "rebound.example:9100", 401),
@@ -154,15 +157,15 @@ async fn who_uses_this_machine_for_a_detour_needs_a_token() {
         ("x-forwarded-for".parse().unwrap(), "192.0.2.1", 401),
         (header::VIA, "1.1 proxy", 401),
     ] {
-        let mut asked = get("/v1/status");
+        let mut request = get("/v1/status");
         let name = field.clone();
-        asked.headers_mut().insert(name, value.parse().unwrap());
+        request.headers_mut().insert(name, value.parse().unwrap());
         let bearer = admin.bearer(Scope::Read);
         let mut with_bearer = with_token(get("/v1/status"), &bearer);
         with_bearer
             .headers_mut()
             .insert(field, value.parse().unwrap());
-        let answer = admin.send(LOOPBACK, asked).await;
+        let answer = admin.send(LOOPBACK, request).await;
         assert_eq!(answer.status, expected, "{value}");
         let answer = admin.send(LOOPBACK, with_bearer).await;
         assert_eq!(answer.status, StatusCode::OK, "{value}, with a token");
@@ -174,7 +177,7 @@ async fn who_uses_this_machine_for_a_detour_needs_a_token() {
 }
 
 #[tokio::test]
-async fn a_request_of_nobody_knows_whom_is_not_from_loopback() {
+async fn a_request_without_a_peer_address_is_not_from_loopback() {
     use tower::ServiceExt;
     let admin = Fixture::new();
     let response = admin.router.clone().oneshot(get("/v1/status")).await;
@@ -182,7 +185,7 @@ async fn a_request_of_nobody_knows_whom_is_not_from_loopback() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem_too() {
+async fn unknown_paths_and_methods_are_problems() {
     let admin = Fixture::new();
     for path in ["/", "/v1", "/v1/nothing", "/v2/status", "/v1/members/a/b"] {
         assert_eq!(admin.get(path).await.slug(), "unknown-path", "{path}");
@@ -198,9 +201,9 @@ async fn what_is_not_there_is_a_problem_too() {
     }
 }
 
-/// The server tells the routes whence a connection comes.
+/// The server adds the address of the peer to each request.
 #[tokio::test]
-async fn a_program_on_this_machine_is_let_in_over_a_real_connection() {
+async fn a_program_on_this_machine_is_authorized_over_a_real_connection() {
     let admin = Fixture::new();
     let config = quorate_http::HttpConfig::new("127.0.0.1:0".parse().unwrap());
     let listener: HttpListeners = config.bind().await.unwrap();
@@ -208,8 +211,9 @@ async fn a_program_on_this_machine_is_let_in_over_a_real_connection() {
     let server = listener.serve(admin.router.clone(), Name::Admin, &Arc::new(metrics));
     for (host, expected) in [("localhost", "200 OK"), ("x.example", "401 Unauthorized")] {
         let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-        let asked = format!("GET /v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(asked.as_bytes()).await.unwrap();
+        let request =
+            format!("GET /v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(

@@ -1,4 +1,4 @@
-//! What is done on a connection, since when nothing is, and whether the client still writes.
+//! Tracks the active requests of a connection, its idle time, and whether a body was left unread.
 
 use std::{
     pin::Pin,
@@ -22,11 +22,11 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::{
     BodyError,
-    listener::{Busy, Place},
+    listener::{BusyGuard, Place},
 };
 
-/// The requests of a connection.
-pub(crate) struct Activity {
+/// The active requests of a connection.
+pub(crate) struct RequestTracker {
     place: Arc<Place>,
     state: Mutex<State>,
     /// Whether the body of the last request was dropped before its end.
@@ -35,15 +35,15 @@ pub(crate) struct Activity {
 
 #[derive(Debug)]
 struct State {
-    underway_count: usize,
-    /// When the last ended that was under way.
+    active_count: usize,
+    /// When the last active request ended.
     ended_at: Instant,
 }
 
-impl Activity {
+impl RequestTracker {
     pub(crate) fn new(place: Arc<Place>) -> Arc<Self> {
         let state = Mutex::new(State {
-            underway_count: 0,
+            active_count: 0,
             ended_at: Instant::now(),
         });
         let unread = AtomicBool::default();
@@ -54,11 +54,11 @@ impl Activity {
         })
     }
 
-    /// Notes a request, which is under way until what is returned is dropped.
+    /// Adds a request, which is active until the returned value is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> Arc<ActiveRequest> {
-        self.lock().underway_count += 1;
+        self.lock().active_count += 1;
         Arc::new(ActiveRequest {
-            activity: self.clone(),
+            requests: self.clone(),
             busy: OnceLock::new(),
         })
     }
@@ -68,13 +68,13 @@ impl Activity {
         self.unread.load(Ordering::Relaxed)
     }
 
-    /// Waits until no request was under way for `timeout`, counted from now on.
+    /// Waits until no request was active for `timeout`, counted from now on.
     pub(crate) async fn idle_for(&self, timeout: Duration) {
         let mut since = Instant::now();
         loop {
             sleep_until(since + timeout).await;
             let state = self.lock();
-            let idle_since = match state.underway_count {
+            let idle_since = match state.active_count {
                 0 => state.ended_at,
                 _ => Instant::now(),
             };
@@ -90,48 +90,48 @@ impl Activity {
     }
 }
 
-/// A request that is under way.
+/// An active request.
 ///
-/// The connection is idle while it waits for the client, as for the rest of a body: who is slow on
-/// all connections shall not keep others from theirs.
+/// While it waits for its client, for example for the rest of a body, the connection counts as
+/// idle. So a client that is slow on many connections cannot keep out others.
 pub(crate) struct ActiveRequest {
-    activity: Arc<Activity>,
-    busy: OnceLock<Busy>,
+    requests: Arc<RequestTracker>,
+    busy: OnceLock<BusyGuard>,
 }
 
 impl ActiveRequest {
-    /// `body` as that of the request, which may take `read_timeout` from the first time on that
-    /// something of it is waited for.
-    pub(crate) fn watch(self: &Arc<Self>, body: Incoming, read_timeout: Duration) -> Body {
-        self.activity.unread.store(false, Ordering::Relaxed);
+    /// Wraps the body of the request. The body may take `read_timeout`, counted from the first time
+    /// that a read has to wait.
+    pub(crate) fn track_body(self: &Arc<Self>, body: Incoming, read_timeout: Duration) -> Body {
+        self.requests.unread.store(false, Ordering::Relaxed);
         if body.is_end_stream() {
             self.on_received();
             return Body::empty();
         }
-        Body::new(WatchedBody {
+        Body::new(TimedBody {
             ended: false,
             read_timeout,
             timer: None,
-            underway: self.clone(),
+            active: self.clone(),
             body,
         })
     }
 
-    /// Notes that the request was received whole, so that it waits for us.
+    /// Records that the request was received completely, so that now the client waits for the node.
     pub(crate) fn on_received(&self) {
-        self.busy.get_or_init(|| self.activity.place.busy());
+        self.busy.get_or_init(|| self.requests.place.busy());
     }
 
-    /// Has the request be under way until we have said all of `response`. One that is whole waits
-    /// for the client from now on.
-    pub(crate) fn until_said(self: Arc<Self>, response: Response) -> Response {
+    /// Keeps the request active until a streamed `response` has ended. If the response is already
+    /// complete, the request only waits for the client from now on.
+    pub(crate) fn until_sent(self: Arc<Self>, response: Response) -> Response {
         if response.body().size_hint().exact().is_some() {
             return response;
         }
         self.on_received();
         response.map(|body| {
             Body::new(body.map_err(move |error| {
-                let _held = &self;
+                let _active = &self;
                 error
             }))
         })
@@ -140,23 +140,23 @@ impl ActiveRequest {
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        let mut state = self.activity.lock();
-        state.underway_count -= 1;
+        let mut state = self.requests.lock();
+        state.active_count -= 1;
         state.ended_at = Instant::now();
     }
 }
 
-/// A body that fails when it takes too long, and tells when it has ended or is dropped before.
-struct WatchedBody {
+/// A body that fails when it takes too long, and records whether it was read to its end.
+struct TimedBody {
     body: Incoming,
     read_timeout: Duration,
-    /// Set once something is waited for: most bodies are there at once.
+    /// Set when a read first has to wait. Most bodies are there immediately.
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
-    underway: Arc<ActiveRequest>,
+    active: Arc<ActiveRequest>,
 }
 
-impl HttpBody for WatchedBody {
+impl HttpBody for TimedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -173,7 +173,7 @@ impl HttpBody for WatchedBody {
         };
         self.ended = frame.is_none() || self.body.is_end_stream();
         if self.ended {
-            self.underway.on_received();
+            self.active.on_received();
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
@@ -187,10 +187,10 @@ impl HttpBody for WatchedBody {
     }
 }
 
-impl Drop for WatchedBody {
+impl Drop for TimedBody {
     fn drop(&mut self) {
         if !self.ended {
-            self.underway.activity.unread.store(true, Ordering::Relaxed);
+            self.active.requests.unread.store(true, Ordering::Relaxed);
         }
     }
 }

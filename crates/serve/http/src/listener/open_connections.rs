@@ -1,24 +1,24 @@
-//! Which connections are open, and since when each is idle.
+//! The open connections, and the order in which they were last used.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use quorate_limit::Client;
 use tokio_util::sync::CancellationToken;
 
-/// A connection that is or was open.
-pub(crate) type Id = u64;
+/// The id of a connection that is or was open.
+pub(crate) type ConnectionId = u64;
 
-/// When a connection was last used: the count of uses of all connections by then.
+/// When a connection was last used, as the number of uses of all connections until then.
 type Age = u64;
 
-/// The connections that are open. Those that are idle are in the order of their age, the one that was
-/// idle the longest first.
+/// The open connections. Idle ones are sorted by their last use, the one that was idle the longest
+/// first.
 #[derive(Default)]
-pub(crate) struct Open {
+pub(crate) struct OpenConnections {
     uses: u64,
-    connections: HashMap<Id, OpenConnection>,
-    idle: BTreeMap<Age, Id>,
-    idle_by_client: BTreeSet<(Client, Age, Id)>,
+    connections: HashMap<ConnectionId, OpenConnection>,
+    idle: BTreeMap<Age, ConnectionId>,
+    idle_by_client: BTreeSet<(Client, Age, ConnectionId)>,
     count_by_client: HashMap<Client, usize>,
 }
 
@@ -26,22 +26,22 @@ struct OpenConnection {
     client: Client,
     evicted: CancellationToken,
     age: Age,
-    /// How many things are done on it now. It is idle with none.
+    /// How many operations are active on it. It is idle if none is.
     busy_count: usize,
 }
 
-impl Open {
+impl OpenConnections {
     pub(crate) fn count(&self) -> usize {
         self.connections.len()
     }
 
-    /// How many of them are of `client`.
+    /// How many of them belong to `client`.
     pub(crate) fn count_of(&self, client: Client) -> usize {
         self.count_by_client.get(&client).copied().unwrap_or(0)
     }
 
-    /// Takes in a connection, which is idle.
-    pub(crate) fn insert(&mut self, client: Client, evicted: CancellationToken) -> Id {
+    /// Adds a connection, which is idle.
+    pub(crate) fn insert(&mut self, client: Client, evicted: CancellationToken) -> ConnectionId {
         let age = self.next_use();
         let connection = OpenConnection {
             client,
@@ -55,41 +55,41 @@ impl Open {
         age
     }
 
-    /// Takes out a connection, if it has not given way.
-    pub(crate) fn remove(&mut self, id: Id) -> Option<CancellationToken> {
+    /// Removes a connection, unless it was evicted already.
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<CancellationToken> {
         let connection = self.connections.remove(&id)?;
         self.unset_idle(id, connection.client, connection.age);
         self.leave(connection.client);
         Some(connection.evicted)
     }
 
-    /// Has the connection that was idle the longest give way, if any is idle.
+    /// Evicts the connection that was idle the longest. Returns false if none is idle.
     pub(crate) fn evict_oldest(&mut self) -> bool {
         let oldest = self.idle.first_key_value().map(|(_, id)| *id);
         self.evict(oldest)
     }
 
-    /// The same among those of `client`.
+    /// The same for the connections of `client`.
     pub(crate) fn evict_oldest_of(&mut self, client: Client) -> bool {
-        let all = (client, Age::MIN, Id::MIN)..=(client, Age::MAX, Id::MAX);
+        let all = (client, Age::MIN, ConnectionId::MIN)..=(client, Age::MAX, ConnectionId::MAX);
         let oldest = self.idle_by_client.range(all).next();
         self.evict(oldest.map(|(_, _, id)| *id))
     }
 
-    fn evict(&mut self, id: Option<Id>) -> bool {
+    fn evict(&mut self, id: Option<ConnectionId>) -> bool {
         let evicted = id.and_then(|id| self.remove(id));
         evicted.inspect(CancellationToken::cancel).is_some()
     }
 
-    /// Notes that a connection is used: of all that are idle, it was so for the shortest.
-    pub(crate) fn touch(&mut self, id: Id) {
+    /// Records that a connection was used now.
+    pub(crate) fn touch(&mut self, id: ConnectionId) {
         self.begin(id);
         self.end(id);
     }
 
-    /// Notes that something is done on a connection, which is not idle until that has come to its
-    /// [`end`](Self::end).
-    pub(crate) fn begin(&mut self, id: Id) {
+    /// Records the start of an operation on a connection. The connection is not idle until the
+    /// [`end`](Self::end) of the operation.
+    pub(crate) fn begin(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -100,8 +100,8 @@ impl Open {
         }
     }
 
-    /// Notes that something that was done on a connection is done.
-    pub(crate) fn end(&mut self, id: Id) {
+    /// Records the end of an operation on a connection.
+    pub(crate) fn end(&mut self, id: ConnectionId) {
         let age = self.next_use();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -114,8 +114,8 @@ impl Open {
         }
     }
 
-    /// Has a connection be that of `client`.
-    pub(crate) fn assign(&mut self, id: Id, client: Client) {
+    /// Counts a connection for `client`.
+    pub(crate) fn assign(&mut self, id: ConnectionId, client: Client) {
         self.begin(id);
         if let Some(connection) = self.connections.get_mut(&id) {
             let before = std::mem::replace(&mut connection.client, client);
@@ -130,17 +130,17 @@ impl Open {
         self.uses
     }
 
-    fn set_idle(&mut self, id: Id, client: Client, age: Age) {
+    fn set_idle(&mut self, id: ConnectionId, client: Client, age: Age) {
         self.idle.insert(age, id);
         self.idle_by_client.insert((client, age, id));
     }
 
-    fn unset_idle(&mut self, id: Id, client: Client, age: Age) {
+    fn unset_idle(&mut self, id: ConnectionId, client: Client, age: Age) {
         self.idle.remove(&age);
         self.idle_by_client.remove(&(client, age, id));
     }
 
-    /// Counts one less of `client`.
+    /// Counts one connection less for `client`.
     fn leave(&mut self, client: Client) {
         if let Some(count) = self.count_by_client.get_mut(&client) {
             *count -= 1;
@@ -150,7 +150,7 @@ impl Open {
         }
     }
 
-    /// Whether nothing is kept of any connection.
+    /// Whether no data of any connection is left.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.connections.is_empty()

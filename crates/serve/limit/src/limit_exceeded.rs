@@ -1,10 +1,10 @@
-//! What is said to a client that may not.
+//! The error of a request that exceeds a limit.
 
 use std::fmt;
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// A limit that a request can meet.
+/// A limit that a request can exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Limit {
@@ -20,28 +20,28 @@ pub enum Limit {
     NetworkNewKeys,
     /// Newer packets of one key.
     KeyPuts,
-    /// Keys not stored yet, of everybody.
+    /// Keys not stored yet, of all clients.
     TotalNewKeys,
-    /// Packets to store, of everybody.
+    /// Packets to store, of all clients.
     TotalPuts,
     TotalGets,
     LinearizableReads,
 }
 
-/// A request that a limit refused. Its text is for the client, and says what to do.
+/// A request exceeded a limit. The text is for the client, and says what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// The narrowest limit that refused it.
+pub struct LimitExceeded {
+    /// The narrowest limit that rejected it.
     pub limit: Limit,
-    /// After how many whole seconds, at least one, none of the limits that now refuse it does any
-    /// more, if nobody else uses them: what `Retry-After` says (RFC 9110, section 10.2.3).
+    /// After how many seconds, at least one, all limits admit the request again if nobody else uses
+    /// them: the value of `Retry-After` (RFC 9110, section 10.2.3).
     pub retry_after_secs: u64,
 }
 
 impl Limit {
-    /// Whether others use up what it allows, so that the client did nothing wrong: then it is the
-    /// node that is busy (503), not the client (429).
-    pub fn is_of_everybody(self) -> bool {
+    /// Whether all clients share the limit. Then the client did nothing wrong, because others may
+    /// have used it up: the response is that the node is busy (503), not the client (429).
+    pub fn is_shared(self) -> bool {
         use Limit::{LinearizableReads, TotalGets, TotalNewKeys, TotalPuts};
         matches!(
             self,
@@ -49,11 +49,11 @@ impl Limit {
         )
     }
 
-    /// What there is too much of, and what to do beside waiting.
-    fn said(self) -> (&'static str, &'static str) {
+    /// What exceeds the limit, and what the client can do in addition to waiting.
+    fn description(self) -> (&'static str, &'static str) {
         let less = "and publish a key no more often than needed";
-        let keep = "and keep answers for as long as they say";
-        let reuse = "and publish under the keys that you have";
+        let keep = "and cache answers for as long as their TTL allows";
+        let reuse = "and publish under the keys that you already use";
         let other = "or ask another node";
         match self {
             Self::ClientPuts => ("too many PUTs from this address", less),
@@ -63,22 +63,22 @@ impl Limit {
             Self::ClientNewKeys => ("too many new keys from this address", reuse),
             Self::NetworkNewKeys => ("too many new keys from the network of this address", reuse),
             Self::KeyPuts => ("too many new packets of this key", less),
-            Self::TotalNewKeys => ("more new keys come to this node than it takes", other),
-            Self::TotalPuts => ("more packets come to this node than it takes", other),
-            Self::TotalGets => ("more GETs come to this node than it answers", other),
+            Self::TotalNewKeys => ("this node receives too many new keys", other),
+            Self::TotalPuts => ("this node receives too many packets", other),
+            Self::TotalGets => ("this node receives too many GETs", other),
             Self::LinearizableReads => (
-                "too many reads wait for the leader",
-                "or ask with `policy=CacheFirst` for what this node holds",
+                "too many reads are waiting for the leader",
+                "or send `policy=CacheFirst` to read what this node holds",
             ),
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for LimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (too_much, advice) = self.limit.said();
+        let (too_much, advice) = self.limit.description();
         write!(f, "{too_much}: wait {} s, {advice}", self.retry_after_secs)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for LimitExceeded {}
