@@ -84,7 +84,7 @@ impl AuditLine {
 impl Drop for AuditLine {
     fn drop(&mut self) {
         if !self.is_written {
-            self.emit("", "unknown: broken off");
+            self.emit("", "unknown: interrupted");
         }
     }
 }
