@@ -17,10 +17,11 @@ use crate::{
     clocks::gossip::PeerGossip,
     leadership::leader,
     leadership::slow_disk::{SyncMeter, watch_disk},
-    links::peers::{Peers, Roles},
+    links::peers::{MemberRoles, Peers},
     links::service::PeerService,
     membership::{
-        admin::Admin, following::follow, membership_view::MembershipView, naming::keep_name,
+        admin::Admin, membership_view::MembershipView, node_name::keep_name,
+        view_updater::update_view,
     },
     node::OpenNode,
     parts::Parts,
@@ -174,7 +175,7 @@ async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenEr
     let membership_view = &parts.peers.membership_view;
     let membership = parts.raft.membership();
     membership_view.update(&membership.nodes, membership.voters(), &meta, false);
-    tasks.spawn(follow(parts.clone()));
+    tasks.spawn(update_view(parts.clone()));
     Ok(())
 }
 
@@ -206,6 +207,6 @@ fn connect(
     membership_view.set_log(log);
     let members = membership_view.members();
     let peers = Peers::new(transport, membership_view, gossip, metrics.raft.clone());
-    peers.set_members(config.node, &members, Roles::default());
+    peers.set_members(config.node, &members, MemberRoles::default());
     Arc::new(peers)
 }

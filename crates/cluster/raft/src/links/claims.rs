@@ -19,7 +19,7 @@ pub(crate) enum ClaimError {
     #[error("it speaks for another node")]
     ForAnother,
     #[error("no candidate or leader of its term would say that")]
-    Senseless,
+    Implausible,
     #[error(
         "it tells of term {0}; by its own term, and by what a majority of the voters stated, this \
          node believes none above {1}"
@@ -30,28 +30,28 @@ pub(crate) enum ClaimError {
 impl Peers {
     /// Refuses a request in which `peer` does not speak for itself, or tells of a term out of reach.
     pub(crate) fn check(&self, peer: NodeId, request: &Request) -> Result<(), ClaimError> {
-        let (vote, is_leader, makes_sense) = match request {
-            Request::Append(append) => (append.vote, true, is_whole(append)),
+        let (vote, is_leader, is_plausible) = match request {
+            Request::Append(append) => (append.vote, true, is_consistent(append)),
             Request::SnapshotBegin(begin) => {
-                let makes_sense = begin.membership.position <= begin.last_log;
-                let is_whole = makes_sense && is_before(begin.last_log, begin.vote);
-                (begin.vote, true, is_whole)
+                let is_plausible = begin.membership.position <= begin.last_log;
+                let is_consistent = is_plausible && is_before(begin.last_log, begin.vote);
+                (begin.vote, true, is_consistent)
             }
             Request::TransferLeader(transfer) => {
-                let is_whole = is_before(transfer.last_log, transfer.from);
-                (transfer.from, true, is_whole)
+                let is_consistent = is_before(transfer.last_log, transfer.from);
+                (transfer.from, true, is_consistent)
             }
             Request::Vote(asked) | Request::PreVote(asked) => {
                 (asked.vote, false, is_before(asked.last_log, asked.vote))
             }
             _ => return Ok(()),
         };
-        let checked = match vote.committed == is_leader && makes_sense {
+        let checked = match vote.committed == is_leader && is_plausible {
             _ if vote.node != peer => Err(ClaimError::ForAnother),
-            false => Err(ClaimError::Senseless),
+            false => Err(ClaimError::Implausible),
             true => self.check_term(peer, vote.term),
         };
-        self.told(peer, checked)
+        self.log_rejection(peer, checked)
     }
 
     /// What the vote in a response of `peer` says: that its term is that, no more. A vote for this node
@@ -60,11 +60,11 @@ impl Peers {
         let own = self.membership_view.own_vote();
         if vote.node == self.membership_view.node {
             let was_given = own.is_some_and(|own| vote.term <= own.term);
-            self.told(peer, was_given.then_some(()).ok_or(ClaimError::ForAnother))?;
+            self.log_rejection(peer, was_given.then_some(()).ok_or(ClaimError::ForAnother))?;
             let committed = vote.committed && own == Some(vote);
             return Ok(Vote { committed, ..vote });
         }
-        self.told(peer, self.check_term(peer, vote.term))?;
+        self.log_rejection(peer, self.check_term(peer, vote.term))?;
         Ok(Vote {
             node: peer,
             committed: false,
@@ -89,12 +89,12 @@ impl Peers {
         let last = self.membership_view.last_log();
         let is_there = position.map(|at| at.index) <= last.map(|at| at.index)
             && position.map(|at| at.term) <= last.map(|at| at.term);
-        self.told(peer, is_there.then_some(()).ok_or(ClaimError::Senseless))
+        self.log_rejection(peer, is_there.then_some(()).ok_or(ClaimError::Implausible))
     }
 
     /// Refuses packets of a term that is out of reach, which `peer` offers.
     pub(crate) fn check_offer(&self, peer: NodeId, last: LogPosition) -> Result<(), ClaimError> {
-        self.told(peer, self.check_term(peer, last.term))
+        self.log_rejection(peer, self.check_term(peer, last.term))
     }
 
     fn check_term(&self, peer: NodeId, term: Term) -> Result<(), ClaimError> {
@@ -118,7 +118,11 @@ impl Peers {
         Ok(())
     }
 
-    fn told(&self, peer: NodeId, checked: Result<(), ClaimError>) -> Result<(), ClaimError> {
+    fn log_rejection(
+        &self,
+        peer: NodeId,
+        checked: Result<(), ClaimError>,
+    ) -> Result<(), ClaimError> {
         checked.inspect_err(|reason| {
             self.metrics.rejected_messages_total.inc();
             if let Some(unlogged) = self.log.take(Instant::now()) {
@@ -132,7 +136,7 @@ impl Peers {
 }
 
 /// Whether the entries follow each other, and are of no later term than their leader.
-fn is_whole(append: &Append) -> bool {
+fn is_consistent(append: &Append) -> bool {
     let mut last = append.previous;
     let mut entries = append.entries.iter().map(|entry| entry.position);
     let follow = entries.all(|at| {

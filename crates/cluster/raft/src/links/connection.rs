@@ -28,7 +28,7 @@ pub(crate) const PIPELINE_MAX: usize = 64;
 const IN_FLIGHT_COUNT_MAX: usize = 2 * PIPELINE_MAX;
 
 /// How often in the time that a peer has to answer a link looks whether it does.
-const LOOKS_PER_TIMEOUT: u32 = 4;
+const CHECKS_PER_TIMEOUT: u32 = 4;
 
 /// Why there is no response.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -74,12 +74,12 @@ pub(crate) struct Connection {
 struct InFlight {
     last_id: u64,
     /// In the order in which they were sent.
-    waiting: BTreeMap<u64, Waiting>,
+    pending: BTreeMap<u64, PendingRequest>,
     /// When the last response came.
     heard: Instant,
 }
 
-struct Waiting {
+struct PendingRequest {
     sent: Instant,
     reply: oneshot::Sender<Result<Response, CallError>>,
 }
@@ -104,7 +104,7 @@ impl Connection {
             requests: requests.into(),
             in_flight: Mutex::new(InFlight {
                 last_id: 0,
-                waiting: BTreeMap::new(),
+                pending: BTreeMap::new(),
                 heard: Instant::now(),
             }),
             end: SetOnce::new(),
@@ -129,7 +129,7 @@ impl Connection {
             metadata: self.gossip.metadata(self.peer),
         };
         if let Err(error) = requests.start_send_unpin(frame) {
-            lock(&self.in_flight).waiting.remove(&id);
+            lock(&self.in_flight).pending.remove(&id);
             return Err(CallError::NotSent(error));
         }
         match self.unless_ended(requests.flush()).await {
@@ -145,8 +145,8 @@ impl Connection {
         mut responses: BoxStream<'static, Result<Frame<Response>, LinkError>>,
         answer_timeout: Duration,
     ) -> LinkError {
-        let mut looks = interval(answer_timeout / LOOKS_PER_TIMEOUT);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = interval(answer_timeout / CHECKS_PER_TIMEOUT);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let error = loop {
             tokio::select! {
                 response = responses.next() => match response {
@@ -155,7 +155,7 @@ impl Connection {
                     None => break self.failed("has ended the link"),
                 },
                 error = self.end.wait() => break error.clone(),
-                _ = looks.tick() => if self.is_silent(answer_timeout) {
+                _ = checks.tick() => if self.is_silent(answer_timeout) {
                     break self.failed(&format!("has not answered for {answer_timeout:?}"));
                 },
             }
@@ -165,13 +165,13 @@ impl Connection {
     }
 
     fn on_response(&self, response: Frame<Response>) {
-        let waiting = {
+        let pending = {
             let mut in_flight = lock(&self.in_flight);
             in_flight.heard = Instant::now();
-            in_flight.waiting.remove(&response.id)
+            in_flight.pending.remove(&response.id)
         };
         // A response to nothing says nothing about a time.
-        let Some(Waiting { sent, reply }) = waiting else {
+        let Some(PendingRequest { sent, reply }) = pending else {
             return;
         };
         self.gossip.on_response(self.peer, sent, response.metadata);
@@ -185,20 +185,20 @@ impl Connection {
         if let Some(error) = self.end.get() {
             return Err(error.clone());
         }
-        if in_flight.waiting.len() >= IN_FLIGHT_COUNT_MAX {
+        if in_flight.pending.len() >= IN_FLIGHT_COUNT_MAX {
             return Err(self.failed("has too many requests without an answer"));
         }
         let (reply, response) = oneshot::channel();
         let sent = Instant::now();
         in_flight.last_id += 1;
         let id = in_flight.last_id;
-        in_flight.waiting.insert(id, Waiting { sent, reply });
+        in_flight.pending.insert(id, PendingRequest { sent, reply });
         Ok((id, Reply(response)))
     }
 
     fn is_silent(&self, answer_timeout: Duration) -> bool {
         let in_flight = lock(&self.in_flight);
-        let oldest = in_flight.waiting.first_key_value();
+        let oldest = in_flight.pending.first_key_value();
         oldest
             .is_some_and(|(_, oldest)| oldest.sent.max(in_flight.heard).elapsed() > answer_timeout)
     }
@@ -226,8 +226,8 @@ impl Connection {
         // The first reason stays.
         let _ = self.end.set(error.clone());
         // Nobody enters from here on.
-        for (_, waiting) in std::mem::take(&mut lock(&self.in_flight).waiting) {
-            let _ = waiting.reply.send(Err(CallError::Lost(error.clone())));
+        for (_, pending) in std::mem::take(&mut lock(&self.in_flight).pending) {
+            let _ = pending.reply.send(Err(CallError::Lost(error.clone())));
         }
     }
 

@@ -123,7 +123,7 @@ async fn a_late_response_is_not_taken_for_that_of_the_next_call() {
     end.answer(id);
     end.answer(id + 100);
     assert_eq!(number(reply).await, id);
-    assert!(lock(&end.connection.in_flight).waiting.is_empty());
+    assert!(lock(&end.connection.in_flight).pending.is_empty());
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_request_dropped_before_the_link_took_it_is_not_in_flight() {
     let first_id = end.read().await.id;
     let second = end.send().await;
     let second_id = end.read().await.id;
-    assert_eq!(lock(&end.connection.in_flight).waiting.len(), 2);
+    assert_eq!(lock(&end.connection.in_flight).pending.len(), 2);
     end.answer(second_id);
     end.answer(first_id);
     assert_eq!(number(first).await, first_id);

@@ -35,12 +35,12 @@ pub(crate) struct LinkTracker {
     /// ended. What times out here is not among them.
     pub(crate) hangups: broadcast::Sender<NodeId>,
     /// Who has turned this node away when it last dialed, and why.
-    pub(crate) refusals: watch::Sender<BTreeMap<NodeId, Refused>>,
+    pub(crate) dial_rejections: watch::Sender<BTreeMap<NodeId, DialRejection>>,
 }
 
 /// Why a peer turns this node away.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum DialRejection {
     /// It says that this node was removed.
     Removed(Arc<Removal>),
     /// It knows that this node had more in its log than that says.
@@ -48,7 +48,7 @@ pub(crate) enum Refused {
 }
 
 /// A link that is open.
-pub(crate) struct Present {
+pub(crate) struct LinkGuard {
     link_tracker: Arc<LinkTracker>,
     link: (NodeId, Direction),
     was_closed: bool,
@@ -60,14 +60,14 @@ impl LinkTracker {
             links: Mutex::default(),
             lost: Mutex::default(),
             hangups: broadcast::Sender::new(HANGUP_COUNT_MAX),
-            refusals: watch::Sender::default(),
+            dial_rejections: watch::Sender::default(),
         })
     }
 
     /// Counts a link with `peer` until what it returns is dropped.
-    pub(crate) fn enter(self: &Arc<Self>, peer: NodeId, direction: Direction) -> Present {
+    pub(crate) fn enter(self: &Arc<Self>, peer: NodeId, direction: Direction) -> LinkGuard {
         lock(&self.links).push((peer, direction));
-        Present {
+        LinkGuard {
             link_tracker: self.clone(),
             link: (peer, direction),
             was_closed: false,
@@ -75,20 +75,20 @@ impl LinkTracker {
     }
 
     /// Notes that `peer` takes links of this node.
-    pub(crate) fn on_greeted(&self, peer: NodeId) {
-        self.refusals
-            .send_if_modified(|refusals| refusals.remove(&peer).is_some());
+    pub(crate) fn on_opened(&self, peer: NodeId) {
+        self.dial_rejections
+            .send_if_modified(|rejections| rejections.remove(&peer).is_some());
     }
 
     /// Notes why `peer` could not be dialed.
     pub(crate) fn on_failed(&self, peer: NodeId, error: &LinkError) {
         let refused = match error {
-            LinkError::Removed(_, removal) => Refused::Removed(removal.clone()),
-            LinkError::DataLost(_, loss) => Refused::DataLost(*loss),
+            LinkError::Removed(_, removal) => DialRejection::Removed(removal.clone()),
+            LinkError::DataLost(_, loss) => DialRejection::DataLost(*loss),
             LinkError::NotAdmitted(_) | LinkError::Closed(_) | LinkError::Failed(_) => return,
         };
-        self.refusals.send_if_modified(|refusals| {
-            let before = refusals.insert(peer, refused.clone());
+        self.dial_rejections.send_if_modified(|rejections| {
+            let before = rejections.insert(peer, refused.clone());
             before != Some(refused)
         });
     }
@@ -109,21 +109,21 @@ impl LinkTracker {
     /// Forgets all but these.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
         lock(&self.lost).retain(|peer, _| keep(*peer));
-        self.refusals.send_if_modified(|refusals| {
-            let before = refusals.len();
-            refusals.retain(|peer, _| keep(*peer));
-            refusals.len() != before
+        self.dial_rejections.send_if_modified(|rejections| {
+            let before = rejections.len();
+            rejections.retain(|peer, _| keep(*peer));
+            rejections.len() != before
         });
     }
 }
 
-impl Present {
+impl LinkGuard {
     pub(crate) fn leave(mut self, error: &LinkError) {
         self.was_closed = matches!(error, LinkError::Closed(_));
     }
 }
 
-impl Drop for Present {
+impl Drop for LinkGuard {
     fn drop(&mut self) {
         let (peer, direction) = self.link;
         if direction == Direction::Dialed {

@@ -51,7 +51,7 @@ fn answer_timeout(stream_kind: StreamKind) -> Duration {
 
 /// Where a link leads, and who is told how it fares.
 #[derive(Clone)]
-pub(crate) struct Route {
+pub(crate) struct LinkConfig {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) membership_view: Arc<MembershipView>,
     pub(crate) gossip: Arc<PeerGossip>,
@@ -68,7 +68,7 @@ pub(crate) struct PeerLink {
     state: watch::Receiver<State>,
     /// Why it is closed, once it is.
     closed: Arc<SetOnce<LinkError>>,
-    keeper: AbortHandle,
+    task: AbortHandle,
 }
 
 #[derive(Clone)]
@@ -81,14 +81,14 @@ enum State {
 }
 
 impl PeerLink {
-    pub(crate) fn open(route: Route) -> Self {
+    pub(crate) fn open(config: LinkConfig) -> Self {
         let (sender, state) = watch::channel(State::Dialing);
         let closed = Arc::new(SetOnce::new());
         Self {
-            address: route.address.clone(),
+            address: config.address.clone(),
             state,
             closed: closed.clone(),
-            keeper: tokio::spawn(keep(route, sender, closed)).abort_handle(),
+            task: tokio::spawn(run(config, sender, closed)).abort_handle(),
         }
     }
 
@@ -141,7 +141,7 @@ impl PeerLink {
 
 impl Drop for PeerLink {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.task.abort();
     }
 }
 
@@ -156,9 +156,9 @@ fn not_open() -> CallError {
 }
 
 /// Keeps it open until it is closed.
-async fn keep(route: Route, state: watch::Sender<State>, closed: Arc<SetOnce<LinkError>>) {
+async fn run(config: LinkConfig, state: watch::Sender<State>, closed: Arc<SetOnce<LinkError>>) {
     let reason = tokio::select! {
-        never = keep_open(&route, &state) => never,
+        never = keep_open(&config, &state) => never,
         reason = closed.wait() => reason.clone(),
     };
     if let State::Open(connection) = state.send_replace(State::Down(reason.clone())) {
@@ -166,22 +166,22 @@ async fn keep(route: Route, state: watch::Sender<State>, closed: Arc<SetOnce<Lin
     }
 }
 
-async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
+async fn keep_open(config: &LinkConfig, state: &watch::Sender<State>) -> ! {
     let mut failures = 0;
     loop {
-        let Route {
+        let LinkConfig {
             peer, stream_kind, ..
-        } = *route;
+        } = *config;
         // What it acknowledges from here on it need not know yet when it welcomes this node.
-        let before = route.membership_view.acknowledged();
-        let (address, membership_view) = (route.address.clone(), route.membership_view.clone());
+        let before = config.membership_view.acknowledged();
+        let (address, membership_view) = (config.address.clone(), config.membership_view.clone());
         let introduce = Box::new(move || membership_view.introduction());
-        let opened = route
+        let opened = config
             .transport
             .open(peer, address, stream_kind, introduce)
             .await;
         let opened = opened.and_then(|link| {
-            match route.membership_view.lost_data(peer, link.stated, &before) {
+            match config.membership_view.lost_data(peer, link.stated, &before) {
                 Some(loss) => Err(lost_data(peer, loss)),
                 None => Ok(link),
             }
@@ -189,22 +189,22 @@ async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
         let error = match opened {
             Ok(link) => {
                 let opened_at = Instant::now();
-                let present = route.link_tracker.enter(peer, Direction::Dialed);
-                route.link_tracker.on_greeted(peer);
-                let connection = Connection::new(peer, route.gossip.clone(), link.requests);
+                let guard = config.link_tracker.enter(peer, Direction::Dialed);
+                config.link_tracker.on_opened(peer);
+                let connection = Connection::new(peer, config.gossip.clone(), link.requests);
                 let connection = Arc::new(connection);
                 state.send_replace(State::Open(connection.clone()));
                 let lost = connection
                     .run(link.responses, answer_timeout(stream_kind))
                     .await;
-                present.leave(&lost);
+                guard.leave(&lost);
                 if opened_at.elapsed() >= LASTING {
                     failures = 0;
                 }
                 lost
             }
             Err(error) => {
-                route.link_tracker.on_failed(peer, &error);
+                config.link_tracker.on_failed(peer, &error);
                 error
             }
         };

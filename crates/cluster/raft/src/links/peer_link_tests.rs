@@ -21,7 +21,7 @@ use tokio_util::sync::PollSender;
 use super::*;
 use crate::{
     RaftConfig, RaftMetrics,
-    links::peers::{Peers, Roles},
+    links::peers::{MemberRoles, Peers},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -155,10 +155,10 @@ fn at(address: &str) -> BTreeMap<NodeId, String> {
 }
 
 /// This node and the peer vote.
-fn voters() -> Roles {
-    Roles {
+fn voters() -> MemberRoles {
+    MemberRoles {
         votes: true,
-        ..Roles::default()
+        ..MemberRoles::default()
     }
 }
 
@@ -228,10 +228,10 @@ async fn a_link_that_is_dropped_is_not_dialed_any_more() {
     transport.set_fault(Some(Fault::Fails));
     let link = peers.own_link(peer(), "peer:1", StreamKind::Snapshot);
     transport.until_dialed(2).await;
-    let keeper = link.keeper.clone();
+    let task = link.task.clone();
     drop(link);
     let ended = async {
-        while !keeper.is_finished() {
+        while !task.is_finished() {
             sleep(Duration::from_millis(1)).await;
         }
     };
@@ -376,7 +376,7 @@ async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
     peers.set_members(own(), &BTreeMap::new(), voters());
     for link in [first, moved] {
         let ended = async {
-            while !link.keeper.is_finished() {
+            while !link.task.is_finished() {
                 sleep(Duration::from_millis(1)).await;
             }
         };
@@ -391,7 +391,7 @@ async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
 #[tokio::test]
 async fn links_follow_who_votes() {
     let (transport, peers) = peers();
-    let learns = |votes| Roles {
+    let learns = |votes| MemberRoles {
         votes,
         learners: [peer()].into(),
     };
@@ -407,7 +407,7 @@ async fn links_follow_who_votes() {
     until_answered(&forward).await;
     peers.set_members(own(), &at("peer:1"), learns(true));
     let ended = async {
-        while !forward.keeper.is_finished() {
+        while !forward.task.is_finished() {
             sleep(Duration::from_millis(1)).await;
         }
     };

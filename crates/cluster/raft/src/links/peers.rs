@@ -15,7 +15,7 @@ use crate::{
     clocks::gossip::PeerGossip,
     links::connection::CallError,
     links::link_tracker::LinkTracker,
-    links::peer_link::{PeerLink, Route},
+    links::peer_link::{LinkConfig, PeerLink},
     membership::membership_view::MembershipView,
 };
 
@@ -24,14 +24,14 @@ const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 
 /// Who votes and who does not, as far as this node knows: what it has to say to whom follows from that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Roles {
+pub(crate) struct MemberRoles {
     /// Whether this node votes, and so may lead.
     pub(crate) votes: bool,
     /// The other members that do not. Of whom nothing is known may lead.
     pub(crate) learners: BTreeSet<NodeId>,
 }
 
-impl Roles {
+impl MemberRoles {
     /// The streams that are kept open to `peer`, so that neither an election nor a PUT waits for a
     /// handshake. Who votes asks for votes and sends entries, and whoever takes PUTs forwards them to
     /// one that may lead. Learners have nothing to say to each other.
@@ -61,7 +61,7 @@ pub(crate) struct Peers {
 #[derive(Default)]
 struct Links {
     addresses: BTreeMap<NodeId, String>,
-    roles: Roles,
+    roles: MemberRoles,
     open: HashMap<(NodeId, StreamKind), Arc<PeerLink>>,
 }
 
@@ -89,7 +89,7 @@ impl Peers {
         &self,
         own: NodeId,
         members: &BTreeMap<NodeId, String>,
-        roles: Roles,
+        roles: MemberRoles,
     ) {
         let mut others = members.clone();
         others.remove(&own);
@@ -156,7 +156,7 @@ impl Peers {
     }
 
     fn open(&self, peer: NodeId, address: String, stream_kind: StreamKind) -> Arc<PeerLink> {
-        Arc::new(PeerLink::open(Route {
+        Arc::new(PeerLink::open(LinkConfig {
             transport: self.transport.clone(),
             membership_view: self.membership_view.clone(),
             gossip: self.gossip.clone(),

@@ -32,7 +32,7 @@ impl Service for PeerService {
     }
 
     fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
-        self.parts.peers.membership_view.judge(peer, vouchers)
+        self.parts.peers.membership_view.admission(peer, vouchers)
     }
 
     fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
@@ -65,7 +65,7 @@ impl Service for PeerService {
         joiner: NodeId,
         request: JoinRequest,
     ) -> BoxFuture<'static, Option<JoinAnswer>> {
-        Box::pin(async move { self.admin.take_in(joiner, request).await })
+        Box::pin(async move { self.admin.admit(joiner, request).await })
     }
 
     fn serve(
@@ -107,12 +107,12 @@ impl PeerService {
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Numbered<Request>> {
         let gossip = self.parts.gossip.clone();
-        let present = self
+        let guard = self
             .parts
             .peers
             .link_tracker
             .enter(peer, Direction::Accepted);
-        let received = requests.scan(Some(present), move |present, request| {
+        let received = requests.scan(Some(guard), move |guard, request| {
             ready(match request {
                 Ok(Frame {
                     id,
@@ -123,8 +123,8 @@ impl PeerService {
                     Some((id, message))
                 }
                 Err(error) => {
-                    if let Some(present) = present.take() {
-                        present.leave(&error);
+                    if let Some(guard) = guard.take() {
+                        guard.leave(&error);
                     }
                     None
                 }

@@ -68,7 +68,7 @@ mod tests {
         LogSummary { term, durable }
     }
 
-    /// A leader that a voter has acknowledged these to, in this order.
+    /// A leader that a voter has acknowledged these to, in this task.
     fn acknowledged(positions: &[LogPosition]) -> Acknowledged {
         let mut acknowledged = Acknowledged::default();
         for position in positions {

@@ -9,7 +9,7 @@ use tokio::{sync::Mutex, time::Instant};
 use quorate_api::{Member, Problem};
 use quorate_peer::NodeId;
 
-use super::{members_now::MembershipSnapshot, refusals::no_leader};
+use super::{membership_snapshot::MembershipSnapshot, problems::no_leader};
 use crate::{adapters::View, parts::Parts};
 
 /// How many of the longest election timeouts a member may be silent that counts as alive: a machine
@@ -24,12 +24,12 @@ pub(crate) struct Admin {
 }
 
 /// One request, or one look of the reconciler, which has until this moment.
-pub(super) struct Order<'a> {
+pub(super) struct LeaderTask<'a> {
     admin: &'a Admin,
-    pub(super) until: Instant,
+    pub(super) deadline: Instant,
 }
 
-impl Deref for Order<'_> {
+impl Deref for LeaderTask<'_> {
     type Target = Admin;
 
     fn deref(&self) -> &Admin {
@@ -38,12 +38,15 @@ impl Deref for Order<'_> {
 }
 
 impl Admin {
-    pub(super) fn order(&self, until: Instant) -> Order<'_> {
-        Order { admin: self, until }
+    pub(super) fn task(&self, deadline: Instant) -> LeaderTask<'_> {
+        LeaderTask {
+            admin: self,
+            deadline,
+        }
     }
 
     /// How the members are now, as this leader knows.
-    pub(super) fn members_now(&self) -> MembershipSnapshot {
+    pub(super) fn membership_snapshot(&self) -> MembershipSnapshot {
         let View {
             followers,
             last_log,
@@ -67,11 +70,11 @@ impl Admin {
     }
 
     /// `node` as a member, with what it told of feature levels.
-    pub(super) fn member(&self, members_now: &MembershipSnapshot, node: NodeId) -> Member {
+    pub(super) fn member(&self, snapshot: &MembershipSnapshot, node: NodeId) -> Member {
         Member {
             level: self.parts.gossip.level(node).map(|level| level.0),
             level_hold: self.parts.gossip.holds_level(node),
-            ..members_now.member(node)
+            ..snapshot.member(node)
         }
     }
 

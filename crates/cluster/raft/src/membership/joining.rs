@@ -17,7 +17,7 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Admin {
     /// What `joiner` is answered, or nothing if it has not proved that it has a token.
-    pub(crate) async fn take_in(&self, joiner: NodeId, request: JoinRequest) -> Option<JoinAnswer> {
+    pub(crate) async fn admit(&self, joiner: NodeId, request: JoinRequest) -> Option<JoinAnswer> {
         let cluster = self.cluster();
         let id = cluster.id?;
         let invite = cluster.node_registry.invites.get(&request.invite)?;

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     admin::Admin,
     audit::AuditLine,
-    refusals::{no_leader, no_voter, turned_away, unsupported},
+    problems::{no_leader, not_a_member, not_a_voter, unsupported},
 };
 use crate::{
     leadership::leader::{Leader, next_leader},
@@ -57,7 +57,7 @@ impl Admin {
                 let answer = match node == self.parts.config.node {
                     true => {
                         let request = asked.request.clone();
-                        self.order(until).answer(node, request).await
+                        self.task(until).answer(node, request).await
                     }
                     false => self.forward(node, &address, &asked, until).await,
                 };
@@ -74,7 +74,7 @@ impl Admin {
                 return Err(no_leader());
             }
             if self.parts.is_removed() {
-                return Err(turned_away());
+                return Err(not_a_member());
             }
             tokio::select! {
                 () = next_leader(&mut leaders) => {}
@@ -111,7 +111,7 @@ impl Admin {
                 let answer = serde_json::from_slice(&answer);
                 answer.map_err(|error| Problem::not_understood(&error))?
             }
-            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Err(turned_away()),
+            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Err(not_a_member()),
             _ => Err(no_leader()),
         }
     }
@@ -122,11 +122,11 @@ impl Admin {
         let answer = match serde_json::from_slice::<Asked>(asked) {
             Ok(asked) => {
                 let time_left = asked.time_left().saturating_sub(WAY_BACK);
-                let order = self.order(Instant::now() + time_left);
+                let task = self.task(Instant::now() + time_left);
                 let audit = AuditLine::new(peer, &asked);
                 let answer = match self.may_ask(peer, &asked.request) {
-                    true => order.answer(peer, asked.request).await,
-                    false => Err(no_voter()),
+                    true => task.answer(peer, asked.request).await,
+                    false => Err(not_a_voter()),
                 };
                 if let Some(line) = audit {
                     line.write(&answer);
@@ -149,7 +149,7 @@ impl Admin {
             // It may be none any more since it asked.
             AdminRequest::ChangeMember(ChangeMember { node, change })
                 if !matches!(change, MemberChange::Promote(_))
-                    && self.members_now().find(node) == Ok(peer) =>
+                    && self.membership_snapshot().find(node) == Ok(peer) =>
             {
                 true
             }

@@ -3,15 +3,15 @@
 use quorate_api::{Problem, ProblemType, RaisedLevel};
 use quorate_state::{Command, Level, LogIndex};
 
-use super::{admin::Order, order::ANY};
+use super::{admin::LeaderTask, handlers::ANY_INDEX};
 
-impl Order<'_> {
+impl LeaderTask<'_> {
     /// Raises the level to the highest that all members support. Fails, and names who, while some member
     /// keeps it where it is that others support more.
     pub(super) async fn raise_level(&self) -> Result<(LogIndex, RaisedLevel), Problem> {
         self.check_founded()?;
-        let members_now = self.members_now();
-        let members = members_now.membership.nodes.keys();
+        let snapshot = self.membership_snapshot();
+        let members = snapshot.membership.nodes.keys();
         let told: Vec<_> = members
             .map(|node| (*node, self.parts.gossip.level(*node)))
             .collect();
@@ -24,14 +24,14 @@ impl Order<'_> {
                 let (index, _) = self.commit(Command::RaiseLevel(common)).await?;
                 Ok((index, raised(common)))
             }
-            Some(_) if highest <= Some(now) => Ok((ANY, raised(now))),
+            Some(_) if highest <= Some(now) => Ok((ANY_INDEX, raised(now))),
             _ => {
                 let lacking = told.iter().filter(|(_, level)| *level < highest);
                 let lacking: Vec<_> = lacking
                     .map(|(node, level)| match level {
-                        Some(level) => format!("{} supports {level}", members_now.label(*node)),
+                        Some(level) => format!("{} supports {level}", snapshot.label(*node)),
                         None => {
-                            format!("{} has not told what it supports", members_now.label(*node))
+                            format!("{} has not told what it supports", snapshot.label(*node))
                         }
                     })
                     .collect();

@@ -7,7 +7,7 @@ use quorate_api::Problem;
 use quorate_peer::{NodeId, StreamKind, message::Request};
 use tokio::time::{sleep, timeout};
 
-use super::{admin::Admin, refusals::majority_lost};
+use super::{admin::Admin, problems::majority_lost};
 use crate::leadership::leader::leaderless;
 
 /// How long a leader may be unknown until a node looks who is left, and tells what it knows by itself:
@@ -30,7 +30,7 @@ impl Admin {
     pub(super) async fn majority_lost(&self) -> Problem {
         loop {
             leaderless(self.parts.leader.clone(), LEADERLESS_TIMEOUT).await;
-            self.knock().await;
+            self.probe_members().await;
             if let Some(problem) = self.find_majority_lost() {
                 return problem;
             }
@@ -39,7 +39,7 @@ impl Admin {
     }
 
     /// Has the others give a sign of life. While there is a leader, only that one hears of all.
-    pub(super) async fn knock(&self) {
+    pub(super) async fn probe_members(&self) {
         let (own, membership) = (self.parts.config.node, self.parts.raft.membership());
         // On links that are open: a learner has some to voters only.
         let votes = membership.is_voter(own);
@@ -74,18 +74,18 @@ impl Admin {
     }
 
     fn find_majority_lost(&self) -> Option<Problem> {
-        let members_now = self.members_now();
+        let snapshot = self.membership_snapshot();
         let is_lost = |voters: &&BTreeSet<NodeId>| {
             let heard = voters.iter().filter(|node| self.is_heard_here(**node));
             heard.count() <= voters.len() / 2
         };
-        let voters = members_now.membership.configs.iter().find(is_lost)?;
+        let voters = snapshot.membership.configs.iter().find(is_lost)?;
         let silent = voters.iter().filter(|node| !self.is_heard_here(**node));
         let silent = silent.map(|node| {
             let started = || self.parts.gossip.begun().elapsed();
             let since = self.silence_here(*node);
-            let span = shown(since.unwrap_or_else(started));
-            let name = members_now.label(*node);
+            let span = format_span(since.unwrap_or_else(started));
+            let name = snapshot.label(*node);
             match since {
                 Some(_) => format!("{name} (for {span})"),
                 None => format!("{name} (since this node was started, {span} ago)"),
@@ -96,7 +96,7 @@ impl Admin {
 }
 
 /// A span as people say it, in its largest unit of which there are two.
-fn shown(span: Duration) -> String {
+fn format_span(span: Duration) -> String {
     let secs = span.as_secs();
     match secs {
         0..120 => format!("{secs} s"),
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_span_is_told_in_its_largest_unit_of_which_there_are_two() {
         let told = [0, 119, 120, 7_199, 7_200, 172_799, 172_800]
-            .map(|secs| shown(Duration::from_secs(secs)));
+            .map(|secs| format_span(Duration::from_secs(secs)));
         let expected = ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days"];
         assert_eq!(told, expected);
     }

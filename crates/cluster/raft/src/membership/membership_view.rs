@@ -26,7 +26,7 @@ pub(crate) struct MembershipView {
     cluster: ClusterId,
     /// Of whom this node was told when it was started. They belong to it until it has caught up: while
     /// it replays the log, it meets members of long ago.
-    told: BTreeMap<NodeId, String>,
+    configured: BTreeMap<NodeId, String>,
     /// Set when it is open. Links outlive a stopped node by a moment, and must not keep it locked.
     log: OnceLock<Weak<Log>>,
     store: OnceLock<Weak<Store>>,
@@ -58,16 +58,16 @@ impl AppliedMembership {
                 .is_some_and(|node_registry| node_registry.registrations.contains_key(&node.0))
     }
 
-    fn proves(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> bool {
+    fn is_vouched_for(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> bool {
         let lists = |node| self.lists(node);
         is_vouched_for(peer, vouchers, cluster, self.applied, lists)
     }
 
-    fn judge(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> Admission {
+    fn admission(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> Admission {
         if self.lists(peer) {
             return Admission::Listed;
         }
-        if self.proves(cluster, peer, vouchers) {
+        if self.is_vouched_for(cluster, peer, vouchers) {
             return Admission::Vouched;
         }
         match &self.node_registry {
@@ -94,7 +94,7 @@ impl AppliedMembership {
     }
 
     /// Whether both say the same of everybody.
-    fn is_same(&self, other: &Self) -> bool {
+    fn has_same_nodes(&self, other: &Self) -> bool {
         (&self.members, &self.voters, &self.node_registry)
             == (&other.members, &other.voters, &other.node_registry)
     }
@@ -116,7 +116,7 @@ impl MembershipView {
         Self {
             node: config.node,
             cluster: config.cluster,
-            told: members,
+            configured: members,
             log: OnceLock::new(),
             store: OnceLock::new(),
             acknowledged: Mutex::default(),
@@ -216,8 +216,10 @@ impl MembershipView {
     }
 
     /// What `peer` is, which presents these vouchers.
-    pub(crate) fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
-        self.registry.borrow().judge(self.cluster, peer, vouchers)
+    pub(crate) fn admission(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
+        self.registry
+            .borrow()
+            .admission(self.cluster, peer, vouchers)
     }
 
     /// The voters of another node's membership that this node lists, or that are vouched for.
@@ -230,7 +232,7 @@ impl MembershipView {
         };
         let is_verified = |node: &NodeId| {
             let chain = vouchers.chain(*node);
-            registry.lists(*node) || registry.proves(self.cluster, *node, &chain)
+            registry.lists(*node) || registry.is_vouched_for(self.cluster, *node, &chain)
         };
         let voters = removal.voters.iter().cloned();
         voters.filter(|(node, _)| is_verified(node)).collect()
@@ -241,8 +243,8 @@ impl MembershipView {
         let (mut registry, cluster) = (self.registry.subscribe(), self.cluster);
         Box::pin(async move {
             let removed = registry.wait_for(|now| {
-                let verdict = now.judge(cluster, peer, &vouchers);
-                !matches!(verdict, Admission::Listed | Admission::Vouched)
+                let admission = now.admission(cluster, peer, &vouchers);
+                !matches!(admission, Admission::Listed | Admission::Vouched)
             });
             if removed.await.is_err() {
                 // The node is gone, and all links with it.
@@ -272,7 +274,7 @@ impl MembershipView {
         stated: LogSummary,
         before: &Acknowledgements,
     ) -> Option<DataLoss> {
-        self.terms.hear(peer, stated.term);
+        self.terms.record(peer, stated.term);
         let term = self.stated().term;
         let had = before.get(&peer).filter(|(of, _)| *of == term);
         let loss = had.and_then(|had| DataLoss::of(Some(*had), stated));
@@ -331,22 +333,22 @@ impl MembershipView {
                 now.members.clone_from(members);
                 now.voters = voters;
                 if !has_caught_up {
-                    now.members.extend(self.told.clone());
+                    now.members.extend(self.configured.clone());
                 }
             }
-            let is_news = !now.is_same(registry);
+            let has_changed = !now.has_same_nodes(registry);
             *registry = now;
-            is_news
+            has_changed
         });
         if members.is_empty() {
             return;
         }
         let registry = self.registry.borrow();
         self.known.send_if_modified(|known| {
-            let is_news = known.members != registry.members;
+            let has_changed = known.members != registry.members;
             known.index = registry.applied;
             known.members.clone_from(&registry.members);
-            is_news
+            has_changed
         });
     }
 }

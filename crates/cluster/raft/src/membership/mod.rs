@@ -8,11 +8,11 @@
 //! | [`membership_view`] | who the cluster is and who belongs to it, as this node knows it now |
 //! | [`acknowledged`] | what voters have acknowledged to this leader |
 //! | [`following`] | the view of the membership and the links, kept as the members are |
-//! | [`members_now`] | the members as their leader knows them at one moment |
+//! | [`membership_snapshot`] | the members as their leader knows them at one moment |
 //! | [`admin`] | what the leader knows when it answers |
 //! | [`order`] | what the leader is asked: one handler for each request |
 //! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`], [`level_upgrade`] | these handlers |
-//! | [`refusals`] | why it does not do what it is asked |
+//! | [`problems`] | why it does not do what it is asked |
 //! | [`operator`], [`leader_client`] | requests at any node, which asks the leader |
 //! | [`audit`] | what the leader writes of requests that other nodes brought |
 //! | [`own_view`] | the members as a node knows them that knows no leader |
@@ -26,23 +26,23 @@ mod acknowledged;
 pub(crate) mod address;
 pub(crate) mod admin;
 mod audit;
+mod change_steps;
 mod changes;
-pub(crate) mod following;
+mod handlers;
 mod joining;
 pub(crate) mod leader_client;
+mod leaderless_view;
 mod level_upgrade;
 mod lost_majority;
-mod members_now;
+mod membership_snapshot;
 pub(crate) mod membership_view;
-pub(crate) mod naming;
+pub(crate) mod node_name;
 pub(crate) mod operator;
-mod order;
-mod own_view;
 pub(crate) mod peer_terms;
+pub(crate) mod problems;
 mod publishing;
 pub(crate) mod reconciler;
-pub(crate) mod refusals;
 mod registering;
 pub(crate) mod removal;
-mod steps;
 mod transfer;
+pub(crate) mod view_updater;

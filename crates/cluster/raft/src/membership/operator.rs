@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     changes::done,
-    refusals::{failed, no_leader, turned_away},
+    problems::{failed, no_leader, not_a_member},
 };
 use crate::{Node, node::OpenNode};
 
@@ -57,7 +57,7 @@ impl OpenNode {
         let removes_own = self.is_own_removal(&asked.request);
         let mut answered = match self.service.admin.ask(asked).await {
             // The answer that it is removed cannot reach it any more.
-            Err(problem) if removes_own && problem == turned_away() => {
+            Err(problem) if removes_own && problem == not_a_member() => {
                 return Ok(to_value(&done(self.parts.config.node, Vec::new())));
             }
             answered => answered?,
@@ -128,7 +128,7 @@ impl OpenNode {
         else {
             return false;
         };
-        let found = self.service.admin.members_now().find(node);
+        let found = self.service.admin.membership_snapshot().find(node);
         found.is_ok_and(|found| found == self.parts.config.node)
     }
 }

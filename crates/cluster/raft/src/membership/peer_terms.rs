@@ -29,7 +29,7 @@ impl PeerTerms {
     }
 
     /// Notes what `peer` states, be it true or not.
-    pub(crate) fn hear(&self, peer: NodeId, term: Term) {
+    pub(crate) fn record(&self, peer: NodeId, term: Term) {
         lock(&self.stated).insert(peer, term);
     }
 
@@ -61,7 +61,7 @@ mod tests {
     fn highest(own: u64, others: &[u64]) -> u64 {
         let terms = PeerTerms::new(Term(0));
         let peers = (2..).map(NodeId::from).zip(others);
-        peers.for_each(|(peer, term)| terms.hear(peer, Term(*term)));
+        peers.for_each(|(peer, term)| terms.record(peer, Term(*term)));
         let voters = (1..=3).map(NodeId::from).collect();
         terms.highest(NodeId::from(1), Term(own), &voters).0
     }
@@ -83,10 +83,10 @@ mod tests {
         let [own, voter, learner, other] = [1, 2, 3, 4].map(NodeId::from);
         let voters = [own, voter].into();
         for peer in [learner, other] {
-            terms.hear(peer, Term(1 << 40));
+            terms.record(peer, Term(1 << 40));
         }
         assert_eq!(terms.highest(own, Term(5), &voters), Term(5 + REACH));
-        terms.hear(voter, Term(6));
+        terms.record(voter, Term(6));
         assert_eq!(
             terms.highest(learner, Term(1), &[voter].into()),
             Term(6 + REACH)

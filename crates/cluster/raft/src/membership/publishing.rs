@@ -6,11 +6,11 @@ use quorate_api::{DeletePacket, Deleted, Problem};
 use quorate_state::{Command, LogIndex, Outcome, PublishChange, ZoneChange};
 
 use super::{
-    admin::Order,
-    refusals::{failed, publishing, zone},
+    admin::LeaderTask,
+    problems::{failed, publishing, zone},
 };
 
-impl Order<'_> {
+impl LeaderTask<'_> {
     /// Changes a zone, and says from which entry on it is so.
     pub(super) async fn change_zone(&self, change: ZoneChange) -> Result<LogIndex, Problem> {
         let changed = change.changed(&self.cluster().zones).map_err(zone)?;

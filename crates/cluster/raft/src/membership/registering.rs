@@ -8,11 +8,11 @@ use quorate_state::{Command, Invite, Join, JoinRefusal, Outcome, Registration};
 
 use super::{
     address::is_dialable,
-    admin::Order,
-    refusals::{bad_address, failed, unknown_node, unsuitable_node},
+    admin::LeaderTask,
+    problems::{bad_address, failed, unknown_node, unsuitable_node},
 };
 
-impl Order<'_> {
+impl LeaderTask<'_> {
     /// Says when the invite expires. Who is asked again because the answer was lost finds it there.
     pub(super) async fn open_invite(&self, open: OpenInvite) -> Result<u64, Problem> {
         self.check_founded()?;
@@ -45,7 +45,7 @@ impl Order<'_> {
         let node_registry = self.cluster().node_registry;
         let invite = node_registry.invites.get(&call.invite);
         let comes_again = invite.is_some_and(|invite| invite.used_by.contains(&call.node.0));
-        if self.members_now().is_member(call.node) && !comes_again {
+        if self.membership_snapshot().is_member(call.node) && !comes_again {
             let text = "it is a member already: give it a new key, or remove it first";
             return Err(unsuitable_node(text));
         }

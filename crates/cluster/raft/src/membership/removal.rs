@@ -11,14 +11,14 @@ use quorate_peer::{DataLoss, NodeId, Removal};
 use quorate_state::LogIndex;
 use tokio::time::timeout;
 
-use crate::{FatalError, links::link_tracker::Refused, parts::Parts};
+use crate::{FatalError, links::link_tracker::DialRejection, parts::Parts};
 
 /// How often to look although nothing has changed: this node may have applied more.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What follows from what peers say of the removal of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Finding {
+enum RemovalStatus {
     /// Nobody says that it was removed.
     Member,
     /// So many voters of the newest membership that is told have said so, of so many that must.
@@ -30,25 +30,27 @@ enum Finding {
 impl Parts {
     /// Looks again and again why peers turn this node away, until the node has to stop.
     pub(crate) async fn watch_refusals(self: Arc<Self>) {
-        let mut refusals = self.peers.link_tracker.refusals.subscribe();
-        let mut told = Finding::Member;
+        let mut refusals = self.peers.link_tracker.dial_rejections.subscribe();
+        let mut told = RemovalStatus::Member;
         loop {
             let now = refusals.borrow_and_update().clone();
             // As the log is now: it may have got entries since it was told.
             let stated = self.peers.membership_view.stated();
             let lost = now.iter().find_map(|(peer, refused)| match refused {
-                Refused::DataLost(loss) => Some((peer, DataLoss::of(loss.acknowledged, stated)?)),
-                Refused::Removed(_) => None,
+                DialRejection::DataLost(loss) => {
+                    Some((peer, DataLoss::of(loss.acknowledged, stated)?))
+                }
+                DialRejection::Removed(_) => None,
             });
             if let Some((peer, loss)) = lost {
                 return self.stop_forgotten(*peer, loss);
             }
-            let finding = self.finding();
+            let finding = self.removal_status();
             if finding != told {
-                self.conclude(finding);
+                self.apply_removal_status(finding);
                 told = finding;
             }
-            if let Ok(Err(_)) = timeout(LOOK_INTERVAL, refusals.changed()).await {
+            if let Ok(Err(_)) = timeout(CHECK_INTERVAL, refusals.changed()).await {
                 return;
             }
         }
@@ -72,9 +74,11 @@ impl Parts {
     fn removals(&self) -> BTreeMap<NodeId, Arc<Removal>> {
         let applied = self.state_machine.applied_index();
         let known = applied.max(self.config.known.index);
-        let refusals = self.peers.link_tracker.refusals.borrow();
+        let refusals = self.peers.link_tracker.dial_rejections.borrow();
         let removals = refusals.iter().filter_map(|(peer, refused)| match refused {
-            Refused::Removed(removal) if removal.index > known => Some((*peer, removal.clone())),
+            DialRejection::Removed(removal) if removal.index > known => {
+                Some((*peer, removal.clone()))
+            }
             _ => None,
         });
         removals.collect()
@@ -89,44 +93,44 @@ impl Parts {
         })
     }
 
-    fn finding(&self) -> Finding {
+    fn removal_status(&self) -> RemovalStatus {
         let removals = self.removals();
         let Some(newest) = removals.values().max_by_key(|removal| removal.index) else {
-            return Finding::Member;
+            return RemovalStatus::Member;
         };
         let verified = self.peers.membership_view.verified(newest);
         let said = verified.keys().filter(|voter| removals.contains_key(voter));
         let (said, needed) = (said.count(), newest.voters.len() / 2 + 1);
         match said >= needed {
-            true => Finding::Removed(newest.index),
-            false => Finding::Unproven { said, needed },
+            true => RemovalStatus::Removed(newest.index),
+            false => RemovalStatus::Unproven { said, needed },
         }
     }
 
     /// One that was removed stands for no election: nobody would elect it.
-    fn conclude(&self, finding: Finding) {
-        let removed = matches!(finding, Finding::Removed(_));
+    fn apply_removal_status(&self, finding: RemovalStatus) {
+        let removed = matches!(finding, RemovalStatus::Removed(_));
         let was_removed = self.is_removed.swap(removed, Ordering::AcqRel);
         self.raft.set_standing(!removed && self.may_vote());
         match finding {
-            Finding::Removed(index) if !was_removed => tracing::error!(
+            RemovalStatus::Removed(index) if !was_removed => tracing::error!(
                 %index,
                 "this node was removed from the cluster, as a majority of its voters says: stop it. \
                  To have this machine back, start a node with another, empty data directory and a \
                  token of `quorate member add`"
             ),
-            Finding::Removed(_) => {}
-            Finding::Unproven { said, needed } => tracing::warn!(
+            RemovalStatus::Removed(_) => {}
+            RemovalStatus::Unproven { said, needed } => tracing::warn!(
                 said,
                 needed,
                 "peers say that this node was removed, but not a majority of voters that it knows or \
                  that are vouched for: it concludes nothing. Keep its data directory, and ask a \
                  member by `quorate member list`"
             ),
-            Finding::Member if was_removed => {
+            RemovalStatus::Member if was_removed => {
                 tracing::info!("this node is a member of the cluster again");
             }
-            Finding::Member => {}
+            RemovalStatus::Member => {}
         }
     }
 }

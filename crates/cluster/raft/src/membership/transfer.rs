@@ -5,8 +5,8 @@ use quorate_peer::NodeId;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    admin::Order,
-    refusals::{failed, no_leader, not_caught_up, unsuitable_node},
+    admin::LeaderTask,
+    problems::{failed, no_leader, not_caught_up, unsuitable_node},
 };
 use crate::leadership::leader::Leader;
 
@@ -14,17 +14,17 @@ use crate::leadership::leader::Leader;
 /// lead has handed over by then.
 const SETTLED_ELECTION_TIMEOUTS: u32 = 2;
 
-impl Order<'_> {
+impl LeaderTask<'_> {
     /// When the answer is lost, leadership may move once more than it was asked to.
     pub(super) async fn transfer(&self, to: Option<&str>) -> Result<Transferred, Problem> {
-        let members_now = self.members_now();
-        let wanted = to.map(|to| members_now.find_known(to)).transpose()?;
+        let snapshot = self.membership_snapshot();
+        let wanted = to.map(|to| snapshot.find_known(to)).transpose()?;
         let successors = match wanted {
             Some(node) if node == self.parts.config.node => {
-                self.check_fit(node)?;
+                self.check_electable(node)?;
                 return Ok(led_by(node));
             }
-            Some(node) if !members_now.membership.is_voter(node) => {
+            Some(node) if !snapshot.membership.is_voter(node) => {
                 let text = "it has no vote, so it cannot lead: promote it first";
                 return Err(unsuitable_node(text));
             }
@@ -39,20 +39,20 @@ impl Order<'_> {
         // Who should not lead would hand over at once.
         successors
             .iter()
-            .try_for_each(|node| self.check_fit(*node))?;
+            .try_for_each(|node| self.check_electable(*node))?;
         let leader = self.hand_over(&successors).await?;
         match wanted {
             Some(wanted) if wanted != leader => Err(failed(format!(
                 "{wanted} did not take over: {leader} leads"
             ))),
-            _ => self.settle_on(leader).await,
+            _ => self.confirm_leader(leader).await,
         }
     }
 
     /// Fails if `node` says why it should not lead.
-    fn check_fit(&self, node: NodeId) -> Result<(), Problem> {
-        let members_now = self.members_now();
-        let reasons: Vec<_> = members_now
+    fn check_electable(&self, node: NodeId) -> Result<(), Problem> {
+        let snapshot = self.membership_snapshot();
+        let reasons: Vec<_> = snapshot
             .not_electable(node)
             .reasons()
             .map(|(_, text)| text)
@@ -61,14 +61,14 @@ impl Order<'_> {
             true => Ok(()),
             false => Err(unsuitable_node(format!(
                 "{} must not lead: {}",
-                members_now.label(node),
+                snapshot.label(node),
                 reasons.join(", ")
             ))),
         }
     }
 
     /// Waits until the new leader has led for long enough to know whether it should.
-    async fn settle_on(&self, leader: NodeId) -> Result<Transferred, Problem> {
+    async fn confirm_leader(&self, leader: NodeId) -> Result<Transferred, Problem> {
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
         let mut leaders = self.parts.leader.clone();
         let moved = timeout(
@@ -92,9 +92,9 @@ impl Order<'_> {
         loop {
             let successors = match wanted {
                 // How much it lacks, a new leader does not know yet.
-                Some(node) if self.members_now().is_live(node) => vec![node],
+                Some(node) if self.membership_snapshot().is_live(node) => vec![node],
                 Some(_) => Vec::new(),
-                None => self.fit_successors(),
+                None => self.electable_successors(),
             };
             if !successors.is_empty() || Instant::now() >= deadline || !self.leads() {
                 return successors;
@@ -104,11 +104,11 @@ impl Order<'_> {
     }
 
     /// Those who may lead; all of them if none may.
-    fn fit_successors(&self) -> Vec<NodeId> {
-        let (successors, members_now) = (self.parts.successors(), self.members_now());
-        let is_fit = |node: &NodeId| members_now.not_electable(*node).is_empty();
-        match successors.iter().any(is_fit) {
-            true => successors.into_iter().filter(is_fit).collect(),
+    fn electable_successors(&self) -> Vec<NodeId> {
+        let (successors, snapshot) = (self.parts.successors(), self.membership_snapshot());
+        let is_electable = |node: &NodeId| snapshot.not_electable(*node).is_empty();
+        match successors.iter().any(is_electable) {
+            true => successors.into_iter().filter(is_electable).collect(),
             false => successors,
         }
     }
@@ -119,7 +119,7 @@ impl Order<'_> {
             let text = "no other voter is heard that could lead";
             return Err(unsuitable_node(text));
         }
-        let leader = timeout_at(self.until, self.parts.hand_to(successors)).await;
+        let leader = timeout_at(self.deadline, self.parts.hand_to(successors)).await;
         leader.ok().flatten().ok_or_else(no_leader)
     }
 }

@@ -9,7 +9,7 @@ use quorate_state::JoinRefusal;
 use super::{elections::calm, test_members::*, *};
 use crate::{
     KnownMembers,
-    membership::refusals::{bad_address, last_voter, unknown_node},
+    membership::problems::{bad_address, last_voter, unknown_node},
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use quorate_state::{Command, Registration};
 use super::{elections::calm, test_members::*, *};
 use crate::{
     Cleanup,
-    membership::refusals::{no_live_quorum, unknown_node},
+    membership::problems::{no_live_quorum, unknown_node},
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -198,7 +198,7 @@ async fn one_voter_of_three_convinces_nobody_of_its_removal() {
     }
     cluster.reopen(3).await;
     let three = cluster.nodes[&id(3)].clone();
-    let mut refusals = three.parts().peers.link_tracker.refusals.subscribe();
+    let mut refusals = three.parts().peers.link_tracker.dial_rejections.subscribe();
     let refused = refusals.wait_for(|refusals| refusals.contains_key(&id(1)));
     timeout(TIMEOUT, refused).await.unwrap().unwrap();
     until_not_ready(&three, NotReady::Recovering).await;

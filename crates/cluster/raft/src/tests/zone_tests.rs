@@ -5,7 +5,7 @@ use quorate_replica::{CookieSecrets, NamedSet, RecordSet, ZoneChange, ZoneState}
 use quorate_state::{COOKIE_SECRET_AGE, UnixMillis, WireName};
 
 use super::{ground::Simulated, test_members::ask, *};
-use crate::{WallClock, membership::refusals};
+use crate::{WallClock, membership::problems};
 
 const A: u16 = 1;
 
@@ -82,7 +82,7 @@ async fn a_zone_that_is_changed_at_any_node_is_seen_there_at_once_and_soon_at_al
     let refused = change(node, apex).await;
     assert_eq!(
         refused,
-        Err(refusals::zone("b. lies outside a.: set it in its own zone"))
+        Err(problems::zone("b. lies outside a.: set it in its own zone"))
     );
     expect_equal_digests(cluster.nodes.values()).await;
     cluster.shutdown().await;

@@ -10,7 +10,7 @@ use quorate_api::{Member, MemberRole, MemberState, Problem};
 use quorate_peer::{NodeId, NotElectable};
 use quorate_state::{LogIndex, NodeRegistry, Registration, millis};
 
-use super::refusals::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
+use super::problems::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
 use crate::adapters::{Follower, Membership};
 
 /// The most entries that a learner may lack to become a voter: what it gets in one message. While it
@@ -225,5 +225,5 @@ pub(crate) fn warnings(voters: &BTreeSet<NodeId>) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "members_now_tests.rs"]
+#[path = "membership_snapshot_tests.rs"]
 mod tests;

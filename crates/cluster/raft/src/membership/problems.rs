@@ -90,7 +90,7 @@ pub(crate) fn unsupported() -> Problem {
 }
 
 /// Learners ask the leader for nothing that concerns others.
-pub(crate) fn no_voter() -> Problem {
+pub(crate) fn not_a_voter() -> Problem {
     let text = "the node that was asked is a learner, and the leader takes that only through a voter: \
                 ask one, `quorate member list` says who votes";
     Problem::new(ProblemType::NotVoter, text)
@@ -112,7 +112,7 @@ pub(crate) fn publishing(rejection: impl ToString) -> Problem {
 }
 
 /// This node was removed. Asking it again changes nothing.
-pub(crate) fn turned_away() -> Problem {
+pub(crate) fn not_a_member() -> Problem {
     let text = "the cluster does not know this node as a member any more: ask another member";
     Problem {
         retry: false,

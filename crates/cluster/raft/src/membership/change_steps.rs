@@ -8,22 +8,22 @@ use quorate_state::{Command, Registration};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    admin::Order,
-    members_now::MembershipSnapshot,
-    refusals::{busy, failed, no_leader, not_caught_up},
+    admin::LeaderTask,
+    membership_snapshot::MembershipSnapshot,
+    problems::{busy, failed, no_leader, not_caught_up},
 };
 use crate::adapters::MembersChange;
 
-impl Order<'_> {
+impl LeaderTask<'_> {
     /// How the members are, once no change is half made.
     pub(super) async fn settled(&self) -> Result<MembershipSnapshot, Problem> {
         loop {
-            let members_now = self.members_now();
-            let membership = &members_now.membership;
+            let snapshot = self.membership_snapshot();
+            let membership = &snapshot.membership;
             match (membership.is_committed, membership.is_joint()) {
-                (true, false) => return Ok(members_now),
-                (true, true) => self.flatten(&members_now).await?,
-                (false, _) if Instant::now() >= self.until => return Err(busy()),
+                (true, false) => return Ok(snapshot),
+                (true, true) => self.leave_joint(&snapshot).await?,
+                (false, _) if Instant::now() >= self.deadline => return Err(busy()),
                 (false, _) if !self.leads() => return Err(no_leader()),
                 (false, _) => sleep(self.parts.config.heartbeat()).await,
             }
@@ -31,9 +31,10 @@ impl Order<'_> {
     }
 
     /// Completes a change that was half made when its leader went.
-    pub(super) async fn flatten(&self, members_now: &MembershipSnapshot) -> Result<(), Problem> {
+    pub(super) async fn leave_joint(&self, snapshot: &MembershipSnapshot) -> Result<(), Problem> {
         tracing::info!("completing a change of the voters that was half made");
-        self.make(members_now, MembersChange::Flatten).await
+        self.change_membership(snapshot, MembersChange::Flatten)
+            .await
     }
 
     /// Fails if no majority of `voters` lives, unless forced. Who has just come back is heard within
@@ -45,7 +46,7 @@ impl Order<'_> {
     ) -> Result<(), Problem> {
         let deadline = Instant::now() + self.silence_max();
         loop {
-            match self.members_now().check_quorum(voters) {
+            match self.membership_snapshot().check_quorum(voters) {
                 Err(problem) if problem.problem_type == ProblemType::NoLiveQuorum => {
                     match Instant::now() < deadline {
                         _ if force => return Ok(()),
@@ -61,10 +62,10 @@ impl Order<'_> {
     /// A leader that shall not vote any more hands over first: its successor makes the change.
     pub(super) async fn step_down(
         &self,
-        members_now: &MembershipSnapshot,
+        snapshot: &MembershipSnapshot,
         node: NodeId,
     ) -> Result<(), Problem> {
-        if members_now.leader != node {
+        if snapshot.leader != node {
             return Ok(());
         }
         let leader = self.hand_over(&self.parts.successors()).await?;
@@ -74,13 +75,13 @@ impl Order<'_> {
 
     pub(super) async fn set_stays_learner(
         &self,
-        members_now: &MembershipSnapshot,
+        snapshot: &MembershipSnapshot,
         node: NodeId,
         stays_learner: bool,
     ) -> Result<(), Problem> {
-        let mut registration = members_now.registration_to_change(node);
+        let mut registration = snapshot.registration_to_change(node);
         registration.stays_learner = stays_learner;
-        match members_now.registration(node) == Some(&registration) {
+        match snapshot.registration(node) == Some(&registration) {
             true => Ok(()),
             false => self.register(node, registration).await,
         }
@@ -98,25 +99,25 @@ impl Order<'_> {
 
     pub(super) async fn set_voters(
         &self,
-        members_now: &MembershipSnapshot,
+        snapshot: &MembershipSnapshot,
         voters: BTreeSet<NodeId>,
         retain: bool,
     ) -> Result<(), Problem> {
         let names: Vec<_> = voters.iter().map(ToString::to_string).collect();
         tracing::info!(voters = names.join(", "), "changing the voters");
         let change = MembersChange::Voters { voters, retain };
-        self.make(members_now, change).await
+        self.change_membership(snapshot, change).await
     }
 
-    /// Changes the membership, if it is still the one of `members_now`.
-    pub(super) async fn make(
+    /// Changes the membership, if it is still the one of `snapshot`.
+    pub(super) async fn change_membership(
         &self,
-        members_now: &MembershipSnapshot,
+        snapshot: &MembershipSnapshot,
         change: MembersChange,
     ) -> Result<(), Problem> {
-        let known = members_now.membership.position;
+        let known = snapshot.membership.position;
         let changed = self.parts.raft.change_members(change, known);
-        timeout_at(self.until, changed).await.unwrap_or_else(|_| {
+        timeout_at(self.deadline, changed).await.unwrap_or_else(|_| {
             Err(failed(
                 "the change is begun, and too few voters have taken it yet: it goes on when they \
                  are heard",
@@ -129,18 +130,18 @@ impl Order<'_> {
     /// again.
     pub(super) async fn remove_member(
         &self,
-        members_now: &MembershipSnapshot,
+        snapshot: &MembershipSnapshot,
         node: NodeId,
         rest: BTreeSet<NodeId>,
     ) -> Result<(), Problem> {
-        if members_now.registration(node).is_some() {
+        if snapshot.registration(node).is_some() {
             self.commit(Command::Deregister(node.0)).await?;
         }
-        if members_now.membership.is_voter(node) {
-            self.set_voters(members_now, rest, false).await?;
-        } else if members_now.is_member(node) {
+        if snapshot.membership.is_voter(node) {
+            self.set_voters(snapshot, rest, false).await?;
+        } else if snapshot.is_member(node) {
             let change = MembersChange::RemoveLearner(node);
-            self.make(members_now, change).await?;
+            self.change_membership(snapshot, change).await?;
         }
         tracing::info!(%node, "a node is no member any more");
         Ok(())
@@ -148,15 +149,15 @@ impl Order<'_> {
 
     /// How many entries a node lacks that is to vote, if it cannot yet. One that is not heard cannot
     /// be waited for.
-    pub(super) async fn waits(&self, node: NodeId) -> Result<Option<u64>, Problem> {
+    pub(super) async fn promotion_lag(&self, node: NodeId) -> Result<Option<u64>, Problem> {
         let deadline = Instant::now() + self.silence_max();
         loop {
-            let members_now = self.members_now();
-            let is_pending = !members_now.is_member(node);
-            if members_now.membership.is_voter(node) || members_now.has_caught_up(node) {
+            let snapshot = self.membership_snapshot();
+            let is_pending = !snapshot.is_member(node);
+            if snapshot.membership.is_voter(node) || snapshot.has_caught_up(node) {
                 return Ok(None);
-            } else if is_pending || members_now.is_live(node) {
-                return Ok(Some(members_now.lag(node)));
+            } else if is_pending || snapshot.is_live(node) {
+                return Ok(Some(snapshot.lag(node)));
             } else if Instant::now() >= deadline {
                 return Err(not_caught_up());
             }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     admin::Admin,
     lost_majority::LEADERLESS_TIMEOUT,
-    refusals::{no_leader, turned_away},
+    problems::{no_leader, not_a_member},
 };
 use crate::leadership::leader::leaderless;
 
@@ -27,10 +27,10 @@ impl Admin {
         };
         match answered {
             Err(problem)
-                if problem == turned_away() || LEADERLESS.contains(&problem.problem_type) =>
+                if problem == not_a_member() || LEADERLESS.contains(&problem.problem_type) =>
             {
-                self.knock().await;
-                Ok(serde_json::to_value(self.own_view()).expect("members are JSON"))
+                self.probe_members().await;
+                Ok(serde_json::to_value(self.leaderless_view()).expect("members are JSON"))
             }
             answered => answered,
         }
@@ -38,19 +38,19 @@ impl Admin {
 
     /// The membership in effect here, and who has been heard here of late. What a node lacks only a
     /// leader can tell.
-    fn own_view(&self) -> Members {
-        let members_now = self.members_now();
-        let nodes = members_now.nodes().into_iter();
+    fn leaderless_view(&self) -> Members {
+        let snapshot = self.membership_snapshot();
+        let nodes = snapshot.nodes().into_iter();
         Members {
             cluster: Some(self.parts.config.cluster.to_string()),
             leader: None,
             members: nodes
-                .map(|node| self.judged(node, self.member(&members_now, node)))
+                .map(|node| self.local_member(node, self.member(&snapshot, node)))
                 .collect(),
         }
     }
 
-    fn judged(&self, node: NodeId, member: Member) -> Member {
+    fn local_member(&self, node: NodeId, member: Member) -> Member {
         let is_own = node == self.parts.config.node;
         let silence = match is_own {
             true => Some(Duration::ZERO),
