@@ -130,7 +130,7 @@ async fn take_part(
     let hangups = parts.peers.link_tracker.hangups.subscribe();
     tasks.spawn(parts.clone().take_hints(hangups));
     tasks.spawn(parts.clone().hand_over_when_unfit());
-    tasks.spawn(parts.clone().watch_refusals());
+    tasks.spawn(parts.clone().watch_rejections());
     watch_fitness(&parts, sync_meter, &mut tasks);
     tasks.spawn(keep_log_short(parts.clone()));
     tasks.spawn(parts.raft.incoming.clone().give_up_idle());

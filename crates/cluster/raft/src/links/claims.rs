@@ -1,4 +1,4 @@
-//! What is believed of what peers say of votes, terms and entries. A peer speaks for itself alone.
+//! Checks what peers claim about votes, terms and entries. A peer may only speak for itself.
 
 use std::time::Instant;
 
@@ -10,25 +10,25 @@ use quorate_state::Term;
 
 use super::peers::Peers;
 
-/// A step of the term that elections alone hardly explain.
+/// An increase of the term that elections alone hardly explain.
 const JUMP: u64 = 1_000;
 
-/// Why a message of a peer is refused. Nothing of it is taken in.
+/// Why a message of a peer is rejected. Nothing of it has any effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ClaimError {
-    #[error("it speaks for another node")]
+    #[error("it speaks for another node than its sender")]
     ForAnother,
-    #[error("no candidate or leader of its term would say that")]
+    #[error("no honest candidate or leader of its term would send that")]
     Implausible,
     #[error(
-        "it tells of term {0}; by its own term, and by what a majority of the voters stated, this \
-         node believes none above {1}"
+        "its term {0} is too high: by its own term and those that a majority of the voters stated, \
+         this node accepts none above {1}"
     )]
     TermTooFar(Term, Term),
 }
 
 impl Peers {
-    /// Refuses a request in which `peer` does not speak for itself, or tells of a term out of reach.
+    /// Rejects a request in which `peer` does not speak for itself, or whose term is too high.
     pub(crate) fn check(&self, peer: NodeId, request: &Request) -> Result<(), ClaimError> {
         let (vote, is_leader, is_plausible) = match request {
             Request::Append(append) => (append.vote, true, is_consistent(append)),
@@ -54,8 +54,8 @@ impl Peers {
         self.log_rejection(peer, checked)
     }
 
-    /// What the vote in a response of `peer` says: that its term is that, no more. A vote for this node
-    /// stays what it is.
+    /// What the vote in a response of `peer` may claim: only the term of that peer. A vote for this
+    /// node is returned unchanged. Fails if this node never asked for it, or if its term is too high.
     pub(crate) fn heard(&self, peer: NodeId, vote: Vote) -> Result<Vote, ClaimError> {
         let own = self.membership_view.own_vote();
         if vote.node == self.membership_view.node {
@@ -72,13 +72,13 @@ impl Peers {
         })
     }
 
-    /// Refuses entries in a response of `peer` that this node has not sent.
+    /// Rejects a response in which `peer` acknowledges entries that this node does not have.
     pub(crate) fn check_sent(
         &self,
         peer: NodeId,
         position: Option<LogPosition>,
     ) -> Result<(), ClaimError> {
-        // Nothing is made of what a leader hears that does not lead any more.
+        // A node that does not lead any more ignores these answers.
         let leads = self
             .membership_view
             .own_vote()
@@ -92,7 +92,7 @@ impl Peers {
         self.log_rejection(peer, is_there.then_some(()).ok_or(ClaimError::Implausible))
     }
 
-    /// Refuses packets of a term that is out of reach, which `peer` offers.
+    /// Rejects packets that `peer` offers if their term is too high.
     pub(crate) fn check_offer(&self, peer: NodeId, last: LogPosition) -> Result<(), ClaimError> {
         self.log_rejection(peer, self.check_term(peer, last.term))
     }
@@ -112,7 +112,7 @@ impl Peers {
         if term.0 - own.0 > JUMP {
             self.metrics.term_jumps_total.inc();
             if let Some(unlogged) = self.log.take(Instant::now()) {
-                tracing::warn!(%peer, %own, %term, unlogged, "the term jumps by the word of a peer");
+                tracing::warn!(%peer, %own, %term, unlogged, "a peer made the term jump");
             }
         }
         Ok(())
@@ -128,14 +128,14 @@ impl Peers {
             if let Some(unlogged) = self.log.take(Instant::now()) {
                 tracing::error!(
                     %peer, %reason, unlogged,
-                    "refused a message that no honest member sends: if this goes on, replace the peer"
+                    "rejected a message that no honest member sends: if this continues, replace the peer"
                 );
             }
         })
     }
 }
 
-/// Whether the entries follow each other, and are of no later term than their leader.
+/// Whether the entries follow each other without a gap, in no later term than the leader's.
 fn is_consistent(append: &Append) -> bool {
     let mut last = append.previous;
     let mut entries = append.entries.iter().map(|entry| entry.position);

@@ -1,4 +1,4 @@
-//! The steps of which changes of the members are made.
+//! The steps that changes of the members consist of.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::{
 use crate::adapters::MembersChange;
 
 impl LeaderTask<'_> {
-    /// How the members are, once no change is half made.
+    /// The members, once no change is unfinished. Completes an unfinished one; fails at the deadline.
     pub(super) async fn settled(&self) -> Result<MembershipSnapshot, Problem> {
         loop {
             let snapshot = self.membership_snapshot();
@@ -30,15 +30,15 @@ impl LeaderTask<'_> {
         }
     }
 
-    /// Completes a change that was half made when its leader went.
+    /// Completes a change that its leader left unfinished.
     pub(super) async fn leave_joint(&self, snapshot: &MembershipSnapshot) -> Result<(), Problem> {
-        tracing::info!("completing a change of the voters that was half made");
+        tracing::info!("completing an unfinished change of the voters");
         self.change_membership(snapshot, MembersChange::Flatten)
             .await
     }
 
-    /// Fails if no majority of `voters` lives, unless forced. Who has just come back is heard within
-    /// a heartbeat.
+    /// Fails if no majority of `voters` is alive, unless forced. Waits for a while first: a voter that
+    /// has just returned answers within a heartbeat.
     pub(super) async fn check_quorum(
         &self,
         voters: &BTreeSet<NodeId>,
@@ -59,7 +59,8 @@ impl LeaderTask<'_> {
         }
     }
 
-    /// A leader that shall not vote any more hands over first: its successor makes the change.
+    /// If `node` is this leader, hands over and fails with `no_leader`: a leader that must lose its vote
+    /// leaves the change to its successor.
     pub(super) async fn step_down(
         &self,
         snapshot: &MembershipSnapshot,
@@ -69,7 +70,7 @@ impl LeaderTask<'_> {
             return Ok(());
         }
         let leader = self.hand_over(&self.parts.successors()).await?;
-        tracing::info!(%leader, "handed over, to be no voter any more");
+        tracing::info!(%leader, "handed over, because this node will not be a voter any more");
         Err(no_leader())
     }
 
@@ -109,7 +110,7 @@ impl LeaderTask<'_> {
         self.change_membership(snapshot, change).await
     }
 
-    /// Changes the membership, if it is still the one of `snapshot`.
+    /// Changes the membership. Fails if it is not the one of `snapshot` any more.
     pub(super) async fn change_membership(
         &self,
         snapshot: &MembershipSnapshot,
@@ -119,15 +120,14 @@ impl LeaderTask<'_> {
         let changed = self.parts.raft.change_members(change, known);
         timeout_at(self.deadline, changed).await.unwrap_or_else(|_| {
             Err(failed(
-                "the change is begun, and too few voters have taken it yet: it goes on when they \
-                 are heard",
+                "the change has started, but too few voters have accepted it yet: it continues when \
+                 they answer",
             ))
         })
     }
 
-    /// Has a node be no member any more, of whose cluster `rest` are the voters then. First it is not
-    /// registered any more: were it the last thing to be done and never were, the node would be taken in
-    /// again.
+    /// Removes a node from the cluster, so that `rest` are the voters. Deregisters it first: if that came
+    /// last and the leader failed before it, the next leader would add the node again.
     pub(super) async fn remove_member(
         &self,
         snapshot: &MembershipSnapshot,
@@ -143,12 +143,12 @@ impl LeaderTask<'_> {
             let change = MembersChange::RemoveLearner(node);
             self.change_membership(snapshot, change).await?;
         }
-        tracing::info!(%node, "a node is no member any more");
+        tracing::info!(%node, "removed a node from the cluster");
         Ok(())
     }
 
-    /// How many entries a node lacks that is to vote, if it cannot yet. One that is not heard cannot
-    /// be waited for.
+    /// How many entries `node` lacks to become a voter; `None` if it has caught up. Fails if it lacks
+    /// some and is silent, because waiting does not help then.
     pub(super) async fn promotion_lag(&self, node: NodeId) -> Result<Option<u64>, Problem> {
         let deadline = Instant::now() + self.silence_max();
         loop {

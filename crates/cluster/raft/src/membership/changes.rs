@@ -1,5 +1,5 @@
-//! Changes of the members that operators ask for. Each may be asked for again, whatever has become
-//! of it: what is done already stays, and the rest is done.
+//! Changes of the members that operators request. Each may be requested again, however far the first
+//! attempt got: what is done already stays, and the rest is done.
 
 use quorate_api::{ChangeMember, ChangeReport, ChangeState, MemberChange, Problem, ReplaceRequest};
 use quorate_peer::NodeId;
@@ -13,14 +13,13 @@ use super::{
 };
 use crate::adapters::MembersChange;
 
-/// What came of a change.
 type ChangeResult = Result<ChangeReport, Problem>;
 
 impl LeaderTask<'_> {
-    /// Makes a change; the lock of changes is held.
+    /// Makes a change. The caller holds the change lock.
     pub(super) async fn change(&self, change: ChangeMember) -> ChangeResult {
         let ChangeMember { node, change } = change;
-        // A member that is gone may be what keeps the cluster at its level.
+        // Removal works even before: a dead member may be what keeps the cluster at its level.
         if !matches!(change, MemberChange::Remove(_)) {
             self.check_founded()?;
         }
@@ -67,7 +66,7 @@ impl LeaderTask<'_> {
         let node = snapshot.find(text)?;
         if !snapshot.knows(node) {
             let mut changed = done(node, warnings(&voters));
-            changed.warnings.push("it is no member".to_owned());
+            changed.warnings.push("it is not a member".to_owned());
             return Ok(changed);
         }
         if voters.remove(&node) {
@@ -78,8 +77,8 @@ impl LeaderTask<'_> {
         Ok(done(node, warnings(&voters)))
     }
 
-    /// Puts `new` in the place of `old` in one step, so that the number of voters stays as it is, and
-    /// no quorum is ever larger than it was.
+    /// Replaces `old` by `new` in one step, so that the number of voters stays the same and no quorum
+    /// is ever larger than before.
     async fn replace(
         &self,
         snapshot: MembershipSnapshot,
@@ -89,10 +88,10 @@ impl LeaderTask<'_> {
         let ReplaceRequest { with, force } = asked;
         let new = snapshot.find_known(&with)?;
         let voters = snapshot.membership.voters();
-        // It was removed before. A name would not tell: it may be misspelt.
+        // An earlier attempt removed it. Only a key shows that: a name may be misspelt.
         if !snapshot.knows(snapshot.find(old)?) && voters.contains(&new) {
             let mut changed = done(new, warnings(&voters));
-            let text = format!("no node is called {old:?} any more");
+            let text = format!("{old:?} is not a member any more");
             changed.warnings.push(text);
             return Ok(changed);
         }
@@ -102,7 +101,7 @@ impl LeaderTask<'_> {
             return Err(unsuitable_node(text));
         }
         if !voters.contains(&old) && !voters.contains(&new) {
-            let text = "it is no voter: remove it instead";
+            let text = "only a voter can be replaced, and neither node is one: remove the old node instead";
             return Err(unsuitable_node(text));
         }
         self.set_stays_learner(&snapshot, new, false).await?;
@@ -112,7 +111,7 @@ impl LeaderTask<'_> {
         let mut replaced = voters.clone();
         replaced.insert(new);
         if snapshot.leader == old && voters.len() == 1 {
-            // It leads to the end: so the new one votes first, and takes over.
+            // The only voter leads until the end. So the new one becomes a voter first and takes over.
             self.check_quorum(&replaced, force).await?;
             self.set_voters(&snapshot, replaced, true).await?;
             let leader = self.hand_over(&[new]).await?;
@@ -148,7 +147,7 @@ impl LeaderTask<'_> {
         let voters = snapshot.membership.voters();
         let of_member = snapshot.membership.nodes.get(&node);
         if of_member.is_some_and(|known| *known != address) {
-            tracing::info!(%node, address, "a member is elsewhere");
+            tracing::info!(%node, address, "the address of a member changes");
             let change = MembersChange::Move(node, address);
             self.change_membership(&snapshot, change).await?;
         }

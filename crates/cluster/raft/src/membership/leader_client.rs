@@ -1,4 +1,4 @@
-//! Asks the leader, be it this node or another.
+//! Sends requests to the leader, whether that is this node or another.
 
 use std::{pin::pin, time::Duration};
 
@@ -22,19 +22,19 @@ use crate::{
     links::connection::CallError,
 };
 
-/// How long no leader may be known until the answer is that there is none, although the operator would
-/// wait longer: some elections.
+/// After this long without a known leader the request fails, even if the operator would wait longer:
+/// the time of several elections.
 const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a leader that has handed over may still take to answer.
+/// How long a leader may still take to answer after it has handed over.
 const HANDED_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an answer of the leader may take on its way: so much earlier than the asking node the leader
-/// gives up, so that its reason arrives.
+/// How long the leader's answer may travel. The leader stops waiting this much earlier than the asking
+/// node, so that its reason arrives in time.
 const WAY_BACK: Duration = Duration::from_millis(500);
 
 impl Admin {
-    /// The answer to what this node asks for itself.
+    /// Sends a request of this node itself to the leader and returns the answer.
     pub(crate) async fn ask_for<O: Operation>(
         &self,
         operation: O,
@@ -44,8 +44,8 @@ impl Admin {
         answer_to::<O>(answered.answer)
     }
 
-    /// The leader's answer. Asks again when leadership moves, which does no harm: whatever is asked
-    /// may be asked twice.
+    /// Sends a request to the leader and returns its answer. Retries when leadership moves; this is
+    /// safe because every request may be repeated.
     pub(crate) async fn ask(&self, asked: Asked) -> Result<Answered, Problem> {
         let until = Instant::now() + asked.time_left();
         let mut leaders = self.parts.leader.clone();
@@ -68,7 +68,7 @@ impl Admin {
                 known_at = Instant::now();
             }
             let now = Instant::now();
-            // Nobody says any more who leads: the node is being stopped.
+            // The sender of leader changes is gone: the node is being stopped.
             let is_over = leaders.has_changed().is_err();
             if is_over || now >= until || now >= known_at + LEADERLESS_TIMEOUT {
                 return Err(no_leader());
@@ -83,7 +83,7 @@ impl Admin {
         }
     }
 
-    /// What another node answers. Without an answer no leader is known.
+    /// Forwards the request to another node. Fails with `no_leader` if no answer comes.
     async fn forward(
         &self,
         leader: NodeId,
@@ -100,7 +100,7 @@ impl Admin {
             };
             link.call(message::Request::Operate(to_json(&asked))).await
         };
-        // Whoever leads next is asked as soon as it does: this one may be gone.
+        // A new leader is asked as soon as there is one: this one may be gone.
         let answered = tokio::select! {
             answered = timeout_at(until, answered) => answered.map_err(|_| no_leader())?,
             () = self.superseded(leader) => return Err(no_leader()),
@@ -116,8 +116,8 @@ impl Admin {
         }
     }
 
-    /// What `peer` is answered, which takes this node for the leader. Never asked on: whoever asks looks
-    /// for the leader.
+    /// Answers a request of `peer`, which assumes that this node leads. Never forwards it further: the
+    /// asking node looks for the leader itself.
     pub(crate) async fn answer_peer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
         let answer = match serde_json::from_slice::<Asked>(asked) {
             Ok(asked) => {
@@ -134,19 +134,19 @@ impl Admin {
                 answer
             }
             Err(error) => {
-                tracing::warn!(%peer, %error, "refused a request that this version does not know");
+                tracing::warn!(%peer, %error, "rejected a request that this version does not know");
                 Err(unsupported())
             }
         };
         to_json(&answer)
     }
 
-    /// Whether `peer` may ask for this: what operators want of the cluster goes through voters, and a
-    /// learner speaks of itself.
+    /// Whether `peer` may send this request. Requests of operators come through voters; a learner may
+    /// only make requests about itself.
     fn may_ask(&self, peer: NodeId, request: &AdminRequest) -> bool {
         match request {
             AdminRequest::Members(_) | AdminRequest::Rename(_) => true,
-            // It may be none any more since it asked.
+            // A change of itself: an earlier attempt may have ended its vote already.
             AdminRequest::ChangeMember(ChangeMember { node, change })
                 if !matches!(change, MemberChange::Promote(_))
                     && self.membership_snapshot().find(node) == Ok(peer) =>
@@ -157,7 +157,7 @@ impl Admin {
         }
     }
 
-    /// Resolves some time after another node leads: one that hands over still answers.
+    /// Resolves some time after another node has become the leader: one that hands over still answers.
     async fn superseded(&self, leader: NodeId) {
         let mut leaders = self.parts.leader.clone();
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);

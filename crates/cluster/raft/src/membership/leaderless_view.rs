@@ -1,5 +1,5 @@
-//! The members, as the leader lists them. While none is known, as this node knows them: exactly then an
-//! operator has to see who is there.
+//! Lists the members: as the leader knows them, or without a leader as this node knows them. That is
+//! when an operator most needs to see which nodes are there.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use super::{
 };
 use crate::leadership::leader::leaderless;
 
-/// How it is said that there is no leader.
+/// The problems that mean that there is no leader.
 const LEADERLESS: [ProblemType; 2] = [ProblemType::NoLeader, ProblemType::MajorityLost];
 
 impl Admin {
-    /// What the leader lists, or this node if there is none, or none for it any more.
+    /// The leader's list, or this node's own if there is no leader, or if it was removed.
     pub(super) async fn members(&self, asked: Asked) -> Result<Value, Problem> {
         let answered = tokio::select! {
             answered = self.ask(asked) => answered.map(|answered| answered.answer),
@@ -36,8 +36,8 @@ impl Admin {
         }
     }
 
-    /// The membership in effect here, and who has been heard here of late. What a node lacks only a
-    /// leader can tell.
+    /// The membership in effect here, and which members this node heard from recently. How many entries
+    /// a member lacks only a leader knows.
     fn leaderless_view(&self) -> Members {
         let snapshot = self.membership_snapshot();
         let nodes = snapshot.nodes().into_iter();

@@ -1,5 +1,5 @@
-//! What the leader does unasked until all members are what they shall be. One step at a time, each of
-//! which may be the last of this leader: the next one sees what is left to be done.
+//! Runs on the leader: compares the membership with the desired one and applies one change at a time.
+//! A leader may fail after any step: the next one finds what is left to do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,38 +14,38 @@ use super::{
 };
 use crate::{adapters::MembersChange, config::Cleanup, parts::Parts};
 
-/// How often to look whether something is to be done.
+/// How often to check whether a step is due.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a step may take, for which no operator waits: then a majority is most likely not heard.
+/// How long a step may take; no operator waits for it. After that a majority most likely does not answer.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait after a step that could not be made.
+/// How long to wait after a step that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is to be done next.
+/// A step towards the desired membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// Complete a change of the voters that was half made.
+    /// Complete an unfinished change of the voters: leave the joint configuration.
     LeaveJoint,
-    /// Remove a learner that is not registered: what is left of a node that was removed.
+    /// Remove a learner that is not registered: the rest of an unfinished removal.
     RemoveUnregistered(NodeId),
     /// Sign that this entry has registered a node.
     Vouch(NodeId, LogIndex),
-    /// Take a registered node in as a learner.
+    /// Add a registered node as a learner.
     AddLearner(NodeId, String),
-    /// Note what is known of a member.
+    /// Record in its registration that a member has data.
     RecordData(NodeId, Registration),
-    /// Let a learner vote that has caught up.
+    /// Make a learner that has caught up a voter.
     Promote(NodeId),
-    /// Remove a voter that was not heard for long.
+    /// Remove a voter that was silent for long.
     RemoveSilent(NodeId),
     /// Drop the vouchers of registrations up to this entry.
     DropVouchers(LogIndex),
 }
 
 impl Admin {
-    /// Keeps the members what they shall be, while this node leads. Never returns.
+    /// Reconciles the membership while this node leads. Never returns.
     pub(crate) async fn reconcile(self: Arc<Self>) {
         let mut leading: Option<(Term, Instant)> = None;
         loop {
@@ -60,7 +60,7 @@ impl Admin {
                     .filter(|(known, _)| *known == term)
                     .unwrap_or((term, Instant::now())),
             );
-            // Another change is under way: whoever makes it has the lock.
+            // If another change is in progress, its task holds the lock.
             let Ok(_lock) = self.change_lock.try_lock() else {
                 continue;
             };
@@ -68,15 +68,15 @@ impl Admin {
                 continue;
             }
             if let Err(problem) = self.run_steps(since).await {
-                tracing::warn!(%problem, "the members are not what they shall be yet");
+                tracing::warn!(%problem, "a step towards the desired membership failed; it is retried");
                 sleep(RETRY_PAUSE).await;
             }
         }
     }
 
-    /// Makes all steps that can be made.
+    /// Runs all steps that are possible now.
     async fn run_steps(&self, since: Instant) -> Result<(), Problem> {
-        // What is due may have been done by another leader, which this one has not applied yet.
+        // Another leader may have done the step already, and this one has not applied that yet.
         self.reconciler_task().catch_up().await?;
         while let Some(step) = self.next_step(since) {
             self.run_step(step).await?;
@@ -95,8 +95,8 @@ impl Admin {
             .or_else(|| self.stale_vouchers(&snapshot))
     }
 
-    /// Those of registrations that every node has in its checkpoint, and so knows whatever becomes of
-    /// its log.
+    /// Drops the vouchers of registrations that every node has in its checkpoint: such a node knows
+    /// them even if it loses its log.
     fn stale_vouchers(&self, snapshot: &MembershipSnapshot) -> Option<Step> {
         let nodes = snapshot.nodes().into_iter();
         let reached = nodes.map(|node| self.parts.gossip.checkpoint(node)).min()?;
@@ -134,23 +134,23 @@ impl Admin {
             Step::AddLearner(node, address) => {
                 let change = MembersChange::AddLearner(node, address.clone());
                 task.change_membership(&snapshot, change).await?;
-                tracing::info!(%node, address, "took in a learner");
+                tracing::info!(%node, address, "added a learner");
                 Ok(())
             }
             Step::RecordData(node, registration) => {
                 task.register(node, registration).await?;
-                tracing::info!(%node, "noted that a member has data");
+                tracing::info!(%node, "recorded that a member has data");
                 Ok(())
             }
             Step::Promote(node) => {
                 let mut voters = snapshot.membership.voters();
                 voters.insert(node);
                 task.set_voters(&snapshot, voters, true).await?;
-                tracing::info!(%node, "made a learner a voter");
+                tracing::info!(%node, "promoted a learner to voter");
                 Ok(())
             }
             Step::RemoveSilent(node) => {
-                tracing::warn!(%node, "removing a voter that was not heard for long");
+                tracing::warn!(%node, "removing a voter that was silent for long");
                 let mut rest = snapshot.membership.voters();
                 rest.remove(&node);
                 task.remove_member(&snapshot, node, rest).await
@@ -159,7 +159,8 @@ impl Admin {
     }
 }
 
-/// What is to be done next. Nothing while a change is not committed: if it cannot be, nothing can.
+/// The next step of the membership. `None` while a change is uncommitted: until it commits, nothing
+/// else can.
 fn membership_step(snapshot: &MembershipSnapshot, knows_members: bool) -> Option<Step> {
     let membership = &snapshot.membership;
     if !membership.is_committed {
@@ -175,16 +176,17 @@ fn membership_step(snapshot: &MembershipSnapshot, knows_members: bool) -> Option
     let registered = snapshot.node_registry.registrations.iter();
     let mut registered = registered.map(|(key, registration)| (NodeId(*key), registration));
     let voters = membership.voters();
-    let dropped = members()
+    let removed = members()
         .find(|node| !voters.contains(node) && snapshot.registration(*node).is_none())
         .map(Step::RemoveUnregistered);
-    let taken_in = || {
+    let added = || {
         let (node, registration) = registered.find(|(node, _)| !snapshot.is_member(*node))?;
         Some(Step::AddLearner(node, registration.address.clone()))
     };
-    let noted = || {
+    let recorded = || {
         members().find_map(|node| {
-            note(snapshot, node).map(|registration| Step::RecordData(node, registration))
+            data_registration(snapshot, node)
+                .map(|registration| Step::RecordData(node, registration))
         })
     };
     let promoted = || {
@@ -203,20 +205,20 @@ fn membership_step(snapshot: &MembershipSnapshot, knows_members: bool) -> Option
         let (node, index) = snapshot.node_registry.unvouched(snapshot.leader)?;
         Some(Step::Vouch(node, index))
     };
-    // Vouched for before it is a member, so that no member is without.
-    dropped
+    // A node is vouched for before it is added, so that every member has a voucher.
+    removed
         .or_else(vouched)
-        .or_else(taken_in)
-        .or_else(noted)
+        .or_else(added)
+        .or_else(recorded)
         .or_else(promoted)
 }
 
-/// What is to be known of a member from now on, if that is more than is known. That it has data says
-/// only who has been seen with entries.
-fn note(snapshot: &MembershipSnapshot, node: NodeId) -> Option<Registration> {
+/// The new registration of a member, if it must change. A member is recorded as having data only once
+/// it is known to have entries.
+fn data_registration(snapshot: &MembershipSnapshot, node: NodeId) -> Option<Registration> {
     let known = snapshot.registration(node);
-    // A voter of a cluster that has changed its members since it was founded has had entries, be it
-    // silent now: only one whose removal was broken off is not registered.
+    // If the cluster has changed its members after it was founded, every voter has had entries, even if
+    // it is silent now. A voter without a registration is one whose removal was interrupted.
     let was_caught_up = snapshot.membership.is_voter(node)
         && known.is_none()
         && snapshot
@@ -231,8 +233,8 @@ fn note(snapshot: &MembershipSnapshot, node: NodeId) -> Option<Registration> {
     (known != Some(&registration)).then_some(registration)
 }
 
-/// A voter that was silent for so long that it goes, while enough stay of whom a majority lives. Of
-/// one that was never heard the leader knows only since it leads.
+/// Removes a voter that was silent for longer than `cleanup` allows, if enough voters stay and a
+/// majority of them is alive. Silence is only counted from when this leader was elected.
 fn silent_voter_step(
     snapshot: &MembershipSnapshot,
     cleanup: Cleanup,

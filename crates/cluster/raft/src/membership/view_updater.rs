@@ -1,4 +1,4 @@
-//! The view of the membership and the links, kept as the members are.
+//! Keeps this node's membership view and its links up to date with the members.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::{links::peers::MemberRoles, parts::Parts};
 
-/// How long to wait after a look: what is applied changes with every entry.
+/// The pause after a check: the applied state changes with every entry.
 const CHECK_PAUSE: Duration = Duration::from_millis(10);
 
-/// How often to look although nothing has changed.
+/// How often to check even if no change was signalled.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Follows the membership that is in effect and what is applied, and has links to the members that it
-/// has something to say to, and to nobody else. Returns when the node is gone.
+/// Updates the view from the effective membership and the applied state. Keeps links open to exactly
+/// the members that this node sends something to. Returns when the node is closed.
 pub(crate) async fn update_view(parts: Arc<Parts>) {
     let membership_view = &parts.peers.membership_view;
     let mut applied = parts.state_machine.applied();
@@ -30,7 +30,7 @@ pub(crate) async fn update_view(parts: Arc<Parts>) {
             votes: membership.is_voter(membership_view.node),
             ..MemberRoles::default()
         };
-        // Of whom an old log says that they learn may be all the voters that there are.
+        // According to an old log, all present voters may be learners.
         if roles.votes || has_caught_up {
             let members = membership.nodes.keys().copied();
             let learns =
