@@ -84,7 +84,7 @@ fn a_node_is_named_by_its_key_its_beginning_or_its_name() {
 }
 
 #[test]
-fn a_beginning_that_two_nodes_share_names_none() {
+fn a_beginning_that_two_nodes_share_is_ambiguous() {
     let mut snapshot = membership_snapshot();
     let mut twin = *node(4).0.as_bytes();
     twin[31] ^= 1;
@@ -97,7 +97,7 @@ fn a_beginning_that_two_nodes_share_names_none() {
 }
 
 #[test]
-fn a_change_needs_a_majority_that_lives() {
+fn a_change_needs_a_live_majority() {
     let snapshot = membership_snapshot();
     assert_eq!(snapshot.check_quorum(&nodes(&[1, 2, 3])), Ok(()));
     assert_eq!(
@@ -108,7 +108,7 @@ fn a_change_needs_a_majority_that_lives() {
 }
 
 #[test]
-fn who_has_nothing_has_not_caught_up_with_a_short_log() {
+fn a_node_without_entries_has_not_caught_up_even_with_a_short_log() {
     let mut snapshot = membership_snapshot();
     snapshot.last_log = LogIndex(5);
     assert!(!snapshot.has_caught_up(node(5)));
@@ -121,7 +121,7 @@ fn who_has_nothing_has_not_caught_up_with_a_short_log() {
 }
 
 #[test]
-fn an_even_number_of_voters_is_warned_of() {
+fn an_even_number_of_voters_causes_a_warning() {
     assert!(warnings(&nodes(&[1, 2, 3])).is_empty());
     assert_eq!(warnings(&nodes(&[1, 2])).len(), 1);
 }

@@ -14,7 +14,7 @@ fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
     bytes.iter().copied().map(node).collect()
 }
 
-/// Node 1 leads these voters and learners, all of whom live, have all entries, and are registered.
+/// Node 1 leads these voters and learners. All are alive, have all entries, and are registered.
 fn membership_snapshot(voters: &[u8], learners: &[u8]) -> MembershipSnapshot {
     let members = || voters.iter().chain(learners).copied();
     let others = members().filter(|byte| *byte != 1).map(|byte| {
@@ -80,12 +80,12 @@ fn step(snapshot: &MembershipSnapshot) -> Option<Step> {
 }
 
 #[test]
-fn where_all_are_what_they_shall_be_nothing_is_done() {
+fn the_desired_membership_needs_no_step() {
     assert_eq!(step(&membership_snapshot(&[1, 2, 3], &[4])), None);
 }
 
 #[test]
-fn a_change_that_was_half_made_is_completed_first() {
+fn an_unfinished_change_is_completed_first() {
     let mut half = membership_snapshot(&[1, 2, 3], &[4]).unregistered(4);
     half.membership.configs.push(nodes(&[1, 2]));
     assert_eq!(membership_step(&half, false), Some(Step::LeaveJoint));
@@ -118,7 +118,7 @@ fn a_node_is_vouched_for_before_it_is_a_member() {
 }
 
 #[test]
-fn nobody_is_promoted_into_a_cluster_without_a_live_quorum() {
+fn no_learner_is_promoted_without_a_live_quorum() {
     let wants = |it: &mut Registration| it.stays_learner = false;
     let learner = membership_snapshot(&[1, 2, 3], &[4]).registered(4, wants);
     assert_eq!(step(&learner), Some(Step::Promote(node(4))));
@@ -152,7 +152,7 @@ const CLEANUP: Cleanup = Cleanup {
 };
 
 #[test]
-fn a_voter_that_is_gone_is_removed_while_enough_stay() {
+fn a_silent_voter_is_removed_while_enough_stay() {
     let gone = membership_snapshot(&[1, 2, 3, 4], &[]).silent(4, 61);
     let hour = Duration::from_secs(3600);
     assert_eq!(

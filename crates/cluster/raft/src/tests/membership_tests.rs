@@ -1,4 +1,4 @@
-//! Members that come, move, and are asked what they are.
+//! Members that join, move and are listed.
 
 use quorate_api::{Member, MemberChange, MemberState, MoveRequest};
 use quorate_packet::PublicKey;
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn founders_are_called_by_their_names_in_the_configuration() {
+async fn founders_get_their_names_from_the_configuration() {
     let cluster = Cluster::start(3, |config| {
         let number = config.node.0.as_bytes()[0];
         config.name = format!("founder{number}");
@@ -62,7 +62,7 @@ async fn one_node_grows_into_five_and_shrinks_again_without_a_failed_put() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
+async fn all_nodes_know_the_cluster_id_and_the_members() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     let members = cluster.members().await;
@@ -78,7 +78,7 @@ async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
     }
     let names: Vec<_> = members.members.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["one", "n2", "n3"]);
-    // Plainly started again, they are what they were.
+    // After a plain restart they have the same roles.
     let second = id(2);
     cluster.stop(2).await;
     let config = cluster.configs.get_mut(&second).unwrap();
@@ -89,7 +89,7 @@ async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_without_a_leader_tells_who_is_there() {
+async fn a_node_without_a_leader_lists_the_members() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     let known = cluster.members().await;
@@ -123,7 +123,7 @@ async fn a_node_without_a_leader_tells_who_is_there() {
     cluster.shutdown().await;
 }
 
-/// Whoever misspells the node that has to go must not be told that it is gone.
+/// A misspelt name of the node to replace must not be reported as replaced already.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_misspelt_node_is_not_taken_for_one_that_was_replaced() {
     let cluster = Cluster::alone(|_| {}).await;
@@ -152,7 +152,7 @@ async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
     let stored = learner.stored_packet(signed(1).key()).unwrap();
     assert_eq!(stored.unwrap().packet, signed(1));
     assert_eq!(learner.status().role, Role::Learner);
-    // Many looks of the reconciler.
+    // Many checks of the reconciler.
     tokio::time::sleep(Duration::from_millis(500)).await;
     cluster.until_voters(&[1]).await;
     assert_eq!(learner.status().role, Role::Learner);
@@ -205,7 +205,7 @@ async fn only_who_has_a_good_token_is_let_in_and_once() {
         .await;
     assert_eq!(expired, Some(JoinAnswer::Refused(JoinRefusal::Expired)));
 
-    // It is removed before it has ever come: its links are refused.
+    // It is removed before it ever connects: its links are rejected.
     cluster.change(remove(2)).await.unwrap();
     timeout(TIMEOUT, service.removed(id(2), Vec::new()))
         .await
@@ -226,7 +226,7 @@ async fn a_member_moves_to_another_address() {
         let address = address.to_owned();
         MemberChange::Move(MoveRequest { address }).of("n3")
     };
-    // Its links live on until they are lost.
+    // Its open links stay until they are lost.
     board.close_links(id(3));
     cluster
         .until_member(3, |member| member.state == MemberState::Silent)
