@@ -182,8 +182,8 @@ async fn requests_in_flight_are_bounded() {
         // No caller waits for them, but they are in flight.
         drop(end.send().await);
     }
-    let refused = end.connection.send(Request::ReadIndex).await;
-    assert!(matches!(refused, Err(CallError::NotSent(_))));
+    let rejected = end.connection.send(Request::ReadIndex).await;
+    assert!(matches!(rejected, Err(CallError::NotSent(_))));
     let id = end.read().await.id;
     end.answer(id);
     let room = async {

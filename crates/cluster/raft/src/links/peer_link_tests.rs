@@ -321,12 +321,12 @@ async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
         match opened {
             Err(CallError::NotSent(error)) if is_refused => {
                 let text = error.to_string();
-                for told in [
+                for expected in [
                     "has lost its data",
                     "entry 7 of term 0",
                     "entry 6 of term 0",
                 ] {
-                    assert!(text.contains(told), "{told} in {text}");
+                    assert!(text.contains(expected), "{expected} in {text}");
                 }
             }
             other => assert!(other.is_ok() && !is_refused, "{index}: {other:?}"),

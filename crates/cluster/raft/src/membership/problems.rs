@@ -17,7 +17,7 @@ pub(crate) fn majority_lost(voters: usize, silent: &[String]) -> Problem {
     let text = format!(
         "no majority of the voters is left: {} of {voters} voters answer, {} are needed, silent: {}. No \
          change is possible until enough of them are started again, not even with --force: read \
-         \"A lost majority\" in docs/OPERATIONS.md",
+         docs/trouble/lost-majority.md",
         voters - silent.len(),
         voters / 2 + 1,
         silent.join(", "),

@@ -114,7 +114,7 @@ fn a_node_is_vouched_for_before_it_is_a_member() {
     let pending = membership_snapshot(&[1], &[]).registered(2, joins);
     assert_eq!(step(&pending), Some(Step::Vouch(node(2), LogIndex(50))));
     let leader = membership_snapshot(&[1], &[]).registered(1, joins);
-    assert_eq!(step(&leader), None, "none vouches for itself");
+    assert_eq!(step(&leader), None, "no node vouches for itself");
 }
 
 #[test]

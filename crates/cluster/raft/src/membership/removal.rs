@@ -63,7 +63,7 @@ impl Parts {
             "this node has lost its data, including its votes, as peer {peer} reports: {loss}. Do not restore \
              an older copy of its data directory: start a new node in an empty data directory with a token \
              of `quorate member add`, and run `quorate member replace`; if that is rejected because no \
-             majority of the voters is left, read \"A lost majority\" in docs/OPERATIONS.md"
+             majority of the voters is left, read docs/trouble/lost-majority.md"
         );
         self.failure.send_replace(Some(FatalError::DataLost(error)));
     }

@@ -175,7 +175,7 @@ async fn a_founder_that_waits_for_voters_acknowledges_nothing_from_its_first_mom
         loop {
             assert!(put(&node, &packet(1, 5)).await.is_err());
             match node.status().not_ready {
-                None => panic!("it says that it is ready"),
+                None => panic!("it reports that it is ready"),
                 Some(NotReady::Forming(count)) => return count,
                 Some(_) => tokio::task::yield_now().await,
             }

@@ -127,7 +127,7 @@ fn is_untouched(before: &State, after: &State) -> bool {
 }
 
 /// Sends lies to each node on each stream, in the liar's own name or another's. All are rejected.
-async fn refused(
+async fn expect_rejected(
     cluster: &Cluster,
     stream_kind: StreamKind,
     lies: impl Fn(&State) -> Vec<Request>,
@@ -178,7 +178,7 @@ fn leader_of(state: &State) -> Vote {
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
     let cluster = serving().await;
-    refused(&cluster, StreamKind::Append, |state| {
+    expect_rejected(&cluster, StreamKind::Append, |state| {
         let (leader, last) = (leader_of(state), state.last.unwrap());
         let next = |term| at(term, last.index.0 + 1);
         let own = vote(LIAR, term_of(state), true);
@@ -207,7 +207,7 @@ async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_candidate_stands_for_itself_and_in_a_term_within_reach() {
     let cluster = serving().await;
-    refused(&cluster, StreamKind::Control, |state| {
+    expect_rejected(&cluster, StreamKind::Control, |state| {
         let next = Term(term_of(state).0 + 1);
         let high = Some(at(FAR, u64::MAX));
         let lies = [
@@ -230,7 +230,7 @@ async fn a_candidate_stands_for_itself_and_in_a_term_within_reach() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_leader_hands_over() {
     let cluster = serving().await;
-    refused(&cluster, StreamKind::Control, |state| {
+    expect_rejected(&cluster, StreamKind::Control, |state| {
         let leader = leader_of(state);
         vec![
             transfer(leader, 1),
@@ -245,7 +245,7 @@ async fn only_the_leader_hands_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_another_leader_or_of_a_term_out_of_reach_is_refused() {
     let cluster = serving().await;
-    refused(&cluster, StreamKind::Snapshot, |state| {
+    expect_rejected(&cluster, StreamKind::Snapshot, |state| {
         let (leader, last) = (leader_of(state), state.last.unwrap());
         let own = vote(LIAR, Term(leader.term.0 + 1), true);
         vec![
@@ -344,7 +344,7 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
         .iter()
         .map(|(id, it)| (*id, log_of(it)))
         .collect();
-    let refused = |node: &Node| node.parts().metrics.raft.rejected_messages_total.get();
+    let rejected = |node: &Node| node.parts().metrics.raft.rejected_messages_total.get();
     let introduction = Introduction {
         stated: LogSummary {
             term: FAR,
@@ -359,7 +359,7 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
     liar.takes_part(&cluster);
     let leader = cluster.leader();
     let lied_to = async {
-        while refused(leader) < 3 {
+        while rejected(leader) < 3 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -419,9 +419,9 @@ async fn an_answer_to_a_candidate_takes_it_nowhere() {
     };
     liar.takes_part(&cluster);
     let before = term_of(&log_of(node));
-    let refused = || node.parts().metrics.raft.rejected_messages_total.get();
+    let rejected = || node.parts().metrics.raft.rejected_messages_total.get();
     let lied_to = async {
-        while refused() == 0 {
+        while rejected() == 0 {
             node.parts().raft.elect().await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -459,7 +459,7 @@ async fn packets_of_a_term_out_of_reach_are_not_fetched() {
     };
     liar.takes_part(&cluster);
     let parts = node.parts();
-    let refused = async {
+    let rejected = async {
         while parts.metrics.raft.rejected_messages_total.get() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -468,7 +468,7 @@ async fn packets_of_a_term_out_of_reach_are_not_fetched() {
         _ = crate::snapshots::pull::pull_packets(&parts.config, &parts.peers, LogIndex(0)) => {
             panic!("nobody has any")
         }
-        refused = timeout(TIMEOUT, refused) => refused.expect("the liar is asked"),
+        rejected = timeout(TIMEOUT, rejected) => rejected.expect("the liar is asked"),
     }
     cluster.shutdown().await;
 }
@@ -564,8 +564,8 @@ async fn a_learner_asks_for_itself_alone_and_publishes_for_nobody() {
         AdminRequest::from(DeletePacket { key, block_secs }),
         AdminRequest::from(TransferRequest { to: None }),
     ] {
-        let refused = ask(request.clone()).await.unwrap_err();
-        assert_eq!(refused.problem_type, ProblemType::NotVoter, "{request:?}");
+        let rejected = ask(request.clone()).await.unwrap_err();
+        assert_eq!(rejected.problem_type, ProblemType::NotVoter, "{request:?}");
     }
     let name = "edge".to_owned();
     ask(AdminRequest::from(Rename { name })).await.unwrap();

@@ -46,7 +46,7 @@ async fn a_rejected_token_leaves_nothing_in_the_log() {
         assert_eq!(used, Some(JoinAnswer::Refused(JoinRefusal::Used)));
     }
     let written = last_log().0 - before.0;
-    assert!(written < 10, "{written} entries for what all would refuse");
+    assert!(written < 10, "{written} entries for what all would reject");
     cluster.shutdown().await;
 }
 

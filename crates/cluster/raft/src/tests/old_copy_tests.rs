@@ -49,8 +49,8 @@ async fn a_voter_from_an_older_copy_stops_and_reports_what_it_had_and_has() {
     let failed = timeout(TIMEOUT, old.failed()).await;
     let error = failed.expect("it stops by itself").to_string();
     for position in [had, has] {
-        let told = format!("entry {} of term {}", position.index, position.term);
-        assert!(error.contains(&told), "{told} in {error}");
+        let expected = format!("entry {} of term {}", position.index, position.term);
+        assert!(error.contains(&expected), "{expected} in {error}");
     }
     assert_eq!(old.status().not_ready, Some(NotReady::Failed));
     assert_eq!(old.parts().log.durable(), Some(has), "it was fed");
@@ -97,8 +97,8 @@ async fn a_node_that_has_what_it_is_told_to_lack_goes_on() {
             acknowledged: Some((term, position)),
             stated: None,
         };
-        let refused = LinkError::DataLost("it has lost its data".into(), loss);
-        node.parts().peers.link_tracker.on_failed(id(9), &refused);
+        let rejected = LinkError::DataLost("it has lost its data".into(), loss);
+        node.parts().peers.link_tracker.on_failed(id(9), &rejected);
     };
     let beyond = LogPosition {
         index: LogIndex(durable.index.0 + 1_000),
@@ -146,7 +146,7 @@ async fn a_joiner_has_a_part_in_the_cluster_once_its_log_is_not_empty_on_disk() 
     assert!(stated.durable.is_some(), "it has a snapshot");
     disk.release_syncs();
     let joined = timeout(TIMEOUT, joiner.joined()).await;
-    drop(joined.expect("it has begun behind the snapshot"));
+    drop(joined.expect("its log starts after the snapshot"));
     assert!(joiner.parts().log.durable() >= stated.durable);
     cluster.shutdown().await;
 }

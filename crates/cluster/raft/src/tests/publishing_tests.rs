@@ -42,12 +42,12 @@ async fn cluster(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
 }
 
 /// Waits until all nodes agree that this time has passed.
-async fn clocks_agree_on(cluster: &Cluster, moment: UnixMillis) {
+async fn clocks_agree_on(cluster: &Cluster, time: UnixMillis) {
     for node in cluster.nodes.values() {
         let agree = async {
             loop {
                 let reading = node.parts().gossip.time();
-                if reading.state == ClockState::Agreed && reading.time > moment {
+                if reading.state == ClockState::Agreed && reading.time > time {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -94,7 +94,10 @@ async fn a_packet_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
     applied_by_all(&cluster, node).await;
     let before = node.status().applied_index;
     assert_eq!(delete(node, None).await, Ok(true));
-    assert!(node.packet(&key(1)).unwrap().is_none(), "here at once");
+    assert!(
+        node.packet(&key(1)).unwrap().is_none(),
+        "deleted here immediately"
+    );
     applied_by_all(&cluster, node).await;
     for other in cluster.nodes.values() {
         // DNS answers from the same index.
@@ -102,8 +105,8 @@ async fn a_packet_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
         assert!(other.parts().store.stored_packet(&key(1)).is_none());
         assert_eq!(other.status().packet_count, 0);
         let changes = other.changes_since(before, 10).unwrap().changes;
-        let told: Vec<_> = changes.iter().map(|it| (it.key, it.kind)).collect();
-        assert_eq!(told, [(key(1), ChangeKind::Deleted)]);
+        let reported: Vec<_> = changes.iter().map(|it| (it.key, it.kind)).collect();
+        assert_eq!(reported, [(key(1), ChangeKind::Deleted)]);
     }
     expect_put(&cluster, &older, PutOutcome::Superseded).await;
     expect_put(&cluster, &deleted, PutOutcome::Superseded).await;
@@ -188,11 +191,11 @@ async fn a_change_of_who_may_publish_at_any_node_holds_at_all() {
         name: "tenant".to_owned(),
         hash: TokenHash([8; 32]),
     };
-    let refused = change(nodes[2], other).await.unwrap_err();
+    let rejected = change(nodes[2], other).await.unwrap_err();
     assert_eq!(
-        refused.problem_type,
+        rejected.problem_type,
         ProblemType::RefusedPolicy,
-        "{refused}"
+        "{rejected}"
     );
     expect_equal_digests(nodes).await;
     cluster.shutdown().await;
@@ -222,14 +225,14 @@ async fn no_put_evades_a_change_that_the_leader_has_applied() {
     delete(&leader, Some(DAY)).await.unwrap();
     ground::checkpoint_and_purge(&leader).await;
 
-    // It knows of neither, takes both, and is told where they come to stand.
+    // The node knows neither change and accepts both PUTs. Their place in the log decides the outcome.
     assert_eq!(*node.publishing(), PublishState::default());
     let (forbidden, blocked) = (packet(2, 5), packet(1, 6));
     let puts = async { tokio::join!(put(&node, &forbidden), put(&node, &blocked)) };
-    let mended = async { board.cut_off.lock().unwrap().clear() };
-    let (outcomes, ()) = tokio::join!(puts, mended);
-    let refused = (Ok(PutOutcome::Forbidden), Ok(PutOutcome::Blocked));
-    assert_eq!(outcomes, refused);
+    let healed = async { board.cut_off.lock().unwrap().clear() };
+    let (outcomes, ()) = tokio::join!(puts, healed);
+    let rejected = (Ok(PutOutcome::Forbidden), Ok(PutOutcome::Blocked));
+    assert_eq!(outcomes, rejected);
 
     // A snapshot has brought it what was purged from the log.
     applied(&node, leader.status().applied_index).await;
@@ -309,7 +312,9 @@ async fn a_node_that_is_cut_off_acknowledges_what_it_holds_for_a_second() {
 
     cluster.board.cut_off.lock().unwrap().clear();
     timeout(TIMEOUT, follower.ready()).await.unwrap();
-    let refused = async { while put(&follower, &packet).await != Ok(PutOutcome::Superseded) {} };
-    timeout(TIMEOUT, refused).await.expect("it hears of it");
+    let rejected = async { while put(&follower, &packet).await != Ok(PutOutcome::Superseded) {} };
+    timeout(TIMEOUT, rejected)
+        .await
+        .expect("it receives the deletion");
     cluster.shutdown().await;
 }

@@ -65,8 +65,8 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
     let again = cluster.replace(id(3), id(4)).await;
     assert_eq!(again.warnings.len(), 1, "it is gone already");
     let gone = id(3).to_string();
-    let refused = cluster.change(replacing(&gone, id(3))).await;
-    assert_eq!(refused, Err(unknown_node(&gone)));
+    let rejected = cluster.change(replacing(&gone, id(3))).await;
+    assert_eq!(rejected, Err(unknown_node(&gone)));
     cluster.shutdown().await;
 }
 
@@ -244,9 +244,9 @@ async fn a_removed_node_rejects_requests_immediately_and_lists_itself_as_removed
         }
     };
     timeout(TIMEOUT, learns).await.expect("it learns it");
-    let at_once = removed.parts().config.heartbeat();
-    let refused = timeout(at_once, put(&removed, &packet(2, 5))).await;
-    assert_eq!(refused, Ok(Err(PutError::NoLeader)));
+    let short = removed.parts().config.heartbeat();
+    let rejected = timeout(short, put(&removed, &packet(2, 5))).await;
+    assert_eq!(rejected, Ok(Err(PutError::NoLeader)));
     let listed = timeout(TIMEOUT, members(&removed)).await.unwrap().unwrap();
     let own = listed.members.iter().find(|member| is_node(member, 3));
     assert_eq!(own.unwrap().state, MemberState::Removed);
@@ -271,20 +271,22 @@ async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
     cluster
         .until_member(3, |member| member.state == MemberState::Silent)
         .await;
-    let refused = cluster.change(remove(2)).await;
-    assert_eq!(refused, Err(no_live_quorum(1, 2, 2)));
+    let rejected = cluster.change(remove(2)).await;
+    assert_eq!(rejected, Err(no_live_quorum(1, 2, 2)));
     assert!(put(&cluster.nodes[&id(1)], &packet(1, 5)).await.is_ok());
     // Forced, the change waits for the dead voter.
     let leader = cluster.nodes[&id(1)].clone();
     let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
     let forced = tokio::spawn(async move { ask(&leader, force).await });
-    let begun = &cluster.nodes[&id(1)].parts().write_path.raft;
-    let begins = async {
-        while !begun.membership().is_joint() {
+    let raft = &cluster.nodes[&id(1)].parts().write_path.raft;
+    let starts = async {
+        while !raft.membership().is_joint() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(TIMEOUT, begins).await.expect("it is begun");
+    timeout(TIMEOUT, starts)
+        .await
+        .expect("the change has started");
     cluster.configs.insert(id(3), config);
     cluster.reopen(3).await;
     timeout(TIMEOUT, forced).await.unwrap().unwrap().unwrap();

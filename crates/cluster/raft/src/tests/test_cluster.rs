@@ -244,7 +244,7 @@ fn greet(
         Admission::Removed(removal) => {
             return Err(LinkError::Removed("it was removed".into(), removal.into()));
         }
-        Admission::Stranger => return Err(LinkError::NotAdmitted("it is no member".into())),
+        Admission::Stranger => return Err(LinkError::NotAdmitted("it is not a member".into())),
     }
     if own.cluster != introduction.cluster {
         return Err(LinkError::Failed("it is of another cluster".into()));

@@ -93,7 +93,7 @@ impl Cluster {
         let (name, address) = (name.to_owned(), address(number));
         let request = JoinRequest::new(token, id(number), member, name, address);
         let answer = timeout(TIMEOUT, service.join(id(number), request)).await;
-        answer.expect("it is answered or not at once")
+        answer.expect("it is answered or rejected immediately")
     }
 
     /// Lets node `number` join and opens it.

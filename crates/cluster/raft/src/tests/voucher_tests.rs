@@ -166,13 +166,13 @@ async fn vouchers_go_when_every_checkpoint_has_their_entries() {
 
 /// Waits until a node reports why it does not serve.
 async fn until_not_ready(node: &Node, reason: NotReady) {
-    let said = async {
+    let reported = async {
         while node.status().not_ready != Some(reason) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let said = timeout(TIMEOUT, said).await;
-    said.unwrap_or_else(|_| panic!("{:?}", node.status().not_ready));
+    let reported = timeout(TIMEOUT, reported).await;
+    reported.unwrap_or_else(|_| panic!("{:?}", node.status().not_ready));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,9 +198,9 @@ async fn one_voter_of_three_convinces_nobody_of_its_removal() {
     }
     cluster.reopen(3).await;
     let three = cluster.nodes[&id(3)].clone();
-    let mut refusals = three.parts().peers.link_tracker.dial_rejections.subscribe();
-    let refused = refusals.wait_for(|refusals| refusals.contains_key(&id(1)));
-    timeout(TIMEOUT, refused).await.unwrap().unwrap();
+    let mut rejections = three.parts().peers.link_tracker.dial_rejections.subscribe();
+    let rejected = rejections.wait_for(|rejections| rejections.contains_key(&id(1)));
+    timeout(TIMEOUT, rejected).await.unwrap().unwrap();
     until_not_ready(&three, NotReady::Recovering).await;
     // With a second one it is a majority.
     cluster.reopen(4).await;

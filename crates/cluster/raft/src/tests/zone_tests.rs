@@ -79,9 +79,9 @@ async fn a_change_of_a_zone_is_visible_there_immediately_and_soon_everywhere() {
     assert_eq!(node.status().last_log_index, index.next());
     let mut apex = setting(9);
     apex.set[0].owner = name(&["b"]);
-    let refused = change(node, apex).await;
+    let rejected = change(node, apex).await;
     assert_eq!(
-        refused,
+        rejected,
         Err(problems::zone("b. lies outside a.: set it in its own zone"))
     );
     expect_equal_digests(cluster.nodes.values()).await;
@@ -134,7 +134,7 @@ async fn a_snapshot_brings_zones_and_cookie_secrets() {
     assert!(node.zone_state().cookie_secrets.current.is_some());
     assert!(
         node.zone_version() > version,
-        "whoever looks sees that it is another"
+        "a client sees that the secret has changed"
     );
     drop((node, leader));
 
@@ -147,7 +147,7 @@ async fn a_snapshot_brings_zones_and_cookie_secrets() {
     assert_eq!(reopened.zone_state(), expected);
     assert!(
         reopened.zone_version() > 0,
-        "not what a node has that has none"
+        "not the value of a node without a secret"
     );
     simulated.cluster.shutdown().await;
 }
