@@ -18,10 +18,11 @@ use crate::{
     clocks::gossip::PeerGossip,
     leadership::leader,
     leadership::slow_disk::{SyncMeter, watch_disk},
-    links::peers::{Peers, Roles},
+    links::peers::{MemberRoles, Peers},
     links::service::PeerService,
     membership::{
-        admin::Admin, following::follow, membership_view::MembershipView, naming::keep_name,
+        admin::Admin, membership_view::MembershipView, node_name::keep_name,
+        view_updater::update_view,
     },
     node::OpenNode,
     parts::Parts,
@@ -131,7 +132,7 @@ async fn start_tasks(
     let hangups = parts.peers.link_tracker.hangups.subscribe();
     tasks.spawn(parts.clone().watch_hangups(hangups));
     tasks.spawn(parts.clone().hand_over_when_not_electable());
-    tasks.spawn(parts.clone().watch_refusals());
+    tasks.spawn(parts.clone().watch_rejections());
     watch_electability(&parts, sync_meter, &mut tasks);
     tasks.spawn(keep_log_short(parts.clone()));
     tasks.spawn(parts.raft.receive_slot.clone().drop_idle());
@@ -177,7 +178,7 @@ async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenEr
     let membership_view = &parts.peers.membership_view;
     let membership = parts.raft.membership();
     membership_view.update(&membership.nodes, membership.voters(), &meta, false);
-    tasks.spawn(follow(parts.clone()));
+    tasks.spawn(update_view(parts.clone()));
     Ok(())
 }
 
@@ -211,6 +212,6 @@ fn connect(
     membership_view.set_log(log);
     let members = membership_view.members();
     let peers = Peers::new(transport, membership_view, gossip, metrics.raft.clone());
-    peers.set_members(config.node, &members, Roles::default());
+    peers.set_members(config.node, &members, MemberRoles::default());
     Arc::new(peers)
 }

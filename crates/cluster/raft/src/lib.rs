@@ -1,6 +1,7 @@
-//! Consensus: openraft over our log, our store and a transport.
+//! Replicates one store to all nodes of a cluster with Raft.
 //!
-//! The only importer of openraft, in one folder. [`Node`] is what the roof opens; fronts see it as a
+//! Connects openraft to our log, our store and our transport; no other crate imports openraft, and here
+//! only one folder. The server opens a [`Node`]. HTTP and DNS use it as a
 //! [`Replica`](quorate_replica::Replica), peers as a [`Service`](quorate_peer::Service).
 //!
 //! # The path of a PUT
@@ -10,46 +11,45 @@
 //!                           └─ another leads ──── its queue               └── (each node)
 //! ```
 //!
-//! The node that took the PUT answers once *it* has applied the entry. An attempt that surely failed
-//! is tried again until the deadline and then "not stored"; one that may have succeeded is tried
-//! again too, since applying a packet twice changes nothing, and then "unknown", whatever refuses it
-//! later.
+//! The node that received the PUT answers once *it* has applied the entry. An attempt that certainly
+//! failed is retried until the deadline; then the answer is "not stored". An attempt that may have
+//! succeeded is retried too, because applying a packet twice changes nothing; then the answer is
+//! "unknown", even if a later attempt is rejected.
 //!
 //! # Log and checkpoint
 //!
-//! What is applied after a restart is the last checkpoint of the store and the log behind it. A
-//! checkpoint *is* openraft's snapshot, so the log is never purged past what the store holds; and
-//! the log is synced through the applied entry before the store is
-//! (`docs/decisions/0004-checkpoint.md`).
+//! After a restart the node applies the log after the last checkpoint of the store. A checkpoint *is*
+//! openraft's snapshot, so the log is never purged beyond what the store holds. The log is synced
+//! through the applied entry before the store is (`docs/decisions/0004-checkpoint.md`).
 //!
 //! # Starting
 //!
-//! Open log and store, heal the packets if they are damaged, apply what is known to be committed,
-//! make it durable; only then vote; and only when the node has caught up once with a leader, or has
-//! heard of none for a while, serve reads. A node whose log is empty founds the cluster once all
-//! others have said that they are new too, or waits for a leader if it joins a cluster that there is
-//! (`docs/decisions/0017-founding.md`). One that has lost its data stops.
+//! A node opens log and store, replaces damaged packets, applies what is known to be committed, and
+//! makes it durable. Only then it votes. It serves reads once it has caught up with a leader, or has
+//! not heard from one for a while. A node with an empty log founds the cluster once all others have
+//! stated that they are new too, or waits for a leader if it joins an existing cluster
+//! (`docs/decisions/0017-founding.md`). A node that has lost its data stops.
 //!
 //! # Leading
 //!
-//! The leader stamps entries with the time on which a majority of clocks agrees. One that should not
-//! lead, by its clock or its disk, hands over; one whose process ends is succeeded at once
-//! (`docs/decisions/0018-time-of-a-majority.md`, `0020-succession.md`). All of it rests on what nodes
-//! tell of themselves in the metadata of every message.
+//! The leader stamps entries with the time on which a majority of clocks agrees. A leader that should
+//! not lead, because of its clock or its disk, hands over. If its process ends, another node takes over
+//! immediately (`docs/decisions/0018-time-of-a-majority.md`, `0020-succession.md`). All of this uses
+//! what nodes report about themselves in the metadata of every message.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Node`], `assembly`, `replica` | a node from its start on; how it is put together; the node as fronts see it |
-//! | `parts` | what all jobs of an open node work with |
-//! | `adapters` | openraft over log, store and transport: the only folder that knows openraft |
+//! | [`Node`], `assembly`, `replica` | a node and its life cycle; how it is assembled; the node as HTTP and DNS use it |
+//! | `parts` | what all tasks of an open node share |
+//! | `adapters` | openraft over log, store and transport: the only folder that imports openraft |
 //! | `writes` | the path of a PUT into the log, and linearizable reads |
-//! | `links` | links to all peers that are kept open, their requests in flight, and what peers are answered |
+//! | `links` | the links kept open to peers, their requests in flight, and the answers to peers |
 //! | `membership` | who belongs to the cluster, and how that changes |
-//! | `leadership` | who leads; who leads next, when the leader is gone and when it should not lead |
+//! | `leadership` | who leads, and who takes over when the leader is gone or should not lead |
 //! | `start` | the way from a start to the first read |
-//! | `snapshots` | checkpoints, and snapshots on their way to and from peers |
-//! | `clocks` | what nodes tell each other of themselves, and the time that follows |
-//! | `background` | what a node does unasked: capacity, expiry, scrubbing, space |
+//! | `snapshots` | checkpoints, and snapshots sent to and received from peers |
+//! | `clocks` | what nodes report to each other, and the cluster time computed from it |
+//! | `background` | what a node does automatically: capacity, expiry, scrubbing, disk space |
 
 mod adapters;
 mod assembly;

@@ -20,7 +20,7 @@ use super::{
     conversions::{IntoOpenraft, IntoOurs},
     raft::Raft,
 };
-use crate::membership::refusals::{busy, failed, no_leader};
+use crate::membership::problems::{busy, failed, no_leader};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Membership {

@@ -1,4 +1,4 @@
-//! What is believed of what peers say of votes, terms and entries. A peer speaks for itself alone.
+//! Checks what peers claim about votes, terms and entries. A peer may only speak for itself.
 
 use std::time::Instant;
 
@@ -10,61 +10,61 @@ use quorate_state::Term;
 
 use super::peers::Peers;
 
-/// A step of the term that elections alone hardly explain.
+/// An increase of the term that elections alone hardly explain.
 const JUMP: u64 = 1_000;
 
-/// Why a message of a peer is refused. Nothing of it is taken in.
+/// Why a message of a peer is rejected. Nothing of it has any effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ClaimError {
-    #[error("it speaks for another node")]
+    #[error("it speaks for another node than its sender")]
     ForAnother,
-    #[error("no candidate or leader of its term would say that")]
-    Senseless,
+    #[error("no honest candidate or leader of its term would send that")]
+    Implausible,
     #[error(
-        "it tells of term {0}; by its own term, and by what a majority of the voters stated, this \
-         node believes none above {1}"
+        "its term {0} is too high: by its own term and those that a majority of the voters stated, \
+         this node accepts none above {1}"
     )]
     TermTooFar(Term, Term),
 }
 
 impl Peers {
-    /// Refuses a request in which `peer` does not speak for itself, or tells of a term out of reach.
+    /// Rejects a request in which `peer` does not speak for itself, or whose term is too high.
     pub(crate) fn check(&self, peer: NodeId, request: &Request) -> Result<(), ClaimError> {
-        let (vote, is_leader, makes_sense) = match request {
-            Request::Append(append) => (append.vote, true, is_whole(append)),
+        let (vote, is_leader, is_plausible) = match request {
+            Request::Append(append) => (append.vote, true, is_consistent(append)),
             Request::SnapshotBegin(begin) => {
-                let makes_sense = begin.membership.position <= begin.last_log;
-                let is_whole = makes_sense && is_before(begin.last_log, begin.vote);
-                (begin.vote, true, is_whole)
+                let is_plausible = begin.membership.position <= begin.last_log;
+                let is_consistent = is_plausible && is_before(begin.last_log, begin.vote);
+                (begin.vote, true, is_consistent)
             }
             Request::TransferLeader(transfer) => {
-                let is_whole = is_before(transfer.last_log, transfer.from);
-                (transfer.from, true, is_whole)
+                let is_consistent = is_before(transfer.last_log, transfer.from);
+                (transfer.from, true, is_consistent)
             }
             Request::Vote(asked) | Request::PreVote(asked) => {
                 (asked.vote, false, is_before(asked.last_log, asked.vote))
             }
             _ => return Ok(()),
         };
-        let checked = match vote.committed == is_leader && makes_sense {
+        let checked = match vote.committed == is_leader && is_plausible {
             _ if vote.node != peer => Err(ClaimError::ForAnother),
-            false => Err(ClaimError::Senseless),
+            false => Err(ClaimError::Implausible),
             true => self.check_term(peer, vote.term),
         };
-        self.told(peer, checked)
+        self.log_rejection(peer, checked)
     }
 
-    /// What the vote in a response of `peer` says: that its term is that, no more. A vote for this node
-    /// stays what it is.
+    /// What the vote in a response of `peer` may claim: only the term of that peer. A vote for this
+    /// node is returned unchanged. Fails if this node never asked for it, or if its term is too high.
     pub(crate) fn heard(&self, peer: NodeId, vote: Vote) -> Result<Vote, ClaimError> {
         let own = self.membership_view.own_vote();
         if vote.node == self.membership_view.node {
             let was_given = own.is_some_and(|own| vote.term <= own.term);
-            self.told(peer, was_given.then_some(()).ok_or(ClaimError::ForAnother))?;
+            self.log_rejection(peer, was_given.then_some(()).ok_or(ClaimError::ForAnother))?;
             let committed = vote.committed && own == Some(vote);
             return Ok(Vote { committed, ..vote });
         }
-        self.told(peer, self.check_term(peer, vote.term))?;
+        self.log_rejection(peer, self.check_term(peer, vote.term))?;
         Ok(Vote {
             node: peer,
             committed: false,
@@ -72,13 +72,13 @@ impl Peers {
         })
     }
 
-    /// Refuses entries in a response of `peer` that this node has not sent.
+    /// Rejects a response in which `peer` acknowledges entries that this node does not have.
     pub(crate) fn check_sent(
         &self,
         peer: NodeId,
         position: Option<LogPosition>,
     ) -> Result<(), ClaimError> {
-        // Nothing is made of what a leader hears that does not lead any more.
+        // A node that does not lead any more ignores these answers.
         let leads = self
             .membership_view
             .own_vote()
@@ -89,12 +89,12 @@ impl Peers {
         let last = self.membership_view.last_log();
         let is_there = position.map(|at| at.index) <= last.map(|at| at.index)
             && position.map(|at| at.term) <= last.map(|at| at.term);
-        self.told(peer, is_there.then_some(()).ok_or(ClaimError::Senseless))
+        self.log_rejection(peer, is_there.then_some(()).ok_or(ClaimError::Implausible))
     }
 
-    /// Refuses packets of a term that is out of reach, which `peer` offers.
+    /// Rejects packets that `peer` offers if their term is too high.
     pub(crate) fn check_offer(&self, peer: NodeId, last: LogPosition) -> Result<(), ClaimError> {
-        self.told(peer, self.check_term(peer, last.term))
+        self.log_rejection(peer, self.check_term(peer, last.term))
     }
 
     fn check_term(&self, peer: NodeId, term: Term) -> Result<(), ClaimError> {
@@ -112,27 +112,31 @@ impl Peers {
         if term.0 - own.0 > JUMP {
             self.metrics.term_jumps_total.inc();
             if let Some(unlogged) = self.log.take(Instant::now()) {
-                tracing::warn!(%peer, %own, %term, unlogged, "the term jumps by the word of a peer");
+                tracing::warn!(%peer, %own, %term, unlogged, "a peer made the term jump");
             }
         }
         Ok(())
     }
 
-    fn told(&self, peer: NodeId, checked: Result<(), ClaimError>) -> Result<(), ClaimError> {
+    fn log_rejection(
+        &self,
+        peer: NodeId,
+        checked: Result<(), ClaimError>,
+    ) -> Result<(), ClaimError> {
         checked.inspect_err(|reason| {
             self.metrics.rejected_messages_total.inc();
             if let Some(unlogged) = self.log.take(Instant::now()) {
                 tracing::error!(
                     %peer, %reason, unlogged,
-                    "refused a message that no honest member sends: if this goes on, replace the peer"
+                    "rejected a message that no honest member sends: if this continues, replace the peer"
                 );
             }
         })
     }
 }
 
-/// Whether the entries follow each other, and are of no later term than their leader.
-fn is_whole(append: &Append) -> bool {
+/// Whether the entries follow each other without a gap, in no later term than the leader's.
+fn is_consistent(append: &Append) -> bool {
     let mut last = append.previous;
     let mut entries = append.entries.iter().map(|entry| entry.position);
     let follow = entries.all(|at| {

@@ -19,16 +19,16 @@ use tokio::{
 
 use crate::clocks::gossip::PeerGossip;
 
-/// The most requests that a peer works on at a time for one link. Enough to fill a long link, few
-/// enough that not much memory waits for the disk.
+/// The most requests that a peer processes at the same time for one link. Enough to fill a link with a
+/// long delay, few enough to limit the memory that waits for the disk.
 pub(crate) const PIPELINE_MAX: usize = 64;
 
-/// The most requests without a response on one link: a full pipeline, and as many that nobody waits
-/// for any more. The requests themselves have left by then: an entry here takes some 100 bytes.
+/// The most requests without a response on one link: a full pipeline, and as many again whose callers
+/// are gone. The requests themselves have been sent by then: an entry here takes about 100 bytes.
 const IN_FLIGHT_COUNT_MAX: usize = 2 * PIPELINE_MAX;
 
-/// How often in the time that a peer has to answer a link looks whether it does.
-const LOOKS_PER_TIMEOUT: u32 = 4;
+/// How often a link checks within the answer timeout whether the peer has answered.
+const CHECKS_PER_TIMEOUT: u32 = 4;
 
 /// Why there is no response.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -50,46 +50,47 @@ pub(crate) async fn in_time<T, E: From<CallError>>(
     timeout(limit, work).await.map_err(late)?
 }
 
-/// What is said of a response that is not one to the request.
+/// The error text for a response that does not belong to the request.
 pub(crate) fn unexpected(response: Response) -> String {
     match response {
-        Response::Failed(reason) => format!("the peer refused: {reason}"),
-        other => format!("the peer answered another question: {other:?}"),
+        Response::Failed(reason) => format!("the peer rejected the request: {reason}"),
+        other => format!("the answer does not belong to the request: {other:?}"),
     }
 }
 
-/// An open link for all who call over it.
+/// An open link, shared by all callers.
 ///
-/// Callers write their requests themselves and wait for the one task that reads: a request costs
-/// one hand-over. One who goes away leaves its request in flight. Its response is read and dropped.
+/// Callers write their requests themselves, and one task reads all responses: a request costs one
+/// hand-over between tasks. If a caller goes away, its request stays in flight, and the response is
+/// read and dropped.
 pub(crate) struct Connection {
     peer: NodeId,
     gossip: Arc<PeerGossip>,
     requests: tokio::sync::Mutex<RequestSink>,
     in_flight: Mutex<InFlight>,
-    /// Why it has ended, once it has.
+    /// Why the link has ended, once it has.
     end: SetOnce<LinkError>,
 }
 
 struct InFlight {
     last_id: u64,
     /// In the order in which they were sent.
-    waiting: BTreeMap<u64, Waiting>,
+    pending: BTreeMap<u64, PendingRequest>,
     /// When the last response came.
     heard: Instant,
 }
 
-struct Waiting {
+struct PendingRequest {
     sent: Instant,
     reply: oneshot::Sender<Result<Response, CallError>>,
 }
 
-/// A response that is on its way.
+/// A response that has not arrived yet.
 pub(crate) struct Reply(oneshot::Receiver<Result<Response, CallError>>);
 
 impl Reply {
     pub(crate) async fn response(&mut self) -> Result<Response, CallError> {
-        let lost = || LinkError::Failed("the link was given up".to_owned());
+        let lost = || LinkError::Failed("the link was closed".to_owned());
         (&mut self.0)
             .await
             .unwrap_or_else(|_| Err(CallError::Lost(lost())))
@@ -104,14 +105,14 @@ impl Connection {
             requests: requests.into(),
             in_flight: Mutex::new(InFlight {
                 last_id: 0,
-                waiting: BTreeMap::new(),
+                pending: BTreeMap::new(),
                 heard: Instant::now(),
             }),
             end: SetOnce::new(),
         }
     }
 
-    /// Sends a request. Those of one caller arrive in the order in which it sends them.
+    /// Sends a request. The requests of one caller arrive in the order in which it sends them.
     pub(crate) async fn send(&self, request: Request) -> Result<Reply, CallError> {
         let ready = async {
             let mut requests = self.requests.lock().await;
@@ -129,7 +130,7 @@ impl Connection {
             metadata: self.gossip.metadata(self.peer),
         };
         if let Err(error) = requests.start_send_unpin(frame) {
-            lock(&self.in_flight).waiting.remove(&id);
+            lock(&self.in_flight).pending.remove(&id);
             return Err(CallError::NotSent(error));
         }
         match self.unless_ended(requests.flush()).await {
@@ -138,24 +139,24 @@ impl Connection {
         }
     }
 
-    /// Hands responses to their callers until the link is lost, and says why it was. It is lost too
-    /// when a request is in flight and nothing was heard for `answer_timeout`.
+    /// Hands responses to their callers until the link is lost, and returns why. A link also counts as
+    /// lost when a request is in flight and no response came for `answer_timeout`.
     pub(crate) async fn run(
         &self,
         mut responses: BoxStream<'static, Result<Frame<Response>, LinkError>>,
         answer_timeout: Duration,
     ) -> LinkError {
-        let mut looks = interval(answer_timeout / LOOKS_PER_TIMEOUT);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = interval(answer_timeout / CHECKS_PER_TIMEOUT);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let error = loop {
             tokio::select! {
                 response = responses.next() => match response {
                     Some(Ok(response)) => self.on_response(response),
                     Some(Err(error)) => break error,
-                    None => break self.failed("has ended the link"),
+                    None => break self.failed("has closed the link"),
                 },
                 error = self.end.wait() => break error.clone(),
-                _ = looks.tick() => if self.is_silent(answer_timeout) {
+                _ = checks.tick() => if self.is_silent(answer_timeout) {
                     break self.failed(&format!("has not answered for {answer_timeout:?}"));
                 },
             }
@@ -165,45 +166,45 @@ impl Connection {
     }
 
     fn on_response(&self, response: Frame<Response>) {
-        let waiting = {
+        let pending = {
             let mut in_flight = lock(&self.in_flight);
             in_flight.heard = Instant::now();
-            in_flight.waiting.remove(&response.id)
+            in_flight.pending.remove(&response.id)
         };
-        // A response to nothing says nothing about a time.
-        let Some(Waiting { sent, reply }) = waiting else {
+        // A response without a request tells nothing about the delay.
+        let Some(PendingRequest { sent, reply }) = pending else {
             return;
         };
         self.gossip.on_response(self.peer, sent, response.metadata);
-        // A caller whose time was up is gone.
+        // The caller may have timed out and be gone.
         let _ = reply.send(Ok(response.message));
     }
 
-    /// Makes room for a request that is about to be sent.
+    /// Registers a request that is about to be sent. Fails if the link has ended or is full.
     fn enter(&self) -> Result<(u64, Reply), LinkError> {
         let mut in_flight = lock(&self.in_flight);
         if let Some(error) = self.end.get() {
             return Err(error.clone());
         }
-        if in_flight.waiting.len() >= IN_FLIGHT_COUNT_MAX {
+        if in_flight.pending.len() >= IN_FLIGHT_COUNT_MAX {
             return Err(self.failed("has too many requests without an answer"));
         }
         let (reply, response) = oneshot::channel();
         let sent = Instant::now();
         in_flight.last_id += 1;
         let id = in_flight.last_id;
-        in_flight.waiting.insert(id, Waiting { sent, reply });
+        in_flight.pending.insert(id, PendingRequest { sent, reply });
         Ok((id, Reply(response)))
     }
 
     fn is_silent(&self, answer_timeout: Duration) -> bool {
         let in_flight = lock(&self.in_flight);
-        let oldest = in_flight.waiting.first_key_value();
+        let oldest = in_flight.pending.first_key_value();
         oldest
             .is_some_and(|(_, oldest)| oldest.sent.max(in_flight.heard).elapsed() > answer_timeout)
     }
 
-    /// Works until it is done, or the connection has ended.
+    /// Runs `work`; fails when the connection ends before it is done.
     async fn unless_ended<T>(
         &self,
         work: impl Future<Output = Result<T, LinkError>>,
@@ -215,19 +216,19 @@ impl Connection {
         }
     }
 
-    /// Ends it since it cannot be written to.
+    /// Ends the connection, because writing to it failed.
     fn on_broken(&self, error: LinkError, outcome: fn(LinkError) -> CallError) -> CallError {
         self.on_end(&error);
         outcome(error)
     }
 
-    /// Ends it for all who wait.
+    /// Ends the connection for all pending requests.
     pub(crate) fn on_end(&self, error: &LinkError) {
         // The first reason stays.
         let _ = self.end.set(error.clone());
-        // Nobody enters from here on.
-        for (_, waiting) in std::mem::take(&mut lock(&self.in_flight).waiting) {
-            let _ = waiting.reply.send(Err(CallError::Lost(error.clone())));
+        // No request is registered from here on.
+        for (_, pending) in std::mem::take(&mut lock(&self.in_flight).pending) {
+            let _ = pending.reply.send(Err(CallError::Lost(error.clone())));
         }
     }
 

@@ -21,7 +21,7 @@ struct OtherEnd {
 }
 
 impl OtherEnd {
-    /// One that takes so many requests before it is read.
+    /// A connection that accepts this many requests before the other end reads.
     fn new(capacity: usize) -> Self {
         let (sender, requests) = mpsc::channel(capacity);
         let closed = |_| LinkError::Closed("the test is over".to_owned());
@@ -98,7 +98,7 @@ async fn responses_find_their_requests_in_any_order() {
 }
 
 #[tokio::test]
-async fn every_message_says_what_its_sender_is() {
+async fn every_message_carries_its_senders_metadata() {
     let mut end = OtherEnd::new(8);
     let reply = end.send().await;
     let request = end.read().await;
@@ -123,7 +123,7 @@ async fn a_late_response_is_not_taken_for_that_of_the_next_call() {
     end.answer(id);
     end.answer(id + 100);
     assert_eq!(number(reply).await, id);
-    assert!(lock(&end.connection.in_flight).waiting.is_empty());
+    assert!(lock(&end.connection.in_flight).pending.is_empty());
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_request_dropped_before_the_link_took_it_is_not_in_flight() {
     let first_id = end.read().await.id;
     let second = end.send().await;
     let second_id = end.read().await.id;
-    assert_eq!(lock(&end.connection.in_flight).waiting.len(), 2);
+    assert_eq!(lock(&end.connection.in_flight).pending.len(), 2);
     end.answer(second_id);
     end.answer(first_id);
     assert_eq!(number(first).await, first_id);
@@ -179,11 +179,11 @@ async fn a_link_that_cannot_be_written_to_is_lost_for_all() {
 async fn requests_in_flight_are_bounded() {
     let mut end = OtherEnd::new(2 * IN_FLIGHT_COUNT_MAX);
     for _ in 0..IN_FLIGHT_COUNT_MAX {
-        // Nobody waits for them, and they are in flight all the same.
+        // No caller waits for them, but they are in flight.
         drop(end.send().await);
     }
-    let refused = end.connection.send(Request::ReadIndex).await;
-    assert!(matches!(refused, Err(CallError::NotSent(_))));
+    let rejected = end.connection.send(Request::ReadIndex).await;
+    assert!(matches!(rejected, Err(CallError::NotSent(_))));
     let id = end.read().await.id;
     end.answer(id);
     let room = async {
@@ -219,7 +219,7 @@ async fn a_peer_that_answers_nothing_loses_its_link() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_link_on_which_nobody_asks_stays() {
+async fn an_idle_link_stays_open() {
     let mut end = OtherEnd::new(8);
     let reply = end.send().await;
     let id = end.read().await.id;

@@ -1,4 +1,4 @@
-//! Which peers this node has links with, and what they said when those were opened.
+//! Which peers this node has links with, and why peers rejected links.
 
 use std::{
     collections::BTreeMap,
@@ -23,32 +23,32 @@ pub(crate) enum Direction {
 
 /// The links that this node has with its peers.
 ///
-/// When a process ends, its host closes all of its connections within a moment. So the last link in
-/// a direction that the other end closes is a sign that the peer is gone. One link by itself may
-/// end for less.
+/// When a process ends, its host closes all of its connections almost at the same time. So if the other
+/// end closes the last link in a direction, the peer is probably gone. A single link may end for other
+/// reasons.
 pub(crate) struct LinkTracker {
-    /// With whom each link is, and who opened it: few enough to be counted one by one.
+    /// The peer and the direction of each link: few enough for a linear search.
     links: Mutex<Vec<(NodeId, Direction)>>,
     /// When a link to each peer was last lost, since the start.
     lost: Mutex<BTreeMap<NodeId, Instant>>,
     /// Peers whose host has closed the last link in a direction: most likely the process there has
-    /// ended. What times out here is not among them.
+    /// ended. Links that time out are not reported.
     pub(crate) hangups: broadcast::Sender<NodeId>,
-    /// Who has turned this node away when it last dialed, and why.
-    pub(crate) refusals: watch::Sender<BTreeMap<NodeId, Refused>>,
+    /// Which peers rejected this node when it last dialed them, and why.
+    pub(crate) dial_rejections: watch::Sender<BTreeMap<NodeId, DialRejection>>,
 }
 
-/// Why a peer turns this node away.
+/// Why a peer rejects this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// It says that this node was removed.
+pub(crate) enum DialRejection {
+    /// The peer states that this node was removed.
     Removed(Arc<Removal>),
-    /// It knows that this node had more in its log than that says.
+    /// The peer knows that this node had more in its log than it states.
     DataLost(DataLoss),
 }
 
-/// A link that is open.
-pub(crate) struct Present {
+/// An open link. It counts until this is dropped.
+pub(crate) struct LinkGuard {
     link_tracker: Arc<LinkTracker>,
     link: (NodeId, Direction),
     was_closed: bool,
@@ -60,40 +60,40 @@ impl LinkTracker {
             links: Mutex::default(),
             lost: Mutex::default(),
             hangups: broadcast::Sender::new(HANGUP_COUNT_MAX),
-            refusals: watch::Sender::default(),
+            dial_rejections: watch::Sender::default(),
         })
     }
 
-    /// Counts a link with `peer` until what it returns is dropped.
-    pub(crate) fn enter(self: &Arc<Self>, peer: NodeId, direction: Direction) -> Present {
+    /// Counts a link with `peer` until the returned guard is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, peer: NodeId, direction: Direction) -> LinkGuard {
         lock(&self.links).push((peer, direction));
-        Present {
+        LinkGuard {
             link_tracker: self.clone(),
             link: (peer, direction),
             was_closed: false,
         }
     }
 
-    /// Notes that `peer` takes links of this node.
-    pub(crate) fn on_greeted(&self, peer: NodeId) {
-        self.refusals
-            .send_if_modified(|refusals| refusals.remove(&peer).is_some());
+    /// Records that `peer` accepts links of this node.
+    pub(crate) fn on_opened(&self, peer: NodeId) {
+        self.dial_rejections
+            .send_if_modified(|rejections| rejections.remove(&peer).is_some());
     }
 
-    /// Notes why `peer` could not be dialed.
+    /// Records why `peer` could not be dialed.
     pub(crate) fn on_failed(&self, peer: NodeId, error: &LinkError) {
-        let refused = match error {
-            LinkError::Removed(_, removal) => Refused::Removed(removal.clone()),
-            LinkError::DataLost(_, loss) => Refused::DataLost(*loss),
+        let rejection = match error {
+            LinkError::Removed(_, removal) => DialRejection::Removed(removal.clone()),
+            LinkError::DataLost(_, loss) => DialRejection::DataLost(*loss),
             LinkError::NotAdmitted(_) | LinkError::Closed(_) | LinkError::Failed(_) => return,
         };
-        self.refusals.send_if_modified(|refusals| {
-            let before = refusals.insert(peer, refused.clone());
-            before != Some(refused)
+        self.dial_rejections.send_if_modified(|rejections| {
+            let before = rejections.insert(peer, rejection.clone());
+            before != Some(rejection)
         });
     }
 
-    /// With whom this node has links that it has opened.
+    /// The peers to which this node has opened a link that is still open.
     #[cfg(test)]
     pub(crate) fn dialed(&self) -> std::collections::BTreeSet<NodeId> {
         let links = lock(&self.links);
@@ -106,24 +106,24 @@ impl LinkTracker {
         lock(&self.lost).get(&peer).copied()
     }
 
-    /// Forgets all but these.
+    /// Forgets all peers but those that `keep` selects.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
         lock(&self.lost).retain(|peer, _| keep(*peer));
-        self.refusals.send_if_modified(|refusals| {
-            let before = refusals.len();
-            refusals.retain(|peer, _| keep(*peer));
-            refusals.len() != before
+        self.dial_rejections.send_if_modified(|rejections| {
+            let before = rejections.len();
+            rejections.retain(|peer, _| keep(*peer));
+            rejections.len() != before
         });
     }
 }
 
-impl Present {
+impl LinkGuard {
     pub(crate) fn leave(mut self, error: &LinkError) {
         self.was_closed = matches!(error, LinkError::Closed(_));
     }
 }
 
-impl Drop for Present {
+impl Drop for LinkGuard {
     fn drop(&mut self) {
         let (peer, direction) = self.link;
         if direction == Direction::Dialed {
@@ -137,7 +137,7 @@ impl Drop for Present {
         drop(links);
         if is_last && self.was_closed {
             tracing::debug!(%peer, ?direction, "the host of a peer has closed its links");
-            // Nobody need be interested.
+            // There may be no receiver.
             let _ = self.link_tracker.hangups.send(peer);
         }
     }

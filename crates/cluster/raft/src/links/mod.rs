@@ -1,4 +1,4 @@
-//! Links to all peers that are kept open, their requests in flight, and what peers are answered.
+//! The links that are kept open to peers, their requests in flight, and the answers to peers.
 
 pub(crate) mod claims;
 pub(crate) mod connection;
@@ -8,5 +8,5 @@ pub(crate) mod peer_link;
 pub(crate) mod peers;
 pub(crate) mod service;
 
-/// A request or a response, and the number of the request.
+/// The number of a request, with the request or its response.
 pub(crate) type Numbered<T> = (u64, T);

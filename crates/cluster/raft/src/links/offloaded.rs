@@ -4,7 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use tokio::runtime::Handle;
 
-/// A value whose drop takes a disk: wherever it happens, it is done beside the runtime's threads.
+/// A value whose drop uses the disk. Wherever it is dropped, that runs on a thread that may block, not
+/// on one of the async runtime.
 pub(crate) struct Offloaded<T: Send + 'static>(Option<T>);
 
 impl<T: Send + 'static> Offloaded<T> {
@@ -12,7 +13,7 @@ impl<T: Send + 'static> Offloaded<T> {
         Self(Some(value))
     }
 
-    /// The value, to be used up where a thread may block.
+    /// The value itself. Call this only on a thread that may block.
     pub(crate) fn into_inner(mut self) -> T {
         self.0.take().expect("it is there until the drop")
     }
@@ -35,7 +36,7 @@ impl<T: Send + 'static> DerefMut for Offloaded<T> {
 impl<T: Send + 'static> Drop for Offloaded<T> {
     fn drop(&mut self) {
         let Some(value) = self.0.take() else { return };
-        // Without a runtime there is no thread of one to be kept.
+        // Without a runtime no thread of it can be blocked.
         if let Ok(runtime) = Handle::try_current() {
             drop(runtime.spawn_blocking(move || drop(value)));
         }
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_slow_to_drop_is_dropped_on_another_thread() {
+    async fn a_value_is_dropped_on_another_thread() {
         let (sender, dropped) = channel();
         drop(Offloaded::new(Slow(sender)));
         let thread = dropped.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_runtime_it_is_dropped_at_once() {
+    fn without_a_runtime_a_value_is_dropped_immediately() {
         let (sender, dropped) = channel();
         drop(Offloaded::new(Slow(sender)));
         assert_eq!(dropped.try_recv(), Ok(thread::current().id()));

@@ -20,8 +20,8 @@ use crate::{
     membership::membership_view::MembershipView,
 };
 
-/// How soon a peer is dialed again, and at the most how late. A peer that restarts should not wait
-/// for the leader longer than its own election timeout.
+/// The pauses before a peer is dialed again; the last one repeats. A peer that restarts should not
+/// wait for the leader longer than its own election timeout.
 pub(crate) const BACKOFF: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(50),
@@ -29,29 +29,29 @@ pub(crate) const BACKOFF: [Duration; 4] = [
     Duration::from_millis(200),
 ];
 
-/// How long a link must have lasted for the next dial to follow as soon as after a first failure.
+/// A link that lasted this long resets the pauses to the first one.
 const LASTING: Duration = Duration::from_secs(1);
 
-/// How long a peer may leave all requests on a link unanswered before the link counts as dead.
+/// How long a peer may answer none of the requests on a link before the link counts as dead.
 fn answer_timeout(stream_kind: StreamKind) -> Duration {
     Duration::from_secs(match stream_kind {
         // Answered from memory, or after one sync.
         StreamKind::Control => 2,
         // Answered when a quorum has answered the leader.
         StreamKind::Forward => 5,
-        // A change of the members may wait for another one and for a handover. Who asks has a limit of
-        // its own, which is shorter.
+        // A change of the members may wait for another one and for a handover. The caller has its own
+        // limit, which is shorter.
         StreamKind::Admin => 45,
-        // Answered once the disk has: one that takes longer is as good as dead.
+        // Answered once the disk has synced: a disk that takes longer is as good as dead.
         StreamKind::Append => 10,
-        // A checkpoint may come first. Who asks has a limit of its own.
+        // A checkpoint may have to be written first. The caller has its own limit.
         StreamKind::Snapshot | StreamKind::Pull | StreamKind::Join => 60,
     })
 }
 
-/// Where a link leads, and who is told how it fares.
+/// The destination of a link, and what it reports to.
 #[derive(Clone)]
-pub(crate) struct Route {
+pub(crate) struct LinkConfig {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) membership_view: Arc<MembershipView>,
     pub(crate) gossip: Arc<PeerGossip>,
@@ -61,44 +61,44 @@ pub(crate) struct Route {
     pub(crate) stream_kind: StreamKind,
 }
 
-/// One stream to one peer. It is dialed at once and again whenever it is lost, whether anyone calls or
-/// not, until this is dropped. No call ever dials.
+/// One stream to one peer. It is dialed immediately, and again whenever it is lost, even without any
+/// calls, until this is dropped. No call ever dials.
 pub(crate) struct PeerLink {
     pub(crate) address: String,
     state: watch::Receiver<State>,
-    /// Why it is closed, once it is.
+    /// Why the link is closed, once it is.
     closed: Arc<SetOnce<LinkError>>,
-    keeper: AbortHandle,
+    task: AbortHandle,
 }
 
 #[derive(Clone)]
 enum State {
-    /// It is being dialed for the first time.
+    /// The peer is being dialed for the first time.
     Dialing,
     Open(Arc<Connection>),
-    /// It could not be opened or was lost, and will be dialed again.
+    /// The link could not be opened or was lost, and will be dialed again.
     Down(LinkError),
 }
 
 impl PeerLink {
-    pub(crate) fn open(route: Route) -> Self {
+    pub(crate) fn open(config: LinkConfig) -> Self {
         let (sender, state) = watch::channel(State::Dialing);
         let closed = Arc::new(SetOnce::new());
         Self {
-            address: route.address.clone(),
+            address: config.address.clone(),
             state,
             closed: closed.clone(),
-            keeper: tokio::spawn(keep(route, sender, closed)).abort_handle(),
+            task: tokio::spawn(run(config, sender, closed)).abort_handle(),
         }
     }
 
-    /// Ends it for all who still have it.
+    /// Closes the link for all callers that still hold it.
     pub(crate) fn close(&self, reason: LinkError) {
         // The first reason stays.
         let _ = self.closed.set(reason);
     }
 
-    /// Resolves when it is open for the first time, or could not be opened.
+    /// Waits until the first dial is over. Fails if the link could not be opened.
     pub(crate) async fn opened(&self) -> Result<(), CallError> {
         let mut state = self.state.clone();
         let dialed = state.wait_for(|state| !matches!(state, State::Dialing));
@@ -109,7 +109,7 @@ impl PeerLink {
         }
     }
 
-    /// Sends a request and waits for the response. Fails at once if the link is not open.
+    /// Sends a request and waits for the response. Fails immediately if the link is not open.
     pub(crate) async fn call(&self, request: Request) -> Result<Response, CallError> {
         self.send(request).await?.response().await
     }
@@ -123,7 +123,7 @@ impl PeerLink {
         connection.send(request).await
     }
 
-    /// Sends requests ahead of their responses, so many at the most. The responses come in order.
+    /// Sends up to `in_flight_max` requests ahead of their responses. The responses come in order.
     pub(crate) fn pipelined<E: From<CallError>>(
         self: Arc<Self>,
         requests: impl Stream<Item = Result<Request, E>>,
@@ -141,11 +141,12 @@ impl PeerLink {
 
 impl Drop for PeerLink {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.task.abort();
     }
 }
 
-/// With its entries back it would vote again, and has forgotten for whom it did.
+/// The link is closed to such a peer: with its entries back it would vote again, but has forgotten for
+/// whom it voted.
 fn lost_data(peer: NodeId, loss: DataLoss) -> LinkError {
     let text = format!("peer {peer} has lost its data: {loss}; replace it by a new node");
     LinkError::Failed(text)
@@ -155,10 +156,10 @@ fn not_open() -> CallError {
     CallError::NotSent(LinkError::Failed("the link is not open yet".to_owned()))
 }
 
-/// Keeps it open until it is closed.
-async fn keep(route: Route, state: watch::Sender<State>, closed: Arc<SetOnce<LinkError>>) {
+/// Keeps the link open until it is closed.
+async fn run(config: LinkConfig, state: watch::Sender<State>, closed: Arc<SetOnce<LinkError>>) {
     let reason = tokio::select! {
-        never = keep_open(&route, &state) => never,
+        never = keep_open(&config, &state) => never,
         reason = closed.wait() => reason.clone(),
     };
     if let State::Open(connection) = state.send_replace(State::Down(reason.clone())) {
@@ -166,22 +167,22 @@ async fn keep(route: Route, state: watch::Sender<State>, closed: Arc<SetOnce<Lin
     }
 }
 
-async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
+async fn keep_open(config: &LinkConfig, state: &watch::Sender<State>) -> ! {
     let mut failures = 0;
     loop {
-        let Route {
+        let LinkConfig {
             peer, stream_kind, ..
-        } = *route;
-        // What it acknowledges from here on it need not know yet when it welcomes this node.
-        let before = route.membership_view.acknowledged();
-        let (address, membership_view) = (route.address.clone(), route.membership_view.clone());
+        } = *config;
+        // Read before the dial: what the peer acknowledges later it may not have when it states its log.
+        let before = config.membership_view.acknowledged();
+        let (address, membership_view) = (config.address.clone(), config.membership_view.clone());
         let introduce = Box::new(move || membership_view.introduction());
-        let opened = route
+        let opened = config
             .transport
             .open(peer, address, stream_kind, introduce)
             .await;
         let opened = opened.and_then(|link| {
-            match route.membership_view.lost_data(peer, link.stated, &before) {
+            match config.membership_view.lost_data(peer, link.stated, &before) {
                 Some(loss) => Err(lost_data(peer, loss)),
                 None => Ok(link),
             }
@@ -189,22 +190,22 @@ async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
         let error = match opened {
             Ok(link) => {
                 let opened_at = Instant::now();
-                let present = route.link_tracker.enter(peer, Direction::Dialed);
-                route.link_tracker.on_greeted(peer);
-                let connection = Connection::new(peer, route.gossip.clone(), link.requests);
+                let guard = config.link_tracker.enter(peer, Direction::Dialed);
+                config.link_tracker.on_opened(peer);
+                let connection = Connection::new(peer, config.gossip.clone(), link.requests);
                 let connection = Arc::new(connection);
                 state.send_replace(State::Open(connection.clone()));
                 let lost = connection
                     .run(link.responses, answer_timeout(stream_kind))
                     .await;
-                present.leave(&lost);
+                guard.leave(&lost);
                 if opened_at.elapsed() >= LASTING {
                     failures = 0;
                 }
                 lost
             }
             Err(error) => {
-                route.link_tracker.on_failed(peer, &error);
+                config.link_tracker.on_failed(peer, &error);
                 error
             }
         };

@@ -21,22 +21,22 @@ use tokio_util::sync::PollSender;
 use super::*;
 use crate::{
     RaftConfig, RaftMetrics,
-    links::peers::{Peers, Roles},
+    links::peers::{MemberRoles, Peers},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A transport whose peers answer every request at once, that counts dials.
+/// A transport that counts dials, and whose peers answer every request immediately.
 #[derive(Default)]
 struct Counting {
     dials: AtomicUsize,
-    /// Dials hang or fail while it says so.
+    /// Whether dials hang or fail.
     fault: Mutex<Option<Fault>>,
     /// Ends all links when something is sent.
     ends: watch::Sender<Option<LinkError>>,
-    /// What the peer says of its log.
+    /// The log that the peer states.
     stated: Mutex<LogSummary>,
-    /// Lets a dial go on that waits.
+    /// Lets a waiting dial continue.
     go: Arc<Notify>,
 }
 
@@ -103,7 +103,7 @@ impl Counting {
         self.dials.load(Ordering::Relaxed)
     }
 
-    /// From now on the peer says that its log ends there.
+    /// From now on the peer states that its log ends there.
     fn state(&self, durable: LogPosition) {
         let durable = Some(durable);
         *self.stated.lock().unwrap() = LogSummary {
@@ -149,16 +149,16 @@ fn own() -> NodeId {
     NodeId::from(2)
 }
 
-/// The members: the peer, there.
+/// The members: only the peer, at this address.
 fn at(address: &str) -> BTreeMap<NodeId, String> {
     BTreeMap::from([(peer(), address.to_owned())])
 }
 
-/// This node and the peer vote.
-fn voters() -> Roles {
-    Roles {
+/// This node and the peer are voters.
+fn voters() -> MemberRoles {
+    MemberRoles {
         votes: true,
-        ..Roles::default()
+        ..MemberRoles::default()
     }
 }
 
@@ -199,7 +199,7 @@ async fn a_call_does_not_wait_for_a_dial() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_dial_hears_that_it_failed() {
+async fn a_caller_that_waits_for_a_dial_receives_its_failure() {
     let (transport, peers) = peers();
     transport.set_fault(Some(Fault::Fails));
     let link = peers.own_link(peer(), "peer:1", StreamKind::Pull);
@@ -208,7 +208,7 @@ async fn who_waits_for_a_dial_hears_that_it_failed() {
 }
 
 #[tokio::test]
-async fn a_link_that_was_lost_is_opened_again_though_nobody_calls() {
+async fn a_lost_link_is_opened_again_without_any_call() {
     let (transport, peers) = peers();
     let link = peers.link(peer(), "peer:1", StreamKind::Control);
     timeout(TIMEOUT, link.opened()).await.unwrap().unwrap();
@@ -228,10 +228,10 @@ async fn a_link_that_is_dropped_is_not_dialed_any_more() {
     transport.set_fault(Some(Fault::Fails));
     let link = peers.own_link(peer(), "peer:1", StreamKind::Snapshot);
     transport.until_dialed(2).await;
-    let keeper = link.keeper.clone();
+    let task = link.task.clone();
     drop(link);
     let ended = async {
-        while !keeper.is_finished() {
+        while !task.is_finished() {
             sleep(Duration::from_millis(1)).await;
         }
     };
@@ -298,7 +298,7 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
     assert!(error.to_string().contains("has lost its data"), "{error}");
 }
 
-/// The leader dials, and the voter says in its welcome where its log ends.
+/// The leader dials, and the voter states in its answer where its log ends.
 #[tokio::test]
 async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
     let (transport, peers) = peers();
@@ -321,18 +321,18 @@ async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
         match opened {
             Err(CallError::NotSent(error)) if is_refused => {
                 let text = error.to_string();
-                for told in [
+                for expected in [
                     "has lost its data",
                     "entry 7 of term 0",
                     "entry 6 of term 0",
                 ] {
-                    assert!(text.contains(told), "{told} in {text}");
+                    assert!(text.contains(expected), "{expected} in {text}");
                 }
             }
             other => assert!(other.is_ok() && !is_refused, "{index}: {other:?}"),
         }
     }
-    // One that does not vote any more is forgotten, and so is what it acknowledged.
+    // What a node acknowledged is forgotten when it is no longer a voter.
     membership_view.update(&members, BTreeSet::new(), &Meta::default(), true);
     let before = membership_view.acknowledged();
     assert_eq!(
@@ -341,9 +341,9 @@ async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
     );
 }
 
-/// Its other links are fed meanwhile: what it acknowledges by them it did not know when it spoke.
+/// Its other links receive entries meanwhile: it acknowledges these after it stated its log.
 #[tokio::test]
-async fn what_a_voter_acknowledges_during_a_dial_is_not_held_against_it() {
+async fn an_acknowledgement_during_a_dial_does_not_count_as_lost_data() {
     let (transport, peers) = peers();
     let (membership_view, members) = (&peers.membership_view, at("peer:1"));
     membership_view.update(&members, voters_of(&members), &Meta::default(), true);
@@ -376,7 +376,7 @@ async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
     peers.set_members(own(), &BTreeMap::new(), voters());
     for link in [first, moved] {
         let ended = async {
-            while !link.keeper.is_finished() {
+            while !link.task.is_finished() {
                 sleep(Duration::from_millis(1)).await;
             }
         };
@@ -387,11 +387,11 @@ async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
     assert!(dials <= 6, "each stream_kind once at each address: {dials}");
 }
 
-/// Between two learners no link is kept, but for what somebody has asked for.
+/// Between two learners no link is kept open, except those opened on demand.
 #[tokio::test]
 async fn links_follow_who_votes() {
     let (transport, peers) = peers();
-    let learns = |votes| Roles {
+    let learns = |votes| MemberRoles {
         votes,
         learners: [peer()].into(),
     };
@@ -407,7 +407,7 @@ async fn links_follow_who_votes() {
     until_answered(&forward).await;
     peers.set_members(own(), &at("peer:1"), learns(true));
     let ended = async {
-        while !forward.keeper.is_finished() {
+        while !forward.task.is_finished() {
             sleep(Duration::from_millis(1)).await;
         }
     };

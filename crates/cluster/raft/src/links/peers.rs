@@ -15,26 +15,26 @@ use crate::{
     clocks::gossip::PeerGossip,
     links::connection::CallError,
     links::link_tracker::LinkTracker,
-    links::peer_link::{PeerLink, Route},
+    links::peer_link::{LinkConfig, PeerLink},
     membership::membership_view::MembershipView,
 };
 
-/// How many lines of the log the peers cause in a minute by what is not believed of them.
+/// The most log lines per minute about rejected messages of peers.
 const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 
-/// Who votes and who does not, as far as this node knows: what it has to say to whom follows from that.
+/// Which members vote, as far as this node knows. This decides which streams it keeps open to whom.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Roles {
-    /// Whether this node votes, and so may lead.
+pub(crate) struct MemberRoles {
+    /// Whether this node is a voter, and so may lead.
     pub(crate) votes: bool,
-    /// The other members that do not. Of whom nothing is known may lead.
+    /// The other members that are learners. Any other node may lead.
     pub(crate) learners: BTreeSet<NodeId>,
 }
 
-impl Roles {
+impl MemberRoles {
     /// The streams that are kept open to `peer`, so that neither an election nor a PUT waits for a
-    /// handshake. Who votes asks for votes and sends entries, and whoever takes PUTs forwards them to
-    /// one that may lead. Learners have nothing to say to each other.
+    /// handshake. A voter requests votes and sends entries, and every node forwards PUTs to nodes that
+    /// may lead. Learners send each other nothing.
     fn wanted_streams(&self, peer: NodeId) -> &'static [StreamKind] {
         match (self.votes, self.learners.contains(&peer)) {
             (true, false) => &[StreamKind::Control, StreamKind::Append, StreamKind::Forward],
@@ -45,23 +45,23 @@ impl Roles {
     }
 }
 
-/// The links to all peers, one for each stream, shared by all who call.
+/// The links to all peers, one for each stream, shared by all callers.
 pub(crate) struct Peers {
     transport: Arc<dyn Transport>,
     pub(crate) membership_view: Arc<MembershipView>,
     gossip: Arc<PeerGossip>,
-    /// Which links there are, and what peers said when those were opened.
+    /// Which links are open, and why peers rejected others.
     pub(crate) link_tracker: Arc<LinkTracker>,
     links: Mutex<Links>,
     pub(super) metrics: RaftMetrics,
     pub(super) log: LogBudget,
 }
 
-/// Links of members and to where they lead. Others go when the members are set next.
+/// The links and the addresses of the members. Links to others are closed when the members are set.
 #[derive(Default)]
 struct Links {
     addresses: BTreeMap<NodeId, String>,
-    roles: Roles,
+    roles: MemberRoles,
     open: HashMap<(NodeId, StreamKind), Arc<PeerLink>>,
 }
 
@@ -83,13 +83,13 @@ impl Peers {
         }
     }
 
-    /// Keeps the links that this node needs open to `members`, where they are now, and ends those to
-    /// everybody else, and those that it needs no more.
+    /// Keeps the links open that this node needs to `members`, at their current addresses. Closes links
+    /// to all other nodes, and those that are no longer needed.
     pub(crate) fn set_members(
         &self,
         own: NodeId,
         members: &BTreeMap<NodeId, String>,
-        roles: Roles,
+        roles: MemberRoles,
     ) {
         let mut others = members.clone();
         others.remove(&own);
@@ -97,12 +97,13 @@ impl Peers {
         let before = std::mem::replace(&mut links.roles, roles.clone());
         links.open.retain(|(peer, stream_kind), link| {
             let is_there = others.get(peer) == Some(&link.address);
-            // What was opened when it was asked for stays.
-            let was_warm = before.wanted_streams(*peer).contains(stream_kind);
+            // A link that was opened on demand stays.
+            let was_wanted = before.wanted_streams(*peer).contains(stream_kind);
             let stays =
-                is_there && (!was_warm || roles.wanted_streams(*peer).contains(stream_kind));
+                is_there && (!was_wanted || roles.wanted_streams(*peer).contains(stream_kind));
             if !stays {
-                let text = format!("peer {peer} is no member any more, elsewhere, or only learns");
+                let text =
+                    format!("peer {peer} was removed, has another address, or is a learner now");
                 link.close(LinkError::Failed(text));
             }
             stays
@@ -114,7 +115,7 @@ impl Peers {
                 self.link(*peer, address, *stream_kind);
             }
         }
-        // What others have said once counts no more when they are not asked again.
+        // Earlier rejections of peers that are not dialed again no longer count.
         let is_dialed = |peer| !roles.wanted_streams(peer).is_empty();
         self.link_tracker
             .retain(|peer| others.contains_key(&peer) && is_dialed(peer));
@@ -124,9 +125,8 @@ impl Peers {
         self.gossip.retain(|peer| others.contains_key(&peer));
     }
 
-    /// The link to `peer` that all share, kept open from now on. Of a member the address counts that
-    /// is known of it, and `address` of others. When it is another one than before, the link is
-    /// opened anew.
+    /// The shared link to `peer`, kept open from now on. A member is dialed at its known address, other
+    /// nodes at `address`. If the address has changed, the link is opened again.
     pub(crate) fn link(
         &self,
         peer: NodeId,
@@ -144,7 +144,7 @@ impl Peers {
         link
     }
 
-    /// A link to `peer` for one user, who drops it.
+    /// A link to `peer` for one caller, which closes when the caller drops it.
     pub(crate) fn own_link(
         &self,
         peer: NodeId,
@@ -156,7 +156,7 @@ impl Peers {
     }
 
     fn open(&self, peer: NodeId, address: String, stream_kind: StreamKind) -> Arc<PeerLink> {
-        Arc::new(PeerLink::open(Route {
+        Arc::new(PeerLink::open(LinkConfig {
             transport: self.transport.clone(),
             membership_view: self.membership_view.clone(),
             gossip: self.gossip.clone(),
@@ -167,7 +167,7 @@ impl Peers {
         }))
     }
 
-    /// Asks `leader` on the stream of proposals and read indexes.
+    /// Sends `request` to `leader` on the stream for proposals and read indexes.
     pub(crate) async fn forward(
         &self,
         leader: NodeId,
@@ -180,11 +180,11 @@ impl Peers {
 }
 
 impl Links {
-    /// Where `peer` is: `told` if it is no member.
-    fn address(&self, peer: NodeId, told: &str) -> String {
+    /// The address of `peer`: `fallback` if it is not a member.
+    fn address(&self, peer: NodeId, fallback: &str) -> String {
         self.addresses
             .get(&peer)
-            .map_or(told, String::as_str)
+            .map_or(fallback, String::as_str)
             .to_owned()
     }
 }

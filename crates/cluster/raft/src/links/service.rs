@@ -1,4 +1,4 @@
-//! What this node answers to its peers.
+//! Answers the requests of peers.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Service for PeerService {
     }
 
     fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
-        self.parts.peers.membership_view.judge(peer, vouchers)
+        self.parts.peers.membership_view.admission(peer, vouchers)
     }
 
     fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
@@ -65,7 +65,7 @@ impl Service for PeerService {
         joiner: NodeId,
         request: JoinRequest,
     ) -> BoxFuture<'static, Option<JoinAnswer>> {
-        Box::pin(async move { self.admin.take_in(joiner, request).await })
+        Box::pin(async move { self.admin.admit(joiner, request).await })
     }
 
     fn serve(
@@ -80,7 +80,7 @@ impl Service for PeerService {
             StreamKind::Append | StreamKind::Control | StreamKind::Forward | StreamKind::Admin => {
                 self.answer_all(peer, stream_kind, requests)
             }
-            // No link comes of it.
+            // A join stream carries no requests after its handshake.
             StreamKind::Join => stream::empty().boxed(),
             StreamKind::Snapshot => {
                 let store = self.parts.store.clone();
@@ -100,19 +100,19 @@ impl Service for PeerService {
 }
 
 impl PeerService {
-    /// The requests of a peer, whose tails and whose end are noted.
+    /// The requests of a peer. Records their metadata, and the end of the link.
     fn receive(
         &self,
         peer: NodeId,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Numbered<Request>> {
         let gossip = self.parts.gossip.clone();
-        let present = self
+        let guard = self
             .parts
             .peers
             .link_tracker
             .enter(peer, Direction::Accepted);
-        let received = requests.scan(Some(present), move |present, request| {
+        let received = requests.scan(Some(guard), move |guard, request| {
             ready(match request {
                 Ok(Frame {
                     id,
@@ -123,8 +123,8 @@ impl PeerService {
                     Some((id, message))
                 }
                 Err(error) => {
-                    if let Some(present) = present.take() {
-                        present.leave(&error);
+                    if let Some(guard) = guard.take() {
+                        guard.leave(&error);
                     }
                     None
                 }
@@ -133,11 +133,11 @@ impl PeerService {
         received.boxed()
     }
 
-    /// Answers as soon as there is an answer, whatever came before.
+    /// Sends each answer as soon as there is one, in any order.
     ///
-    /// Polled first in order, so that requests reach Raft in order. Not so under tokio's budget: a
-    /// task that has used it up suspends its futures anywhere, and wakes them last first. Raft takes
-    /// entries out of order for a follower that forgot some.
+    /// The futures are first polled in order, so that requests reach Raft in order. Tokio's cooperative
+    /// budget would break that: a task that has used it up suspends its futures anywhere, and wakes the
+    /// last one first. To Raft, entries out of order look like a follower that forgot some.
     fn answer_all(
         self: Arc<Self>,
         peer: NodeId,
@@ -161,15 +161,15 @@ impl PeerService {
                 Response::Operated(self.admin.answer_peer(peer, &asked).await)
             }
             _ if stream_kind == StreamKind::Admin => {
-                Response::Failed("this stream_kind is for operators".to_owned())
+                Response::Failed("this stream accepts only requests of operators".to_owned())
             }
             Request::Propose(packets) => Response::Proposed(self.propose(peer, packets).await),
             Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
                 if !self.parts.may_vote() =>
             {
-                let reason = "its log was empty when it started: it may have voted before, and has \
-                              not caught up with a leader since";
+                let reason = "this node does not vote: its log was empty when it started, so it may \
+                              have lost votes, and it has not caught up with a leader yet";
                 Response::Failed(reason.to_owned())
             }
             of_raft => match self.parts.peers.check(peer, &of_raft) {
@@ -179,21 +179,21 @@ impl PeerService {
         }
     }
 
-    /// Takes packets that `peer` has verified. Those of a learner are verified again: there are many,
-    /// and their machines are not watched as voters are.
+    /// Proposes packets that `peer` has verified. Those of a learner are verified again: there are many
+    /// learners, and their machines are less closely watched than voters.
     async fn propose(&self, peer: NodeId, packets: Bytes) -> Proposed {
         match EncodedPackets::parse(packets) {
             Ok(packets) => {
                 match self.parts.peers.membership_view.votes(peer) || are_signed(&packets).await {
                     true => self.puts.propose(packets).await,
                     false => {
-                        tracing::error!(%peer, "refused forwarded packets that their keys have not signed");
+                        tracing::error!(%peer, "rejected forwarded packets with invalid signatures");
                         Proposed::Refused
                     }
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "refused forwarded packets that cannot be read");
+                tracing::error!(%error, "rejected forwarded packets that cannot be decoded");
                 Proposed::Refused
             }
         }

@@ -1,12 +1,13 @@
-//! What voters have acknowledged to this leader, by which an older copy of their data is found out.
+//! What voters have acknowledged to this leader. It reveals a voter that restarts from an older copy
+//! of its data.
 
 use std::collections::BTreeMap;
 
 use quorate_peer::{Acknowledgements, NodeId};
 use quorate_state::{LogPosition, Term};
 
-/// The highest position that each voter acknowledged as flushed to this node, while it led in one term.
-/// Another term forgets them.
+/// The highest position that each voter acknowledged as flushed to this leader in one term. A later
+/// term clears them.
 #[derive(Debug, Default)]
 pub(super) struct Acknowledged {
     term: Term,
@@ -14,7 +15,7 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Notes what `voter` has on disk, as it said to this node as the leader of `term`.
+    /// Records what `voter` has on disk, as it acknowledged to this node as the leader of `term`.
     pub(super) fn note(&mut self, term: Term, voter: NodeId, position: LogPosition) {
         if term > self.term {
             *self = Self {
@@ -28,12 +29,12 @@ impl Acknowledged {
         }
     }
 
-    /// Forgets all but these.
+    /// Forgets all voters but those that `keep` selects.
     pub(super) fn retain(&mut self, keep: impl Fn(&NodeId) -> bool) {
         self.positions.retain(|voter, _| keep(voter));
     }
 
-    /// What voters have acknowledged in this term.
+    /// What voters have acknowledged in `term`; empty if the records are of another term.
     pub(super) fn of_term(&self, term: Term) -> Acknowledgements {
         let positions = self.positions.iter().filter(|_| term == self.term);
         let of_term = positions.map(|(voter, position)| (*voter, (term, *position)));
@@ -68,7 +69,7 @@ mod tests {
         LogSummary { term, durable }
     }
 
-    /// A leader that a voter has acknowledged these to, in this order.
+    /// A leader that a voter has acknowledged these to, in this task.
     fn acknowledged(positions: &[LogPosition]) -> Acknowledged {
         let mut acknowledged = Acknowledged::default();
         for position in positions {
@@ -78,11 +79,11 @@ mod tests {
     }
 
     #[test]
-    fn who_states_less_than_it_acknowledged_has_lost_it() {
-        // A heartbeat that was sent before is answered after.
+    fn a_voter_that_states_less_than_it_acknowledged_has_lost_data() {
+        // The answer to an earlier heartbeat arrives last.
         let leader = acknowledged(&[at(5, 7), at(5, 9), at(5, 8)]);
         for durable in [None, Some(at(4, 12)), Some(at(5, 8))] {
-            // Its vote may be older than the copy of its log is new.
+            // A restored copy may hold an older vote too.
             for term in [Term(0), TERM] {
                 let loss = leader.lost_by(voter(), stated(term, durable), TERM);
                 let expected = DataLoss {
@@ -100,9 +101,9 @@ mod tests {
         assert_eq!(leader.lost_by(other, stated(TERM, None), TERM), None);
     }
 
-    /// Its leader in the later term may have had it cut its log.
+    /// The leader of the later term may have made it truncate its log.
     #[test]
-    fn who_has_voted_in_a_later_term_has_lost_nothing_that_this_leader_can_tell() {
+    fn a_voter_of_a_later_term_is_not_reported_as_having_lost_data() {
         let leader = acknowledged(&[at(5, 9)]);
         let stated = stated(Term(6), Some(at(4, 8)));
         assert_eq!(leader.lost_by(voter(), stated, TERM), None);
@@ -114,7 +115,7 @@ mod tests {
         let less = stated(TERM, Some(at(5, 8)));
         assert_eq!(leader.lost_by(voter(), less, Term(6)), None);
         leader.note(Term(7), voter(), at(7, 1));
-        // A late answer of a term that is over.
+        // A late answer from an earlier term.
         leader.note(TERM, voter(), at(5, 9));
         assert_eq!(leader.lost_by(voter(), less, TERM), None);
         let lost = leader.lost_by(voter(), less, Term(7)).unwrap();
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn who_votes_no_more_is_forgotten() {
+    fn a_node_that_is_no_longer_a_voter_is_forgotten() {
         let mut leader = acknowledged(&[at(5, 9)]);
         leader.retain(|node| *node != voter());
         assert!(leader.positions.is_empty());

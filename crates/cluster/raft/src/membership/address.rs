@@ -2,8 +2,8 @@
 
 use quorate_state::ADDRESS_SIZE_MAX;
 
-/// Whether other nodes can dial `address`: a name or an address, and a port. What stands for any
-/// address of a machine, such as `0.0.0.0`, leads nowhere from others.
+/// Whether other nodes can dial `address`: a host name or an IP address, and a port. An unspecified
+/// address such as `0.0.0.0` means any address of the own machine, so others cannot dial it.
 pub fn is_dialable(address: &str) -> bool {
     let Some((host, port)) = address.rsplit_once(':') else {
         return false;
@@ -22,7 +22,7 @@ fn is_host(host: &str) -> bool {
     }
     match host.parse::<std::net::Ipv4Addr>() {
         Ok(ip) => !ip.is_unspecified(),
-        // An address of IPv6 needs brackets, and no name has these.
+        // An IPv6 address needs brackets, and a name has none.
         Err(_) => {
             let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             !host.is_empty() && host.chars().all(fits)
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_nowhere_is_refused() {
+    fn an_address_that_others_cannot_dial_is_rejected() {
         for address in [
             "",
             "node1",

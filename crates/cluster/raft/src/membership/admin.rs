@@ -1,4 +1,4 @@
-//! What a node answers and changes with while it leads, and asks the leader with while another does.
+//! The entry to all administration requests: the leader handles them, other nodes forward them.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -9,27 +9,27 @@ use tokio::{sync::Mutex, time::Instant};
 use quorate_api::{Member, Problem};
 use quorate_peer::NodeId;
 
-use super::{members_now::MembershipSnapshot, refusals::no_leader};
+use super::{membership_snapshot::MembershipSnapshot, problems::no_leader};
 use crate::{adapters::View, parts::Parts};
 
-/// How many of the longest election timeouts a member may be silent that counts as alive: a machine
-/// that is busy is not gone.
+/// A member counts as alive until it was silent for this many of the longest election timeouts: a
+/// busy machine is not gone.
 pub(crate) const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
-/// Answers operators and nodes: by itself while this node leads, else by asking the leader.
+/// Answers operators and nodes: itself while this node leads, else with the leader's answer.
 pub(crate) struct Admin {
     pub(crate) parts: Arc<Parts>,
-    /// Held during a change: there is one at a time.
+    /// Locked during a change of the members: there is one at a time.
     pub(crate) change_lock: Mutex<()>,
 }
 
-/// One request, or one look of the reconciler, which has until this moment.
-pub(super) struct Order<'a> {
+/// One request, or one step of the reconciler, with its deadline.
+pub(super) struct LeaderTask<'a> {
     admin: &'a Admin,
-    pub(super) until: Instant,
+    pub(super) deadline: Instant,
 }
 
-impl Deref for Order<'_> {
+impl Deref for LeaderTask<'_> {
     type Target = Admin;
 
     fn deref(&self) -> &Admin {
@@ -38,12 +38,15 @@ impl Deref for Order<'_> {
 }
 
 impl Admin {
-    pub(super) fn order(&self, until: Instant) -> Order<'_> {
-        Order { admin: self, until }
+    pub(super) fn task(&self, deadline: Instant) -> LeaderTask<'_> {
+        LeaderTask {
+            admin: self,
+            deadline,
+        }
     }
 
-    /// How the members are now, as this leader knows.
-    pub(super) fn members_now(&self) -> MembershipSnapshot {
+    /// The state of the members now, as this leader knows it.
+    pub(super) fn membership_snapshot(&self) -> MembershipSnapshot {
         let View {
             followers,
             last_log,
@@ -66,21 +69,21 @@ impl Admin {
         }
     }
 
-    /// `node` as a member, with what it told of feature levels.
-    pub(super) fn member(&self, members_now: &MembershipSnapshot, node: NodeId) -> Member {
+    /// `node` as a member, with the feature levels that it reported.
+    pub(super) fn member(&self, snapshot: &MembershipSnapshot, node: NodeId) -> Member {
         Member {
             level: self.parts.gossip.level(node).map(|level| level.0),
             level_hold: self.parts.gossip.holds_level(node),
-            ..members_now.member(node)
+            ..snapshot.member(node)
         }
     }
 
-    /// How long ago a member may have been heard that counts as alive.
+    /// A member counts as alive if it was last heard from no longer ago than this.
     pub(super) fn silence_max(&self) -> Duration {
         self.parts.config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS
     }
 
-    /// What the cluster has agreed on.
+    /// The replicated state of the cluster, as applied here.
     pub(super) fn cluster(&self) -> ClusterState {
         self.parts.state_machine.meta().cluster.clone()
     }

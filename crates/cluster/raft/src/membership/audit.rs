@@ -1,9 +1,9 @@
-//! What the leader writes to the audit log of what operators asked at other nodes.
+//! The leader's audit log lines for requests that operators sent to other nodes.
 
 use quorate_api::{AUDIT_TARGET, AdminRequest, Answered, Asked, ChangeMember, Problem};
 use quorate_peer::NodeId;
 
-/// A line for a change: through which node it came, and who asked for it there.
+/// The audit line of a change: the node that forwarded it, and the operator who requested it there.
 pub(super) struct AuditLine {
     peer: NodeId,
     by: String,
@@ -12,7 +12,7 @@ pub(super) struct AuditLine {
 }
 
 impl AuditLine {
-    /// Of a request that `peer` has brought, unless it changes nothing.
+    /// The line for a request that `peer` forwarded; `None` if the request changes nothing.
     pub(super) fn new(peer: NodeId, asked: &Asked) -> Option<Self> {
         let by = asked.token.as_deref().unwrap_or("the node itself");
         let subject = match &asked.request {
@@ -30,7 +30,7 @@ impl AuditLine {
         })
     }
 
-    /// Writes it, with what came of the request. What another node has sent is quoted.
+    /// Writes the line with the outcome of the request. Text from another node is quoted.
     pub(super) fn write(self, answer: &Result<Answered, Problem>) {
         let outcome = answer.as_ref().err();
         let outcome = outcome.map_or("done", |problem| problem.problem_type.uri());
@@ -41,7 +41,7 @@ impl AuditLine {
             request = self.request,
             subject = self.subject,
             outcome,
-            "a change that another node asked for"
+            "a change that another node requested"
         );
     }
 }

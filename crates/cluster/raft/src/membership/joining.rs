@@ -1,4 +1,4 @@
-//! Nodes that nobody knows yet, at the member that they ask.
+//! Answers new nodes that ask this member to let them join the cluster.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use tokio::time::timeout;
 
 use super::admin::Admin;
 
-/// How long the leader may take to register a joiner. No operator waits: after that the joiner asks
-/// again.
+/// How long the leader may take to register a joiner. No operator waits: after that the joiner
+/// retries.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long this member may take to apply what the leader has: after that the joiner asks again.
+/// How long this member may take to apply the registration: after that the joiner retries.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Admin {
-    /// What `joiner` is answered, or nothing if it has not proved that it has a token.
-    pub(crate) async fn take_in(&self, joiner: NodeId, request: JoinRequest) -> Option<JoinAnswer> {
+    /// The answer to `joiner`; `None` if it has not proved that it has a token.
+    pub(crate) async fn admit(&self, joiner: NodeId, request: JoinRequest) -> Option<JoinAnswer> {
         let cluster = self.cluster();
         let id = cluster.id?;
         let invite = cluster.node_registry.invites.get(&request.invite)?;
@@ -44,14 +44,16 @@ impl Admin {
                         .into_iter()
                         .collect(),
                 }),
-                false => JoinAnswer::Unavailable("this member lags behind: ask again".to_owned()),
+                false => JoinAnswer::Unavailable(
+                    "this member has not applied the registration yet: retry".to_owned(),
+                ),
             },
-            Ok(Err(refusal)) => JoinAnswer::Refused(refusal),
+            Ok(Err(rejection)) => JoinAnswer::Refused(rejection),
             Err(problem) => JoinAnswer::Unavailable(problem.detail),
         })
     }
 
-    /// Whether this member takes links of `joiner` before long.
+    /// Waits until this member accepts links of `joiner`. False if it takes too long.
     async fn knows(&self, joiner: NodeId) -> bool {
         let membership_view = &self.parts.peers.membership_view;
         let registered = membership_view

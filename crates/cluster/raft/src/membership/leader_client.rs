@@ -1,4 +1,4 @@
-//! Asks the leader, be it this node or another.
+//! Sends requests to the leader, whether that is this node or another.
 
 use std::{pin::pin, time::Duration};
 
@@ -15,26 +15,26 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     admin::Admin,
     audit::AuditLine,
-    refusals::{no_leader, no_voter, turned_away, unsupported},
+    problems::{no_leader, not_a_member, not_a_voter, unsupported},
 };
 use crate::{
     leadership::leader::{Leader, next_leader},
     links::connection::CallError,
 };
 
-/// How long no leader may be known until the answer is that there is none, although the operator would
-/// wait longer: some elections.
+/// After this long without a known leader the request fails, even if the operator would wait longer:
+/// the time of several elections.
 const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a leader that has handed over may still take to answer.
+/// How long a leader may still take to answer after it has handed over.
 const HANDED_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an answer of the leader may take on its way: so much earlier than the asking node the leader
-/// gives up, so that its reason arrives.
+/// How long the leader's answer may travel. The leader stops waiting this much earlier than the asking
+/// node, so that its reason arrives in time.
 const WAY_BACK: Duration = Duration::from_millis(500);
 
 impl Admin {
-    /// The answer to what this node asks for itself.
+    /// Sends a request of this node itself to the leader and returns the answer.
     pub(crate) async fn ask_for<O: Operation>(
         &self,
         operation: O,
@@ -44,8 +44,8 @@ impl Admin {
         answer_to::<O>(answered.answer)
     }
 
-    /// The leader's answer. Asks again when leadership moves, which does no harm: whatever is asked
-    /// may be asked twice.
+    /// Sends a request to the leader and returns its answer. Retries when leadership moves; this is
+    /// safe because every request may be repeated.
     pub(crate) async fn ask(&self, asked: Asked) -> Result<Answered, Problem> {
         let until = Instant::now() + asked.time_left();
         let mut leaders = self.parts.leader.clone();
@@ -57,7 +57,7 @@ impl Admin {
                 let answer = match node == self.parts.config.node {
                     true => {
                         let request = asked.request.clone();
-                        self.order(until).answer(node, request).await
+                        self.task(until).answer(node, request).await
                     }
                     false => self.forward(node, &address, &asked, until).await,
                 };
@@ -68,13 +68,13 @@ impl Admin {
                 known_at = Instant::now();
             }
             let now = Instant::now();
-            // Nobody says any more who leads: the node is being stopped.
+            // The sender of leader changes is gone: the node is being stopped.
             let is_over = leaders.has_changed().is_err();
             if is_over || now >= until || now >= known_at + LEADERLESS_TIMEOUT {
                 return Err(no_leader());
             }
             if self.parts.is_removed() {
-                return Err(turned_away());
+                return Err(not_a_member());
             }
             tokio::select! {
                 () = next_leader(&mut leaders) => {}
@@ -83,7 +83,7 @@ impl Admin {
         }
     }
 
-    /// What another node answers. Without an answer no leader is known.
+    /// Forwards the request to another node. Fails with `no_leader` if no answer comes.
     async fn forward(
         &self,
         leader: NodeId,
@@ -100,7 +100,7 @@ impl Admin {
             };
             link.call(message::Request::Operate(to_json(&asked))).await
         };
-        // Whoever leads next is asked as soon as it does: this one may be gone.
+        // A new leader is asked as soon as there is one: this one may be gone.
         let answered = tokio::select! {
             answered = timeout_at(until, answered) => answered.map_err(|_| no_leader())?,
             () = self.superseded(leader) => return Err(no_leader()),
@@ -111,22 +111,22 @@ impl Admin {
                 let answer = serde_json::from_slice(&answer);
                 answer.map_err(|error| Problem::not_understood(&error))?
             }
-            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Err(turned_away()),
+            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Err(not_a_member()),
             _ => Err(no_leader()),
         }
     }
 
-    /// What `peer` is answered, which takes this node for the leader. Never asked on: whoever asks looks
-    /// for the leader.
+    /// Answers a request of `peer`, which assumes that this node leads. Never forwards it further: the
+    /// asking node looks for the leader itself.
     pub(crate) async fn answer_peer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
         let answer = match serde_json::from_slice::<Asked>(asked) {
             Ok(asked) => {
                 let time_left = asked.time_left().saturating_sub(WAY_BACK);
-                let order = self.order(Instant::now() + time_left);
+                let task = self.task(Instant::now() + time_left);
                 let audit = AuditLine::new(peer, &asked);
                 let answer = match self.may_ask(peer, &asked.request) {
-                    true => order.answer(peer, asked.request).await,
-                    false => Err(no_voter()),
+                    true => task.answer(peer, asked.request).await,
+                    false => Err(not_a_voter()),
                 };
                 if let Some(line) = audit {
                     line.write(&answer);
@@ -134,22 +134,22 @@ impl Admin {
                 answer
             }
             Err(error) => {
-                tracing::warn!(%peer, %error, "refused a request that this version does not know");
+                tracing::warn!(%peer, %error, "rejected a request that this version does not know");
                 Err(unsupported())
             }
         };
         to_json(&answer)
     }
 
-    /// Whether `peer` may ask for this: what operators want of the cluster goes through voters, and a
-    /// learner speaks of itself.
+    /// Whether `peer` may send this request. Requests of operators come through voters; a learner may
+    /// only make requests about itself.
     fn may_ask(&self, peer: NodeId, request: &AdminRequest) -> bool {
         match request {
             AdminRequest::Members(_) | AdminRequest::Rename(_) => true,
-            // It may be none any more since it asked.
+            // A change of itself: an earlier attempt may have ended its vote already.
             AdminRequest::ChangeMember(ChangeMember { node, change })
                 if !matches!(change, MemberChange::Promote(_))
-                    && self.members_now().find(node) == Ok(peer) =>
+                    && self.membership_snapshot().find(node) == Ok(peer) =>
             {
                 true
             }
@@ -157,7 +157,7 @@ impl Admin {
         }
     }
 
-    /// Resolves some time after another node leads: one that hands over still answers.
+    /// Resolves some time after another node has become the leader: one that hands over still answers.
     async fn superseded(&self, leader: NodeId) {
         let mut leaders = self.parts.leader.clone();
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);

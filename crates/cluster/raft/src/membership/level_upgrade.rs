@@ -1,21 +1,21 @@
-//! Raising the feature level by an operator's wish, whoever holds it.
+//! Raises the feature level on an operator's request, even if a member holds it.
 
 use quorate_api::{Problem, ProblemType, RaisedLevel};
 use quorate_state::{Command, Level, LogIndex};
 
-use super::{admin::Order, order::ANY};
+use super::{admin::LeaderTask, handlers::ANY_INDEX};
 
-impl Order<'_> {
-    /// Raises the level to the highest that all members support. Fails, and names who, while some member
-    /// keeps it where it is that others support more.
+impl LeaderTask<'_> {
+    /// Raises the level to the highest that all members support. If some members support more than the
+    /// rest and the level cannot rise, fails and names those that support less.
     pub(super) async fn raise_level(&self) -> Result<(LogIndex, RaisedLevel), Problem> {
         self.check_founded()?;
-        let members_now = self.members_now();
-        let members = members_now.membership.nodes.keys();
-        let told: Vec<_> = members
+        let snapshot = self.membership_snapshot();
+        let members = snapshot.membership.nodes.keys();
+        let levels_by_node: Vec<_> = members
             .map(|node| (*node, self.parts.gossip.level(*node)))
             .collect();
-        let levels = || told.iter().map(|(_, level)| *level);
+        let levels = || levels_by_node.iter().map(|(_, level)| *level);
         let (common, highest) = (levels().min().flatten(), levels().max().flatten());
         let now = self.cluster().level;
         let raised = |level: Level| RaisedLevel { level: level.0 };
@@ -24,19 +24,19 @@ impl Order<'_> {
                 let (index, _) = self.commit(Command::RaiseLevel(common)).await?;
                 Ok((index, raised(common)))
             }
-            Some(_) if highest <= Some(now) => Ok((ANY, raised(now))),
+            Some(_) if highest <= Some(now) => Ok((ANY_INDEX, raised(now))),
             _ => {
-                let lacking = told.iter().filter(|(_, level)| *level < highest);
+                let lacking = levels_by_node.iter().filter(|(_, level)| *level < highest);
                 let lacking: Vec<_> = lacking
                     .map(|(node, level)| match level {
-                        Some(level) => format!("{} supports {level}", members_now.label(*node)),
+                        Some(level) => format!("{} supports {level}", snapshot.label(*node)),
                         None => {
-                            format!("{} has not told what it supports", members_now.label(*node))
+                            format!("{} has not reported its level", snapshot.label(*node))
                         }
                     })
                     .collect();
                 let text = format!(
-                    "not all members support more than level {now}: {}. Upgrade and start them first",
+                    "some members support no level above {now}: {}. Upgrade and start them first",
                     lacking.join(", ")
                 );
                 Err(Problem::new(ProblemType::UnsupportedLevel, text))

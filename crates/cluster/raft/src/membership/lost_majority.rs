@@ -1,4 +1,5 @@
-//! What is said when too few voters are left to elect a leader: no asking again helps then.
+//! Detects that too few voters answer to elect a leader. A retry does not help then, so the operator
+//! gets the reason immediately.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,15 +8,15 @@ use quorate_api::Problem;
 use quorate_peer::{NodeId, StreamKind, message::Request};
 use tokio::time::{sleep, timeout};
 
-use super::{admin::Admin, refusals::majority_lost};
+use super::{admin::Admin, problems::majority_lost};
 use crate::leadership::leader::leaderless;
 
-/// How long a leader may be unknown until a node looks who is left, and tells what it knows by itself:
-/// an election in a cluster whose nodes are well is over by then.
+/// After this long without a known leader, a node checks which voters answer, and reports what it knows
+/// itself. In a healthy cluster an election is over by then.
 pub(super) const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Admin {
-    /// What comes of `step`, unless a majority is lost meanwhile.
+    /// The result of `step`; fails early if a majority is lost meanwhile.
     pub(super) async fn unless_majority_lost<T>(
         &self,
         step: impl Future<Output = Result<T, Problem>>,
@@ -30,7 +31,7 @@ impl Admin {
     pub(super) async fn majority_lost(&self) -> Problem {
         loop {
             leaderless(self.parts.leader.clone(), LEADERLESS_TIMEOUT).await;
-            self.knock().await;
+            self.probe_members().await;
             if let Some(problem) = self.find_majority_lost() {
                 return problem;
             }
@@ -38,10 +39,11 @@ impl Admin {
         }
     }
 
-    /// Has the others give a sign of life. While there is a leader, only that one hears of all.
-    pub(super) async fn knock(&self) {
+    /// Sends a request to the other members to see which of them answer. Otherwise only a leader hears
+    /// from all.
+    pub(super) async fn probe_members(&self) {
         let (own, membership) = (self.parts.config.node, self.parts.raft.membership());
-        // On links that are open: a learner has some to voters only.
+        // Over links that are open already: a learner has links to voters only.
         let votes = membership.is_voter(own);
         let stream_kind = match votes {
             true => StreamKind::Control,
@@ -50,23 +52,23 @@ impl Admin {
         let others = membership.nodes.iter();
         let others =
             others.filter(|(node, _)| **node != own && (votes || membership.is_voter(**node)));
-        // Whoever lives answers that, and be it that it does not lead.
+        // Every live node answers this, even if only that it does not lead.
         let ask = |(node, address): (&NodeId, &String)| {
             let link = self.parts.peers.link(*node, address, stream_kind);
             async move { link.call(Request::ReadIndex).await }
         };
-        // What is heard in time counts for longer than that.
+        // An answer counts for twice as long as this wait, so it is still valid afterwards.
         let _ = timeout(self.silence_max() / 2, join_all(others.map(ask))).await;
     }
 
-    /// How long ago this node last had a sign of life of another.
+    /// How long ago this node last heard from `node`.
     pub(super) fn silence_here(&self, node: NodeId) -> Option<Duration> {
         let heard = self.parts.gossip.heard(node).map(|heard| heard.at);
         let last = heard.max(self.parts.peers.link_tracker.lost_at(node));
         last.map(|at| at.elapsed())
     }
 
-    /// Whether `node` has been heard here of late, or is this one.
+    /// Whether this node has heard from `node` recently, or is `node`.
     pub(super) fn is_heard_here(&self, node: NodeId) -> bool {
         let heard = || self.parts.gossip.heard(node);
         node == self.parts.config.node
@@ -74,18 +76,18 @@ impl Admin {
     }
 
     fn find_majority_lost(&self) -> Option<Problem> {
-        let members_now = self.members_now();
+        let snapshot = self.membership_snapshot();
         let is_lost = |voters: &&BTreeSet<NodeId>| {
             let heard = voters.iter().filter(|node| self.is_heard_here(**node));
             heard.count() <= voters.len() / 2
         };
-        let voters = members_now.membership.configs.iter().find(is_lost)?;
+        let voters = snapshot.membership.configs.iter().find(is_lost)?;
         let silent = voters.iter().filter(|node| !self.is_heard_here(**node));
         let silent = silent.map(|node| {
             let started = || self.parts.gossip.started_at().elapsed();
             let since = self.silence_here(*node);
-            let span = shown(since.unwrap_or_else(started));
-            let name = members_now.label(*node);
+            let span = format_span(since.unwrap_or_else(started));
+            let name = snapshot.label(*node);
             match since {
                 Some(_) => format!("{name} (for {span})"),
                 None => format!("{name} (since this node was started, {span} ago)"),
@@ -95,8 +97,8 @@ impl Admin {
     }
 }
 
-/// A span as people say it, in its largest unit of which there are two.
-fn shown(span: Duration) -> String {
+/// A duration for people: in the largest unit of which it has at least two.
+fn format_span(span: Duration) -> String {
     let secs = span.as_secs();
     match secs {
         0..120 => format!("{secs} s"),
@@ -111,10 +113,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_told_in_its_largest_unit_of_which_there_are_two() {
-        let told = [0, 119, 120, 7_199, 7_200, 172_799, 172_800]
-            .map(|secs| shown(Duration::from_secs(secs)));
+    fn a_span_is_shown_in_the_largest_unit_of_which_it_has_two() {
+        let texts = [0, 119, 120, 7_199, 7_200, 172_799, 172_800]
+            .map(|secs| format_span(Duration::from_secs(secs)));
         let expected = ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days"];
-        assert_eq!(told, expected);
+        assert_eq!(texts, expected);
     }
 }

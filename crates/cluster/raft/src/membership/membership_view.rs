@@ -1,4 +1,4 @@
-//! Who belongs to the cluster, as this node knows it, and what a caller is by that.
+//! Who belongs to the cluster, as this node knows it, and whether a peer that connects is admitted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,29 +20,30 @@ use crate::{
     RaftConfig, adapters::saved_vote, config::KnownMembers, membership::peer_terms::PeerTerms,
 };
 
-/// Who belongs to the cluster.
+/// Who belongs to the cluster, as this node knows it.
 pub(crate) struct MembershipView {
     pub(crate) node: NodeId,
     cluster: ClusterId,
-    /// Of whom this node was told when it was started. They belong to it until it has caught up: while
-    /// it replays the log, it meets members of long ago.
-    told: BTreeMap<NodeId, String>,
-    /// Set when it is open. Links outlive a stopped node by a moment, and must not keep it locked.
+    /// The members that this node was started with. They count as members until it has caught up: while
+    /// it replays the log, it sees members of long ago.
+    configured: BTreeMap<NodeId, String>,
+    /// Set once the log is open. Weak, because links outlive a stopped node for a short time and must
+    /// not keep the log locked.
     log: OnceLock<Weak<Log>>,
     store: OnceLock<Weak<Store>>,
     acknowledged: Mutex<Acknowledged>,
     registry: watch::Sender<AppliedMembership>,
-    /// The terms that peers state.
+    /// The terms that peers stated.
     pub(crate) terms: PeerTerms,
     known: watch::Sender<KnownMembers>,
 }
 
-/// What this node has applied of who belongs to the cluster.
+/// The membership and the node registry as applied on this node.
 #[derive(Debug, Clone)]
 struct AppliedMembership {
-    /// Up to this entry. What came behind it this node has not heard of.
+    /// The last applied entry. This node knows nothing of later ones.
     applied: LogIndex,
-    /// Where the members are; before there are any, where those are of whom it was told.
+    /// The addresses of the members; before there are any, of the configured ones.
     members: BTreeMap<NodeId, String>,
     voters: BTreeSet<NodeId>,
     /// `None` until the store is open.
@@ -58,16 +59,16 @@ impl AppliedMembership {
                 .is_some_and(|node_registry| node_registry.registrations.contains_key(&node.0))
     }
 
-    fn proves(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> bool {
+    fn is_vouched_for(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> bool {
         let lists = |node| self.lists(node);
         is_vouched_for(peer, vouchers, cluster, self.applied, lists)
     }
 
-    fn judge(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> Admission {
+    fn admission(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> Admission {
         if self.lists(peer) {
             return Admission::Listed;
         }
-        if self.proves(cluster, peer, vouchers) {
+        if self.is_vouched_for(cluster, peer, vouchers) {
             return Admission::Vouched;
         }
         match &self.node_registry {
@@ -78,7 +79,7 @@ impl AppliedMembership {
         }
     }
 
-    /// What a node is told that was removed.
+    /// What this node sends to a removed node.
     fn removal(&self, node_registry: &NodeRegistry) -> Removal {
         let address = |node: &NodeId| self.members.get(node).cloned().unwrap_or_default();
         let voters = self.voters.iter();
@@ -93,15 +94,15 @@ impl AppliedMembership {
         }
     }
 
-    /// Whether both say the same of everybody.
-    fn is_same(&self, other: &Self) -> bool {
+    /// Whether both list the same members, voters and registrations.
+    fn has_same_nodes(&self, other: &Self) -> bool {
         (&self.members, &self.voters, &self.node_registry)
             == (&other.members, &other.voters, &other.node_registry)
     }
 }
 
 impl MembershipView {
-    /// What was known when the process was started.
+    /// The view at the start of the process, from what was configured and saved.
     pub(crate) fn new(config: &RaftConfig) -> Self {
         let mut members = config.known.members.clone();
         if config.founding.is_some() {
@@ -116,7 +117,7 @@ impl MembershipView {
         Self {
             node: config.node,
             cluster: config.cluster,
-            told: members,
+            configured: members,
             log: OnceLock::new(),
             store: OnceLock::new(),
             acknowledged: Mutex::default(),
@@ -126,20 +127,20 @@ impl MembershipView {
         }
     }
 
-    /// From now on this node tells what is in its log.
+    /// From now on this node states what is in its log.
     pub(crate) fn set_log(&self, log: &Arc<Log>) {
         // It is opened once.
         let _ = self.log.set(Arc::downgrade(log));
     }
 
-    /// From now on this node tells what is in its store too: a snapshot is there before the log begins
-    /// behind it.
+    /// From now on this node also states what is in its store: a snapshot is stored before the log
+    /// starts after it.
     pub(crate) fn set_store(&self, store: &Arc<Store>) {
         // It is opened once.
         let _ = self.store.set(Arc::downgrade(store));
     }
 
-    /// What this node says of itself now.
+    /// What this node states about itself when it opens a link.
     pub(crate) fn introduction(&self) -> Introduction {
         let vouchers = |node_registry: &Arc<NodeRegistry>| node_registry.vouchers.chain(self.node);
         Introduction {
@@ -155,7 +156,7 @@ impl MembershipView {
         }
     }
 
-    /// What this node says of its log. One that has none open does not say that it lacks anything.
+    /// The summary of this node's log. While no log is open, it does not state that anything is missing.
     pub(super) fn stated(&self) -> LogSummary {
         let Some(log) = self.open_log() else {
             return LogSummary {
@@ -164,7 +165,8 @@ impl MembershipView {
             };
         };
         let store = self.store.get().and_then(Weak::upgrade);
-        // Before the term: a leader that has entries removed from it is voted for first.
+        // Read before the term: this node saves its vote for a leader before that one makes it remove
+        // entries.
         let durable = log.durable().max(store.and_then(|store| store.durable()));
         LogSummary {
             term: saved_vote(&log).map_or(Term(0), |vote| vote.term),
@@ -186,7 +188,7 @@ impl MembershipView {
         self.open_log()?.state().last
     }
 
-    /// The highest term that this node believes, which is at `own` itself.
+    /// The highest term that this node accepts while its own term is `own`.
     pub(crate) fn highest_term(&self, own: Term) -> Term {
         let registry = self.registry.borrow();
         self.terms.highest(self.node, own, &registry.voters)
@@ -196,17 +198,17 @@ impl MembershipView {
         self.stated().durable.is_none()
     }
 
-    /// Whether `node` votes, as of what is applied.
+    /// Whether `node` is a voter according to what is applied.
     pub(crate) fn votes(&self, node: NodeId) -> bool {
         self.registry.borrow().voters.contains(&node)
     }
 
-    /// The members and where they are; before there are any, whoever this node was told of.
+    /// The members and their addresses; before there are any, the configured ones.
     pub(crate) fn members(&self) -> BTreeMap<NodeId, String> {
         self.registry.borrow().members.clone()
     }
 
-    /// Nodes that are registered, and invites.
+    /// The registered nodes and the invites.
     pub(crate) fn node_registry(&self) -> Arc<NodeRegistry> {
         self.registry
             .borrow()
@@ -215,12 +217,14 @@ impl MembershipView {
             .unwrap_or_default()
     }
 
-    /// What `peer` is, which presents these vouchers.
-    pub(crate) fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
-        self.registry.borrow().judge(self.cluster, peer, vouchers)
+    /// Whether `peer`, which presents these vouchers, is admitted, and as what.
+    pub(crate) fn admission(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
+        self.registry
+            .borrow()
+            .admission(self.cluster, peer, vouchers)
     }
 
-    /// The voters of another node's membership that this node lists, or that are vouched for.
+    /// Those voters in another node's `removal` that this node lists, or that are vouched for.
     pub(crate) fn verified(&self, removal: &Removal) -> BTreeMap<NodeId, String> {
         let registry = self.registry.borrow();
         let vouchers = removal.vouchers.iter();
@@ -230,49 +234,49 @@ impl MembershipView {
         };
         let is_verified = |node: &NodeId| {
             let chain = vouchers.chain(*node);
-            registry.lists(*node) || registry.proves(self.cluster, *node, &chain)
+            registry.lists(*node) || registry.is_vouched_for(self.cluster, *node, &chain)
         };
         let voters = removal.voters.iter().cloned();
         voters.filter(|(node, _)| is_verified(node)).collect()
     }
 
-    /// Resolves when links of `peer` are not taken any more, which has presented these vouchers.
+    /// Resolves when links of `peer`, which has presented these vouchers, are no longer accepted.
     pub(crate) fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
         let (mut registry, cluster) = (self.registry.subscribe(), self.cluster);
         Box::pin(async move {
             let removed = registry.wait_for(|now| {
-                let verdict = now.judge(cluster, peer, &vouchers);
-                !matches!(verdict, Admission::Listed | Admission::Vouched)
+                let admission = now.admission(cluster, peer, &vouchers);
+                !matches!(admission, Admission::Listed | Admission::Vouched)
             });
             if removed.await.is_err() {
-                // The node is gone, and all links with it.
+                // The node is closed, and all links with it.
                 std::future::pending().await
             }
         })
     }
 
-    /// Notes what `peer` has on disk, as it said to this node as the leader of `term`.
+    /// Records what `peer` has on disk, as it acknowledged to this node as the leader of `term`.
     pub(crate) fn note_acknowledged(&self, term: Term, peer: NodeId, position: LogPosition) {
         if self.registry.borrow().voters.contains(&peer) {
             lock(&self.acknowledged).note(term, peer, position);
         }
     }
 
-    /// What voters have acknowledged to this node so far, in the term that it is in.
+    /// What voters have acknowledged to this node so far in its current term.
     pub(crate) fn acknowledged(&self) -> Acknowledgements {
         let term = self.stated().term;
         lock(&self.acknowledged).of_term(term)
     }
 
-    /// What `peer` has lost, which states this of its log: what it had acknowledged to this leader
-    /// before it could state that, or all that it is known to have had.
+    /// What `peer` has lost, given the log that it states: entries that it acknowledged to this leader
+    /// before it stated that (`before`), or all data that it is known to have had.
     pub(crate) fn lost_data(
         &self,
         peer: NodeId,
         stated: LogSummary,
         before: &Acknowledgements,
     ) -> Option<DataLoss> {
-        self.terms.hear(peer, stated.term);
+        self.terms.record(peer, stated.term);
         let term = self.stated().term;
         let had = before.get(&peer).filter(|(of, _)| *of == term);
         let loss = had.and_then(|had| DataLoss::of(Some(*had), stated));
@@ -280,8 +284,8 @@ impl MembershipView {
         loss.or_else(all)
     }
 
-    /// Whether `peer` is known to have had entries in its log. A node with a log that has not opened its
-    /// store yet suspects everybody: who is fed once votes again.
+    /// Whether `peer` is known to have had entries in its log. A node that has a log and has not opened
+    /// its store yet assumes so of all: a peer votes again as soon as it was sent entries once.
     fn had_data(&self, peer: NodeId) -> bool {
         let registry = self.registry.borrow();
         let Some(node_registry) = &registry.node_registry else {
@@ -291,14 +295,14 @@ impl MembershipView {
         registration.is_some_and(|registration| registration.has_data)
     }
 
-    /// Whether somebody may come with a token.
+    /// Whether an invite is open, so that a new node may join.
     pub(crate) fn expects_joiners(&self, now: UnixMillis) -> bool {
         let node_registry = self.node_registry();
         let mut invites = node_registry.invites.values();
         invites.any(|invite| !invite.is_used_up() && invite.expires > now)
     }
 
-    /// Waits until what is known of nodes and invites is so. False when the node is gone.
+    /// Waits until the node registry fulfils `condition`. False when the node is closed.
     pub(crate) async fn until(&self, mut condition: impl FnMut(&NodeRegistry) -> bool) -> bool {
         let mut registry = self.registry.subscribe();
         let reached =
@@ -307,14 +311,13 @@ impl MembershipView {
         reached.is_ok()
     }
 
-    /// Who the members are, now and later, to be kept beside log and store.
+    /// The members, now and after each change, to be saved separately from log and store.
     pub(crate) fn known(&self) -> watch::Receiver<KnownMembers> {
         self.known.subscribe()
     }
 
-    /// Notes who the members are, if there are any, and what is applied. Until the node
-    /// `has_caught_up` with a leader, those of whom it was told belong to it too, where it was told
-    /// that they are.
+    /// Records the members, if there are any, and what is applied. Until the node `has_caught_up` with
+    /// a leader, the configured members stay, at their configured addresses.
     pub(crate) fn update(
         &self,
         members: &BTreeMap<NodeId, String>,
@@ -331,22 +334,22 @@ impl MembershipView {
                 now.members.clone_from(members);
                 now.voters = voters;
                 if !has_caught_up {
-                    now.members.extend(self.told.clone());
+                    now.members.extend(self.configured.clone());
                 }
             }
-            let is_news = !now.is_same(registry);
+            let has_changed = !now.has_same_nodes(registry);
             *registry = now;
-            is_news
+            has_changed
         });
         if members.is_empty() {
             return;
         }
         let registry = self.registry.borrow();
         self.known.send_if_modified(|known| {
-            let is_news = known.members != registry.members;
+            let has_changed = known.members != registry.members;
             known.index = registry.applied;
             known.members.clone_from(&registry.members);
-            is_news
+            has_changed
         });
     }
 }

@@ -1,48 +1,48 @@
 //! Who the members are, and how that changes.
 //!
-//! Raft's membership says who has a part in consensus, and where everybody is. The node_registry in the
-//! replicated state says who may become a member, and what is known of each beside.
+//! Raft's membership lists the voters and learners with their addresses. The node registry in the
+//! replicated state lists who may become a member, with name, address and role.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`membership_view`] | who the cluster is and who belongs to it, as this node knows it now |
+//! | [`membership_view`] | who belongs to the cluster, as this node knows it now |
 //! | [`acknowledged`] | what voters have acknowledged to this leader |
-//! | [`following`] | the view of the membership and the links, kept as the members are |
-//! | [`members_now`] | the members as their leader knows them at one moment |
-//! | [`admin`] | what the leader knows when it answers |
-//! | [`order`] | what the leader is asked: one handler for each request |
-//! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`], [`level_upgrade`] | these handlers |
-//! | [`refusals`] | why it does not do what it is asked |
-//! | [`operator`], [`leader_client`] | requests at any node, which asks the leader |
-//! | [`audit`] | what the leader writes of requests that other nodes brought |
-//! | [`own_view`] | the members as a node knows them that knows no leader |
-//! | [`lost_majority`] | what is said when there can be no leader |
-//! | [`joining`] | nodes that nobody knows yet |
-//! | [`naming`] | what operators call a node |
-//! | [`reconciler`] | what the leader does unasked until all are what they shall be |
-//! | [`removal`] | how a node learns that it is no member any more, or has lost its data |
+//! | [`view_updater`] | keeps that view and the links up to date |
+//! | [`membership_snapshot`] | the members as their leader knows them at one time |
+//! | [`admin`] | the entry to all administration requests |
+//! | [`handlers`] | the leader's handler for each request |
+//! | [`changes`], [`change_steps`], [`transfer`], [`registering`], [`publishing`], [`level_upgrade`] | what these handlers do |
+//! | [`problems`] | the errors that these requests return |
+//! | [`operator`], [`leader_client`] | requests to any node, which forwards them to the leader |
+//! | [`audit`] | the leader's audit log of requests that other nodes forwarded |
+//! | [`leaderless_view`] | the members as a node without a leader knows them |
+//! | [`lost_majority`] | detects that too few voters are left to elect a leader |
+//! | [`joining`] | answers nodes that want to join |
+//! | [`node_name`] | sends a node's configured name to the leader |
+//! | [`reconciler`] | moves the membership to the desired one, on the leader, automatically |
+//! | [`removal`] | how a node finds out that it was removed, or has lost its data |
 
 mod acknowledged;
 pub(crate) mod address;
 pub(crate) mod admin;
 mod audit;
+mod change_steps;
 mod changes;
-pub(crate) mod following;
+mod handlers;
 mod joining;
 pub(crate) mod leader_client;
+mod leaderless_view;
 mod level_upgrade;
 mod lost_majority;
-mod members_now;
+mod membership_snapshot;
 pub(crate) mod membership_view;
-pub(crate) mod naming;
+pub(crate) mod node_name;
 pub(crate) mod operator;
-mod order;
-mod own_view;
 pub(crate) mod peer_terms;
+pub(crate) mod problems;
 mod publishing;
 pub(crate) mod reconciler;
-pub(crate) mod refusals;
 mod registering;
 pub(crate) mod removal;
-mod steps;
 mod transfer;
+pub(crate) mod view_updater;

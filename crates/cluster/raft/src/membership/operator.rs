@@ -1,4 +1,4 @@
-//! What operators ask of any node: it asks the leader.
+//! Requests of operators, which any node accepts and forwards to the leader.
 
 use futures_util::future::BoxFuture;
 use quorate_api::{
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     changes::done,
-    refusals::{failed, no_leader, turned_away},
+    problems::{failed, no_leader, not_a_member},
 };
 use crate::{Node, node::OpenNode};
 
@@ -46,18 +46,18 @@ impl Operator for Node {
 }
 
 impl OpenNode {
-    /// The answer of the leader, once this node has applied what was changed.
+    /// Returns the leader's answer once this node has applied the change.
     async fn ask_leader(&self, asked: Asked) -> Result<Value, Problem> {
         let until = Instant::now() + asked.time_left();
-        // A leader that is asked twice, for an answer was lost, finds no packet any more.
+        // If an answer was lost, the retried request finds the packet deleted already.
         let deletes_own = matches!(
             &asked.request,
             AdminRequest::DeletePacket(deleted) if self.index.packet(&deleted.key).is_some()
         );
         let removes_own = self.is_own_removal(&asked.request);
         let mut answered = match self.service.admin.ask(asked).await {
-            // The answer that it is removed cannot reach it any more.
-            Err(problem) if removes_own && problem == turned_away() => {
+            // The answer to its own removal may not arrive: the leader no longer admits it.
+            Err(problem) if removes_own && problem == not_a_member() => {
                 return Ok(to_value(&done(self.parts.config.node, Vec::new())));
             }
             answered => answered?,
@@ -69,7 +69,7 @@ impl OpenNode {
         Ok(answered.answer)
     }
 
-    /// Makes the secret of a token, and has the leader open its invite.
+    /// Creates the secret of a token, and makes the leader open its invite.
     async fn invite(&self, request: InviteRequest, asked: Asked) -> Result<Invited, Problem> {
         let until = Instant::now() + asked.time_left();
         let (id, seed) = (InviteId(random()?), random()?);
@@ -80,7 +80,7 @@ impl OpenNode {
         };
         let answered = self.service.admin.ask(open).await?;
         let expires_ms = answer_to::<OpenInvite>(answered.answer)?;
-        // Whoever comes here with it is known then.
+        // From then on this node recognises a joiner with that token.
         let known = self
             .parts
             .peers
@@ -96,8 +96,8 @@ impl OpenNode {
             .members()
             .into_iter()
             .collect();
-        // Only voters register. A token names some of many: this node, which has just been asked, among
-        // them.
+        // Only voters register joiners. A token has space for some of them: this node, which evidently
+        // answers, comes first.
         members.retain(|(node, _)| self.parts.peers.membership_view.votes(*node));
         members.sort_by_key(|(node, _)| *node != self.parts.config.node);
         Ok(Invited {
@@ -107,19 +107,19 @@ impl OpenNode {
         })
     }
 
-    /// Waits until this node has applied what has changed.
+    /// Waits until this node has applied the entry at `index`.
     async fn changed_here(&self, index: LogIndex, until: Instant) -> Result<(), Problem> {
         let mut applied = self.write_path.applied.clone();
         let applied = applied.wait_for(|meta| meta.applied_index() >= index);
         match timeout_at(until, applied).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(failed(
-                "it is changed, and this node has not applied that yet: look again",
+                "the change is made, but this node has not applied it yet: retry",
             )),
         }
     }
 
-    /// Whether this is to remove this very node or replace it, by what it knows of the members.
+    /// Whether the request removes or replaces this node itself, according to the members it knows.
     fn is_own_removal(&self, request: &AdminRequest) -> bool {
         let AdminRequest::ChangeMember(ChangeMember {
             node,
@@ -128,7 +128,7 @@ impl OpenNode {
         else {
             return false;
         };
-        let found = self.service.admin.members_now().find(node);
+        let found = self.service.admin.membership_snapshot().find(node);
         found.is_ok_and(|found| found == self.parts.config.node)
     }
 }

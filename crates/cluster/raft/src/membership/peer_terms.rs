@@ -1,5 +1,5 @@
-//! Which terms are believed. A term that was taken in stays for ever, and with the last one there is
-//! no election any more: so no peer alone takes a node far beyond the others.
+//! Which terms of peers this node accepts. An accepted term stays for ever, and after the highest
+//! possible term no election is possible: so no single peer may raise a node's term far above the rest.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,13 +9,13 @@ use std::{
 use quorate_peer::{NodeId, lock};
 use quorate_state::Term;
 
-/// How far a term may be above those that are known: more elections than a node misses that is away
-/// for a day while there is one every 80 ms, and a 2^44th of all terms there are.
+/// How far a term may be above the known ones: more elections than a node misses in a day with one
+/// every 80 ms, and a 2^44th of all possible terms.
 const REACH: u64 = 1 << 20;
 
 /// The terms that peers stated when links with them were opened.
 pub(crate) struct PeerTerms {
-    /// That of the member that took this node in.
+    /// The term of the member that let this node join.
     joined: Term,
     stated: Mutex<BTreeMap<NodeId, Term>>,
 }
@@ -28,18 +28,18 @@ impl PeerTerms {
         }
     }
 
-    /// Notes what `peer` states, be it true or not.
-    pub(crate) fn hear(&self, peer: NodeId, term: Term) {
+    /// Records what `peer` states, whether true or not.
+    pub(crate) fn record(&self, peer: NodeId, term: Term) {
         lock(&self.stated).insert(peer, term);
     }
 
-    /// Forgets all but these.
+    /// Forgets all peers but those that `keep` selects.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
         lock(&self.stated).retain(|peer, _| keep(*peer));
     }
 
-    /// The highest term that the node believes which is at `own` itself: not far above its own and
-    /// above one that a majority of the voters has reached, by what they state.
+    /// The highest term that a node with term `own` accepts: not far above its own and the highest that
+    /// a majority of the voters has reached, by what they state.
     pub(crate) fn highest(&self, node: NodeId, own: Term, voters: &BTreeSet<NodeId>) -> Term {
         let stated = lock(&self.stated);
         let term = |voter: &NodeId| match *voter == node {
@@ -48,7 +48,7 @@ impl PeerTerms {
         };
         let mut terms: Vec<_> = voters.iter().map(term).collect();
         terms.sort_unstable_by(|a, b| b.cmp(a));
-        // What as many have reached as a majority needs.
+        // The term that a majority has reached.
         let reached = terms.get(terms.len() / 2).copied().unwrap_or_default();
         Term(own.max(reached).max(self.joined).0.saturating_add(REACH))
     }
@@ -61,13 +61,13 @@ mod tests {
     fn highest(own: u64, others: &[u64]) -> u64 {
         let terms = PeerTerms::new(Term(0));
         let peers = (2..).map(NodeId::from).zip(others);
-        peers.for_each(|(peer, term)| terms.hear(peer, Term(*term)));
+        peers.for_each(|(peer, term)| terms.record(peer, Term(*term)));
         let voters = (1..=3).map(NodeId::from).collect();
         terms.highest(NodeId::from(1), Term(own), &voters).0
     }
 
     #[test]
-    fn one_voter_moves_nobody_and_a_majority_does() {
+    fn a_majority_raises_the_limit_and_one_voter_does_not() {
         assert_eq!(highest(5, &[]), 5 + REACH);
         assert_eq!(highest(5, &[7, 9]), 7 + REACH);
         assert_eq!(highest(5, &[7, u64::MAX]), 7 + REACH);
@@ -78,15 +78,15 @@ mod tests {
     }
 
     #[test]
-    fn who_is_no_voter_has_no_say() {
+    fn a_node_that_is_not_a_voter_does_not_count() {
         let terms = PeerTerms::new(Term(0));
         let [own, voter, learner, other] = [1, 2, 3, 4].map(NodeId::from);
         let voters = [own, voter].into();
         for peer in [learner, other] {
-            terms.hear(peer, Term(1 << 40));
+            terms.record(peer, Term(1 << 40));
         }
         assert_eq!(terms.highest(own, Term(5), &voters), Term(5 + REACH));
-        terms.hear(voter, Term(6));
+        terms.record(voter, Term(6));
         assert_eq!(
             terms.highest(learner, Term(1), &[voter].into()),
             Term(6 + REACH)
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joiner_begins_at_the_term_of_the_member_that_took_it_in() {
+    fn a_joiner_starts_at_the_term_of_the_member_that_let_it_join() {
         let terms = PeerTerms::new(Term(1 << 30));
         let highest = terms.highest(NodeId::from(9), Term(0), &BTreeSet::new());
         assert_eq!(highest, Term((1 << 30) + REACH));

@@ -1,4 +1,4 @@
-//! What the leader does for operators about zones, who may publish, and packets.
+//! The leader's handlers for zones, for who may publish, and for deleting packets.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use quorate_api::{DeletePacket, Deleted, Problem};
 use quorate_state::{Command, LogIndex, Outcome, PublishChange, ZoneChange};
 
 use super::{
-    admin::Order,
-    refusals::{failed, publishing, zone},
+    admin::LeaderTask,
+    problems::{failed, publishing, zone},
 };
 
-impl Order<'_> {
-    /// Changes a zone, and says from which entry on it is so.
+impl LeaderTask<'_> {
+    /// Changes a zone. Returns the index of the entry from which on the change holds.
     pub(super) async fn change_zone(&self, change: ZoneChange) -> Result<LogIndex, Problem> {
         let changed = change.changed(&self.cluster().zones).map_err(zone)?;
         let (origin, has_changed) = (change.zone.clone(), changed.is_some());
@@ -23,7 +23,7 @@ impl Order<'_> {
         Ok(index)
     }
 
-    /// Changes who may publish. Otherwise as a change of a zone.
+    /// Changes who may publish. Returns the index, as for a zone.
     pub(super) async fn change_publishing(
         &self,
         change: PublishChange,
@@ -34,8 +34,8 @@ impl Order<'_> {
         self.commit_once(changed.is_some(), command).await
     }
 
-    /// Commits what changes something: asked again, it changes nothing more. What all would reject need not
-    /// be written by all either.
+    /// Commits the command only if it changes something, so that a repeated request adds no entry.
+    /// Callers check the change first: what all nodes would reject need not be in the log.
     async fn commit_once(&self, changes: bool, command: Command) -> Result<LogIndex, Problem> {
         if !changes {
             return Ok(self.parts.state_machine.meta().applied_index());
@@ -44,8 +44,8 @@ impl Order<'_> {
         Ok(index)
     }
 
-    /// Deletes the packet of a key, and blocks that for a time if one is given. Asked again, it finds no
-    /// packet, and blocks from then on.
+    /// Deletes the packet of a key, and blocks the key for a time if one is given. A repeated request
+    /// finds no packet, and the block starts again.
     pub(super) async fn delete_packet(
         &self,
         DeletePacket { key, block_secs }: DeletePacket,
@@ -66,7 +66,9 @@ impl Order<'_> {
                 };
                 Ok((index, deleted))
             }
-            (_, other) => Err(failed(format!("deleting gave {other:?}"))),
+            (_, other) => Err(failed(format!(
+                "deleting the packet returned an unexpected {other:?}"
+            ))),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the leader does unasked until all members are what they shall be. One step at a time, each of
-//! which may be the last of this leader: the next one sees what is left to be done.
+//! Runs on the leader: compares the membership with the desired one and applies one change at a time.
+//! A leader may fail after any step: the next one finds what is left to do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,243 +9,249 @@ use quorate_state::{Command, LogIndex, Registration, Term};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    admin::{Admin, Order},
-    members_now::MembershipSnapshot,
+    admin::{Admin, LeaderTask},
+    membership_snapshot::MembershipSnapshot,
 };
 use crate::{adapters::MembersChange, config::Cleanup, parts::Parts};
 
-/// How often to look whether something is to be done.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How often to check whether a step is due.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a step may take, for which no operator waits: then a majority is most likely not heard.
+/// How long a step may take; no operator waits for it. After that a majority most likely does not answer.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait after a step that could not be made.
+/// How long to wait after a step that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is to be done next.
+/// A step towards the desired membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// Complete a change of the voters that was half made.
-    Flatten,
-    /// Remove a learner that is not registered: what is left of a node that was removed.
-    Drop(NodeId),
+    /// Complete an unfinished change of the voters: leave the joint configuration.
+    LeaveJoint,
+    /// Remove a learner that is not registered: the rest of an unfinished removal.
+    RemoveUnregistered(NodeId),
     /// Sign that this entry has registered a node.
     Vouch(NodeId, LogIndex),
-    /// Take a registered node in as a learner.
-    TakeIn(NodeId, String),
-    /// Note what is known of a member.
-    Note(NodeId, Registration),
-    /// Let a learner vote that has caught up.
+    /// Add a registered node as a learner.
+    AddLearner(NodeId, String),
+    /// Record in its registration that a member has data.
+    RecordData(NodeId, Registration),
+    /// Make a learner that has caught up a voter.
     Promote(NodeId),
-    /// Remove a voter that was not heard for long.
-    CleanUp(NodeId),
+    /// Remove a voter that was silent for long.
+    RemoveSilent(NodeId),
     /// Drop the vouchers of registrations up to this entry.
     DropVouchers(LogIndex),
 }
 
 impl Admin {
-    /// Keeps the members what they shall be, while this node leads. Never returns.
+    /// Reconciles the membership while this node leads. Never returns.
     pub(crate) async fn reconcile(self: Arc<Self>) {
-        let mut reign: Option<(Term, Instant)> = None;
+        let mut leading: Option<(Term, Instant)> = None;
         loop {
-            sleep(LOOK_INTERVAL).await;
+            sleep(CHECK_INTERVAL).await;
             if !self.leads() {
-                reign = None;
+                leading = None;
                 continue;
             }
             let term = self.parts.raft.view().term;
-            let (_, since) = *reign.insert(
-                reign
+            let (_, since) = *leading.insert(
+                leading
                     .filter(|(known, _)| *known == term)
                     .unwrap_or((term, Instant::now())),
             );
-            // Another change is under way: whoever makes it has the lock.
+            // If another change is in progress, its task holds the lock.
             let Ok(_lock) = self.change_lock.try_lock() else {
                 continue;
             };
-            if self.due(since).is_none() {
+            if self.next_step(since).is_none() {
                 continue;
             }
-            if let Err(problem) = self.converge(since).await {
-                tracing::warn!(%problem, "the members are not what they shall be yet");
+            if let Err(problem) = self.run_steps(since).await {
+                tracing::warn!(%problem, "a step towards the desired membership failed; it is retried");
                 sleep(RETRY_PAUSE).await;
             }
         }
     }
 
-    /// Makes all steps that can be made.
-    async fn converge(&self, since: Instant) -> Result<(), Problem> {
-        // What is due may have been done by another leader, which this one has not applied yet.
-        self.unasked().catch_up().await?;
-        while let Some(step) = self.due(since) {
-            self.make_step(step).await?;
+    /// Runs all steps that are possible now.
+    async fn run_steps(&self, since: Instant) -> Result<(), Problem> {
+        // Another leader may have done the step already, and this one has not applied that yet.
+        self.reconciler_task().catch_up().await?;
+        while let Some(step) = self.next_step(since) {
+            self.run_step(step).await?;
         }
         Ok(())
     }
 
-    fn due(&self, since: Instant) -> Option<Step> {
-        let members_now = self.members_now();
+    fn next_step(&self, since: Instant) -> Option<Step> {
+        let snapshot = self.membership_snapshot();
         let knows_members = self.check_founded().is_ok();
         let cleanup = self.parts.config.cleanup;
-        due(&members_now, knows_members)
-            .or_else(|| clean_up(&members_now, cleanup?, since.elapsed()).filter(|_| knows_members))
-            .or_else(|| self.stale_vouchers(&members_now))
+        membership_step(&snapshot, knows_members)
+            .or_else(|| {
+                silent_voter_step(&snapshot, cleanup?, since.elapsed()).filter(|_| knows_members)
+            })
+            .or_else(|| self.stale_vouchers(&snapshot))
     }
 
-    /// Those of registrations that every node has in its checkpoint, and so knows whatever becomes of
-    /// its log.
-    fn stale_vouchers(&self, members_now: &MembershipSnapshot) -> Option<Step> {
-        let nodes = members_now.nodes().into_iter();
+    /// Drops the vouchers of registrations that every node has in its checkpoint: such a node knows
+    /// them even if it loses its log.
+    fn stale_vouchers(&self, snapshot: &MembershipSnapshot) -> Option<Step> {
+        let nodes = snapshot.nodes().into_iter();
         let reached = nodes.map(|node| self.parts.gossip.checkpoint(node)).min()?;
-        let (oldest, _) = members_now.node_registry.vouchers.kept.first_key_value()?;
+        let (oldest, _) = snapshot.node_registry.vouchers.kept.first_key_value()?;
         (*oldest <= reached).then_some(Step::DropVouchers(reached))
     }
 
-    fn unasked(&self) -> Order<'_> {
-        self.order(Instant::now() + STEP_TIMEOUT)
+    fn reconciler_task(&self) -> LeaderTask<'_> {
+        self.task(Instant::now() + STEP_TIMEOUT)
     }
 
-    async fn make_step(&self, step: Step) -> Result<(), Problem> {
-        let order = self.unasked();
-        let members_now = self.members_now();
+    async fn run_step(&self, step: Step) -> Result<(), Problem> {
+        let task = self.reconciler_task();
+        let snapshot = self.membership_snapshot();
         match step {
-            Step::Flatten => order.flatten(&members_now).await,
-            Step::Drop(node) => {
+            Step::LeaveJoint => task.leave_joint(&snapshot).await,
+            Step::RemoveUnregistered(node) => {
                 let change = MembersChange::RemoveLearner(node);
-                order.make(&members_now, change).await?;
+                task.change_membership(&snapshot, change).await?;
                 tracing::info!(%node, "removed a learner that is not registered");
                 Ok(())
             }
             Step::Vouch(node, index) => {
                 let Parts { config, .. } = &*self.parts;
                 let voucher = vouch(&config.identity, config.cluster, node, index);
-                order.commit(Command::Vouch(voucher)).await?;
+                task.commit(Command::Vouch(voucher)).await?;
                 tracing::debug!(%node, %index, "vouched for a node");
                 Ok(())
             }
             Step::DropVouchers(index) => {
-                order.commit(Command::DropVouchers(index)).await?;
+                task.commit(Command::DropVouchers(index)).await?;
                 tracing::debug!(%index, "dropped vouchers that nobody needs any more");
                 Ok(())
             }
-            Step::TakeIn(node, address) => {
+            Step::AddLearner(node, address) => {
                 let change = MembersChange::AddLearner(node, address.clone());
-                order.make(&members_now, change).await?;
-                tracing::info!(%node, address, "took in a learner");
+                task.change_membership(&snapshot, change).await?;
+                tracing::info!(%node, address, "added a learner");
                 Ok(())
             }
-            Step::Note(node, registration) => {
-                order.register(node, registration).await?;
-                tracing::info!(%node, "noted that a member has data");
+            Step::RecordData(node, registration) => {
+                task.register(node, registration).await?;
+                tracing::info!(%node, "recorded that a member has data");
                 Ok(())
             }
             Step::Promote(node) => {
-                let mut voters = members_now.membership.voters();
+                let mut voters = snapshot.membership.voters();
                 voters.insert(node);
-                order.set_voters(&members_now, voters, true).await?;
-                tracing::info!(%node, "made a learner a voter");
+                task.set_voters(&snapshot, voters, true).await?;
+                tracing::info!(%node, "promoted a learner to voter");
                 Ok(())
             }
-            Step::CleanUp(node) => {
-                tracing::warn!(%node, "removing a voter that was not heard for long");
-                let mut rest = members_now.membership.voters();
+            Step::RemoveSilent(node) => {
+                tracing::warn!(%node, "removing a voter that was silent for long");
+                let mut rest = snapshot.membership.voters();
                 rest.remove(&node);
-                order.remove_member(&members_now, node, rest).await
+                task.remove_member(&snapshot, node, rest).await
             }
         }
     }
 }
 
-/// What is to be done next. Nothing while a change is not committed: if it cannot be, nothing can.
-fn due(members_now: &MembershipSnapshot, knows_members: bool) -> Option<Step> {
-    let membership = &members_now.membership;
+/// The next step of the membership. `None` while a change is uncommitted: until it commits, nothing
+/// else can.
+fn membership_step(snapshot: &MembershipSnapshot, knows_members: bool) -> Option<Step> {
+    let membership = &snapshot.membership;
     if !membership.is_committed {
         return None;
     }
     if membership.is_joint() {
-        return Some(Step::Flatten);
+        return Some(Step::LeaveJoint);
     }
     if !knows_members {
         return None;
     }
     let members = || membership.nodes.keys().copied();
-    let registered = members_now.node_registry.registrations.iter();
+    let registered = snapshot.node_registry.registrations.iter();
     let mut registered = registered.map(|(key, registration)| (NodeId(*key), registration));
     let voters = membership.voters();
-    let dropped = members()
-        .find(|node| !voters.contains(node) && members_now.registration(*node).is_none())
-        .map(Step::Drop);
-    let taken_in = || {
-        let (node, registration) = registered.find(|(node, _)| !members_now.is_member(*node))?;
-        Some(Step::TakeIn(node, registration.address.clone()))
+    let removed = members()
+        .find(|node| !voters.contains(node) && snapshot.registration(*node).is_none())
+        .map(Step::RemoveUnregistered);
+    let added = || {
+        let (node, registration) = registered.find(|(node, _)| !snapshot.is_member(*node))?;
+        Some(Step::AddLearner(node, registration.address.clone()))
     };
-    let noted = || {
+    let recorded = || {
         members().find_map(|node| {
-            note(members_now, node).map(|registration| Step::Note(node, registration))
+            data_registration(snapshot, node)
+                .map(|registration| Step::RecordData(node, registration))
         })
     };
     let promoted = || {
         let is_wanted = |node: &NodeId| {
-            let registration = members_now.registration(*node);
+            let registration = snapshot.registration(*node);
             let may_vote = registration.is_some_and(|known| !known.stays_learner);
             let mut voters = voters.clone();
             voters.insert(*node)
                 && may_vote
-                && members_now.has_caught_up(*node)
-                && members_now.check_quorum(&voters).is_ok()
+                && snapshot.has_caught_up(*node)
+                && snapshot.check_quorum(&voters).is_ok()
         };
         members().find(is_wanted).map(Step::Promote)
     };
     let vouched = || {
-        let (node, index) = members_now.node_registry.unvouched(members_now.leader)?;
+        let (node, index) = snapshot.node_registry.unvouched(snapshot.leader)?;
         Some(Step::Vouch(node, index))
     };
-    // Vouched for before it is a member, so that no member is without.
-    dropped
+    // A node is vouched for before it is added, so that every member has a voucher.
+    removed
         .or_else(vouched)
-        .or_else(taken_in)
-        .or_else(noted)
+        .or_else(added)
+        .or_else(recorded)
         .or_else(promoted)
 }
 
-/// What is to be known of a member from now on, if that is more than is known. That it has data says
-/// only who has been seen with entries.
-fn note(members_now: &MembershipSnapshot, node: NodeId) -> Option<Registration> {
-    let known = members_now.registration(node);
-    // A voter of a cluster that has changed its members since it was founded has had entries, be it
-    // silent now: only one whose removal was broken off is not registered.
-    let was_caught_up = members_now.membership.is_voter(node)
+/// The new registration of a member, if it must change. A member is recorded as having data only once
+/// it is known to have entries.
+fn data_registration(snapshot: &MembershipSnapshot, node: NodeId) -> Option<Registration> {
+    let known = snapshot.registration(node);
+    // If the cluster has changed its members after it was founded, every voter has had entries, even if
+    // it is silent now. A voter without a registration is one whose removal was interrupted.
+    let was_caught_up = snapshot.membership.is_voter(node)
         && known.is_none()
-        && members_now
+        && snapshot
             .membership
             .position
             .is_some_and(|at| at.index > LogIndex(0));
-    if !members_now.has_entries(node) && !was_caught_up {
+    if !snapshot.has_entries(node) && !was_caught_up {
         return None;
     }
-    let mut registration = members_now.registration_to_change(node);
+    let mut registration = snapshot.registration_to_change(node);
     registration.has_data = true;
     (known != Some(&registration)).then_some(registration)
 }
 
-/// A voter that was silent for so long that it goes, while enough stay of whom a majority lives. Of
-/// one that was never heard the leader knows only since it leads.
-fn clean_up(members_now: &MembershipSnapshot, cleanup: Cleanup, reign: Duration) -> Option<Step> {
-    let voters = members_now.membership.voters();
-    if voters.len() <= cleanup.voters_min || !members_now.membership.is_committed {
+/// Removes a voter that was silent for longer than `cleanup` allows, if enough voters stay and a
+/// majority of them is alive. Silence is only counted from when this leader was elected.
+fn silent_voter_step(
+    snapshot: &MembershipSnapshot,
+    cleanup: Cleanup,
+    leading: Duration,
+) -> Option<Step> {
+    let voters = snapshot.membership.voters();
+    if voters.len() <= cleanup.voters_min || !snapshot.membership.is_committed {
         return None;
     }
     let is_gone = |node: &NodeId| {
-        let silence = members_now.silence(*node).unwrap_or(reign).min(reign);
+        let silence = snapshot.silence(*node).unwrap_or(leading).min(leading);
         let mut rest = voters.clone();
         rest.remove(node);
-        *node != members_now.leader
-            && silence >= cleanup.after
-            && members_now.check_quorum(&rest).is_ok()
+        *node != snapshot.leader && silence >= cleanup.after && snapshot.check_quorum(&rest).is_ok()
     };
     let gone = voters.iter().copied().find(is_gone);
-    gone.map(Step::CleanUp)
+    gone.map(Step::RemoveSilent)
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
     bytes.iter().copied().map(node).collect()
 }
 
-/// Node 1 leads these voters and learners, all of whom live, have all entries, and are registered.
-fn members_now(voters: &[u8], learners: &[u8]) -> MembershipSnapshot {
+/// Node 1 leads these voters and learners. All are alive, have all entries, and are registered.
+fn membership_snapshot(voters: &[u8], learners: &[u8]) -> MembershipSnapshot {
     let members = || voters.iter().chain(learners).copied();
     let others = members().filter(|byte| *byte != 1).map(|byte| {
         let other = Follower {
@@ -75,31 +75,32 @@ impl MembershipSnapshot {
     }
 }
 
-fn step(members_now: &MembershipSnapshot) -> Option<Step> {
-    due(members_now, true)
+fn step(snapshot: &MembershipSnapshot) -> Option<Step> {
+    membership_step(snapshot, true)
 }
 
 #[test]
-fn where_all_are_what_they_shall_be_nothing_is_done() {
-    assert_eq!(step(&members_now(&[1, 2, 3], &[4])), None);
+fn the_desired_membership_needs_no_step() {
+    assert_eq!(step(&membership_snapshot(&[1, 2, 3], &[4])), None);
 }
 
 #[test]
-fn a_change_that_was_half_made_is_completed_first() {
-    let mut half = members_now(&[1, 2, 3], &[4]).unregistered(4);
+fn an_unfinished_change_is_completed_first() {
+    let mut half = membership_snapshot(&[1, 2, 3], &[4]).unregistered(4);
     half.membership.configs.push(nodes(&[1, 2]));
-    assert_eq!(due(&half, false), Some(Step::Flatten));
+    assert_eq!(membership_step(&half, false), Some(Step::LeaveJoint));
     half.membership.is_committed = false;
     assert_eq!(step(&half), None, "it may be committed yet");
 }
 
 #[test]
 fn a_registered_node_becomes_a_learner_and_then_a_voter() {
-    let pending = members_now(&[1], &[]).registered(2, |it| it.address = "new:7700".to_owned());
-    let taken_in = Step::TakeIn(node(2), "new:7700".to_owned());
+    let pending =
+        membership_snapshot(&[1], &[]).registered(2, |it| it.address = "new:7700".to_owned());
+    let taken_in = Step::AddLearner(node(2), "new:7700".to_owned());
     assert_eq!(step(&pending), Some(taken_in));
     let wants = |it: &mut Registration| it.stays_learner = false;
-    let mut learner = members_now(&[1], &[2]).registered(2, wants);
+    let mut learner = membership_snapshot(&[1], &[2]).registered(2, wants);
     assert_eq!(step(&learner), Some(Step::Promote(node(2))));
     learner.last_log = LogIndex(1000);
     assert_eq!(step(&learner), None, "it lacks entries");
@@ -110,16 +111,16 @@ fn a_registered_node_becomes_a_learner_and_then_a_voter() {
 #[test]
 fn a_node_is_vouched_for_before_it_is_a_member() {
     let joins = |it: &mut Registration| it.index = LogIndex(50);
-    let pending = members_now(&[1], &[]).registered(2, joins);
+    let pending = membership_snapshot(&[1], &[]).registered(2, joins);
     assert_eq!(step(&pending), Some(Step::Vouch(node(2), LogIndex(50))));
-    let leader = members_now(&[1], &[]).registered(1, joins);
-    assert_eq!(step(&leader), None, "none vouches for itself");
+    let leader = membership_snapshot(&[1], &[]).registered(1, joins);
+    assert_eq!(step(&leader), None, "no node vouches for itself");
 }
 
 #[test]
-fn nobody_is_promoted_into_a_cluster_without_a_live_quorum() {
+fn no_learner_is_promoted_without_a_live_quorum() {
     let wants = |it: &mut Registration| it.stays_learner = false;
-    let learner = members_now(&[1, 2, 3], &[4]).registered(4, wants);
+    let learner = membership_snapshot(&[1, 2, 3], &[4]).registered(4, wants);
     assert_eq!(step(&learner), Some(Step::Promote(node(4))));
     let silent = learner.silent(2, 5).silent(3, 5);
     assert_eq!(step(&silent), None);
@@ -127,8 +128,8 @@ fn nobody_is_promoted_into_a_cluster_without_a_live_quorum() {
 
 #[test]
 fn founders_are_registered_once_they_have_entries() {
-    let mut founded = members_now(&[1, 2], &[]).unregistered(2);
-    let Some(Step::Note(known, registration)) = step(&founded) else {
+    let mut founded = membership_snapshot(&[1, 2], &[]).unregistered(2);
+    let Some(Step::RecordData(known, registration)) = step(&founded) else {
         panic!("{:?}", step(&founded));
     };
     assert_eq!(known, node(2));
@@ -136,13 +137,13 @@ fn founders_are_registered_once_they_have_entries() {
     assert_eq!(registration.address, "node2:7700");
     founded.others.get_mut(&node(2)).unwrap().matching = LogIndex(0);
     assert_eq!(step(&founded), None);
-    assert_eq!(due(&founded, false), None);
+    assert_eq!(membership_step(&founded, false), None);
 }
 
 #[test]
 fn what_is_left_of_a_removed_node_goes() {
-    let left = members_now(&[1, 2, 3], &[4]).unregistered(4);
-    assert_eq!(step(&left), Some(Step::Drop(node(4))));
+    let left = membership_snapshot(&[1, 2, 3], &[4]).unregistered(4);
+    assert_eq!(step(&left), Some(Step::RemoveUnregistered(node(4))));
 }
 
 const CLEANUP: Cleanup = Cleanup {
@@ -151,14 +152,21 @@ const CLEANUP: Cleanup = Cleanup {
 };
 
 #[test]
-fn a_voter_that_is_gone_is_removed_while_enough_stay() {
-    let gone = members_now(&[1, 2, 3, 4], &[]).silent(4, 61);
+fn a_silent_voter_is_removed_while_enough_stay() {
+    let gone = membership_snapshot(&[1, 2, 3, 4], &[]).silent(4, 61);
     let hour = Duration::from_secs(3600);
-    assert_eq!(clean_up(&gone, CLEANUP, hour), Some(Step::CleanUp(node(4))));
+    assert_eq!(
+        silent_voter_step(&gone, CLEANUP, hour),
+        Some(Step::RemoveSilent(node(4)))
+    );
     let young = Duration::from_secs(59);
-    assert_eq!(clean_up(&gone, CLEANUP, young), None, "it leads only since");
-    let enough = members_now(&[1, 2, 3], &[]).silent(3, 61);
-    assert_eq!(clean_up(&enough, CLEANUP, hour), None);
+    assert_eq!(
+        silent_voter_step(&gone, CLEANUP, young),
+        None,
+        "it leads only since"
+    );
+    let enough = membership_snapshot(&[1, 2, 3], &[]).silent(3, 61);
+    assert_eq!(silent_voter_step(&enough, CLEANUP, hour), None);
     let no_quorum = gone.silent(3, 61).silent(2, 61);
-    assert_eq!(clean_up(&no_quorum, CLEANUP, hour), None);
+    assert_eq!(silent_voter_step(&no_quorum, CLEANUP, hour), None);
 }

@@ -1,4 +1,4 @@
-//! What the leader does so that nodes can join and are called by their names.
+//! The leader's handlers for invites, joining nodes and node names.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -8,12 +8,12 @@ use quorate_state::{Command, Invite, Join, JoinRefusal, Outcome, Registration};
 
 use super::{
     address::is_dialable,
-    admin::Order,
-    refusals::{bad_address, failed, unknown_node, unsuitable_node},
+    admin::LeaderTask,
+    problems::{bad_address, failed, unknown_node, unsuitable_node},
 };
 
-impl Order<'_> {
-    /// Says when the invite expires. Who is asked again because the answer was lost finds it there.
+impl LeaderTask<'_> {
+    /// Opens an invite and returns when it expires. A repeated request finds the invite of the first one.
     pub(super) async fn open_invite(&self, open: OpenInvite) -> Result<u64, Problem> {
         self.check_founded()?;
         let OpenInvite { id, key, request } = open;
@@ -30,12 +30,12 @@ impl Order<'_> {
         };
         let expires = invite.expires.0;
         self.commit(Command::Invite { id, invite, now }).await?;
-        tracing::info!(invite = %id, expires, "a node may join");
+        tracing::info!(invite = %id, expires, "opened an invite: a node may join");
         Ok(expires)
     }
 
-    /// Registers a node. A member that comes with another token has most likely lost its data: with
-    /// its identity it would get its vote back.
+    /// Registers a node. Fails for a member that comes with another token: it has most likely lost its
+    /// data, and with its old identity it would get its vote back.
     pub(super) async fn join(&self, call: JoinCall) -> Result<Result<(), JoinRefusal>, Problem> {
         self.check_founded()?;
         if !is_dialable(&call.address) {
@@ -44,9 +44,9 @@ impl Order<'_> {
         check_name(&call.name)?;
         let node_registry = self.cluster().node_registry;
         let invite = node_registry.invites.get(&call.invite);
-        let comes_again = invite.is_some_and(|invite| invite.used_by.contains(&call.node.0));
-        if self.members_now().is_member(call.node) && !comes_again {
-            let text = "it is a member already: give it a new key, or remove it first";
+        let used_it_before = invite.is_some_and(|invite| invite.used_by.contains(&call.node.0));
+        if self.membership_snapshot().is_member(call.node) && !used_it_before {
+            let text = "this node is a member already: start it with a new key, or remove it first";
             return Err(unsuitable_node(text));
         }
         let (node, name, address) = (call.node, call.name.clone(), call.address.clone());
@@ -57,25 +57,26 @@ impl Order<'_> {
             address: call.address,
             now: self.now(),
         };
-        // What all would refuse need not be written by all: whoever had a token once can ask for ever.
-        if let Err(refusal) = self.cluster().node_registry.check_join(&join) {
-            return Ok(Err(refusal));
+        // What all nodes would reject is not written to the log: a node that once had a token can retry for
+        // ever.
+        if let Err(rejection) = self.cluster().node_registry.check_join(&join) {
+            return Ok(Err(rejection));
         }
         match self.commit(Command::Join(join)).await? {
             (_, Outcome::Joined(joined)) => {
                 match &joined {
                     Ok(()) => tracing::info!(name, %node, address, "a node has joined"),
                     Err(reason) => {
-                        tracing::info!(%reason, name, %node, address, "did not let a node join");
+                        tracing::info!(%reason, name, %node, address, "rejected a node that wanted to join");
                     }
                 }
                 Ok(joined)
             }
-            (_, other) => Err(failed(format!("joining gave {other:?}"))),
+            (_, other) => Err(failed(format!("joining returned an unexpected {other:?}"))),
         }
     }
 
-    /// Notes what the operator of a registered node calls it.
+    /// Records the configured name of a registered node.
     pub(super) async fn rename(&self, node: NodeId, name: String) -> Result<(), Problem> {
         check_name(&name)?;
         let node_registry = self.cluster().node_registry;
@@ -83,7 +84,8 @@ impl Order<'_> {
         let known = known.ok_or_else(|| unknown_node(&node.to_string()))?;
         let mut others = node_registry.registrations.iter();
         if others.any(|(key, other)| *key != node.0 && other.name == name) {
-            let text = format!("another node is called {name:?}: set another cluster.node_name");
+            let text =
+                format!("another node is called {name:?} already: set another cluster.node_name");
             return Err(unsuitable_node(text));
         }
         let registration = Registration {
@@ -94,11 +96,11 @@ impl Order<'_> {
     }
 }
 
-/// Names are shown to operators as they are.
+/// Rejects names with spaces or control characters: names are shown to operators unescaped.
 fn check_name(name: &str) -> Result<(), Problem> {
     match name.contains(|c: char| c.is_control() || c.is_whitespace()) {
         true => Err(unsuitable_node(format!(
-            "{name:?} is no name: it has spaces"
+            "{name:?} is not a valid node name: it has spaces or control characters"
         ))),
         false => Ok(()),
     }

@@ -1,5 +1,5 @@
-//! How a node learns that it is no member any more, or that it has lost its data: its peers turn it
-//! away, and say why.
+//! How a node finds out that it was removed, or that it has lost its data: its peers reject its links
+//! and state why.
 
 use std::{
     collections::BTreeMap,
@@ -11,76 +11,81 @@ use quorate_peer::{DataLoss, NodeId, Removal};
 use quorate_state::LogIndex;
 use tokio::time::timeout;
 
-use crate::{FatalError, links::link_tracker::Refused, parts::Parts};
+use crate::{FatalError, links::link_tracker::DialRejection, parts::Parts};
 
-/// How often to look although nothing has changed: this node may have applied more.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// How often to check even if no rejection has changed: this node may have applied more.
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What follows from what peers say of the removal of this node.
+/// Whether this node was removed, judged by what its peers state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Finding {
-    /// Nobody says that it was removed.
+enum RemovalStatus {
+    /// No peer states that it was removed.
     Member,
-    /// So many voters of the newest membership that is told have said so, of so many that must.
-    Unproven { said: usize, needed: usize },
-    /// A majority of them has, as of this entry.
+    /// Fewer voters of the newest membership state it than the `needed` majority.
+    Unproven { confirmed: usize, needed: usize },
+    /// A majority of them states it, as of this entry.
     Removed(LogIndex),
 }
 
 impl Parts {
-    /// Looks again and again why peers turn this node away, until the node has to stop.
-    pub(crate) async fn watch_refusals(self: Arc<Self>) {
-        let mut refusals = self.peers.link_tracker.refusals.subscribe();
-        let mut told = Finding::Member;
+    /// Watches why peers reject this node, until the node is closed or must stop.
+    pub(crate) async fn watch_rejections(self: Arc<Self>) {
+        let mut rejections = self.peers.link_tracker.dial_rejections.subscribe();
+        let mut known_status = RemovalStatus::Member;
         loop {
-            let now = refusals.borrow_and_update().clone();
-            // As the log is now: it may have got entries since it was told.
+            let now = rejections.borrow_and_update().clone();
+            // The log as it is now: it may have received entries after the peer judged it.
             let stated = self.peers.membership_view.stated();
-            let lost = now.iter().find_map(|(peer, refused)| match refused {
-                Refused::DataLost(loss) => Some((peer, DataLoss::of(loss.acknowledged, stated)?)),
-                Refused::Removed(_) => None,
+            let lost = now.iter().find_map(|(peer, rejection)| match rejection {
+                DialRejection::DataLost(loss) => {
+                    Some((peer, DataLoss::of(loss.acknowledged, stated)?))
+                }
+                DialRejection::Removed(_) => None,
             });
             if let Some((peer, loss)) = lost {
-                return self.stop_forgotten(*peer, loss);
+                return self.stop_with_lost_data(*peer, loss);
             }
-            let finding = self.finding();
-            if finding != told {
-                self.conclude(finding);
-                told = finding;
+            let status = self.removal_status();
+            if status != known_status {
+                self.apply_removal_status(status);
+                known_status = status;
             }
-            if let Ok(Err(_)) = timeout(LOOK_INTERVAL, refusals.changed()).await {
+            if let Ok(Err(_)) = timeout(CHECK_INTERVAL, rejections.changed()).await {
                 return;
             }
         }
     }
 
-    /// With its identity it would vote again, and has forgotten for whom it did.
-    fn stop_forgotten(&self, peer: NodeId, loss: DataLoss) {
+    /// Stops the node: it would vote again under its identity, but has forgotten for whom it voted.
+    fn stop_with_lost_data(&self, peer: NodeId, loss: DataLoss) {
         self.raft.set_electable(false);
         let error = format!(
-            "this node has lost its data, and with it what it voted for, as peer {peer} knows: {loss}. It \
-             cannot come back under its old identity, nor by an older copy of its data directory: \
-             start a node in another, empty data directory with a token of `quorate member add`, and \
-             have `quorate member replace` put it in the place of the old one. If that is refused since \
-             no majority of the voters is left, read docs/trouble/lost-majority.md"
+            "this node has lost its data, including its votes, as peer {peer} reports: {loss}. Do not restore \
+             an older copy of its data directory: start a new node in an empty data directory with a token \
+             of `quorate member add`, and run `quorate member replace`; if that is rejected because no \
+             majority of the voters is left, read docs/trouble/lost-majority.md"
         );
         self.failure.send_replace(Some(FatalError::DataLost(error)));
     }
 
-    /// What peers say who is in the cluster, as of an entry behind the last that this node knows of. What
-    /// was before may be from when it was removed and had not joined anew.
+    /// What peers state about the removal of this node, as of entries after the last that it knows.
+    /// Older statements may be from before it joined again.
     fn removals(&self) -> BTreeMap<NodeId, Arc<Removal>> {
         let applied = self.state_machine.applied_index();
         let known = applied.max(self.config.known.index);
-        let refusals = self.peers.link_tracker.refusals.borrow();
-        let removals = refusals.iter().filter_map(|(peer, refused)| match refused {
-            Refused::Removed(removal) if removal.index > known => Some((*peer, removal.clone())),
-            _ => None,
-        });
+        let rejections = self.peers.link_tracker.dial_rejections.borrow();
+        let removals = rejections
+            .iter()
+            .filter_map(|(peer, rejection)| match rejection {
+                DialRejection::Removed(removal) if removal.index > known => {
+                    Some((*peer, removal.clone()))
+                }
+                _ => None,
+            });
         removals.collect()
     }
 
-    /// The voters of the newest membership that peers have told of: who was removed asks them too.
+    /// The voters of the newest membership that peers have sent: a removed node dials these too.
     pub(crate) fn witnesses(&self) -> BTreeMap<NodeId, String> {
         let removals = self.removals();
         let newest = removals.values().max_by_key(|removal| removal.index);
@@ -89,44 +94,43 @@ impl Parts {
         })
     }
 
-    fn finding(&self) -> Finding {
+    fn removal_status(&self) -> RemovalStatus {
         let removals = self.removals();
         let Some(newest) = removals.values().max_by_key(|removal| removal.index) else {
-            return Finding::Member;
+            return RemovalStatus::Member;
         };
         let verified = self.peers.membership_view.verified(newest);
-        let said = verified.keys().filter(|voter| removals.contains_key(voter));
-        let (said, needed) = (said.count(), newest.voters.len() / 2 + 1);
-        match said >= needed {
-            true => Finding::Removed(newest.index),
-            false => Finding::Unproven { said, needed },
+        let confirming = verified.keys().filter(|voter| removals.contains_key(voter));
+        let (confirmed, needed) = (confirming.count(), newest.voters.len() / 2 + 1);
+        match confirmed >= needed {
+            true => RemovalStatus::Removed(newest.index),
+            false => RemovalStatus::Unproven { confirmed, needed },
         }
     }
 
-    /// One that was removed stands for no election: nobody would elect it.
-    fn conclude(&self, finding: Finding) {
-        let removed = matches!(finding, Finding::Removed(_));
+    /// Records the status and logs it. A removed node is no candidate: nobody would elect it.
+    fn apply_removal_status(&self, status: RemovalStatus) {
+        let removed = matches!(status, RemovalStatus::Removed(_));
         let was_removed = self.is_removed.swap(removed, Ordering::AcqRel);
         self.raft.set_electable(!removed && self.may_vote());
-        match finding {
-            Finding::Removed(index) if !was_removed => tracing::error!(
+        match status {
+            RemovalStatus::Removed(index) if !was_removed => tracing::error!(
                 %index,
-                "this node was removed from the cluster, as a majority of its voters says: stop it. \
-                 To have this machine back, start a node with another, empty data directory and a \
-                 token of `quorate member add`"
+                "this node was removed from the cluster, as a majority of its voters reports: stop it. \
+                 To use this machine again, start a node with an empty data directory and a token \
+                 of `quorate member add`"
             ),
-            Finding::Removed(_) => {}
-            Finding::Unproven { said, needed } => tracing::warn!(
-                said,
+            RemovalStatus::Removed(_) => {}
+            RemovalStatus::Unproven { confirmed, needed } => tracing::warn!(
+                confirmed,
                 needed,
-                "peers say that this node was removed, but not a majority of voters that it knows or \
-                 that are vouched for: it concludes nothing. Keep its data directory, and ask a \
-                 member by `quorate member list`"
+                "some peers report that this node was removed, but no majority of the voters that it can \
+                 verify. Keep its data directory, and run `quorate member list` on a member"
             ),
-            Finding::Member if was_removed => {
+            RemovalStatus::Member if was_removed => {
                 tracing::info!("this node is a member of the cluster again");
             }
-            Finding::Member => {}
+            RemovalStatus::Member => {}
         }
     }
 }

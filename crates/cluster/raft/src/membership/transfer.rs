@@ -1,31 +1,32 @@
-//! What the leader does to hand over.
+//! Hands leadership over on request.
 
 use quorate_api::{Problem, Transferred};
 use quorate_peer::NodeId;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    admin::Order,
-    refusals::{failed, no_leader, not_caught_up, unsuitable_node},
+    admin::LeaderTask,
+    problems::{failed, no_leader, not_caught_up, unsuitable_node},
 };
 use crate::leadership::leader::Leader;
 
-/// How many of the longest election timeouts a new leader must have led to count: one that should not
-/// lead has handed over by then.
+/// A new leader counts once it has led for this many of the longest election timeouts: one that should
+/// not lead has handed over by then.
 const SETTLED_ELECTION_TIMEOUTS: u32 = 2;
 
-impl Order<'_> {
-    /// When the answer is lost, leadership may move once more than it was asked to.
+impl LeaderTask<'_> {
+    /// Hands leadership to `to`, or to any suitable voter. If the answer is lost and the request retried,
+    /// leadership may move once more than requested.
     pub(super) async fn transfer(&self, to: Option<&str>) -> Result<Transferred, Problem> {
-        let members_now = self.members_now();
-        let wanted = to.map(|to| members_now.find_known(to)).transpose()?;
+        let snapshot = self.membership_snapshot();
+        let wanted = to.map(|to| snapshot.find_known(to)).transpose()?;
         let successors = match wanted {
             Some(node) if node == self.parts.config.node => {
-                self.check_fit(node)?;
+                self.check_electable(node)?;
                 return Ok(led_by(node));
             }
-            Some(node) if !members_now.membership.is_voter(node) => {
-                let text = "it has no vote, so it cannot lead: promote it first";
+            Some(node) if !snapshot.membership.is_voter(node) => {
+                let text = "it is not a voter, so it cannot lead: promote it first";
                 return Err(unsuitable_node(text));
             }
             wanted => self.successors(wanted).await,
@@ -36,23 +37,23 @@ impl Order<'_> {
         if successors.is_empty() && wanted.is_some() {
             return Err(not_caught_up());
         }
-        // Who should not lead would hand over at once.
+        // A node that should not lead would hand over immediately.
         successors
             .iter()
-            .try_for_each(|node| self.check_fit(*node))?;
+            .try_for_each(|node| self.check_electable(*node))?;
         let leader = self.hand_over(&successors).await?;
         match wanted {
             Some(wanted) if wanted != leader => Err(failed(format!(
-                "{wanted} did not take over: {leader} leads"
+                "{wanted} did not take over, {leader} leads: retry"
             ))),
-            _ => self.settle_on(leader).await,
+            _ => self.confirm_leader(leader).await,
         }
     }
 
-    /// Fails if `node` says why it should not lead.
-    fn check_fit(&self, node: NodeId) -> Result<(), Problem> {
-        let members_now = self.members_now();
-        let reasons: Vec<_> = members_now
+    /// Fails if `node` has reported a reason why it should not lead.
+    fn check_electable(&self, node: NodeId) -> Result<(), Problem> {
+        let snapshot = self.membership_snapshot();
+        let reasons: Vec<_> = snapshot
             .not_electable(node)
             .reasons()
             .map(|(_, text)| text)
@@ -61,14 +62,14 @@ impl Order<'_> {
             true => Ok(()),
             false => Err(unsuitable_node(format!(
                 "{} must not lead: {}",
-                members_now.label(node),
+                snapshot.label(node),
                 reasons.join(", ")
             ))),
         }
     }
 
     /// Waits until the new leader has led for long enough to know whether it should.
-    async fn settle_on(&self, leader: NodeId) -> Result<Transferred, Problem> {
+    async fn confirm_leader(&self, leader: NodeId) -> Result<Transferred, Problem> {
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
         let mut leaders = self.parts.leader.clone();
         let moved = timeout(
@@ -80,21 +81,21 @@ impl Order<'_> {
         match known.filter(|_| !has_moved) {
             Some(_) => Ok(led_by(leader)),
             None => Err(failed(format!(
-                "{leader} took over, and does not lead any more: its log says why"
+                "{leader} took over, but does not lead any more: read its log for the reason"
             ))),
         }
     }
 
-    /// The voters that live, or `wanted` if it does. A leader that was elected a moment ago has heard
-    /// nobody yet; whoever lives is heard within a heartbeat.
+    /// The live voters, or `wanted` if it is alive. A leader that has just been elected has heard from
+    /// nobody yet; live voters answer within a heartbeat.
     async fn successors(&self, wanted: Option<NodeId>) -> Vec<NodeId> {
         let deadline = Instant::now() + self.silence_max();
         loop {
             let successors = match wanted {
-                // How much it lacks, a new leader does not know yet.
-                Some(node) if self.members_now().is_live(node) => vec![node],
+                // A new leader does not know yet how many entries it lacks.
+                Some(node) if self.membership_snapshot().is_live(node) => vec![node],
                 Some(_) => Vec::new(),
-                None => self.fit_successors(),
+                None => self.electable_successors(),
             };
             if !successors.is_empty() || Instant::now() >= deadline || !self.leads() {
                 return successors;
@@ -103,23 +104,23 @@ impl Order<'_> {
         }
     }
 
-    /// Those who may lead; all of them if none may.
-    fn fit_successors(&self) -> Vec<NodeId> {
-        let (successors, members_now) = (self.parts.successors(), self.members_now());
-        let is_fit = |node: &NodeId| members_now.not_electable(*node).is_empty();
-        match successors.iter().any(is_fit) {
-            true => successors.into_iter().filter(is_fit).collect(),
+    /// The successors that are electable; all of them if none is.
+    fn electable_successors(&self) -> Vec<NodeId> {
+        let (successors, snapshot) = (self.parts.successors(), self.membership_snapshot());
+        let is_electable = |node: &NodeId| snapshot.not_electable(*node).is_empty();
+        match successors.iter().any(is_electable) {
+            true => successors.into_iter().filter(is_electable).collect(),
             false => successors,
         }
     }
 
-    /// Hands leadership to one of these and says who leads then.
+    /// Hands leadership to one of `successors` and returns the new leader.
     pub(super) async fn hand_over(&self, successors: &[NodeId]) -> Result<NodeId, Problem> {
         if successors.is_empty() {
-            let text = "no other voter is heard that could lead";
+            let text = "no other voter that could lead answers: start one, or check its links";
             return Err(unsuitable_node(text));
         }
-        let leader = timeout_at(self.until, self.parts.hand_to(successors)).await;
+        let leader = timeout_at(self.deadline, self.parts.hand_to(successors)).await;
         leader.ok().flatten().ok_or_else(no_leader)
     }
 }

@@ -1,4 +1,4 @@
-//! Nodes that have lost their disks and kept their keys.
+//! Nodes that have lost their disks but kept their keys.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use quorate_sim::SimDisk;
 
 use super::*;
 
-/// Three nodes, each on a disk of its own, of which none runs.
+/// Three stopped nodes, each on its own disk.
 fn prepare() -> Cluster {
     Cluster::prepare(3, |config| {
         config.dir = PathBuf::from("/data");
@@ -21,7 +21,7 @@ fn prepare() -> Cluster {
     })
 }
 
-/// Kills a node and puts a new disk into it.
+/// Kills a node and replaces its disk by an empty one.
 fn wipe(cluster: &mut Cluster, node: NodeId) {
     cluster.board.hang_up(node);
     cluster.nodes.remove(&node);
@@ -31,7 +31,7 @@ fn wipe(cluster: &mut Cluster, node: NodeId) {
     config.known.members = std::mem::take(&mut config.cofounders);
 }
 
-/// What a node says to a peer that wants its vote for a high term.
+/// What a node answers to a peer that requests its vote for a high term.
 async fn ask_for_vote(node: &Node, candidate: NodeId) -> Response {
     let request = Request::Vote(VoteRequest {
         vote: Vote {
@@ -60,7 +60,7 @@ async fn a_majority_that_was_wiped_does_not_found_anew_beside_a_survivor() {
     cluster.open_all().await;
     cluster.ready().await;
     put(cluster.leader(), &packet(1, 5)).await.unwrap();
-    // Not the leader, which could give them the log back while it leads.
+    // Not the leader: while it leads, it could send them the log again.
     let survivor = cluster.followers().next().unwrap().clone();
     applied(&survivor, cluster.leader().status().applied_index).await;
     agreement::agreed_count_max(&survivor).await;
@@ -81,7 +81,7 @@ async fn a_majority_that_was_wiped_does_not_found_anew_beside_a_survivor() {
         let answer = ask_for_vote(node, candidate).await;
         assert!(matches!(answer, Response::Failed(_)), "{answer:?}");
     }
-    // Elections come and go meanwhile, and nobody founds.
+    // There are elections meanwhile, but no node founds a cluster.
     let mut leader = cluster.nodes[&wiped[0]].parts().write_path.leader.clone();
     let led = leader.wait_for(|leader| {
         let other = |(node, _): &(NodeId, String)| *node != survivor.parts().config.node;
@@ -92,7 +92,7 @@ async fn a_majority_that_was_wiped_does_not_found_anew_beside_a_survivor() {
     assert_eq!(stored.expect("it was acknowledged").packet, packet(1, 5));
 }
 
-/// Waits until a node stops because it has lost its data, and says what to do.
+/// Waits until a node stops because it has lost its data. Returns its message for the operator.
 async fn expect_lost(node: &Node) {
     let failed = timeout(TIMEOUT, node.failed()).await;
     let reason = failed.expect("it stops by itself").to_string();
@@ -129,7 +129,7 @@ async fn a_voter_that_was_wiped_stops_and_gets_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_death_of_a_node_is_a_hint_to_all_others() {
+async fn the_death_of_a_node_is_noticed_by_all_others() {
     let mut cluster = prepare();
     cluster.open_all().await;
     cluster.ready().await;
@@ -161,7 +161,7 @@ async fn the_death_of_a_node_is_a_hint_to_all_others() {
     }
 }
 
-/// The founder leads before it has written down for how many voters the cluster waits.
+/// The founder leads before it has recorded how many voters the cluster waits for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_founder_that_waits_for_voters_acknowledges_nothing_from_its_first_moment_on() {
     let mut cluster = Cluster::prepare(1, |config| {
@@ -175,7 +175,7 @@ async fn a_founder_that_waits_for_voters_acknowledges_nothing_from_its_first_mom
         loop {
             assert!(put(&node, &packet(1, 5)).await.is_err());
             match node.status().not_ready {
-                None => panic!("it says that it is ready"),
+                None => panic!("it reports that it is ready"),
                 Some(NotReady::Forming(count)) => return count,
                 Some(_) => tokio::task::yield_now().await,
             }

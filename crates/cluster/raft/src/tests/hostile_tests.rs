@@ -1,4 +1,4 @@
-//! One member that lies: what it says of others, and of terms out of reach, changes nothing on any disk.
+//! One lying member: its claims about other nodes and terms that are too high change nothing on disk.
 
 use futures_util::stream;
 use quorate_api::{
@@ -19,12 +19,12 @@ use quorate_state::{Conditions, EncodedPackets, InviteId, LogPosition};
 
 use super::{elections::calm, test_members::*, *};
 
-/// The member that lies: its process has stopped, and somebody speaks with its key.
+/// The lying member: its process has stopped, and an attacker uses its key.
 const LIAR: u64 = 3;
 
 const FAR: Term = Term(u64::MAX);
 
-/// What a node answers the liar on a link that it has opened.
+/// What a node answers to the liar on a link that the liar has opened.
 async fn answered(
     node: &Node,
     peer: NodeId,
@@ -46,7 +46,7 @@ async fn answered(
         .message
 }
 
-/// A cluster of three of which the liar's node has stopped.
+/// A cluster of three whose lying node has stopped.
 async fn without_liar() -> Cluster {
     let mut cluster = Cluster::start(3, calm).await;
     agreement::agreed_count_max(cluster.leader()).await;
@@ -120,14 +120,14 @@ fn log_of(node: &Node) -> State {
     node.parts().log.state()
 }
 
-/// Whether nothing came of it: the term, the vote and the leader are as before, and the entries too.
+/// Whether nothing changed: term, vote, leader and entries are as before.
 fn is_untouched(before: &State, after: &State) -> bool {
     (before.vote, before.purged) == (after.vote, after.purged)
         && after.last.map(|last| last.term) == before.last.map(|last| last.term)
 }
 
-/// What the liar says to each node on each stream, in its own name or another's. All of it is refused.
-async fn refused(
+/// Sends lies to each node on each stream, in the liar's own name or another's. All are rejected.
+async fn expect_rejected(
     cluster: &Cluster,
     stream_kind: StreamKind,
     lies: impl Fn(&State) -> Vec<Request>,
@@ -155,7 +155,7 @@ async fn refused(
     }
 }
 
-/// A cluster that has one packet.
+/// A cluster with one packet.
 async fn serving() -> Cluster {
     let cluster = without_liar().await;
     put(cluster.leader(), &packet(7, 5)).await.unwrap();
@@ -178,12 +178,12 @@ fn leader_of(state: &State) -> Vote {
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
     let cluster = serving().await;
-    refused(&cluster, StreamKind::Append, |state| {
+    expect_rejected(&cluster, StreamKind::Append, |state| {
         let (leader, last) = (leader_of(state), state.last.unwrap());
         let next = |term| at(term, last.index.0 + 1);
         let own = vote(LIAR, term_of(state), true);
         vec![
-            // As the leader that there is, and as one of a later term.
+            // In the name of the current leader, and of one of a later term.
             append(leader, state.last, &[next(leader.term)]),
             append(vote(1, Term(leader.term.0 + 1), true), None, &[]),
             append(vote(2, Term(leader.term.0 + 1), true), None, &[]),
@@ -193,7 +193,7 @@ async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
                 None,
                 &[],
             ),
-            // A leader that was not elected, and entries of a term to come or with a hole.
+            // A leader that was not elected, and entries of a future term or with a gap.
             append(vote(LIAR, Term(leader.term.0 + 1), false), None, &[]),
             append(own, state.last, &[next(FAR)]),
             append(own, state.last, &[at(own.term, last.index.0 + 2)]),
@@ -207,7 +207,7 @@ async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_candidate_stands_for_itself_and_in_a_term_within_reach() {
     let cluster = serving().await;
-    refused(&cluster, StreamKind::Control, |state| {
+    expect_rejected(&cluster, StreamKind::Control, |state| {
         let next = Term(term_of(state).0 + 1);
         let high = Some(at(FAR, u64::MAX));
         let lies = [
@@ -230,7 +230,7 @@ async fn a_candidate_stands_for_itself_and_in_a_term_within_reach() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_leader_hands_over() {
     let cluster = serving().await;
-    refused(&cluster, StreamKind::Control, |state| {
+    expect_rejected(&cluster, StreamKind::Control, |state| {
         let leader = leader_of(state);
         vec![
             transfer(leader, 1),
@@ -245,7 +245,7 @@ async fn only_the_leader_hands_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_another_leader_or_of_a_term_out_of_reach_is_refused() {
     let cluster = serving().await;
-    refused(&cluster, StreamKind::Snapshot, |state| {
+    expect_rejected(&cluster, StreamKind::Snapshot, |state| {
         let (leader, last) = (leader_of(state), state.last.unwrap());
         let own = vote(LIAR, Term(leader.term.0 + 1), true);
         vec![
@@ -259,14 +259,14 @@ async fn a_snapshot_of_another_leader_or_of_a_term_out_of_reach_is_refused() {
     cluster.shutdown().await;
 }
 
-/// Answers whatever it is asked with the same lie.
+/// Answers every request with the same lie.
 struct Liar {
     introduction: Introduction,
     lie: Box<dyn Fn(&Request) -> Response + Send + Sync>,
 }
 
 impl Liar {
-    /// Answers from now on whoever asks the member that lies.
+    /// From now on answers all requests to the lying member.
     fn takes_part(self, cluster: &Cluster) {
         let mut services = cluster.board.services.lock().unwrap();
         services.insert(id(LIAR), std::sync::Arc::new(self));
@@ -336,7 +336,7 @@ impl Service for Liar {
     }
 }
 
-/// A cluster whose third voter answers so: the others keep their votes, and go on.
+/// A cluster whose third voter answers with a lie: the others keep their votes, and continue.
 async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static) {
     let cluster = serving().await;
     let before: BTreeMap<_, _> = cluster
@@ -344,7 +344,7 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
         .iter()
         .map(|(id, it)| (*id, log_of(it)))
         .collect();
-    let refused = |node: &Node| node.parts().metrics.raft.rejected_messages_total.get();
+    let rejected = |node: &Node| node.parts().metrics.raft.rejected_messages_total.get();
     let introduction = Introduction {
         stated: LogSummary {
             term: FAR,
@@ -359,7 +359,7 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
     liar.takes_part(&cluster);
     let leader = cluster.leader();
     let lied_to = async {
-        while refused(leader) < 3 {
+        while rejected(leader) < 3 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -419,9 +419,9 @@ async fn an_answer_to_a_candidate_takes_it_nowhere() {
     };
     liar.takes_part(&cluster);
     let before = term_of(&log_of(node));
-    let refused = || node.parts().metrics.raft.rejected_messages_total.get();
+    let rejected = || node.parts().metrics.raft.rejected_messages_total.get();
     let lied_to = async {
-        while refused() == 0 {
+        while rejected() == 0 {
             node.parts().raft.elect().await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -435,7 +435,7 @@ async fn an_answer_to_a_candidate_takes_it_nowhere() {
     cluster.shutdown().await;
 }
 
-/// A member whose packets are damaged asks the others for theirs, and goes by what they say of them.
+/// A member with damaged packets fetches those of the others, and relies on their claims about them.
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_of_a_term_out_of_reach_are_not_fetched() {
     let cluster = serving().await;
@@ -459,7 +459,7 @@ async fn packets_of_a_term_out_of_reach_are_not_fetched() {
     };
     liar.takes_part(&cluster);
     let parts = node.parts();
-    let refused = async {
+    let rejected = async {
         while parts.metrics.raft.rejected_messages_total.get() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -468,14 +468,14 @@ async fn packets_of_a_term_out_of_reach_are_not_fetched() {
         _ = crate::snapshots::pull::pull_packets(&parts.config, &parts.peers, LogIndex(0)) => {
             panic!("nobody has any")
         }
-        refused = timeout(TIMEOUT, refused) => refused.expect("the liar is asked"),
+        rejected = timeout(TIMEOUT, rejected) => rejected.expect("the liar is asked"),
     }
     cluster.shutdown().await;
 }
 
-/// As after a long time in which it was not there, or one liar led again and again.
+/// As after a long absence, or after a liar led many times.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_back_from_a_term_long_past_is_taken_along() {
+async fn a_node_that_returns_from_a_very_old_term_catches_up() {
     let mut cluster = Cluster::prepare(3, |_| {});
     cluster.open_all().await;
     cluster.ready().await;
@@ -505,7 +505,7 @@ async fn who_comes_back_from_a_term_long_past_is_taken_along() {
     cluster.shutdown().await;
 }
 
-/// Has a node that is stopped have stood for election at this term.
+/// Makes a stopped node have been a candidate in this term.
 async fn far_ahead(config: &RaftConfig, term: Term) {
     let log = quorate_log::LogConfig::new(config.disk.clone(), config.dir.join(crate::LOG_DIR));
     let log = quorate_log::Log::open(log, metrics().log).unwrap();
@@ -519,7 +519,7 @@ async fn far_ahead(config: &RaftConfig, term: Term) {
         .unwrap();
 }
 
-/// A learner may be at the edge, in a hall that nobody watches.
+/// A learner may run at the edge, in an unattended building.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_learner_asks_for_itself_alone_and_publishes_for_nobody() {
     let mut cluster = Cluster::alone(calm).await;
@@ -564,8 +564,8 @@ async fn a_learner_asks_for_itself_alone_and_publishes_for_nobody() {
         AdminRequest::from(DeletePacket { key, block_secs }),
         AdminRequest::from(TransferRequest { to: None }),
     ] {
-        let refused = ask(request.clone()).await.unwrap_err();
-        assert_eq!(refused.problem_type, ProblemType::NotVoter, "{request:?}");
+        let rejected = ask(request.clone()).await.unwrap_err();
+        assert_eq!(rejected.problem_type, ProblemType::NotVoter, "{request:?}");
     }
     let name = "edge".to_owned();
     ask(AdminRequest::from(Rename { name })).await.unwrap();

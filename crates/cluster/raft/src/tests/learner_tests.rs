@@ -1,4 +1,4 @@
-//! Members that do not vote: many of them beside a few that do.
+//! Learners: many of them with a few voters.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use super::{elections::calm, test_members::*, *};
 const VOTERS: std::ops::RangeInclusive<u64> = 1..=5;
 const LEARNERS: std::ops::RangeInclusive<u64> = 6..=20;
 
-/// With whom a node keeps links that it has opened itself.
+/// The peers to which a node keeps links that it has opened itself.
 fn dialed(node: &Node) -> BTreeSet<NodeId> {
     node.parts().peers.link_tracker.dialed()
 }
 
-/// Waits until node `number` keeps links to these, and to nobody else.
+/// Waits until node `number` keeps links to exactly these nodes.
 async fn until_dialed(cluster: &Cluster, number: u64, expected: impl IntoIterator<Item = u64>) {
     let expected: BTreeSet<_> = expected.into_iter().filter(|it| *it != number).collect();
     let expected = expected.into_iter().map(id).collect::<BTreeSet<_>>();
@@ -31,7 +31,7 @@ async fn until_dialed(cluster: &Cluster, number: u64, expected: impl IntoIterato
     }
 }
 
-/// Each link costs both ends memory, so that in a large cluster only those are kept that somebody needs.
+/// Each link costs memory at both ends, so a large cluster keeps only the links that are needed.
 #[tokio::test(flavor = "multi_thread")]
 async fn learners_dial_voters_only_and_take_their_part_all_the_same() {
     let mut cluster = Cluster::alone(calm).await;
@@ -55,7 +55,7 @@ async fn learners_dial_voters_only_and_take_their_part_all_the_same() {
         until_dialed(&cluster, number, VOTERS).await;
     }
 
-    // Learners take PUTs, know the time, and the leader knows what they support.
+    // Learners accept PUTs and know the time, and the leader knows which level they support.
     let [some, other] = [6, 20].map(|number| cluster.nodes[&id(number)].clone());
     assert_eq!(put(&some, &signed(1)).await, Ok(PutOutcome::Stored));
     timeout(TIMEOUT, other.linearize()).await.unwrap().unwrap();
@@ -72,7 +72,7 @@ async fn learners_dial_voters_only_and_take_their_part_all_the_same() {
         assert_eq!(known, Some(LEVEL_MAX));
     }
 
-    // Another leader reaches them, and they reach it.
+    // After a change of the leader, the new one and the learners reach each other.
     let old = cluster.leader().id;
     let old = VOTERS.into_iter().find(|it| id(*it) == old).unwrap();
     cluster.die(old);
@@ -80,7 +80,7 @@ async fn learners_dial_voters_only_and_take_their_part_all_the_same() {
     timeout(TIMEOUT, some.linearize()).await.unwrap().unwrap();
     assert!(some.stored_packet(signed(2).key()).unwrap().is_some());
 
-    // Who votes from now on dials all, and who does not any more dials voters.
+    // A new voter dials all members, and a former one only voters.
     let living = || VOTERS.filter(|it| *it != old);
     cluster.change(promote(6)).await.unwrap();
     until_dialed(&cluster, 6, living().chain(LEARNERS)).await;

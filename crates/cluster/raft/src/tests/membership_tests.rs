@@ -1,4 +1,4 @@
-//! Members that come, move, and are asked what they are.
+//! Members that join, move and are listed.
 
 use quorate_api::{Member, MemberChange, MemberState, MoveRequest};
 use quorate_packet::PublicKey;
@@ -9,11 +9,11 @@ use quorate_state::JoinRefusal;
 use super::{elections::calm, test_members::*, *};
 use crate::{
     KnownMembers,
-    membership::refusals::{bad_address, last_voter, unknown_node},
+    membership::problems::{bad_address, last_voter, unknown_node},
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn founders_are_called_by_their_names_in_the_configuration() {
+async fn founders_get_their_names_from_the_configuration() {
     let cluster = Cluster::start(3, |config| {
         let number = config.node.0.as_bytes()[0];
         config.name = format!("founder{number}");
@@ -54,15 +54,15 @@ async fn one_node_grows_into_five_and_shrinks_again_without_a_failed_put() {
     cluster.stop(2).await;
     cluster.until_voters(&[1]).await;
     assert!(writer.stop().await > 0);
-    let refused = cluster.change(remove(1)).await;
-    assert_eq!(refused, Err(last_voter()));
-    let refused = cluster.change(demote(1)).await;
-    assert_eq!(refused, Err(last_voter()));
+    let rejected = cluster.change(remove(1)).await;
+    assert_eq!(rejected, Err(last_voter()));
+    let rejected = cluster.change(demote(1)).await;
+    assert_eq!(rejected, Err(last_voter()));
     cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
+async fn all_nodes_know_the_cluster_id_and_the_members() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     let members = cluster.members().await;
@@ -70,15 +70,15 @@ async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
     assert_eq!(members.cluster, Some(cluster_id));
     for node in cluster.nodes.values() {
         let mut now = node.parts().known();
-        let told = timeout(TIMEOUT, now.wait_for(|now| now.members.len() == 3)).await;
-        let told = told.expect("it hears of all").unwrap().clone();
+        let listed = timeout(TIMEOUT, now.wait_for(|now| now.members.len() == 3)).await;
+        let listed = listed.expect("it receives all members").unwrap().clone();
         for number in 1..=3 {
-            assert_eq!(told.members[&id(number)], address(number));
+            assert_eq!(listed.members[&id(number)], address(number));
         }
     }
     let names: Vec<_> = members.members.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["one", "n2", "n3"]);
-    // Plainly started again, they are what they were.
+    // After a plain restart they have the same roles.
     let second = id(2);
     cluster.stop(2).await;
     let config = cluster.configs.get_mut(&second).unwrap();
@@ -89,23 +89,23 @@ async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_without_a_leader_tells_who_is_there() {
+async fn a_node_without_a_leader_lists_the_members() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     let known = cluster.members().await;
     cluster.stop(2).await;
     cluster.stop(3).await;
     let left = cluster.nodes[&id(1)].clone();
-    let told = async {
+    let listed = async {
         loop {
-            let told = super::test_members::members(&left).await.unwrap();
-            if told.leader.is_none() && told.members[1..].iter().all(is_silent) {
-                return told;
+            let listed = super::test_members::members(&left).await.unwrap();
+            if listed.leader.is_none() && listed.members[1..].iter().all(is_silent) {
+                return listed;
             }
         }
     };
-    let told = timeout(TIMEOUT, told).await.expect("its own view");
-    assert_eq!(told.cluster, known.cluster);
+    let listed = timeout(TIMEOUT, listed).await.expect("its own view");
+    assert_eq!(listed.cluster, known.cluster);
     let whereabouts = |members: &[Member]| {
         let one = |it: &Member| {
             let (node, name) = (it.node.clone(), it.name.clone());
@@ -113,9 +113,9 @@ async fn a_node_without_a_leader_tells_who_is_there() {
         };
         members.iter().map(one).collect::<Vec<_>>()
     };
-    assert_eq!(whereabouts(&told.members), whereabouts(&known.members));
-    assert_eq!(told.members[0].state, MemberState::Live);
-    assert!(told.members.iter().all(|member| member.lag.is_none()));
+    assert_eq!(whereabouts(&listed.members), whereabouts(&known.members));
+    assert_eq!(listed.members[0].state, MemberState::Live);
+    assert!(listed.members.iter().all(|member| member.lag.is_none()));
 
     // Two are a majority, and one of them leads.
     cluster.reopen(2).await;
@@ -123,12 +123,12 @@ async fn a_node_without_a_leader_tells_who_is_there() {
     cluster.shutdown().await;
 }
 
-/// Whoever misspells the node that has to go must not be told that it is gone.
+/// A misspelt name of the node to replace must not be reported as replaced already.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_misspelt_node_is_not_taken_for_one_that_was_replaced() {
     let cluster = Cluster::alone(|_| {}).await;
-    let refused = cluster.change(replacing("typo", id(1))).await;
-    assert_eq!(refused, Err(unknown_node("typo")));
+    let rejected = cluster.change(replacing("typo", id(1))).await;
+    assert_eq!(rejected, Err(unknown_node("typo")));
     let gone = id(9).to_string();
     let changed = cluster.change(replacing(&gone, id(1))).await.unwrap();
     assert_eq!((changed.node, changed.lag), (id(1).to_string(), None));
@@ -152,7 +152,7 @@ async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
     let stored = learner.stored_packet(signed(1).key()).unwrap();
     assert_eq!(stored.unwrap().packet, signed(1));
     assert_eq!(learner.status().role, Role::Learner);
-    // Many looks of the reconciler.
+    // Many checks of the reconciler.
     tokio::time::sleep(Duration::from_millis(500)).await;
     cluster.until_voters(&[1]).await;
     assert_eq!(learner.status().role, Role::Learner);
@@ -185,8 +185,8 @@ async fn only_who_has_a_good_token_is_let_in_and_once() {
     let mut unknown = token.clone();
     unknown.invite.0[0] ^= 1;
     assert_eq!(cluster.ask_to_join(&unknown, id(1), 2, "").await, None);
-    let refused = cluster.ask_to_join(&token, id(1), 2, "one").await;
-    assert_eq!(refused, Some(JoinAnswer::Refused(JoinRefusal::NameTaken)));
+    let rejected = cluster.ask_to_join(&token, id(1), 2, "one").await;
+    assert_eq!(rejected, Some(JoinAnswer::Refused(JoinRefusal::NameTaken)));
 
     for _ in 0..2 {
         let joined = cluster.ask_to_join(&token, id(1), 2, "two").await;
@@ -205,7 +205,7 @@ async fn only_who_has_a_good_token_is_let_in_and_once() {
         .await;
     assert_eq!(expired, Some(JoinAnswer::Refused(JoinRefusal::Expired)));
 
-    // It is removed before it has ever come: its links are refused.
+    // It is removed before it ever connects: its links are rejected.
     cluster.change(remove(2)).await.unwrap();
     timeout(TIMEOUT, service.removed(id(2), Vec::new()))
         .await
@@ -226,14 +226,14 @@ async fn a_member_moves_to_another_address() {
         let address = address.to_owned();
         MemberChange::Move(MoveRequest { address }).of("n3")
     };
-    // Its links live on until they are lost.
+    // Its open links stay until they are lost.
     board.close_links(id(3));
     cluster
         .until_member(3, |member| member.state == MemberState::Silent)
         .await;
     for wrong in ["0.0.0.0:7700", "elsewhere", "[::]:1"] {
-        let refused = cluster.change(moving(wrong)).await;
-        assert_eq!(refused, Err(bad_address(wrong)));
+        let rejected = cluster.change(moving(wrong)).await;
+        assert_eq!(rejected, Err(bad_address(wrong)));
     }
     cluster.change(moving("elsewhere:7700")).await.unwrap();
     cluster

@@ -1,4 +1,4 @@
-//! Who knows whom: nodes that come, that were away, and that have forgotten.
+//! Nodes that join, nodes that were away, and nodes that have lost their data.
 
 use quorate_api::{MemberRole, MemberState};
 use quorate_peer::JoinAnswer;
@@ -6,12 +6,12 @@ use quorate_state::{JoinRefusal, Level};
 
 use super::{elections::calm, test_members::*, *};
 
-/// How long something is looked for that must not happen.
+/// How long to check that something does not happen.
 const WATCHED: Duration = Duration::from_secs(1);
 
-/// The log that a newcomer replays begins with members of long ago, none of whom is there any more.
+/// The log that a newcomer replays starts with members of long ago, none of which exists any more.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newcomer_that_replays_old_members_keeps_to_those_of_today() {
+async fn a_newcomer_that_replays_old_members_keeps_to_the_current_ones() {
     let mut cluster = Cluster::alone(calm).await;
     cluster.grow([2, 3]).await;
     cluster.lead(2).await;
@@ -30,12 +30,12 @@ async fn a_newcomer_that_replays_old_members_keeps_to_those_of_today() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_refused_leaves_nothing_in_the_log() {
+async fn a_rejected_token_leaves_nothing_in_the_log() {
     let cluster = Cluster::alone(|_| {}).await;
     let token = cluster.token(false).await;
     let joined = cluster.ask_to_join(&token, id(1), 2, "two").await;
     assert!(matches!(joined, Some(JoinAnswer::Joined(_))), "{joined:?}");
-    // What follows from the first one: it is made a learner.
+    // The first join is followed by an entry that makes the node a learner.
     cluster
         .until_member(2, |member| member.state != MemberState::Pending)
         .await;
@@ -46,12 +46,12 @@ async fn a_token_that_is_refused_leaves_nothing_in_the_log() {
         assert_eq!(used, Some(JoinAnswer::Refused(JoinRefusal::Used)));
     }
     let written = last_log().0 - before.0;
-    assert!(written < 10, "{written} entries for what all would refuse");
+    assert!(written < 10, "{written} entries for what all would reject");
     cluster.shutdown().await;
 }
 
-/// A cluster that was upgraded learns of no level that its dead member supports, so it stays where it
-/// is. The dead one can go, and then the others go on.
+/// An upgraded cluster does not know which level its dead member supports, so it keeps its level until
+/// the dead member is removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_member_of_an_upgraded_cluster_can_be_removed() {
     let mut cluster = Cluster::start(3, |_| {}).await;
@@ -77,10 +77,10 @@ async fn a_dead_member_of_an_upgraded_cluster_can_be_removed() {
     cluster.shutdown().await;
 }
 
-/// A voter comes back without its data and without hearing why it is turned away. A member that is
-/// restarted dials it before it has opened its store, and must not feed it: it would vote again.
+/// A voter returns without its data, and does not receive why it is rejected. A restarted member dials it
+/// before it has opened its own store, and must send it no entries: it would vote again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_is_restarted_feeds_no_voter_that_has_lost_its_data() {
+async fn a_restarted_member_sends_no_entries_to_a_voter_without_its_data() {
     let mut cluster = Cluster::start(3, |_| {}).await;
     cluster.lead(1).await;
     cluster.until_registered().await;

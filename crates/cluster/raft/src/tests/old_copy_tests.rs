@@ -1,4 +1,4 @@
-//! Voters whose data are from an older copy, and those that only seem to be.
+//! Voters that run on an older copy of their data, and voters that only seem to.
 
 use quorate_peer::{DataLoss, LinkError};
 use quorate_replica::NotReady;
@@ -20,7 +20,7 @@ async fn started() -> Simulated {
     simulated
 }
 
-/// What is on the disk of the third node.
+/// The disk of the third node.
 fn copy(simulated: &Simulated) -> SimDisk {
     simulated.disks[&id(3)].image(usize::MAX, quorate_sim::Loss::Everything)
 }
@@ -37,7 +37,7 @@ async fn acknowledge_and_die(simulated: &mut Simulated) -> LogPosition {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_voter_from_an_older_copy_stops_and_names_what_it_had_and_has() {
+async fn a_voter_from_an_older_copy_stops_and_reports_what_it_had_and_has() {
     let mut simulated = started().await;
     let older = copy(&simulated);
     let had = acknowledge_and_die(&mut simulated).await;
@@ -49,18 +49,18 @@ async fn a_voter_from_an_older_copy_stops_and_names_what_it_had_and_has() {
     let failed = timeout(TIMEOUT, old.failed()).await;
     let error = failed.expect("it stops by itself").to_string();
     for position in [had, has] {
-        let told = format!("entry {} of term {}", position.index, position.term);
-        assert!(error.contains(&told), "{told} in {error}");
+        let expected = format!("entry {} of term {}", position.index, position.term);
+        assert!(error.contains(&expected), "{expected} in {error}");
     }
     assert_eq!(old.status().not_ready, Some(NotReady::Failed));
     assert_eq!(old.parts().log.durable(), Some(has), "it was fed");
-    // The others go on without it.
+    // The others continue without it.
     let leader = &simulated.cluster.nodes[&id(1)];
     put(leader, &packet(1, 6)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_voter_with_all_that_it_acknowledged_goes_on() {
+async fn a_voter_with_all_that_it_acknowledged_continues() {
     let mut simulated = started().await;
     let had = acknowledge_and_die(&mut simulated).await;
     simulated.cluster.open(id(3)).await.unwrap();
@@ -71,9 +71,9 @@ async fn a_voter_with_all_that_it_acknowledged_goes_on() {
     simulated.cluster.shutdown().await;
 }
 
-/// A leader knows only what was acknowledged to itself.
+/// A leader only knows what was acknowledged to it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_was_elected_since_does_not_know_an_older_copy() {
+async fn a_leader_that_was_elected_later_does_not_detect_an_older_copy() {
     let mut simulated = started().await;
     let older = copy(&simulated);
     acknowledge_and_die(&mut simulated).await;
@@ -85,7 +85,7 @@ async fn a_leader_that_was_elected_since_does_not_know_an_older_copy() {
     simulated.cluster.shutdown().await;
 }
 
-/// A peer compares with what a node said when it dialed; the node compares with what it has now.
+/// A peer compares with what a node stated when it dialed; the node compares with what it has now.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_has_what_it_is_told_to_lack_goes_on() {
     let simulated = started().await;
@@ -97,8 +97,8 @@ async fn a_node_that_has_what_it_is_told_to_lack_goes_on() {
             acknowledged: Some((term, position)),
             stated: None,
         };
-        let refused = LinkError::DataLost("it has lost its data".into(), loss);
-        node.parts().peers.link_tracker.on_failed(id(9), &refused);
+        let rejected = LinkError::DataLost("it has lost its data".into(), loss);
+        node.parts().peers.link_tracker.on_failed(id(9), &rejected);
     };
     let beyond = LogPosition {
         index: LogIndex(durable.index.0 + 1_000),
@@ -116,8 +116,8 @@ async fn a_node_that_has_what_it_is_told_to_lack_goes_on() {
     assert!(error.contains("has lost its data"), "{error}");
 }
 
-/// A snapshot is on disk before the log begins behind it. Until it does, a loss of power leaves an empty
-/// log, which no member may have; and what the node states is what the snapshot holds.
+/// A snapshot is on disk before the log starts after it. Until then, a power failure leaves an empty log,
+/// which no member may have; and the node states what the snapshot contains.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_joiner_has_a_part_in_the_cluster_once_its_log_is_not_empty_on_disk() {
     let mut cluster = Cluster::alone(|_| {}).await;
@@ -131,7 +131,7 @@ async fn a_joiner_has_a_part_in_the_cluster_once_its_log_is_not_empty_on_disk() 
     cluster.join(2, false, on_disk).await;
     traffic.until(|passed| passed.requests > 0).await;
     let joiner = cluster.nodes[&id(2)].clone();
-    // Its vote is on disk, and the snapshot needs no other sync of the log.
+    // Its vote is on disk, and the snapshot needs no further sync of the log.
     until(&joiner, |view| view.leader.is_some()).await;
     disk.block_syncs(joiner.parts().config.dir.join(crate::LOG_DIR));
     traffic.requests_max.send_replace(usize::MAX);
@@ -146,7 +146,7 @@ async fn a_joiner_has_a_part_in_the_cluster_once_its_log_is_not_empty_on_disk() 
     assert!(stated.durable.is_some(), "it has a snapshot");
     disk.release_syncs();
     let joined = timeout(TIMEOUT, joiner.joined()).await;
-    drop(joined.expect("it has begun behind the snapshot"));
+    drop(joined.expect("its log starts after the snapshot"));
     assert!(joiner.parts().log.durable() >= stated.durable);
     cluster.shutdown().await;
 }

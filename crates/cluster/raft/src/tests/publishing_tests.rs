@@ -32,7 +32,7 @@ async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Problem> {
     Ok(deleted.was_stored)
 }
 
-/// A cluster that has agreed on all that it agrees on unasked.
+/// A cluster that has committed everything that it agrees on automatically.
 async fn cluster(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
     let cluster = Cluster::start(3, adjust).await;
     for node in cluster.nodes.values() {
@@ -41,13 +41,13 @@ async fn cluster(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
     cluster
 }
 
-/// Waits until all nodes agree that this moment has passed.
-async fn clocks_agree_on(cluster: &Cluster, moment: UnixMillis) {
+/// Waits until all nodes agree that this time has passed.
+async fn clocks_agree_on(cluster: &Cluster, time: UnixMillis) {
     for node in cluster.nodes.values() {
         let agree = async {
             loop {
                 let reading = node.parts().gossip.time();
-                if reading.state == ClockState::Agreed && reading.time > moment {
+                if reading.state == ClockState::Agreed && reading.time > time {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -57,7 +57,7 @@ async fn clocks_agree_on(cluster: &Cluster, moment: UnixMillis) {
     }
 }
 
-/// How many entries behind this one bring packets.
+/// How many entries after this one contain packets.
 fn put_count(node: &Node, after: LogIndex) -> usize {
     let last = node.status().last_log_index;
     let range = after.next().0..last.next().0;
@@ -86,7 +86,7 @@ async fn expect_put(cluster: &Cluster, packet: &SignedPacket, expected: PutOutco
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
+async fn a_packet_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
     let cluster = cluster(|_| {}).await;
     let [older, deleted, newer] = [4, 5, 6].map(|micros| packet(1, micros));
     let node = cluster.followers().next().unwrap();
@@ -94,7 +94,10 @@ async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
     applied_by_all(&cluster, node).await;
     let before = node.status().applied_index;
     assert_eq!(delete(node, None).await, Ok(true));
-    assert!(node.packet(&key(1)).unwrap().is_none(), "here at once");
+    assert!(
+        node.packet(&key(1)).unwrap().is_none(),
+        "deleted here immediately"
+    );
     applied_by_all(&cluster, node).await;
     for other in cluster.nodes.values() {
         // DNS answers from the same index.
@@ -102,8 +105,8 @@ async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
         assert!(other.parts().store.stored_packet(&key(1)).is_none());
         assert_eq!(other.status().packet_count, 0);
         let changes = other.changes_since(before, 10).unwrap().changes;
-        let told: Vec<_> = changes.iter().map(|it| (it.key, it.kind)).collect();
-        assert_eq!(told, [(key(1), ChangeKind::Deleted)]);
+        let reported: Vec<_> = changes.iter().map(|it| (it.key, it.kind)).collect();
+        assert_eq!(reported, [(key(1), ChangeKind::Deleted)]);
     }
     expect_put(&cluster, &older, PutOutcome::Superseded).await;
     expect_put(&cluster, &deleted, PutOutcome::Superseded).await;
@@ -117,7 +120,7 @@ async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_blocked_until_the_cluster_says_that_it_is_time() {
+async fn a_key_is_blocked_until_the_cluster_time_reaches_the_end() {
     let ahead = Ahead::default();
     let cluster = cluster(|config| config.wall_clock = ahead.clock()).await;
     let [deleted, newer, newest] = [5, 6, 7].map(|micros| packet(1, micros));
@@ -127,7 +130,7 @@ async fn a_key_is_blocked_until_the_cluster_says_that_it_is_time() {
     applied_by_all(&cluster, leader).await;
     expect_put(&cluster, &newer, PutOutcome::Blocked).await;
     expect_put(&cluster, &deleted, PutOutcome::Blocked).await;
-    // Another deletion changes nothing of that.
+    // Another deletion does not change that.
     assert_eq!(delete(leader, None).await, Ok(false));
     applied_by_all(&cluster, leader).await;
     expect_put(&cluster, &newer, PutOutcome::Blocked).await;
@@ -138,7 +141,7 @@ async fn a_key_is_blocked_until_the_cluster_says_that_it_is_time() {
     expect_put(&cluster, &deleted, PutOutcome::Superseded).await;
     assert_eq!(put(leader, &newer).await, Ok(PutOutcome::Stored));
 
-    // A block of no time lifts the one that there is.
+    // A block of zero seconds removes the existing one.
     assert_eq!(delete(leader, Some(DAY)).await, Ok(true));
     assert_eq!(put(leader, &newest).await, Ok(PutOutcome::Blocked));
     assert_eq!(delete(leader, Some(Duration::ZERO)).await, Ok(false));
@@ -148,7 +151,7 @@ async fn a_key_is_blocked_until_the_cluster_says_that_it_is_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
+async fn a_change_of_who_may_publish_at_any_node_holds_at_all() {
     let cluster = cluster(|_| {}).await;
     let nodes: Vec<_> = cluster.nodes.values().collect();
     agreement::agreed_count_max(cluster.leader()).await;
@@ -180,7 +183,7 @@ async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
     change(nodes[2], add.clone()).await.unwrap();
     applied_by_all(&cluster, nodes[2]).await;
     assert!(nodes.iter().all(|node| node.publishing().has_token(&hash)));
-    // Asked again, it is so already, and nothing is written.
+    // A repeated request finds the change made, and writes nothing.
     let index = nodes[2].status().last_log_index;
     change(nodes[2], add).await.unwrap();
     assert_eq!(nodes[2].status().last_log_index, index);
@@ -188,19 +191,19 @@ async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
         name: "tenant".to_owned(),
         hash: TokenHash([8; 32]),
     };
-    let refused = change(nodes[2], other).await.unwrap_err();
+    let rejected = change(nodes[2], other).await.unwrap_err();
     assert_eq!(
-        refused.problem_type,
+        rejected.problem_type,
         ProblemType::RefusedPolicy,
-        "{refused}"
+        "{rejected}"
     );
     expect_equal_digests(nodes).await;
     cluster.shutdown().await;
 }
 
-/// What only the node that takes a PUT would check, a change could slip past: the log has one order.
+/// A check only on the node that receives a PUT could miss a change; the log orders both.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
+async fn no_put_evades_a_change_that_the_leader_has_applied() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20_000;
     let mut simulated = Simulated::start_with(3, adjust).await;
     for node in simulated.cluster.nodes.values() {
@@ -214,7 +217,7 @@ async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
     applied(&node, leader.status().applied_index).await;
     let board = simulated.cluster.board.clone();
     board.cut_off.lock().unwrap().insert(behind);
-    // A link on which a response was lost would be given up later, with the PUTs on it.
+    // A link on which a response was lost would time out later, with the PUTs on it.
     board.close_links(behind);
     change(&leader, PublishChange::Deny(vec![key(2)]))
         .await
@@ -222,16 +225,16 @@ async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
     delete(&leader, Some(DAY)).await.unwrap();
     ground::checkpoint_and_purge(&leader).await;
 
-    // It knows of neither, takes both, and is told where they come to stand.
+    // The node knows neither change and accepts both PUTs. Their place in the log decides the outcome.
     assert_eq!(*node.publishing(), PublishState::default());
     let (forbidden, blocked) = (packet(2, 5), packet(1, 6));
     let puts = async { tokio::join!(put(&node, &forbidden), put(&node, &blocked)) };
-    let mended = async { board.cut_off.lock().unwrap().clear() };
-    let (outcomes, ()) = tokio::join!(puts, mended);
-    let refused = (Ok(PutOutcome::Forbidden), Ok(PutOutcome::Blocked));
-    assert_eq!(outcomes, refused);
+    let healed = async { board.cut_off.lock().unwrap().clear() };
+    let (outcomes, ()) = tokio::join!(puts, healed);
+    let rejected = (Ok(PutOutcome::Forbidden), Ok(PutOutcome::Blocked));
+    assert_eq!(outcomes, rejected);
 
-    // A snapshot has brought it what the log has no more.
+    // A snapshot has brought it what was purged from the log.
     applied(&node, leader.status().applied_index).await;
     assert_eq!(node.publishing(), leader.publishing());
     assert!(node.publishing().blocked_until(&key(1)) > Some(UnixMillis(0)));
@@ -239,7 +242,7 @@ async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
     expect_equal_digests(simulated.cluster.nodes.values()).await;
     drop(leader);
 
-    // And a checkpoint keeps it.
+    // A checkpoint keeps it too.
     let expected = node.publishing();
     ground::checkpoint_and_purge(&node).await;
     drop(node);
@@ -249,8 +252,8 @@ async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
     simulated.cluster.shutdown().await;
 }
 
-/// Identical bytes cost no entry until an eighth of the retention has passed, and then one at all nodes
-/// together.
+/// Identical bytes cost no entry until an eighth of the retention has passed, and then one entry for
+/// all nodes together.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
     let ahead = Ahead::default();
@@ -287,8 +290,7 @@ async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
     cluster.shutdown().await;
 }
 
-/// Bytes that an operator deleted are not acknowledged by a node that has not heard of it, but for a
-/// second.
+/// A node that has not received a deletion acknowledges the deleted bytes for at most one second.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_cut_off_acknowledges_what_it_holds_for_a_second() {
     let cluster = Cluster::start(3, |_| {}).await;
@@ -310,7 +312,9 @@ async fn a_node_that_is_cut_off_acknowledges_what_it_holds_for_a_second() {
 
     cluster.board.cut_off.lock().unwrap().clear();
     timeout(TIMEOUT, follower.ready()).await.unwrap();
-    let refused = async { while put(&follower, &packet).await != Ok(PutOutcome::Superseded) {} };
-    timeout(TIMEOUT, refused).await.expect("it hears of it");
+    let rejected = async { while put(&follower, &packet).await != Ok(PutOutcome::Superseded) {} };
+    timeout(TIMEOUT, rejected)
+        .await
+        .expect("it receives the deletion");
     cluster.shutdown().await;
 }

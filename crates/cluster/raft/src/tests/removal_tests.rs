@@ -1,4 +1,4 @@
-//! Members that go, and others in their place.
+//! Members that are removed or replaced.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use quorate_state::{Command, Registration};
 use super::{elections::calm, test_members::*, *};
 use crate::{
     Cleanup,
-    membership::refusals::{no_live_quorum, unknown_node},
+    membership::problems::{no_live_quorum, unknown_node},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +33,7 @@ async fn a_leader_that_is_removed_hands_over_first() {
     tokio::time::sleep(survivor.parts().config.election_timeout_max()).await;
     let later: Vec<_> = cluster.nodes.values().map(|it| it.status().term).collect();
     assert_eq!(terms, later, "it disturbs nobody");
-    // Said again, it is so.
+    // A repeated request succeeds.
     let again = cluster.change(remove(1)).await.unwrap();
     assert_eq!(again.node, id(1).to_string());
     removed.shutdown().await.unwrap();
@@ -65,8 +65,8 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
     let again = cluster.replace(id(3), id(4)).await;
     assert_eq!(again.warnings.len(), 1, "it is gone already");
     let gone = id(3).to_string();
-    let refused = cluster.change(replacing(&gone, id(3))).await;
-    assert_eq!(refused, Err(unknown_node(&gone)));
+    let rejected = cluster.change(replacing(&gone, id(3))).await;
+    assert_eq!(rejected, Err(unknown_node(&gone)));
     cluster.shutdown().await;
 }
 
@@ -84,7 +84,7 @@ async fn the_only_node_of_a_cluster_can_be_replaced() {
     cluster.shutdown().await;
 }
 
-/// Whatever a leader has left of a replacement, the next one or asking again completes it.
+/// Wherever a leader stops during a replacement, the next leader or a retry completes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replacement_that_was_interrupted_converges() {
     let mut cluster = Cluster::alone(calm).await;
@@ -94,7 +94,7 @@ async fn a_replacement_that_was_interrupted_converges() {
         .until_member(4, |member| member.state == MemberState::Live)
         .await;
     cluster.until_registered().await;
-    // The old one is deregistered and no more.
+    // The old node is deregistered, and nothing else is done.
     cluster.lead(1).await;
     let leader = cluster.nodes[&id(1)].clone();
     let admin = leader.parts().service.admin.clone();
@@ -131,11 +131,11 @@ async fn a_replacement_that_was_interrupted_converges() {
     assert!(put(&cluster.nodes[&id(4)], &packet(1, 5)).await.is_ok());
 }
 
-/// Commits a joint configuration towards these voters, and leaves it so.
+/// Commits a joint configuration towards these voters, and does not complete it.
 async fn leave_joint(node: &Node, numbers: &[u64]) {
     let voters = numbers.iter().copied().map(id).collect();
     let raft = &node.parts().write_path.raft;
-    // The change before may be in force and not committed yet.
+    // The previous change may be in effect but not committed yet.
     let settled = async {
         while !raft.membership().is_committed || raft.membership().is_joint() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -143,7 +143,7 @@ async fn leave_joint(node: &Node, numbers: &[u64]) {
     };
     let settled = timeout(TIMEOUT, settled).await;
     settled.expect("the change before is made");
-    // The reconciler may complete it at once.
+    // The reconciler may complete it immediately.
     raft.begin_joint(voters).await;
 }
 
@@ -153,7 +153,7 @@ async fn a_joint_configuration_that_was_left_behind_is_completed() {
     cluster.grow([2, 3]).await;
     cluster.until_registered().await;
     let leader = cluster.leader().clone();
-    // As a demotion leaves it whose leader is gone.
+    // The state after a demotion whose leader failed.
     let registration = Registration {
         stays_learner: true,
         ..leader
@@ -209,7 +209,7 @@ async fn a_removed_node_is_cut_off_at_once() {
         }
     };
     timeout(TIMEOUT, learns).await.expect("it learns it");
-    // One that comes back learns it too.
+    // A removed node that returns finds out too.
     drop(removed);
     cluster.die(3);
     cluster.reopen(3).await;
@@ -224,9 +224,9 @@ async fn a_removed_node_is_cut_off_at_once() {
     cluster.shutdown().await;
 }
 
-/// No leader takes any more what is brought there, so nobody has to wait for one.
+/// No leader accepts its requests any more, so it must not wait for one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_node_refuses_at_once_and_lists_itself_as_removed() {
+async fn a_removed_node_rejects_requests_immediately_and_lists_itself_as_removed() {
     let mut cluster = Cluster::alone(calm).await;
     cluster.grow([2, 3]).await;
     cluster.lead(1).await;
@@ -244,15 +244,15 @@ async fn a_removed_node_refuses_at_once_and_lists_itself_as_removed() {
         }
     };
     timeout(TIMEOUT, learns).await.expect("it learns it");
-    let at_once = removed.parts().config.heartbeat();
-    let refused = timeout(at_once, put(&removed, &packet(2, 5))).await;
-    assert_eq!(refused, Ok(Err(PutError::NoLeader)));
+    let short = removed.parts().config.heartbeat();
+    let rejected = timeout(short, put(&removed, &packet(2, 5))).await;
+    assert_eq!(rejected, Ok(Err(PutError::NoLeader)));
     let listed = timeout(TIMEOUT, members(&removed)).await.unwrap().unwrap();
     let own = listed.members.iter().find(|member| is_node(member, 3));
     assert_eq!(own.unwrap().state, MemberState::Removed);
     let asked = ask(&removed, remove(2)).await.unwrap_err();
     assert!(!asked.retry, "{asked}");
-    // Who waits since before is answered as soon as it is to stop.
+    // A request that is already waiting is answered as soon as the node must stop.
     removed.begin_shutdown();
     let answer = timeout(TIMEOUT / 4, waits).await.unwrap().unwrap();
     assert!(answer.is_err(), "{answer:?}");
@@ -271,20 +271,22 @@ async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
     cluster
         .until_member(3, |member| member.state == MemberState::Silent)
         .await;
-    let refused = cluster.change(remove(2)).await;
-    assert_eq!(refused, Err(no_live_quorum(1, 2, 2)));
+    let rejected = cluster.change(remove(2)).await;
+    assert_eq!(rejected, Err(no_live_quorum(1, 2, 2)));
     assert!(put(&cluster.nodes[&id(1)], &packet(1, 5)).await.is_ok());
-    // Forced, it waits for the one that is gone.
+    // Forced, the change waits for the dead voter.
     let leader = cluster.nodes[&id(1)].clone();
     let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
     let forced = tokio::spawn(async move { ask(&leader, force).await });
-    let begun = &cluster.nodes[&id(1)].parts().write_path.raft;
-    let begins = async {
-        while !begun.membership().is_joint() {
+    let raft = &cluster.nodes[&id(1)].parts().write_path.raft;
+    let starts = async {
+        while !raft.membership().is_joint() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(TIMEOUT, begins).await.expect("it is begun");
+    timeout(TIMEOUT, starts)
+        .await
+        .expect("the change has started");
     cluster.configs.insert(id(3), config);
     cluster.reopen(3).await;
     timeout(TIMEOUT, forced).await.unwrap().unwrap().unwrap();
@@ -293,7 +295,7 @@ async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_voter_that_is_gone_is_cleaned_up_and_enough_stay() {
+async fn a_silent_voter_is_cleaned_up_and_enough_stay() {
     let adjust = |config: &mut RaftConfig| {
         config.cleanup = Some(Cleanup {
             after: Duration::from_secs(2),

@@ -30,10 +30,10 @@ use crate::{
     NodeMetrics, OpenError, RaftConfig, RaftMetrics, WallClock, adapters::View, parts::Parts,
 };
 
-/// The longest that anything here may take.
+/// The longest time that anything here may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Who can be reached, and who is cut off.
+/// Which nodes can be reached, and which are cut off.
 #[derive(Default)]
 pub(super) struct Switchboard {
     pub(super) services: Mutex<HashMap<NodeId, Arc<dyn Service>>>,
@@ -42,20 +42,20 @@ pub(super) struct Switchboard {
     pub(super) deaths: Mutex<HashMap<NodeId, usize>>,
     /// How often the links between two nodes were closed, at both ends.
     pub(super) closings: watch::Sender<HashMap<[NodeId; 2], usize>>,
-    /// How often one has tried in vain to open a link to another.
+    /// How often a node has failed to open a link to another.
     pub(super) refusals: Mutex<HashMap<[NodeId; 2], usize>>,
-    /// Who is only where it listens now.
+    /// Nodes that can only be reached at their current address.
     pub(super) addresses: Mutex<HashMap<NodeId, String>>,
-    /// How many read indexes were asked for.
+    /// How many read indexes were requested.
     pub(super) read_index_count: AtomicUsize,
-    /// What passes on the streams of snapshots.
+    /// The traffic on the snapshot streams.
     pub(super) snapshots: SnapshotTraffic,
 }
 
 pub(super) struct Memory {
     pub(super) own: NodeId,
     pub(super) board: Arc<Switchboard>,
-    /// How often the node had died before it got this.
+    /// How often the node had died before it received this.
     pub(super) deaths: usize,
 }
 
@@ -67,19 +67,19 @@ impl Memory {
 }
 
 impl Switchboard {
-    /// Ends the links to a node, which has died, as its host does.
+    /// Closes the links to a dead node, as its host does.
     pub(super) fn hang_up(&self, node: NodeId) {
         self.vanish(node);
         self.close_links(node);
     }
 
-    /// Says nothing more of a node, which has died.
+    /// Sends nothing more from a dead node.
     pub(super) fn vanish(&self, node: NodeId) {
         self.services.lock().unwrap().remove(&node);
         *self.deaths.lock().unwrap().entry(node).or_default() += 1;
     }
 
-    /// From now on a node takes links only at this address.
+    /// From now on a node accepts links only at this address.
     pub(super) fn listen_at(&self, node: NodeId, address: &str) {
         let mut addresses = self.addresses.lock().unwrap();
         addresses.insert(node, address.to_owned());
@@ -226,7 +226,7 @@ impl Transport for Memory {
     }
 }
 
-/// Takes a link as the transport does, or turns the caller away.
+/// Accepts or rejects a link as the transport does.
 fn greet(
     service: &dyn Service,
     caller: NodeId,
@@ -244,7 +244,7 @@ fn greet(
         Admission::Removed(removal) => {
             return Err(LinkError::Removed("it was removed".into(), removal.into()));
         }
-        Admission::Stranger => return Err(LinkError::NotAdmitted("it is no member".into())),
+        Admission::Stranger => return Err(LinkError::NotAdmitted("it is not a member".into())),
     }
     if own.cluster != introduction.cluster {
         return Err(LinkError::Failed("it is of another cluster".into()));
@@ -255,7 +255,7 @@ fn greet(
     Ok(own)
 }
 
-/// How far all clocks of a cluster are ahead of that of this machine, in milliseconds.
+/// How far all clocks of a cluster are ahead of this machine's clock, in milliseconds.
 #[derive(Default)]
 pub(super) struct Ahead(Arc<AtomicU64>);
 
@@ -281,8 +281,8 @@ pub(super) struct Cluster {
     pub(super) _dirs: Vec<TempDir>,
 }
 
-/// Expects that nodes hold the same once they have applied the same: the leader notes what it learns of
-/// members in entries of its own.
+/// Expects that nodes hold the same once they have applied the same entries: the leader records news
+/// about members in entries of its own.
 pub(super) async fn expect_equal_digests(nodes: impl IntoIterator<Item = &Arc<Node>>) {
     let nodes: Vec<_> = nodes.into_iter().collect();
     let equal = async {
@@ -312,7 +312,7 @@ impl Cluster {
         cluster
     }
 
-    /// A cluster of which no node runs.
+    /// A cluster with all nodes stopped.
     pub(super) fn prepare(count: u64, adjust: impl Fn(&mut RaftConfig)) -> Self {
         let voters: BTreeMap<_, _> = (1..=count)
             .map(|number| (NodeId::from(number), format!("node {number}")))
@@ -436,7 +436,7 @@ pub(super) fn packet(key: u8, micros: u64) -> SignedPacket {
     SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), Bytes::from(payload)).unwrap()
 }
 
-/// A packet that its key has signed: the leader takes nothing else of a learner.
+/// A signed packet: the leader accepts no other from a learner.
 pub(super) fn signed(seed: u8) -> SignedPacket {
     quorate_fake::packet(seed, 5, "text", 30)
 }
@@ -448,7 +448,7 @@ pub(super) async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome
         .expect("a PUT is always answered")
 }
 
-/// Waits until a node has applied what `index` says.
+/// Waits until a node has applied the entry at `index`.
 pub(super) async fn applied(node: &Node, index: LogIndex) {
     let mut applied = node.parts().write_path.applied.clone();
     let reached = applied.wait_for(|meta| meta.applied_index() >= index);
@@ -458,7 +458,7 @@ pub(super) async fn applied(node: &Node, index: LogIndex) {
         .unwrap();
 }
 
-/// Waits until consensus stands at a node as `condition` says.
+/// Waits until the consensus state of a node fulfils `condition`.
 pub(super) async fn until(node: &Node, condition: impl Fn(View) -> bool) {
     let stands = node
         .parts()

@@ -1,4 +1,4 @@
-//! Clusters whose members come, go and move.
+//! Clusters whose members join, leave and move.
 
 use quorate_api::{
     Asked, ChangeMember, ChangeReport, ChangeRequest, InviteRequest, Invited, ListMembers, Member,
@@ -27,7 +27,7 @@ pub(super) fn lists(service: &Arc<dyn Service>, number: u64) -> bool {
     service.judge(id(number), &[]) == Admission::Listed
 }
 
-/// Asks as an operator does.
+/// Sends a request as an operator does.
 pub(super) async fn ask<O: Operation>(node: &Node, operation: O) -> Result<O::Answer, Problem> {
     let asked = Asked::new(operation, ASK_TIMEOUT);
     answer_to::<O>(node.operate(asked).await?)
@@ -61,7 +61,7 @@ pub(super) fn is_node(member: &Member, number: u64) -> bool {
 }
 
 impl Cluster {
-    /// One node that has founded a cluster by itself.
+    /// A single node that has founded a cluster.
     pub(super) async fn alone(adjust: impl Fn(&mut RaftConfig)) -> Self {
         let mut cluster = Self::prepare(1, |config| {
             config.cofounders = BTreeMap::from([(id(1), address(1))]);
@@ -81,7 +81,7 @@ impl Cluster {
         invited.token.parse().expect("it is a token")
     }
 
-    /// What `member` says to node `number`, which comes with a token.
+    /// What `member` answers to node `number`, which joins with a token.
     pub(super) async fn ask_to_join(
         &self,
         token: &JoinToken,
@@ -93,10 +93,10 @@ impl Cluster {
         let (name, address) = (name.to_owned(), address(number));
         let request = JoinRequest::new(token, id(number), member, name, address);
         let answer = timeout(TIMEOUT, service.join(id(number), request)).await;
-        answer.expect("it is answered or not at once")
+        answer.expect("it is answered or rejected immediately")
     }
 
-    /// Has node `number` join and opens it.
+    /// Lets node `number` join and opens it.
     pub(super) async fn join(
         &mut self,
         number: u64,
@@ -125,7 +125,7 @@ impl Cluster {
         self.open(id(number)).await.unwrap();
     }
 
-    /// Has nodes join and vote, one after the other.
+    /// Lets nodes join and become voters, one after the other.
     pub(super) async fn grow(&mut self, numbers: impl IntoIterator<Item = u64>) {
         for number in numbers {
             self.join(number, false, |_| {}).await;
@@ -174,7 +174,7 @@ impl Cluster {
         self.until_members(is_met).await;
     }
 
-    /// Waits until these vote, and all members but these are learners.
+    /// Waits until exactly these nodes are voters, and all other members are learners.
     pub(super) async fn until_voters(&self, numbers: &[u64]) {
         let wanted: Vec<_> = numbers.iter().map(|it| id(*it).to_string()).collect();
         self.until_members(|members| {
@@ -185,14 +185,14 @@ impl Cluster {
         .await;
     }
 
-    /// Waits until the leader knows of all members that they have entries.
+    /// Waits until the leader knows that all members have entries.
     pub(super) async fn until_registered(&self) {
         for node in self.nodes.values() {
             agreement::agreed_count_max(node).await;
         }
     }
 
-    /// Asks the first node until no other change is in the way.
+    /// Sends a request to the first node until no other change is in progress.
     pub(super) async fn change(&self, change: ChangeMember) -> Result<ChangeReport, Problem> {
         let node = self.nodes.values().next().expect("a node runs");
         self.change_at(node, change).await
@@ -219,7 +219,7 @@ impl Cluster {
             loop {
                 let change = replacing(&old.to_string(), new);
                 let others = self.nodes.iter().filter(|(id, _)| **id != new);
-                // Who is removed cannot be asked again.
+                // A removed node cannot be asked again.
                 let asked = others.max_by_key(|(id, _)| **id != old);
                 let (_, asked) = asked.expect("another node runs");
                 let changed = self.change_at(asked, change).await.expect("it may be done");
@@ -232,7 +232,7 @@ impl Cluster {
         timeout(TIMEOUT, replaced).await.expect("it catches up")
     }
 
-    /// The process of a node dies.
+    /// Kills the process of a node.
     pub(super) fn die(&mut self, number: u64) {
         self.board.hang_up(id(number));
         self.nodes.remove(&id(number));
@@ -292,8 +292,7 @@ pub(super) fn replacing(old: &str, new: NodeId) -> ChangeMember {
     MemberChange::Replace(request).of(old)
 }
 
-/// Puts newer and newer packets, each of which must be stored, until it is told to stop. Says how
-/// many.
+/// Puts ever newer packets until it is stopped. Each must be stored. Returns how many.
 pub(super) struct Publisher {
     stop: watch::Sender<bool>,
     writing: tokio::task::JoinHandle<u64>,
@@ -308,7 +307,7 @@ impl Publisher {
             while !*stopped.borrow() {
                 micros += 1;
                 let packet = packet((micros % 50) as u8, micros);
-                // Found there already, when the answer to a first attempt was lost.
+                // It is stored already if the answer to a first attempt was lost.
                 let is_there = [Ok(PutOutcome::Stored), Ok(PutOutcome::Unchanged)];
                 let outcome = put(&node, &packet).await;
                 assert!(is_there.contains(&outcome), "{outcome:?}");

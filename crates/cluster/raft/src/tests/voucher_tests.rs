@@ -6,7 +6,7 @@ use quorate_state::Vouchers;
 
 use super::{elections::calm, test_members::*, *};
 
-/// Nodes 1, 2 and 3 vote, and 3 is away.
+/// Nodes 1, 2 and 3 are voters, and 3 is away.
 async fn without_three(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
     let mut cluster = Cluster::alone(adjust).await;
     cluster.grow([2, 3]).await;
@@ -16,7 +16,7 @@ async fn without_three(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
     cluster
 }
 
-/// Has a new node take the place of another, lead, and be the one that registers the next.
+/// Replaces a node by a new one, which then leads and registers the next.
 async fn replace_and_lead(cluster: &mut Cluster, old: u64, new: u64) {
     cluster.join(new, true, |_| {}).await;
     cluster.replace(id(old), id(new)).await;
@@ -24,7 +24,7 @@ async fn replace_and_lead(cluster: &mut Cluster, old: u64, new: u64) {
     cluster.stop(old).await;
 }
 
-/// Waits until a node has what was put, and is ready.
+/// Waits until a node is ready and has the packets that were put.
 async fn expect_followed(node: &Node) {
     timeout(TIMEOUT, node.ready()).await.expect("it follows");
     let stored = node.stored_packet(packet(1, 5).key()).unwrap();
@@ -59,7 +59,7 @@ async fn a_voter_that_was_away_elects_one_that_it_does_not_know() {
     cluster.shutdown().await;
 }
 
-/// All whom it knows are gone, and so are those who registered the first that came after them.
+/// All members that it knows are gone, and so are those that registered the first ones after them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_vouchers_leads_over_members_that_are_gone() {
     let mut cluster = without_three(calm).await;
@@ -74,8 +74,8 @@ async fn a_chain_of_vouchers_leads_over_members_that_are_gone() {
     cluster.shutdown().await;
 }
 
-/// The same key is registered, removed, and registered anew: the first voucher proves nothing to one
-/// that has applied the removal, and the second does.
+/// The same key is registered, removed, and registered again: to a node that has applied the removal
+/// the first voucher proves nothing, but the second does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_was_added_again_is_accepted() {
     let mut cluster = Cluster::alone(calm).await;
@@ -116,7 +116,7 @@ async fn vouchers_go_when_every_checkpoint_has_their_entries() {
     let until = async |cluster: &Cluster, is_so: fn(&Vouchers) -> bool| {
         let leader = cluster.leader().clone();
         let reached = async {
-            // A checkpoint holds what has come since the last.
+            // A new checkpoint contains the entries after the last one.
             for micros in 1.. {
                 put(&leader, &packet(9, micros)).await.unwrap();
                 if is_so(
@@ -164,15 +164,15 @@ async fn vouchers_go_when_every_checkpoint_has_their_entries() {
     );
 }
 
-/// Waits until a node says why it does not serve.
+/// Waits until a node reports why it does not serve.
 async fn until_not_ready(node: &Node, reason: NotReady) {
-    let said = async {
+    let reported = async {
         while node.status().not_ready != Some(reason) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let said = timeout(TIMEOUT, said).await;
-    said.unwrap_or_else(|_| panic!("{:?}", node.status().not_ready));
+    let reported = timeout(TIMEOUT, reported).await;
+    reported.unwrap_or_else(|_| panic!("{:?}", node.status().not_ready));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,11 +198,11 @@ async fn one_voter_of_three_convinces_nobody_of_its_removal() {
     }
     cluster.reopen(3).await;
     let three = cluster.nodes[&id(3)].clone();
-    let mut refusals = three.parts().peers.link_tracker.refusals.subscribe();
-    let refused = refusals.wait_for(|refusals| refusals.contains_key(&id(1)));
-    timeout(TIMEOUT, refused).await.unwrap().unwrap();
+    let mut rejections = three.parts().peers.link_tracker.dial_rejections.subscribe();
+    let rejected = rejections.wait_for(|rejections| rejections.contains_key(&id(1)));
+    timeout(TIMEOUT, rejected).await.unwrap().unwrap();
     until_not_ready(&three, NotReady::Recovering).await;
-    // With another it is a majority.
+    // With a second one it is a majority.
     cluster.reopen(4).await;
     until_not_ready(&three, NotReady::Removed).await;
 }

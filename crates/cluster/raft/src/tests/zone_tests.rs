@@ -5,7 +5,7 @@ use quorate_replica::{CookieSecrets, NamedSet, RecordSet, ZoneChange, ZoneState}
 use quorate_state::{COOKIE_SECRET_AGE, UnixMillis, WireName};
 
 use super::{ground::Simulated, test_members::ask, *};
-use crate::{WallClock, membership::refusals};
+use crate::{WallClock, membership::problems};
 
 const A: u16 = 1;
 
@@ -45,7 +45,7 @@ fn seen(state: &ZoneState) -> Option<(u8, u32)> {
     Some((*set.rdata[0].last()?, zone.serial))
 }
 
-/// Waits until the cookie secrets that a node has applied are as `condition` says.
+/// Waits until the cookie secrets that a node has applied fulfil `condition`.
 async fn secrets(node: &Node, condition: impl Fn(&CookieSecrets) -> bool) -> CookieSecrets {
     let mut applied = node.parts().write_path.applied.clone();
     let reached = applied.wait_for(|meta| condition(&meta.cluster.zones.cookie_secrets));
@@ -54,7 +54,7 @@ async fn secrets(node: &Node, condition: impl Fn(&CookieSecrets) -> bool) -> Coo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_zone_that_is_changed_at_any_node_is_seen_there_at_once_and_soon_at_all() {
+async fn a_change_of_a_zone_is_visible_there_immediately_and_soon_everywhere() {
     let cluster = Cluster::start(3, |_| {}).await;
     for node in cluster.nodes.values() {
         agreement::agreed_count_max(node).await;
@@ -70,7 +70,7 @@ async fn a_zone_that_is_changed_at_any_node_is_seen_there_at_once_and_soon_at_al
             assert_eq!(seen(&other.zone_state()), Some((last, last.into())));
         }
     }
-    // Nothing changes, nothing is written.
+    // Without a change nothing is written.
     let node = cluster.followers().next().unwrap();
     let (version, index) = (node.zone_version(), node.status().last_log_index);
     change(node, setting(3)).await.unwrap();
@@ -79,10 +79,10 @@ async fn a_zone_that_is_changed_at_any_node_is_seen_there_at_once_and_soon_at_al
     assert_eq!(node.status().last_log_index, index.next());
     let mut apex = setting(9);
     apex.set[0].owner = name(&["b"]);
-    let refused = change(node, apex).await;
+    let rejected = change(node, apex).await;
     assert_eq!(
-        refused,
-        Err(refusals::zone("b. lies outside a.: set it in its own zone"))
+        rejected,
+        Err(problems::zone("b. lies outside a.: set it in its own zone"))
     );
     expect_equal_digests(cluster.nodes.values()).await;
     cluster.shutdown().await;
@@ -134,11 +134,11 @@ async fn a_snapshot_brings_zones_and_cookie_secrets() {
     assert!(node.zone_state().cookie_secrets.current.is_some());
     assert!(
         node.zone_version() > version,
-        "whoever looks sees that it is another"
+        "a client sees that the secret has changed"
     );
     drop((node, leader));
 
-    // And a checkpoint keeps them.
+    // A checkpoint keeps them too.
     let expected = simulated.cluster.nodes[&behind].zone_state();
     ground::checkpoint_and_purge(&simulated.cluster.nodes[&behind]).await;
     simulated.kill(behind);
@@ -147,14 +147,14 @@ async fn a_snapshot_brings_zones_and_cookie_secrets() {
     assert_eq!(reopened.zone_state(), expected);
     assert!(
         reopened.zone_version() > 0,
-        "not what a node has that has none"
+        "not the value of a node without a secret"
     );
     simulated.cluster.shutdown().await;
 }
 
-/// The time of the first rotation is that of the cluster.
+/// The first rotation uses the cluster time.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_alone_has_a_secret_as_soon_as_it_is_a_cluster() {
+async fn a_single_node_has_a_secret_as_soon_as_its_cluster_is_founded() {
     let cluster = Cluster::start(1, |_| {}).await;
     let node = cluster.nodes.values().next().unwrap();
     let first = secrets(node, |secrets| secrets.current.is_some()).await;

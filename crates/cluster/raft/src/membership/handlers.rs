@@ -1,4 +1,4 @@
-//! What the leader answers, whichever node was asked.
+//! The leader's handler for each request, whichever node the operator asked.
 
 use quorate_api::{
     AdminRequest, Answered, ChangeMember, ChangePublishing, ChangeZone, DeletePacket, JoinCall,
@@ -10,15 +10,15 @@ use quorate_state::{Command, LogIndex, Outcome, Rejection};
 use tokio::{sync::MutexGuard, time::timeout_at};
 
 use super::{
-    admin::Order,
-    refusals::{busy, failed, no_leader, publishing, unsupported, zone},
+    admin::LeaderTask,
+    problems::{busy, failed, no_leader, publishing, unsupported, zone},
 };
 
-/// Stands for the entry from which on an answer holds where the asking node need not have applied it.
-pub(super) const ANY: LogIndex = LogIndex(0);
+/// The index of an answer for which the asking node does not have to wait until it has applied an entry.
+pub(super) const ANY_INDEX: LogIndex = LogIndex(0);
 
-impl Order<'_> {
-    /// The answer to `asker`, which is a problem when this node does not lead.
+impl LeaderTask<'_> {
+    /// Handles a request of `asker`. Fails when this node does not lead.
     pub(super) async fn answer(
         &self,
         asker: NodeId,
@@ -26,25 +26,27 @@ impl Order<'_> {
     ) -> Result<Answered, Problem> {
         self.unless_majority_lost(self.catch_up()).await?;
         Ok(match request {
-            AdminRequest::Members(_) => answer::<ListMembers>(ANY, &self.members()),
+            AdminRequest::Members(_) => answer::<ListMembers>(ANY_INDEX, &self.members()),
             AdminRequest::Invite(_) => {
-                return Err(failed("the node that an operator asks makes the token"));
+                return Err(failed(
+                    "the node that the operator asks must create the token",
+                ));
             }
             AdminRequest::OpenInvite(open) => {
-                answer::<OpenInvite>(ANY, &self.open_invite(open).await?)
+                answer::<OpenInvite>(ANY_INDEX, &self.open_invite(open).await?)
             }
-            AdminRequest::Join(call) => answer::<JoinCall>(ANY, &self.join(call).await?),
+            AdminRequest::Join(call) => answer::<JoinCall>(ANY_INDEX, &self.join(call).await?),
             AdminRequest::Rename(Rename { name }) => {
                 let _lock = self.unless_majority_lost(self.lock()).await?;
                 self.rename(asker, name).await?;
-                answer::<Rename>(ANY, &())
+                answer::<Rename>(ANY_INDEX, &())
             }
             AdminRequest::ChangeMember(change) => {
                 let _lock = self.unless_majority_lost(self.lock()).await?;
-                answer::<ChangeMember>(ANY, &self.change(change).await?)
+                answer::<ChangeMember>(ANY_INDEX, &self.change(change).await?)
             }
             AdminRequest::Transfer(TransferRequest { to }) => {
-                answer::<TransferRequest>(ANY, &self.transfer(to.as_deref()).await?)
+                answer::<TransferRequest>(ANY_INDEX, &self.transfer(to.as_deref()).await?)
             }
             AdminRequest::RaiseLevel(_) => {
                 let (index, raised) = self.raise_level().await?;
@@ -64,47 +66,47 @@ impl Order<'_> {
     }
 
     fn members(&self) -> Members {
-        let members_now = self.members_now();
-        let nodes = members_now.nodes().into_iter();
+        let snapshot = self.membership_snapshot();
+        let nodes = snapshot.nodes().into_iter();
         Members {
             cluster: self.cluster().id.map(|id| id.to_string()),
             leader: Some(self.parts.config.node.to_string()),
-            members: nodes.map(|node| self.member(&members_now, node)).collect(),
+            members: nodes.map(|node| self.member(&snapshot, node)).collect(),
         }
     }
 
-    /// Waits until this leader has applied what was committed before now. Fails if it does not lead.
+    /// Waits until this leader has applied everything committed before now. Fails if it does not lead.
     pub(super) async fn catch_up(&self) -> Result<(), Problem> {
-        let caught_up = timeout_at(self.until, self.parts.catch_up()).await;
+        let caught_up = timeout_at(self.deadline, self.parts.catch_up()).await;
         caught_up.ok().flatten().ok_or_else(no_leader)
     }
 
-    /// Waits for a change that is under way.
+    /// Waits until no other change is in progress.
     async fn lock(&self) -> Result<MutexGuard<'_, ()>, Problem> {
-        let locked = timeout_at(self.until, self.change_lock.lock()).await;
+        let locked = timeout_at(self.deadline, self.change_lock.lock()).await;
         let lock = locked.map_err(|_| busy())?;
         // Another may have led while this one waited.
         self.catch_up().await?;
         Ok(lock)
     }
 
-    /// Has a command committed and applied here. Says where it stands in the log, and what it gave.
+    /// Commits a command and applies it here. Returns its index in the log and its outcome.
     pub(super) async fn commit(&self, command: Command) -> Result<(LogIndex, Outcome), Problem> {
-        let proposed = timeout_at(self.until, self.parts.raft.propose(command.encode())).await;
+        let proposed = timeout_at(self.deadline, self.parts.raft.propose(command.encode())).await;
         match proposed {
             Ok(Proposed::Applied { index, outcomes }) => match outcomes {
                 Outcome::Rejected(rejection) => Err(rejected(&rejection)),
                 outcome => Ok((index, outcome)),
             },
             Ok(Proposed::Refused) if self.parts.raft.space.is_low() => Err(failed(
-                "the disk of the leader is nearly full: make space, or hand leadership over",
+                "the disk of the leader is nearly full: free space, or transfer leadership",
             )),
             Ok(Proposed::Refused | Proposed::Unknown) | Err(_) => Err(no_leader()),
         }
     }
 }
 
-/// The answer to an operation, which holds from this entry on.
+/// The answer to an operation, valid from the entry at `index` on.
 fn answer<O: Operation>(index: LogIndex, answer: &O::Answer) -> Answered {
     let answer = serde_json::to_value(answer).expect("an answer is JSON");
     Answered { answer, index }
@@ -114,7 +116,7 @@ fn rejected(rejection: &Rejection) -> Problem {
     match rejection {
         Rejection::InviteCount => Problem::new(
             ProblemType::InviteCount,
-            "as many tokens are open as the cluster keeps: wait until some have expired",
+            "the cluster keeps no more open tokens: wait until some have expired",
         ),
         Rejection::AboveCluster { .. } => unsupported(),
         Rejection::Zone(rejection) => zone(rejection),

@@ -14,7 +14,7 @@ fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
 
 /// Node 1 leads voters 1 to 3; 3 is silent. 4 is a learner that lacks 1,000 entries, and 5 is
 /// registered.
-fn members_now() -> MembershipSnapshot {
+fn membership_snapshot() -> MembershipSnapshot {
     let member = |byte| (node(byte), format!("node{byte}:7700"));
     let heard = |byte, matching, silence_ms: Option<u64>| {
         let follower = Follower {
@@ -55,9 +55,9 @@ fn members_now() -> MembershipSnapshot {
 #[test]
 fn members_are_listed_with_what_the_leader_knows() {
     use MemberState::{CatchingUp, Leader, Live, Pending, Silent};
-    let members_now = members_now();
-    let nodes = members_now.nodes().into_iter();
-    let listed: Vec<_> = nodes.map(|node| members_now.member(node)).collect();
+    let snapshot = membership_snapshot();
+    let nodes = snapshot.nodes().into_iter();
+    let listed: Vec<_> = nodes.map(|node| snapshot.member(node)).collect();
     let states: Vec<_> = listed.iter().map(|member| member.state).collect();
     assert_eq!(states, [Leader, Live, Silent, CatchingUp, Pending]);
     let lags: Vec<_> = listed.iter().map(|member| member.lag).collect();
@@ -69,62 +69,59 @@ fn members_are_listed_with_what_the_leader_knows() {
 
 #[test]
 fn a_node_is_named_by_its_key_its_beginning_or_its_name() {
-    let members_now = members_now();
+    let snapshot = membership_snapshot();
     let key = node(4).to_string();
     for text in [key.as_str(), &key[..8], "n4"] {
-        assert_eq!(members_now.find_known(text), Ok(node(4)), "{text}");
+        assert_eq!(snapshot.find_known(text), Ok(node(4)), "{text}");
     }
     let stranger = node(9);
     let text = stranger.to_string();
-    assert_eq!(members_now.find(&text), Ok(stranger));
-    assert_eq!(members_now.find_known(&text), Err(unknown_node(&text)));
+    assert_eq!(snapshot.find(&text), Ok(stranger));
+    assert_eq!(snapshot.find_known(&text), Err(unknown_node(&text)));
     for text in ["", &key[..3], "n6"] {
-        assert_eq!(members_now.find(text), Err(unknown_node(text)));
+        assert_eq!(snapshot.find(text), Err(unknown_node(text)));
     }
 }
 
 #[test]
-fn a_beginning_that_two_nodes_share_names_none() {
-    let mut members_now = members_now();
+fn a_beginning_that_two_nodes_share_is_ambiguous() {
+    let mut snapshot = membership_snapshot();
     let mut twin = *node(4).0.as_bytes();
     twin[31] ^= 1;
     let twin = NodeId(PublicKey::from_bytes(twin));
-    members_now.membership.nodes.insert(twin, String::new());
+    snapshot.membership.nodes.insert(twin, String::new());
     let begin = &node(4).to_string()[..8];
     let mut nodes = [node(4), twin];
     nodes.sort();
-    assert_eq!(members_now.find(begin), Err(ambiguous_node(begin, &nodes)));
+    assert_eq!(snapshot.find(begin), Err(ambiguous_node(begin, &nodes)));
 }
 
 #[test]
-fn a_change_needs_a_majority_that_lives() {
-    let members_now = members_now();
-    assert_eq!(members_now.check_quorum(&nodes(&[1, 2, 3])), Ok(()));
+fn a_change_needs_a_live_majority() {
+    let snapshot = membership_snapshot();
+    assert_eq!(snapshot.check_quorum(&nodes(&[1, 2, 3])), Ok(()));
     assert_eq!(
-        members_now.check_quorum(&nodes(&[1, 3])),
+        snapshot.check_quorum(&nodes(&[1, 3])),
         Err(no_live_quorum(1, 2, 2))
     );
-    assert_eq!(
-        members_now.check_quorum(&BTreeSet::new()),
-        Err(last_voter())
-    );
+    assert_eq!(snapshot.check_quorum(&BTreeSet::new()), Err(last_voter()));
 }
 
 #[test]
-fn who_has_nothing_has_not_caught_up_with_a_short_log() {
-    let mut members_now = members_now();
-    members_now.last_log = LogIndex(5);
-    assert!(!members_now.has_caught_up(node(5)));
-    let other = members_now.others.get_mut(&node(4)).unwrap();
+fn a_node_without_entries_has_not_caught_up_even_with_a_short_log() {
+    let mut snapshot = membership_snapshot();
+    snapshot.last_log = LogIndex(5);
+    assert!(!snapshot.has_caught_up(node(5)));
+    let other = snapshot.others.get_mut(&node(4)).unwrap();
     other.matching = LogIndex(0);
-    assert!(!members_now.has_caught_up(node(4)));
-    members_now.others.get_mut(&node(4)).unwrap().matching = LogIndex(4);
-    assert!(members_now.has_caught_up(node(4)));
-    assert!(!members_now.has_caught_up(node(3)), "it is silent");
+    assert!(!snapshot.has_caught_up(node(4)));
+    snapshot.others.get_mut(&node(4)).unwrap().matching = LogIndex(4);
+    assert!(snapshot.has_caught_up(node(4)));
+    assert!(!snapshot.has_caught_up(node(3)), "it is silent");
 }
 
 #[test]
-fn an_even_number_of_voters_is_warned_of() {
+fn an_even_number_of_voters_causes_a_warning() {
     assert!(warnings(&nodes(&[1, 2, 3])).is_empty());
     assert_eq!(warnings(&nodes(&[1, 2])).len(), 1);
 }

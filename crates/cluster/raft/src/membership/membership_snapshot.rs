@@ -1,4 +1,5 @@
-//! The members as their leader knows them at one moment: a value, from which follows what may change.
+//! The members as their leader knows them at one time: a plain value, from which it decides which
+//! changes are possible.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,34 +11,34 @@ use quorate_api::{Member, MemberRole, MemberState, Problem};
 use quorate_peer::{NodeId, NotElectable};
 use quorate_state::{LogIndex, NodeRegistry, Registration, millis};
 
-use super::refusals::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
+use super::problems::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
 use crate::adapters::{Follower, Membership};
 
-/// The most entries that a learner may lack to become a voter: what it gets in one message. While it
-/// gets them, no other quorum waits for it long.
+/// The most entries that a learner may lack to become a voter: as many as fit in one message. So a
+/// quorum that needs it does not wait long.
 pub(crate) const CAUGHT_UP_LAG_MAX: u64 = 256;
 
-/// The least of a key that names a node.
+/// The shortest beginning of a key that identifies a node.
 const PREFIX_LEN_MIN: usize = 4;
 
-/// The members as their leader knows them.
+/// The members as their leader knows them at one time.
 #[derive(Debug, Clone)]
 pub(crate) struct MembershipSnapshot {
     pub(crate) leader: NodeId,
     pub(crate) membership: Membership,
     pub(crate) node_registry: Arc<NodeRegistry>,
     pub(crate) last_log: LogIndex,
-    /// Of all members but the leader.
+    /// All members but the leader.
     pub(crate) others: BTreeMap<NodeId, Follower>,
-    /// Why some should not lead, as they say.
+    /// Why some nodes should not lead, as they report.
     pub(crate) not_electable: BTreeMap<NodeId, NotElectable>,
-    /// How long ago one may have been heard that counts as alive.
+    /// A member counts as alive if it was last heard from no longer ago than this.
     pub(crate) silence_max: Duration,
 }
 
 impl MembershipSnapshot {
-    /// The node that is called so: by its key, the beginning of that, or its name. Only by its whole key
-    /// one is found that is not [known](Self::knows).
+    /// The node that `text` identifies: its key, the beginning of its key, or its name. Only a complete
+    /// key finds a node that is not [known](Self::knows). Fails if no node matches, or several.
     pub(crate) fn find(&self, text: &str) -> Result<NodeId, Problem> {
         if let Ok(node) = text.parse() {
             return Ok(node);
@@ -56,7 +57,7 @@ impl MembershipSnapshot {
         }
     }
 
-    /// The same, of a node that is known.
+    /// Like [`find`](Self::find), but fails if the node is not known.
     pub(crate) fn find_known(&self, text: &str) -> Result<NodeId, Problem> {
         let node = self.find(text)?;
         match self.knows(node) {
@@ -70,12 +71,12 @@ impl MembershipSnapshot {
         self.is_member(node) || self.registration(node).is_some()
     }
 
-    /// What is known of `node` beside the membership.
+    /// The registration of `node`.
     pub(crate) fn registration(&self, node: NodeId) -> Option<&Registration> {
         self.node_registry.registrations.get(&node.0)
     }
 
-    /// Where `node` is.
+    /// The address of `node`; empty if it is not known.
     pub(crate) fn address(&self, node: NodeId) -> String {
         let of_member = self.membership.nodes.get(&node);
         let registered = || self.registration(node).map(|node| &node.address);
@@ -94,7 +95,7 @@ impl MembershipSnapshot {
         }
     }
 
-    /// Whether `node` has been heard of late.
+    /// Whether `node` was heard from recently.
     pub(crate) fn is_live(&self, node: NodeId) -> bool {
         let silence = self.silence(node);
         node == self.leader || silence.is_some_and(|silence| silence <= self.silence_max)
@@ -111,8 +112,7 @@ impl MembershipSnapshot {
         other.map_or(LogIndex(0), |other| other.matching)
     }
 
-    /// What is known of `node` beside the membership, or what is noted first of one that is not
-    /// registered.
+    /// The registration of `node`, or a new one if it is not registered.
     pub(crate) fn registration_to_change(&self, node: NodeId) -> Registration {
         let known = self.registration(node).cloned();
         known.unwrap_or_else(|| Registration {
@@ -122,17 +122,17 @@ impl MembershipSnapshot {
         })
     }
 
-    /// Whether `node` lives and lacks next to nothing.
+    /// Whether `node` is alive and lacks only a few entries.
     pub(crate) fn has_caught_up(&self, node: NodeId) -> bool {
         self.has_entries(node) && self.lag(node) <= CAUGHT_UP_LAG_MAX && self.is_live(node)
     }
 
-    /// Whether `node` has been seen with entries.
+    /// Whether `node` is known to have entries in its log.
     pub(crate) fn has_entries(&self, node: NodeId) -> bool {
         node == self.leader || self.matching(node) > LogIndex(0)
     }
 
-    /// Whether a majority of `voters` lives; what is said if not.
+    /// Fails if no majority of `voters` is alive.
     pub(crate) fn check_quorum(&self, voters: &BTreeSet<NodeId>) -> Result<(), Problem> {
         let live = voters.iter().filter(|node| self.is_live(**node)).count();
         let needed = voters.len() / 2 + 1;
@@ -143,7 +143,7 @@ impl MembershipSnapshot {
         }
     }
 
-    /// All members, and nodes that shall be, in the order of their keys.
+    /// All members and all registered nodes, in the order of their keys.
     pub(crate) fn nodes(&self) -> BTreeSet<NodeId> {
         let members = self.membership.nodes.keys().copied();
         let registered = self
@@ -154,7 +154,7 @@ impl MembershipSnapshot {
         members.chain(registered).collect()
     }
 
-    /// What an operator knows `node` by: its name, or else the beginning of its key.
+    /// The name of `node` for operators; the beginning of its key if it has no name.
     pub(crate) fn label(&self, node: NodeId) -> String {
         match self.name(node) {
             "" => node.to_string().chars().take(2 * PREFIX_LEN_MIN).collect(),
@@ -212,12 +212,12 @@ impl MembershipSnapshot {
     }
 }
 
-/// What an operator should know of so many voters.
+/// Warnings for the operator about this number of voters.
 pub(crate) fn warnings(voters: &BTreeSet<NodeId>) -> Vec<String> {
     let count = voters.len();
     match count % 2 {
         0 => vec![format!(
-            "{count} voters survive the loss of no more nodes than {} would: better is an odd number",
+            "{count} voters survive the loss of no more nodes than {} would: use an odd number",
             count - 1
         )],
         _ => Vec::new(),
@@ -225,5 +225,5 @@ pub(crate) fn warnings(voters: &BTreeSet<NodeId>) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "members_now_tests.rs"]
+#[path = "membership_snapshot_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! The view of the membership and the links, kept as the members are.
+//! Keeps this node's membership view and its links up to date with the members.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,17 +6,17 @@ use futures_util::StreamExt;
 use quorate_peer::NodeId;
 use tokio::time::{sleep, timeout};
 
-use crate::{links::peers::Roles, parts::Parts};
+use crate::{links::peers::MemberRoles, parts::Parts};
 
-/// How long to wait after a look: what is applied changes with every entry.
-const LOOK_PAUSE: Duration = Duration::from_millis(10);
+/// The pause after a check: the applied state changes with every entry.
+const CHECK_PAUSE: Duration = Duration::from_millis(10);
 
-/// How often to look although nothing has changed.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often to check even if no change was signalled.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Follows the membership that is in effect and what is applied, and has links to the members that it
-/// has something to say to, and to nobody else. Returns when the node is gone.
-pub(crate) async fn follow(parts: Arc<Parts>) {
+/// Updates the view from the effective membership and the applied state. Keeps links open to exactly
+/// the members that this node sends something to. Returns when the node is closed.
+pub(crate) async fn update_view(parts: Arc<Parts>) {
     let membership_view = &parts.peers.membership_view;
     let mut applied = parts.state_machine.applied();
     let mut changes = parts.raft.changes();
@@ -26,11 +26,11 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
         let has_caught_up = parts.recovery.is_complete();
         membership_view.update(&membership.nodes, membership.voters(), &meta, has_caught_up);
         let witnesses = parts.witnesses();
-        let mut roles = Roles {
+        let mut roles = MemberRoles {
             votes: membership.is_voter(membership_view.node),
-            ..Roles::default()
+            ..MemberRoles::default()
         };
-        // Of whom an old log says that they learn may be all the voters that there are.
+        // According to an old log, all present voters may be learners.
         if roles.votes || has_caught_up {
             let members = membership.nodes.keys().copied();
             let learns =
@@ -48,9 +48,9 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
                 changed = applied.changed() => changed.is_ok(),
             }
         };
-        if timeout(LOOK_INTERVAL, changed).await == Ok(false) {
+        if timeout(CHECK_INTERVAL, changed).await == Ok(false) {
             return;
         }
-        sleep(LOOK_PAUSE).await;
+        sleep(CHECK_PAUSE).await;
     }
 }

@@ -1,5 +1,5 @@
-//! The members, as the leader lists them. While none is known, as this node knows them: exactly then an
-//! operator has to see who is there.
+//! Lists the members: as the leader knows them, or without a leader as this node knows them. That is
+//! when an operator most needs to see which nodes are there.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use serde_json::Value;
 use super::{
     admin::Admin,
     lost_majority::LEADERLESS_TIMEOUT,
-    refusals::{no_leader, turned_away},
+    problems::{no_leader, not_a_member},
 };
 use crate::leadership::leader::leaderless;
 
-/// How it is said that there is no leader.
+/// The problems that mean that there is no leader.
 const LEADERLESS: [ProblemType; 2] = [ProblemType::NoLeader, ProblemType::MajorityLost];
 
 impl Admin {
-    /// What the leader lists, or this node if there is none, or none for it any more.
+    /// The leader's list, or this node's own if there is no leader, or if it was removed.
     pub(super) async fn members(&self, asked: Asked) -> Result<Value, Problem> {
         let answered = tokio::select! {
             answered = self.ask(asked) => answered.map(|answered| answered.answer),
@@ -27,30 +27,30 @@ impl Admin {
         };
         match answered {
             Err(problem)
-                if problem == turned_away() || LEADERLESS.contains(&problem.problem_type) =>
+                if problem == not_a_member() || LEADERLESS.contains(&problem.problem_type) =>
             {
-                self.knock().await;
-                Ok(serde_json::to_value(self.own_view()).expect("members are JSON"))
+                self.probe_members().await;
+                Ok(serde_json::to_value(self.leaderless_view()).expect("members are JSON"))
             }
             answered => answered,
         }
     }
 
-    /// The membership in effect here, and who has been heard here of late. What a node lacks only a
-    /// leader can tell.
-    fn own_view(&self) -> Members {
-        let members_now = self.members_now();
-        let nodes = members_now.nodes().into_iter();
+    /// The membership in effect here, and which members this node heard from recently. How many entries
+    /// a member lacks only a leader knows.
+    fn leaderless_view(&self) -> Members {
+        let snapshot = self.membership_snapshot();
+        let nodes = snapshot.nodes().into_iter();
         Members {
             cluster: Some(self.parts.config.cluster.to_string()),
             leader: None,
             members: nodes
-                .map(|node| self.judged(node, self.member(&members_now, node)))
+                .map(|node| self.local_member(node, self.member(&snapshot, node)))
                 .collect(),
         }
     }
 
-    fn judged(&self, node: NodeId, member: Member) -> Member {
+    fn local_member(&self, node: NodeId, member: Member) -> Member {
         let is_own = node == self.parts.config.node;
         let silence = match is_own {
             true => Some(Duration::ZERO),
