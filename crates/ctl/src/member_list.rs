@@ -130,7 +130,7 @@ mod tests {
             },
         ]);
         let expected = "\
-NODE      NAME   ROLE     STATE        LAG  HEARD  UNFIT            LEVEL   ADDRESS
+NODE      NAME   ROLE     STATE        LAG  HEARD  CANNOT LEAD      LEVEL   ADDRESS
 abcdefgh  fra-1  voter    leader       -    -      -                1       ns1.example.org:7700
 bcdefghi  -      learner  catching_up  120  1m1s   clock,disk_slow  2,held  [2001:db8::1]:7700
 ";

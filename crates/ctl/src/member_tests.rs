@@ -70,7 +70,7 @@ async fn a_token_stands_alone_on_standard_output() {
     assert_eq!(captured.data(), "quorate-join-1.abc\n");
     assert_eq!(
         captured.notes(),
-        "quorate: whoever has this token can join until Thu, 01 Jan 1970 00:00:00 GMT: 2 nodes at most\n\
+        "quorate: this token is secret and valid until Thu, 01 Jan 1970 00:00:00 GMT, for at most 2 nodes\n\
          quorate: on the new machine: quorate serve --config FILE --join TOKEN\n"
     );
     let asked = node.asked().remove(0);
@@ -127,8 +127,8 @@ async fn the_list_is_json_of_a_stable_shape() {
 
     let (captured, _) = run(&node, &["list"]).await;
     let expected = "\
-NODE   NAME   ROLE   STATE   LAG  HEARD  UNFIT  LEVEL  ADDRESS
-key-a  fra-1  voter  leader  -    -      -      1      ns1.example.org:7700
+NODE   NAME   ROLE   STATE   LAG  HEARD  CANNOT LEAD  LEVEL  ADDRESS
+key-a  fra-1  voter  leader  -    -      -            1      ns1.example.org:7700
 ";
     assert_eq!(captured.data(), expected);
 }
@@ -169,7 +169,7 @@ async fn each_change_is_asked_for_and_confirmed() {
             Method::POST,
             "/v1/members/key-a/replace",
             r#"{"with":"key-b","force":true}"#,
-            "quorate: b (key-b…) is a voter in the place of a (key-a…), which is no longer a member\n",
+            "quorate: b (key-b…) is a voter and has replaced a (key-a…), which is no longer a member\n",
         ),
         (
             &["move", "b", "ns2.example.org:7700"],
@@ -216,7 +216,7 @@ async fn a_change_that_is_under_way_is_asked_for_until_it_is_done() {
          quorate: b (key-b…) is catching up, 1 entry behind\n\
          quorate: b (key-b…) is catching up\n\
          quorate: warning: the cluster has 2 voters\n\
-         quorate: b (key-b…) is a voter in the place of a (key-a…), which is no longer a member\n"
+         quorate: b (key-b…) is a voter and has replaced a (key-a…), which is no longer a member\n"
     );
     let printed: Value = serde_json::from_str(&captured.data()).unwrap();
     assert_eq!(printed["state"], "done");
@@ -227,8 +227,8 @@ async fn a_change_that_takes_too_long_can_be_asked_for_again() {
     let node =
         CannedNode::start([two_members(), report(ChangeState::CatchingUp, Some(7), &[])]).await;
     let (captured, outcome) = run(&node, &["promote", "b", "--timeout", "1s"]).await;
-    let expected = "not done within 1s: b (key-b…) is still catching up, 7 entries behind; say it again \
-                    to go on waiting";
+    let expected = "not done within 1s: b (key-b…) is still catching up, 7 entries behind; rerun the \
+                    command to keep waiting";
     assert_eq!(outcome, Err((expected.to_owned(), 5)));
     assert_eq!(captured.data(), "");
 }

@@ -48,7 +48,7 @@ async fn a_packet_of_another_key_is_not_printed() {
         let (captured, outcome) = node.run(words).await;
         let (error, _) = outcome.unwrap_err();
         assert!(
-            error.contains("not to be trusted: the signature"),
+            error.contains("the packet from the node is invalid: the signature"),
             "{error}"
         );
         assert_eq!(captured.data(), "");

@@ -123,7 +123,7 @@ async fn more_keys_than_fit_one_request_are_sent_in_several() {
     let full = Answer::problem(ProblemType::RefusedPolicy, "there is no room");
     let node = CannedNode::start([now(PublishMode::Open), full]).await;
     let (_, outcome) = run_at(&node, &words).await;
-    let told = "the first 4096 keys are done, the others are not: there is no room";
+    let told = "the first 4096 keys were changed, the others were not: there is no room";
     assert_eq!(outcome, Err((told.to_owned(), 1)));
 }
 
@@ -173,7 +173,7 @@ async fn a_token_comes_alone_on_standard_output() {
     let asked = node.asked().remove(0);
     assert_eq!(asked.method, Method::DELETE);
     assert_eq!(asked.target, "/v1/policy/tokens/ci");
-    assert!(captured.notes().contains("ci is good for nothing"));
+    assert!(captured.notes().contains("ci is revoked"));
 
     let names = ["a", "b"].map(str::to_owned).into();
     let tokens = Answer::json(StatusCode::OK, &PublishTokens { names });

@@ -117,7 +117,7 @@ async fn a_zone_file_that_is_refused_is_told_with_file_and_line() {
     let refusal = Answer::problem(ProblemType::RefusedZone, "line 1: it is no A");
     let node = CannedNode::start([refusal]).await;
     let (_, outcome) = run_at(&node, &["import", "a", file]).await;
-    let said = format!("{file} is not imported: line 1: it is no A");
+    let said = format!("{file} was not imported: line 1: it is no A");
     assert_eq!(outcome, Err((said, 1)));
     assert_eq!(body(&node), json!({"text": "a A x\n"}));
 

@@ -151,7 +151,7 @@ mod tests {
         let error = format!("{:#}", new_in(file.path(), "alice").unwrap_err());
         assert!(error.starts_with("line 3 of "), "{error}");
         assert!(
-            error.contains("would be rejected: there is a token alice"),
+            error.contains("would be rejected: an earlier line has the same name"),
             "{error}"
         );
         assert_eq!(fs::read_to_string(&file).unwrap(), before);

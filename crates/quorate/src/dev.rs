@@ -446,7 +446,7 @@ mod tests {
             have_data(3, dir.path());
             fs::remove_dir_all(node_dir(dir.path(), lost)).unwrap();
             let error = check(3, dir.path()).unwrap_err().to_string();
-            assert!(error.contains("not all there"), "{error}");
+            assert!(error.contains("lacks the data of some nodes"), "{error}");
             assert!(!error.contains("--nodes"), "{error}");
         }
     }
@@ -470,7 +470,7 @@ mod tests {
 
     #[test]
     fn data_that_is_removed_is_not_promised() {
-        assert!(ready_line(false).contains("it has its data"));
-        assert!(!ready_line(true).contains("it has its data"));
+        assert!(ready_line(false).contains("the data is still there"));
+        assert!(!ready_line(true).contains("the data is still there"));
     }
 }

@@ -204,7 +204,7 @@ fn a_node_that_has_no_file_says_so() {
     let (logging, _logged) = Logging::detached("info");
     let settings = LiveSettings::new(&ConfigV1::default(), None, logging, metrics()).unwrap();
     let error = settings.reload().unwrap_err();
-    assert!(error.contains("can be read again"), "{error}");
+    assert!(error.contains("cannot be reloaded"), "{error}");
 }
 
 /// A list of what is live that names no setting would promise too much.

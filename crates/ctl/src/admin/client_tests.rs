@@ -147,7 +147,7 @@ async fn a_port_where_nothing_listens_is_named() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let (text, code) = failed(session(&url.parse().unwrap(), None, false).0).await;
-    let expected = format!("no node can be reached at {url}: --admin URL or QUORATE_ADMIN names");
+    let expected = format!("no node can be reached at {url}: set --admin URL or QUORATE_ADMIN");
     assert!(text.starts_with(&expected), "{text}");
     assert_eq!(code, 3);
 }
@@ -158,7 +158,7 @@ async fn an_answer_that_breaks_off_leaves_it_open_what_was_done() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
     let (text, code) = failed(session(&url.parse().unwrap(), None, false).0).await;
-    assert!(text.contains("may be done or not"), "{text}");
+    assert!(text.contains("may have been done or not"), "{text}");
     assert_eq!(code, 3);
 }
 
@@ -168,7 +168,7 @@ async fn what_is_no_node_is_told_as_such() {
     page.body = "<html>\n\x1b[2J".to_owned();
     let (text, code) = refused(page.clone()).await;
     assert!(
-        text.contains("does not speak this version's admin API: 200 OK"),
+        text.contains("does not have the admin API of this version: 200 OK"),
         "{text}"
     );
     assert_eq!(code, 1);

@@ -304,8 +304,8 @@ fn a_setting_that_clashes_with_a_default_is_told_with_its_own_line() {
     check(
         "[raft]\nelection_timeout_min_ms = 400\n",
         &[
-            "FILE:3: raft.election_timeout_max_ms: 350 is not above raft.election_timeout_min_ms \
-           (400): nodes that wait equally long split their votes",
+            "FILE:3: raft.election_timeout_max_ms: 350 must be greater than raft.election_timeout_min_ms \
+           (400): nodes with the same timeout split their votes",
         ],
     );
     check(

@@ -199,7 +199,7 @@ fn a_wrong_variable_is_named() {
     .unwrap_err();
     let text = problems.to_string();
     for part in [
-        "environment QUORATE_CLUSTER_NODES: it is gone: `quorate init --found`",
+        "environment QUORATE_CLUSTER_NODES: this setting was removed: `quorate init --found`",
         "environment QUORATE_HTTP_LISEN: no setting has this name; similar names: \
          QUORATE_HTTP_CONNECTION_BYTES_PER_SEC, QUORATE_HTTP_CONNECTION_COUNT_MAX, \
          QUORATE_HTTP_CONNECTION_COUNT_PER_CLIENT_MAX, QUORATE_HTTP_LISTEN, \
