@@ -116,13 +116,15 @@ impl Connection {
     pub(crate) async fn send(&self, request: Request) -> Result<Reply, CallError> {
         let ready = async {
             let mut requests = self.requests.lock().await;
+            // A sink must not be polled after an error, so the link ends while the lock is held.
+            if let Some(error) = self.end.get() {
+                return Err(error.clone());
+            }
             let ready = poll_fn(|cx| requests.poll_ready_unpin(cx)).await;
-            ready.map(|()| requests)
+            ready.map_err(|error| self.on_broken(error))?;
+            Ok(requests)
         };
-        let mut requests = self
-            .unless_ended(ready)
-            .await
-            .map_err(|error| self.on_broken(error, CallError::NotSent))?;
+        let mut requests = self.unless_ended(ready).await.map_err(CallError::NotSent)?;
         let (id, reply) = self.enter().map_err(CallError::NotSent)?;
         let frame = Frame {
             id,
@@ -131,11 +133,11 @@ impl Connection {
         };
         if let Err(error) = requests.start_send_unpin(frame) {
             lock(&self.in_flight).pending.remove(&id);
-            return Err(CallError::NotSent(error));
+            return Err(CallError::NotSent(self.on_broken(error)));
         }
         match self.unless_ended(requests.flush()).await {
             Ok(()) => Ok(reply),
-            Err(error) => Err(self.on_broken(error, CallError::Lost)),
+            Err(error) => Err(CallError::Lost(self.on_broken(error))),
         }
     }
 
@@ -217,9 +219,9 @@ impl Connection {
     }
 
     /// Ends the connection, because writing to it failed.
-    fn on_broken(&self, error: LinkError, outcome: fn(LinkError) -> CallError) -> CallError {
+    fn on_broken(&self, error: LinkError) -> LinkError {
         self.on_end(&error);
-        outcome(error)
+        error
     }
 
     /// Ends the connection for all pending requests.

@@ -228,3 +228,27 @@ async fn an_idle_link_stays_open() {
     let lost = timeout(100 * TIMEOUT, &mut end.run).await;
     assert!(lost.is_err(), "{lost:?}");
 }
+
+/// A sink must not be polled again after an error. So no caller may reach it between the error of
+/// another one and the end of the link.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_that_wait_while_a_link_is_lost_all_get_an_error() {
+    for _ in 0..300 {
+        let mut other = OtherEnd::new(1);
+        other.send().await;
+        let calls: Vec<_> = (0..8)
+            .map(|_| {
+                let connection = other.connection.clone();
+                tokio::spawn(async move { connection.send(Request::ReadIndex).await.is_err() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        other.requests.close();
+        for call in calls {
+            assert!(call.await.expect("it does not panic"));
+        }
+        other
+            .connection
+            .on_end(&LinkError::Closed("the round is over".to_owned()));
+    }
+}
