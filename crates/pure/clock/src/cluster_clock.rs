@@ -1,4 +1,4 @@
-//! The clock of the cluster, as one node knows it.
+//! The cluster clock, as one node computes it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,53 +13,53 @@ use crate::{
     sample::{clock_at, offset},
 };
 
-/// How long a time has to be agreed on before anything expires by it: a packet that came while it
-/// was not, or while the cluster was down, is received again meanwhile if anybody publishes it. They
-/// do so every few minutes, or every hour.
+/// How long a majority must agree on a time before anything expires by it. Within that time, packets that
+/// are still published are received again, because publishers repeat them every few minutes or every
+/// hour.
 const GRACE_MAX: Duration = Duration::from_secs(3600);
 
-/// The part of the retention that this is at most.
+/// This time is at most the retention divided by this number.
 const GRACES_PER_RETENTION: u32 = 8;
 
-/// What a clock of the cluster is made of.
+/// The configuration of a cluster clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockConfig {
-    /// By how much clocks may differ that agree.
+    /// The largest difference between clocks that agree.
     pub tolerance: Duration,
     /// How long packets are kept.
     pub retention: Duration,
-    /// An operator says that the clock of a node that is a cluster by itself is right.
+    /// The operator confirms that the clock of a single-node cluster is right.
     pub trusted: bool,
 }
 
-/// What a node knows of the time when it starts.
+/// What a node knows about the time at its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Start {
     pub at: Duration,
-    /// The time that its log told last, as far as its store knows.
+    /// The last time in its log, as far as its store has applied it.
     pub told: Option<UnixMillis>,
 }
 
-/// The clock of the cluster, as the node `Id` knows it.
+/// The cluster clock, as the node `Id` computes it.
 ///
-/// Monotonic moments are times since one that the process has chosen, and never go back.
+/// Monotonic times are durations since an instant that the process has chosen.
 #[derive(Debug)]
 pub struct ClusterClock<Id> {
     config: ClockConfig,
     own: Id,
     start: Start,
     voters: BTreeSet<Id>,
-    /// Of voters only, so that it is bounded.
+    /// Samples of voters only, which bounds it.
     samples: BTreeMap<Id, Sample>,
-    /// The time on which, as another member has heard, a majority agrees. A follower may hear of
-    /// too few clocks to know it by itself.
+    /// The agreed time according to another member. A follower may receive too few clocks to compute it
+    /// itself.
     told: Option<Sample>,
     last_agreed: Option<Moment>,
     expires_from: Duration,
 }
 
 impl<Id: Copy + Ord> ClusterClock<Id> {
-    /// A clock that has heard of no other, and whose voters are to be set.
+    /// A clock without samples, whose voters must be set.
     pub fn new(own: Id, config: ClockConfig) -> Self {
         Self {
             config,
@@ -73,7 +73,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         }
     }
 
-    /// Says what is known at the start, before the voters are set.
+    /// Sets what is known at the start, before the voters are set.
     pub fn set_start(&mut self, start: Start) {
         self.start = start;
     }
@@ -84,16 +84,14 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         self.samples.retain(|peer, _| voters.contains(peer));
     }
 
-    /// Notes a look at the clock of `peer`, in place of the one before. One that took longer than
-    /// the tolerance tells too little.
+    /// Replaces the clock sample of `peer`. A sample that is wider than the tolerance is ignored.
     pub fn hear(&mut self, peer: Id, sample: Sample) {
         if self.counts(peer, sample) {
             self.samples.insert(peer, sample);
         }
     }
 
-    /// Notes a look at the time on which a majority of the clocks agree that `peer` has heard
-    /// itself.
+    /// Records the agreed time that `peer` has computed itself.
     pub fn hear_agreed(&mut self, peer: Id, sample: Sample) {
         if self.counts(peer, sample) {
             self.told = Some(sample);
@@ -105,7 +103,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         narrow && peer != self.own && self.voters.contains(&peer)
     }
 
-    /// What time it is, when the clock of this node says `wall`.
+    /// The cluster time, when the clock of this node shows `wall`.
     pub fn read(&mut self, now: Duration, wall: UnixMillis) -> Reading {
         let Some(agreement) = self.agreement(now, wall) else {
             return self.read_alone(now, wall);
@@ -127,8 +125,8 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         }
     }
 
-    /// The time for a command. `None` while this node's clock is not the one that a majority agrees on:
-    /// then another node should lead.
+    /// The time for a command. `None` if this node's clock differs from the majority: then another node
+    /// should lead.
     pub fn stamp(&mut self, now: Duration, wall: UnixMillis) -> Option<Stamp> {
         let reading = self.read(now, wall);
         (reading.state != ClockState::Disagrees).then(|| Stamp {
@@ -137,7 +135,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         })
     }
 
-    /// By how much the clock of each voter that is heard is ahead of this node's, in milliseconds.
+    /// How far the clock of each recently sampled voter is ahead of this node's, in milliseconds.
     pub fn differences_ms(&self, now: Duration, wall: UnixMillis) -> Vec<(Id, i64)> {
         let own = offset(wall, now);
         let heard = self.samples.iter();
@@ -147,12 +145,12 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
             .collect()
     }
 
-    /// Whether this node is a cluster by itself.
+    /// Whether this node is the only voter.
     pub fn is_alone(&self) -> bool {
         self.voters.len() == 1 && self.voters.contains(&self.own)
     }
 
-    /// Where the offsets of the clocks lie that are heard.
+    /// The offset intervals of the recently sampled clocks.
     fn heard(&self, now: Duration) -> impl Iterator<Item = Interval> {
         let samples = self.samples.values();
         samples.filter_map(move |sample| sample.offset(now))
@@ -169,7 +167,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         if self.voters.contains(&self.own) {
             clocks.push(own);
         }
-        // Of all voters, not of those that are heard.
+        // A majority of all voters, not of the sampled ones.
         let quorum = self.voters.len() / 2 + 1;
         let most = shared_by_most(&clocks, own).filter(|(_, count)| *count >= quorum);
         let told = || Some(self.told?.offset(now)?.widened(leeway));
@@ -181,8 +179,8 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         })
     }
 
-    /// Whether a clock that no other contradicts can be right: one that has moved by more than the
-    /// retention would make every packet look old, or none ever.
+    /// Whether the clock of a single node can be right. One that has moved by more than the retention would
+    /// make every packet look old, or none ever.
     fn is_plausible(&self, now: Duration, wall: UnixMillis) -> bool {
         let expected = match (self.last_agreed, self.start.told) {
             (Some(last), _) => last.time_at(now),
@@ -204,7 +202,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
                 let grace = (retention / GRACES_PER_RETENTION).min(GRACE_MAX);
                 self.expires_from = agreed.at.saturating_add(grace);
             }
-            // By any clock, what was received before the step will be old after the retention.
+            // By any clock, packets from before the step are old after the retention.
             Some(last) if agreed.time.since(last.time_at(agreed.at)) > tolerance => {
                 self.expires_from = agreed.at.saturating_add(retention);
             }
@@ -218,7 +216,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         let (state, time) = match (self.last_agreed, self.start.told) {
             (Some(last), _) => (ClockState::Held, last.time_at(now)),
             (None, Some(told)) => (ClockState::Unknown, self.since_start(told, now)),
-            // The earliest, since a time that is too early heals by itself.
+            // The earliest, because a time that is too early corrects itself.
             (None, None) => {
                 let earliest = clocks().map(|clock| clock.low).min().unwrap_or_default();
                 (ClockState::Unknown, clock_at(earliest, now))
@@ -244,16 +242,16 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
     }
 }
 
-/// What a majority agrees on.
+/// The time on which a majority agrees.
 struct Agreement {
-    /// The offset, each clock widened by half of the tolerance.
+    /// The common interval of the offsets, each widened by half of the tolerance.
     shared: Interval,
     has_own: bool,
     is_first_hand: bool,
 }
 
 impl Agreement {
-    /// The offset that is agreed on: a node's own where it agrees, so that its time runs smoothly.
+    /// The agreed offset: this node's own if it agrees, so that its time runs smoothly.
     fn offset(&self, own: i64) -> i64 {
         match self.has_own {
             true => own.clamp(self.shared.low, self.shared.high),
@@ -262,7 +260,7 @@ impl Agreement {
     }
 }
 
-/// A time, and when it was.
+/// A wall-clock time and its monotonic instant.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
     time: UnixMillis,

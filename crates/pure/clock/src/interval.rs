@@ -1,6 +1,6 @@
-//! Intervals, and what most of them share.
+//! Intervals, and the part that most of them share.
 
-/// Where something lies, in milliseconds, both ends included.
+/// An interval in milliseconds, including both ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interval {
     pub(crate) low: i64,
@@ -43,13 +43,13 @@ impl Interval {
     }
 }
 
-/// What most of `intervals` share, and how many they are (Marzullo). Among equally many, what
-/// `favoured` overlaps goes first, and then the narrowest.
+/// The part that most of `intervals` share, and their number (Marzullo). Of equally shared parts, one that
+/// overlaps `favoured` is preferred, then the narrowest.
 pub(crate) fn shared_by_most(
     intervals: &[Interval],
     favoured: Interval,
 ) -> Option<(Interval, usize)> {
-    // What some share begins where one of them does.
+    // A shared part starts where one of the intervals starts.
     let shared_at = |begin: &Interval| {
         let holding = intervals.iter().filter(|other| other.contains(begin.low));
         let shared = holding.clone().copied().reduce(Interval::intersected)?;

@@ -1,10 +1,10 @@
-//! What a look at the clock of the cluster gives.
+//! The result of reading the cluster clock.
 
 use quorate_state::UnixMillis;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-/// What the time of the cluster rests on.
+/// The basis of the cluster time.
 #[derive(
     Debug,
     Clone,
@@ -22,35 +22,33 @@ use strum::{IntoStaticStr, VariantArray};
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum ClockState {
-    /// A majority of the clocks agree, and this node's is among them.
+    /// A majority of the clocks agrees, including this node's.
     Agreed,
-    /// A majority of the clocks agree, and this node's does not.
+    /// A majority of the clocks agrees, but not this node's.
     Disagrees,
-    /// No majority agrees any more: it is the time that was agreed on last, and what has passed
-    /// since.
+    /// No majority agrees any more: the last agreed time plus what has passed since.
     Held,
-    /// No majority has agreed since this node started: it is what the log told last, and what has
-    /// passed since the start.
+    /// No majority has agreed since this node started: the last time in the log plus what has passed since
+    /// the start.
     #[default]
     Unknown,
 }
 
-/// What time it is for the cluster.
+/// The cluster time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// What the time rests on.
+    /// Its basis.
     pub state: ClockState,
-    /// The time. A little of it may be taken back when more clocks are heard.
+    /// The time. It may go back a little when more clocks are sampled.
     pub time: UnixMillis,
-    /// The latest that it can be: the time, or the latest clock of a member that is heard while
-    /// there is no agreement. What is stamped later than that is not fresh.
+    /// The latest possible time: the time, or, without agreement, the latest clock of a sampled member.
+    /// Timestamps later than this are too far ahead.
     pub latest: UnixMillis,
-    /// Whether what is old by this time may go.
+    /// Whether packets may expire by this time.
     pub may_expire: bool,
-    /// By how much this node's clock is ahead of the time that a majority agrees on, in
-    /// milliseconds.
+    /// How far this node's clock is ahead of the agreed time, in milliseconds.
     pub offset_ms: Option<i64>,
-    /// The time, if this node itself has heard a majority that agrees on it: what it may tell
+    /// The time, if this node itself sampled an agreeing majority. Only then may it report the time to
     /// others.
     pub first_hand: Option<UnixMillis>,
 }
@@ -58,7 +56,7 @@ pub struct Reading {
 /// The time in a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// When the command was proposed.
+    /// The time of the proposal.
     pub now: UnixMillis,
     /// The latest timestamp that a packet may have.
     pub timestamp_max: UnixMillis,

@@ -1,4 +1,4 @@
-//! One look at a clock.
+//! One sample of a clock.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use quorate_state::{UnixMillis, millis};
 
 use crate::interval::Interval;
 
-/// How long a look counts. Members that work hear of each other many times a second; of one that is
-/// silent for longer, the clock may be another one by now.
+/// How long a sample is valid. Live members exchange messages many times a second; the clock of a member
+/// that is silent for longer may have changed.
 const AGE_MAX: Duration = Duration::from_secs(60);
 
-/// How fast the clocks of two machines drift apart at most: a millisecond in a second, some ten times
-/// what quartz does and twice what a slewed clock may.
+/// How fast the clocks of two machines may drift apart: a millisecond in a second, about ten times the
+/// drift of quartz and twice the maximum of a slewed clock.
 const DRIFT_PER_SECOND_MS: i64 = 1;
 
-/// One look at a clock: by how much it is ahead of the monotonic clock of this node. The clock was
-/// read between two moments of that, so this is known as an interval.
+/// One sample of a clock: how far it is ahead of the monotonic clock of this node. The clock was read
+/// between two monotonic times, so this is an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     offset: Interval,
@@ -23,11 +23,11 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A look at a clock that said `clock` at some moment between `sent` and `received`. `None` if
-    /// there is no such moment.
+    /// A sample of a clock that showed `clock` at some time between `sent` and `received`. `None` if `sent`
+    /// is after `received`.
     pub fn new(clock: UnixMillis, sent: Duration, received: Duration) -> Option<Self> {
         let offset = Interval {
-            // The clocks tell whole milliseconds, and so may each be read one too low.
+            // Clocks are read in whole milliseconds, so each reading may be one too low.
             low: offset(clock, received).saturating_sub(1),
             high: offset(clock, sent).saturating_add(1),
         };
@@ -37,31 +37,31 @@ impl Sample {
         })
     }
 
-    /// Where the offset lies now, if this look still counts.
+    /// The offset interval now, if this sample is still valid.
     pub(crate) fn offset(&self, now: Duration) -> Option<Interval> {
         let age = now.saturating_sub(self.taken);
         let drift = millis(age).cast_signed() / 1000 * DRIFT_PER_SECOND_MS;
         (age <= AGE_MAX).then(|| self.offset.widened(drift))
     }
 
-    /// How much is unknown of the offset, in milliseconds.
+    /// The width of the interval, in milliseconds.
     pub(crate) fn width_ms(&self) -> u64 {
         self.offset.width().unsigned_abs()
     }
 }
 
-/// By how much a wall clock is ahead of the monotonic one.
+/// How far a wall clock is ahead of the monotonic clock.
 pub(crate) fn offset(clock: UnixMillis, monotonic: Duration) -> i64 {
     signed(clock.0).saturating_sub(signed(millis(monotonic)))
 }
 
-/// What a wall clock of this offset says at `monotonic`.
+/// The reading of a wall clock with this offset at `monotonic`.
 pub(crate) fn clock_at(offset: i64, monotonic: Duration) -> UnixMillis {
     let clock = offset.saturating_add(signed(millis(monotonic)));
     UnixMillis(clock.max(0).unsigned_abs())
 }
 
-/// Half of the scale is enough for any clock, and leaves room for reckoning with it.
+/// Converts, limited to half of the range, so that calculations cannot overflow.
 fn signed(millis: u64) -> i64 {
     const LATEST: u64 = i64::MAX as u64 / 2;
     millis.min(LATEST).cast_signed()

@@ -1,4 +1,4 @@
-//! Registering figures.
+//! Registration of metrics.
 
 use prometheus::{
     Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -7,16 +7,15 @@ use prometheus::{
 
 use crate::{By, Label};
 
-/// A kind of figure, or one for each value of a label.
+/// A kind of metric, or one metric for each value of a label.
 pub trait Figure: Sized {
-    /// All figures of one name.
+    /// All metrics of one name.
     type Vec: Collector + Clone + 'static;
 
-    /// The figures of one name, none of them there yet. Only histograms have `buckets`, by their upper
-    /// bounds.
+    /// The metric vector of one name, still empty. Only histograms have `buckets`, given as upper bounds.
     fn vec(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<Self::Vec, Error>;
 
-    /// The figure of these values of the first labels, made at zero if there is none.
+    /// The metric for these values of the first labels, created at zero if it does not exist.
     fn with(vec: &Self::Vec, values: &[&str]) -> Self;
 }
 
@@ -59,7 +58,7 @@ impl<F: Figure, L: Label> Figure for By<F, L> {
     }
 }
 
-/// Registers a figure, for each value of its labels at zero.
+/// Registers a metric, at zero for each value of its labels.
 pub fn register<F: Figure>(
     registry: &Registry,
     name: &str,

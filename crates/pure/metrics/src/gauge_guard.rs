@@ -1,4 +1,4 @@
-//! Counting what is there now.
+//! Counts what exists now.
 
 use prometheus::IntGauge;
 

@@ -1,15 +1,15 @@
-//! Figures by label.
+//! Metrics by label.
 
 use std::marker::PhantomData;
 
 use strum::VariantArray;
 
-/// An enum whose variants are the values of a label, each of which says how Prometheus shows it.
+/// An enum whose variants are the values of a label, each with its Prometheus name.
 pub trait Label: VariantArray + Into<&'static str> + Copy + PartialEq + 'static {}
 
 impl<L: VariantArray + Into<&'static str> + Copy + PartialEq + 'static> Label for L {}
 
-/// A figure for each value of a label: of several labels, `By<By<Counter, Second>, First>`.
+/// A metric for each value of a label. With several labels: `By<By<Counter, Second>, First>`.
 #[derive(Clone, Debug)]
 pub struct By<F, L> {
     figures: Vec<F>,
@@ -17,7 +17,7 @@ pub struct By<F, L> {
 }
 
 impl<F, L: Label> By<F, L> {
-    /// The figure of this value.
+    /// The metric of this value.
     pub fn of(&self, value: L) -> &F {
         let place = L::VARIANTS.iter().position(|variant| *variant == value);
         &self.figures[place.expect("a value is one of all values")]
@@ -25,7 +25,7 @@ impl<F, L: Label> By<F, L> {
 }
 
 impl<F, L: Label> By<F, L> {
-    /// What `figure` makes for each value.
+    /// Creates the metric for each value.
     pub(crate) fn each(figure: impl FnMut(&L) -> F) -> Self {
         Self {
             figures: L::VARIANTS.iter().map(figure).collect(),

@@ -1,8 +1,7 @@
-//! Figures for Prometheus, each declared once.
-//!
-//! A room declares its figures as one struct: the prefix of the room and the name of a field make
-//! the name of the metric, and the doc comment of the field is the help text. Labels are enums, so
-//! that their values are closed sets, and every value is there from the start, at zero.
+//! Prometheus metrics, each declared once.
+//! A crate declares its metrics as one struct: the crate's prefix and the name of a field form the name of
+//! the metric, and the doc comment of the field is the help text. Labels are enums, so their values are
+//! closed sets, and every value exists from the start, at zero.
 //!
 //! ```
 //! #[derive(Debug, Clone, Copy, PartialEq, strum::VariantArray, strum::IntoStaticStr)]
@@ -10,7 +9,7 @@
 //! enum Outcome { Stored, TooLong }
 //!
 //! quorate_metrics::metrics! {
-//!     /// Figures of a relay.
+//!     /// Metrics of a relay.
 //!     struct Metrics in "quorate_relay" {
 //!         /// PUTs answered, by outcome
 //!         puts_total: Counter { outcome: Outcome },
@@ -27,8 +26,8 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`metrics!`] | declares a struct of figures and its `register` |
-//! | [`Counter`], [`Gauge`], [`Histogram`] | figures without a label, as `prometheus` has them |
+//! | [`metrics!`] | declares a struct of metrics and its `register` |
+//! | [`Counter`], [`Gauge`], [`Histogram`] | metrics without a label, as in `prometheus` |
 //! | [`By`] | one for each value of a label |
 //! | [`Label`] | an enum whose variants are the values of a label |
 //! | [`GaugeGuard`] | adds one to a gauge while it lives |
@@ -44,7 +43,7 @@ pub use prometheus::{
     Error, Histogram, IntCounter as Counter, IntGauge as Gauge, Registry, core::Collector,
 };
 
-/// Declares a struct of figures and its `register`.
+/// Declares a struct of metrics and its `register`.
 ///
 /// Each field is `name: Kind`, where the kind is [`Counter`], [`Gauge`] or [`Histogram`], followed
 /// by `{ label: Enum, … }` for one of each value, and for a histogram by `= [upper bounds]`. The
@@ -70,7 +69,7 @@ macro_rules! metrics {
         }
 
         impl $name {
-            /// Registers the figures. Fails when one of their names is taken.
+            /// Registers the metrics. Fails if a name is already registered.
             $vis fn register(registry: &$crate::Registry) -> Result<Self, $crate::Error> {
                 Ok(Self {
                     $($field: {

@@ -11,9 +11,8 @@ pub const PUBLIC_KEY_SIZE: usize = 32;
 /// Length of a public key in z-base-32, in characters: 52 × 5 bits, of which the last 4 are unused.
 pub const Z32_LEN: usize = 52;
 
-/// z-base-32 without padding. Upper case is read as lower case, since DNS names are
-/// case-insensitive (RFC 4343); the 4 bits behind the key are ignored, as every pkarr program
-/// ignores them.
+/// z-base-32 without padding. Upper case is read as lower case, because DNS names are
+/// case-insensitive (RFC 4343). The 4 bits after the key are ignored, as in every pkarr program.
 static Z_BASE_32: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification
@@ -33,13 +32,11 @@ static Z_BASE_32: LazyLock<Encoding> = LazyLock::new(|| {
         .expect("the alphabet has 32 distinct symbols")
 });
 
-/// An Ed25519 public key (RFC 8032): the name of an endpoint, and of a node of ours.
-///
-/// Any 32 bytes make one: whether somebody can own it, [`validate`](Self::validate) tells, and
-/// [`SignedPacket::parse`](crate::SignedPacket::parse) by itself.
-///
-/// Sixteen strings of 52 characters name each key. Parsing accepts all of them and `Display` writes
-/// the one with zero bits at its end, so equal keys are equal values whatever their spelling.
+/// An Ed25519 public key (RFC 8032): the name of an endpoint or of a node.
+/// Any 32 bytes are accepted. [`validate`](Self::validate) checks whether a signer can own the key;
+/// [`SignedPacket::parse`](crate::SignedPacket::parse) does so on its own.
+/// Sixteen strings of 52 characters encode each key. Parsing accepts all of them, and `Display` writes the
+/// one that ends in zero bits, so equal keys are equal values in any spelling.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey([u8; PUBLIC_KEY_SIZE]);
 
@@ -59,7 +56,7 @@ impl PublicKey {
         if z32.len() != Z32_LEN {
             return Err(KeyError::Length(z32.len()));
         }
-        // One byte more than a key: the decoder wants room for the 4 unused bits.
+        // One byte more than a key, for the 4 unused bits.
         let mut bytes = [0; PUBLIC_KEY_SIZE + 1];
         let len = Z_BASE_32
             .decode_mut(z32, &mut bytes[..PUBLIC_KEY_SIZE])
@@ -70,7 +67,7 @@ impl PublicKey {
         Ok(Self(key))
     }
 
-    /// Whether this is a key that one signer can own: a point on the curve (RFC 8032, section
+    /// Fails unless exactly one signer can own this key: it must be a point on the curve (RFC 8032, section
     /// 5.1.3), and not one of small order.
     pub fn validate(&self) -> Result<(), InvalidKeyError> {
         self.verifying_key().map(drop)
@@ -107,25 +104,25 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// Why a string is no public key.
+/// Why a string is not a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The string has another length than [`Z32_LEN`].
     #[error("a public key is {Z32_LEN} characters of z-base-32, this has {0}")]
     Length(usize),
-    /// The character at this position is none of z-base-32.
+    /// The character at this position is not in z-base-32.
     #[error("the character at position {0} is not in the z-base-32 alphabet")]
     Symbol(usize),
 }
 
-/// Why nobody can own a key alone.
+/// Why a key cannot have exactly one owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeyError {
-    /// The key is no point on the curve, so nothing can be signed with it. Half of all strings of 32
-    /// bytes are none, so this is how most mistyped keys are found.
-    #[error("{0} is no Ed25519 public key: not a point on the curve")]
+    /// The key is not a point on the curve, so nothing can be signed with it. This is true of half of all
+    /// 32-byte strings, so it detects most mistyped keys.
+    #[error("{0} is not an Ed25519 public key: not a point on the curve")]
     NotOnCurve(PublicKey),
-    /// The key is a point of small order, for which anyone can make signatures.
+    /// The key is a point of small order, for which anyone can create signatures.
     #[error("{0} is a weak key, for which anyone can sign")]
     Weak(PublicKey),
 }

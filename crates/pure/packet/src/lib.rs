@@ -1,17 +1,15 @@
 //! Public keys and signed packets: **parsing is verification**.
-//!
-//! A [`SignedPacket`] in hand is proof that its key signed its bytes: the only way to make one from
-//! bytes of a stranger is [`SignedPacket::parse`]. Nothing here does I/O, reads a clock or draws
-//! randomness, and nothing here decides whether a packet is *wanted*: that is the state machine's
-//! work (`quorate-state`).
+//! A [`SignedPacket`] proves that its key signed its bytes: the only way to create one from a stranger's
+//! bytes is [`SignedPacket::parse`]. Nothing here does I/O, reads a clock or uses randomness. Whether a
+//! packet is *accepted* is decided by the state machine (`quorate-state`).
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`PublicKey`] | an Ed25519 public key, written in z-base-32 |
-//! | [`SignedPacket`] | key, and the payload of pkarr's relay protocol, verified |
+//! | [`SignedPacket`] | a key and a verified payload of pkarr's relay protocol |
 //! | [`Timestamp`] | microseconds since the Unix epoch, chosen by the signer |
-//! | [`label_text`], [`quoted`] | bytes as RFC 1035 writes them |
-//! | [`message`] | the screen that every DNS message passes before a parser sees it |
+//! | [`label_text`], [`quoted`] | bytes in the text format of RFC 1035 |
+//! | [`message`] | the check of every DNS message before a parser reads it |
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, BEP 44 (mutable items), RFC 8032, RFC 1035.
 

@@ -3,16 +3,16 @@
 /// Size of a DNS header, in bytes (RFC 1035, section 4.1.1).
 pub const HEADER_SIZE: usize = 12;
 
-/// The least a question takes on the wire: root name 1, type 2, class 2.
+/// The smallest question on the wire: root name 1, type 2, class 2.
 const QUESTION_SIZE_MIN: usize = 5;
 
-/// The least a resource record takes: root name 1, type 2, class 2, TTL 4, length 2.
+/// The smallest resource record: root name 1, type 2, class 2, TTL 4, length 2.
 const RECORD_SIZE_MIN: usize = 11;
 
-/// Whether the counts in the header can be true of a message of this size.
+/// Whether the counts in the header are possible in a message of this size.
 ///
-/// A parser may reserve memory by the counts before it reads what they count (hickory-proto does:
-/// 12 bytes make it reserve 11 MB). Messages that cannot hold what they claim never reach it.
+/// A parser may reserve memory by the counts before it reads the records (hickory-proto does: 12 bytes make
+/// it reserve 11 MB). Messages with impossible counts never reach it.
 pub fn counts_fit(message: &[u8]) -> bool {
     let Some((header, body)) = message.split_at_checked(HEADER_SIZE) else {
         return false;

@@ -1,4 +1,4 @@
-//! Signed packets in the form of pkarr's relay payload.
+//! Signed packets in the format of pkarr's relay payload.
 
 use std::{cmp::Ordering, fmt, io::Write};
 
@@ -17,7 +17,7 @@ const TIMESTAMP_SIZE: usize = 8;
 /// The largest DNS packet, in bytes: the limit of BEP 44 on a mutable item's value.
 pub const DNS_SIZE_MAX: usize = 1000;
 
-/// The smallest payload worth parsing, in bytes: what stands before the DNS packet.
+/// The smallest payload, in bytes: signature and timestamp.
 pub const PAYLOAD_SIZE_MIN: usize = SIGNATURE_SIZE + TIMESTAMP_SIZE;
 
 /// The largest payload, in bytes.
@@ -35,10 +35,9 @@ pub struct SignedPacket {
 
 impl SignedPacket {
     /// Parses and verifies a payload that came from outside.
-    ///
-    /// Verification is strict (RFC 8032 with small-order keys and points refused), as iroh's own
-    /// is, so that what one node accepts every client accepts. It costs tens of microseconds:
-    /// callers do it once, where the packet enters.
+    /// Verification is strict (RFC 8032, rejecting small-order keys and points), like that of iroh, so that
+    /// every client accepts what a node accepts. It costs tens of microseconds, so callers do it once, where
+    /// the packet enters.
     pub fn parse(key: PublicKey, payload: Bytes) -> Result<Self, PacketError> {
         match payload.len() {
             size if size < PAYLOAD_SIZE_MIN => return Err(PacketError::TooShort(size)),
@@ -51,9 +50,8 @@ impl SignedPacket {
         Ok(packet)
     }
 
-    /// Rebuilds a packet that was parsed before: read from our own log, store or peer.
-    ///
-    /// Returns `None` when the payload has an impossible size, which no parsed packet has.
+    /// Rebuilds a packet that was parsed before, from our own log, store or a peer.
+    /// Returns `None` if the payload has an impossible size.
     pub fn assume_verified(key: PublicKey, payload: Bytes) -> Option<Self> {
         (PAYLOAD_SIZE_MIN..=PAYLOAD_SIZE_MAX)
             .contains(&payload.len())
@@ -77,13 +75,13 @@ impl SignedPacket {
         &self.payload[PAYLOAD_SIZE_MIN..]
     }
 
-    /// The bytes that a relay receives and gives out.
+    /// The payload, as a relay receives and sends it.
     pub fn payload(&self) -> &Bytes {
         &self.payload
     }
 
-    /// How this packet stands to another of the same key: `Greater` replaces, `Equal` says the
-    /// same. The larger timestamp wins, then the larger DNS packet (pkarr, `more_recent_than`).
+    /// Compares this packet with another one of the same key: `Greater` replaces it, `Equal` has the same
+    /// contents. The larger timestamp wins, then the larger DNS packet (pkarr, `more_recent_than`).
     pub fn recency(&self, other: &Self) -> Ordering {
         debug_assert_eq!(self.key, other.key);
         (self.timestamp(), self.dns()).cmp(&(other.timestamp(), other.dns()))
@@ -120,27 +118,27 @@ impl fmt::Debug for SignedPacket {
     }
 }
 
-/// What is signed: `seq` and `v` of BEP 44 in bencoding, without salt.
+/// The signed bytes: `seq` and `v` of BEP 44 in bencoding, without salt.
 fn signable(timestamp: Timestamp, dns: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(DNS_SIZE_MAX + 48);
-    write!(bytes, "3:seqi{timestamp}e1:v{}:", dns.len()).expect("a Vec takes every write");
+    write!(bytes, "3:seqi{timestamp}e1:v{}:", dns.len()).expect("a Vec accepts every write");
     bytes.extend_from_slice(dns);
     bytes
 }
 
-/// Why a payload is no signed packet.
+/// Why a payload is not a signed packet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
-    /// Too short for signature and timestamp.
+    /// It is too short for signature and timestamp.
     #[error("the payload has {0} bytes, a signature and a timestamp alone take {PAYLOAD_SIZE_MIN}")]
     TooShort(usize),
-    /// Longer than a DNS packet of [`DNS_SIZE_MAX`] bytes makes it.
+    /// It is longer than with a DNS packet of [`DNS_SIZE_MAX`] bytes.
     #[error("the payload has {0} bytes, the limit is {PAYLOAD_SIZE_MAX}")]
     TooLong(usize),
     /// The DNS packet cannot be decoded.
     #[error("the DNS packet cannot be decoded: {0}")]
     Dns(String),
-    /// Nobody can own the key alone.
+    /// The key cannot have exactly one owner.
     #[error(transparent)]
     Key(#[from] InvalidKeyError),
     /// The signature is not that of the key over timestamp and DNS packet.

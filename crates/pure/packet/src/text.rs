@@ -1,6 +1,6 @@
-//! Bytes of DNS as text (RFC 1035, section 5.1).
+//! DNS bytes as text (RFC 1035, section 5.1).
 
-/// A label of a name: what means something else in a name, or in a zone file, has a backslash before it.
+/// A label of a name. Characters with a special meaning in names or zone files are escaped.
 pub fn label_text(label: &[u8]) -> String {
     escape(label, b".\\\"();@$ ")
 }

@@ -1,4 +1,4 @@
-//! The signer's clock.
+//! Timestamps of signers.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// From microseconds since the Unix epoch. Any value may come from a signer, `u64::MAX` too.
+    /// From microseconds since the Unix epoch. A signer may choose any value, also `u64::MAX`.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
@@ -21,7 +21,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The same moment as a [`SystemTime`], or `None` where the platform cannot express it.
+    /// The same time as a [`SystemTime`], or `None` if the platform cannot represent it.
     pub fn to_system_time(self) -> Option<SystemTime> {
         UNIX_EPOCH.checked_add(std::time::Duration::from_micros(self.0))
     }

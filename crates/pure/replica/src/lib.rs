@@ -1,15 +1,14 @@
-//! The waist: the traits through which fronts read, write and ask how a node is.
-//!
-//! Fronts (HTTP, DNS, admin) know these and nothing of Raft, log or store; whatever replicates
-//! knows nothing of fronts. Values and traits live here, and nothing with an effect.
+//! The traits between servers and consensus: reading, writing, status.
+//! Servers (HTTP, DNS, admin) use these and depend on neither Raft nor log nor store; consensus does not
+//! depend on servers. This crate contains only values and traits.
 //!
 //! | piece | what it is | who uses it |
 //! |---|---|---|
-//! | [`Reader`] | the packets in the local replica, and what the cluster agreed on that DNS serves | relay, DNS |
-//! | [`IndexedPacket`] | a packet, made ready to be served | relay, DNS |
-//! | [`Observer`] | how the node is | relay, admin |
-//! | [`Replica`] | these two; it stores packets through the cluster, makes the next read linearizable, and tells what changes | relay, admin |
-//! | [`Operator`] | all of that; how the cluster is, and changes of it | admin |
+//! | [`Reader`] | the packets and replicated zones in the local replica | relay, DNS |
+//! | [`IndexedPacket`] | a packet, compiled for answers | relay, DNS |
+//! | [`Observer`] | the status of the node | relay, admin |
+//! | [`Replica`] | these two; stores packets, makes the next read linearizable, reports changes | relay, admin |
+//! | [`Operator`] | all of that, and operators' requests | admin |
 
 #![warn(missing_docs)]
 
@@ -32,36 +31,37 @@ use quorate_zone::CompiledPacket;
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
-    /// What the local replica holds of `key`, ready to be served. It may lag behind the leader's.
+    /// The packet of `key` in the local replica, compiled for answers. It may be older than the leader's.
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError>;
 
-    /// The same as it is stored, with the time at which it was received.
+    /// The stored packet of `key`, with the time of its receipt.
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
         let indexed = self.packet(key)?;
         Ok(indexed.map(|indexed| indexed.stored()))
     }
 
-    /// Whether it has caught up since it started, so that what it lacks may be said not to exist.
+    /// Fails until the node has caught up after its start. Only then may a missing packet be answered as
+    /// absent.
     fn check_ready(&self) -> Result<(), ReadError>;
 
-    /// Another number each time that [`zone_state`](Self::zone_state) has changed.
+    /// A number that changes whenever [`zone_state`](Self::zone_state) changes.
     fn zone_version(&self) -> u64;
 
-    /// What the cluster has agreed on that DNS serves beside packets.
+    /// The replicated zones.
     fn zone_state(&self) -> Arc<ZoneState>;
 }
 
-/// A packet, made ready to be served when it was applied.
+/// A packet, compiled for answers when it was applied.
 #[derive(Debug, Clone)]
 pub struct IndexedPacket {
     /// When the cluster last received it: a stamp, see [`ReadState::set_back`].
     pub received: UnixMillis,
-    /// The packet, ready for questions.
+    /// The packet, compiled for answers.
     pub compiled: CompiledPacket,
 }
 
 impl IndexedPacket {
-    /// Makes a stored packet ready.
+    /// Compiles a stored packet.
     pub fn new(stored: &StoredPacket) -> Self {
         Self {
             received: stored.received,
@@ -69,7 +69,7 @@ impl IndexedPacket {
         }
     }
 
-    /// The packet as it is stored.
+    /// The stored packet.
     pub fn stored(&self) -> StoredPacket {
         StoredPacket {
             received: self.received,
@@ -78,77 +78,76 @@ impl IndexedPacket {
     }
 }
 
-/// Tells how the node is.
+/// Reports the status of the node.
 pub trait Observer: Send + Sync + 'static {
-    /// How the node is now.
+    /// The present status of the node.
     fn status(&self) -> NodeStatus;
 
-    /// What every answer says of the replica that it was read from: without a lock or a system call.
-    /// Asked *before* the read that it describes.
+    /// What answers report about the replica that they were read from. Takes no lock and makes no system
+    /// call. To be called *before* the read that it describes.
     fn read_state(&self) -> ReadState;
 
-    /// A digest over all packets and the applied index they stand at. Reads everything.
+    /// A digest over all packets, with the applied index. Reads everything.
     fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>>;
 }
 
-/// What a read that follows is worth. By default, one from a node that holds nothing.
+/// How current the next read is. The default is that of an empty node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadState {
-    /// Whether the node knows a leader, so that what it holds is not older than an election takes.
+    /// Whether the node knows a leader. Then its data is not older than the time of an election.
     pub has_leader: bool,
-    /// What is read reflects this entry and all before it, and perhaps later ones.
+    /// The read reflects the entries up to this one, and perhaps later ones.
     pub applied_index: LogIndex,
-    /// By how much the time of the cluster was set back: [`IndexedPacket::received`] is ahead of it by so
-    /// much, of what was received since.
+    /// How far the cluster time was set back. [`IndexedPacket::received`] of packets received since is ahead
+    /// of it by this much.
     pub set_back: Duration,
 }
 
-/// A node's replica, as a front sees it that also writes and waits.
+/// A node's replica, for servers that also write and wait.
 ///
-/// A change of a packet is one of its bytes: a refresh with identical ones is none.
+/// A change of a packet is a change of its bytes: a refresh with identical bytes is not a change.
 pub trait Replica: Reader + Observer {
     /// Resolves when the local replica holds everything that was committed before the call
     /// (ReadIndex: Ongaro, *Consensus: Bridging Theory and Practice*, section 6.4), so that the next read is
     /// linearizable.
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>>;
 
-    /// Stores a verified packet through the cluster, if `conditions` hold at its place in the log.
-    /// Resolves when the outcome is known *and* this node has applied it, and in any case within the
-    /// node's deadline for PUTs.
-    ///
-    /// Bytes that the local replica holds already are [`PutOutcome::Unchanged`] by its own word,
-    /// even if a newer packet was stored elsewhere a moment ago: that is what makes a refresh cheap.
+    /// Stores a verified packet through the cluster, if `conditions` hold at its position in the log.
+    /// Resolves when the outcome is known *and* this node has applied it, and always within the node's
+    /// deadline for PUTs.
+    /// For bytes that the local replica already holds, this node alone answers [`PutOutcome::Unchanged`],
+    /// even if another node stored a newer packet within the last second: that makes a refresh cheap.
     fn put(
         &self,
         packet: SignedPacket,
         conditions: Conditions,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
 
-    /// Who may publish, and what was deleted, as far as this node has applied it.
+    /// The publish policy and the deletions that this node has applied.
     fn publishing(&self) -> Arc<PublishState>;
 
-    /// Watches a key from now on, until the watch is dropped. To miss nothing, begin to watch, and
-    /// read only then. What watches cost is bounded by whoever asks for them.
+    /// Watches a key until the watch is dropped. To miss nothing, read only after this call. The caller
+    /// bounds the number of watches.
     fn watch(&self, key: &PublicKey) -> Watch;
 
-    /// What has changed behind the entry `since`: whole entries, as many as have `count_max` changes
-    /// together, and at least one if there is one.
+    /// The changes after the entry `since`: complete entries with up to `count_max` changes in total, and at
+    /// least one entry if there is one.
     ///
-    /// Who has read all packets after it asked for the index of the last entry applied, and follows
-    /// [`Changes::next`] from there, knows of every change since. Entries have one index on all nodes,
-    /// so that it may go on at another one.
+    /// A client that first asks for the last applied index, then reads all packets, and then follows
+    /// [`Changes::next`], misses no change. Entries have the same index on all nodes, so it may continue at
+    /// another node.
     fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost>;
 }
 
-/// Answers operators: any node does, by asking the leader.
+/// Answers operators. Any node does, by asking the leader.
 pub trait Operator: Replica {
-    /// Has the leader do what is asked, and gives its answer as JSON. Resolves when this node has
-    /// applied it, and in any case within the time that is left. If no leader is known for longer than
-    /// an election takes, the problem is [`NoLeader`](ProblemType::NoLeader); the members are
-    /// then listed as this node knows them.
+    /// Sends a request to the leader, and returns its answer as JSON. Resolves when this node has applied
+    /// the change, and always within the remaining time. If no leader is known for longer than an election
+    /// takes, the problem is [`NoLeader`](ProblemType::NoLeader); a member list is then the view of this
+    /// node.
     fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<serde_json::Value, Problem>>;
 
-    /// Up to `count` packets of the local replica behind the key `after`, in the order of keys.
+    /// Up to `count` packets of the local replica after the key `after`, ordered by key.
     fn packets_after(
         &self,
         after: Option<PublicKey>,
@@ -156,41 +155,40 @@ pub trait Operator: Replica {
     ) -> Result<Vec<StoredPacket>, ReadError>;
 }
 
-/// An item each time that the packet of the key may have changed, as soon as it can be read. Changes
-/// that nobody has waited for are one item. It ends when the node does not watch any more, since it
-/// stops or has not been opened yet.
+/// An item whenever the packet of the key may have changed and can be read. Several changes between two
+/// polls are one item. It ends when the node stops, or if it is not open yet.
 pub type Watch = BoxStream<'static, ()>;
 
 /// Why a PUT has no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PutError {
-    /// Surely not stored: no leader took it before the deadline.
+    /// Not stored: no leader accepted it before the deadline.
     #[error("no leader could be reached before the deadline; the packet is not stored")]
     NoLeader,
-    /// Surely not stored: too many PUTs are waiting already.
+    /// Not stored: too many PUTs are waiting.
     #[error("too many PUTs are waiting; the packet is not stored")]
     Overloaded,
-    /// Surely not stored: the node cannot take packets yet.
+    /// Not stored: the node cannot accept packets yet.
     #[error("the packet is not stored: {0}")]
     Starting(NotReady),
-    /// Surely not stored: the node is stopping.
+    /// Not stored: the node is stopping.
     #[error("the node is shutting down; the packet is not stored")]
     ShuttingDown,
-    /// Surely not stored: the disk of this node has too little space.
+    /// Not stored: the disk of this node has too little space.
     #[error("the disk of this node is nearly full, so it only reads; the packet is not stored")]
     DiskFull,
-    /// Perhaps stored: repeating the same bytes is safe.
-    #[error("the outcome is unknown; the packet may be stored, and repeating it is safe")]
+    /// Perhaps stored: a retry with the same bytes is safe.
+    #[error("the outcome is unknown: the packet may be stored; a retry is safe")]
     Unknown,
 }
 
 /// Why the local replica cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
-    /// It has not caught up since it started.
+    /// It has not caught up after its start.
     #[error("the replica cannot be read yet: {0}")]
     NotReady(NotReady),
-    /// It is broken. What is said here is how.
+    /// It is broken, for this reason.
     #[error("the replica cannot be read: {0}")]
     Failed(String),
 }
@@ -206,7 +204,7 @@ impl From<ReadError> for Problem {
 #[error("no leader confirmed what is committed before the deadline")]
 pub struct LinearizeError;
 
-/// Why changes cannot be told.
+/// Why changes cannot be returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("changes so old are not known here any more: list all packets, and go on from there")]
+#[error("changes this old are no longer kept: list all packets, and continue from there")]
 pub struct ChangesLost;

@@ -1,4 +1,4 @@
-//! Applying a command.
+//! Applies commands.
 
 use std::sync::Arc;
 
@@ -11,8 +11,7 @@ use crate::{
 };
 
 /// Applies the command that the `entry` at `index` encodes, in a program that supports `supported`.
-///
-/// A command above `supported` is an error, be its kind unknown, and so is one that raises the
+/// A command above `supported` is an error, even if its kind is unknown, and so is one that raises the
 /// cluster above it: the node must stop, and nothing of the entry was applied.
 pub fn apply<R: StoredPackets>(
     packets: &mut R,
@@ -99,9 +98,9 @@ pub fn apply<R: StoredPackets>(
     })
 }
 
-/// Sets time back, and with it what was to end at a moment that is wrong: a token that was made
-/// meanwhile, and the day of a secret of cookies. Blocks stay as they are: one that ends late can be
-/// lifted, and one that ended early would let in what an operator keeps out.
+/// Sets time back, and with it times that are wrong: the expiry of tokens created meanwhile, and the day
+/// of the cookie secret. Blocks stay: one that ends late can be lifted, and one that ended early would
+/// accept what an operator excluded.
 fn set_back(cluster: &mut ClusterState, now: UnixMillis) {
     let Some((after, by)) = cluster.time.set_back(now) else {
         return;
@@ -117,7 +116,7 @@ fn set_back(cluster: &mut ClusterState, now: UnixMillis) {
     lower(&mut Arc::make_mut(&mut cluster.zones).cookie_secrets.rotated);
 }
 
-/// Puts what a change makes of `state` in its place, if that is something else.
+/// Replaces `state` with the result of a change, if it differs.
 fn agree<S, E: Into<Rejection>>(
     state: &mut Arc<S>,
     changed: impl FnOnce(&S) -> Result<Option<S>, E>,
@@ -134,7 +133,7 @@ fn node_registry(cluster: &mut ClusterState) -> &mut NodeRegistry {
     Arc::make_mut(&mut cluster.node_registry)
 }
 
-/// The command, or why all nodes reject it, or why this one must stop.
+/// The command, or why all nodes reject it, or why this node must stop.
 fn decode(
     entry: Bytes,
     agreed: Level,

@@ -1,12 +1,12 @@
-//! Packets that are stored together.
+//! Batches of packets.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PublicKey, SignedPacket};
 
 use crate::{BatchConditions, CommandError, UnixMillis, coding::Coding};
 
-/// The most packets in one batch: enough to spread the cost of an entry thin, few enough that one
-/// batch is applied in well under a heartbeat.
+/// The most packets in one batch: enough to share the cost of an entry, few enough to apply a batch in
+/// much less than a heartbeat.
 pub const BATCH_COUNT_MAX: usize = 256;
 
 /// The largest encoded batch, in bytes: `BATCH_COUNT_MAX` packets of the usual size.
@@ -15,13 +15,13 @@ pub const BATCH_SIZE_MAX: usize = 256 * 1024;
 /// Packets that arrived together, in the order of their arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutBatch {
-    /// The cluster's time when the leader proposed the batch: a block is judged by it. Packets are stored
-    /// with its stamp, see [`ClusterTime`](crate::ClusterTime).
+    /// The cluster time of the proposal, against which blocks are checked. Packets are stored with its
+    /// stamp, see [`ClusterTime`](crate::ClusterTime).
     pub now: UnixMillis,
     /// The latest timestamp that a packet may have, in whole milliseconds:
-    /// [`TIMESTAMP_AHEAD_MAX`](crate::TIMESTAMP_AHEAD_MAX) after the latest time that the leader thinks possible.
+    /// [`TIMESTAMP_AHEAD_MAX`](crate::TIMESTAMP_AHEAD_MAX) after the latest possible time on the leader.
     pub timestamp_max: UnixMillis,
-    /// On what conditions some of the packets are stored.
+    /// The conditions of some packets.
     pub conditions: BatchConditions,
     /// At most [`BATCH_COUNT_MAX`] packets.
     pub packets: Vec<SignedPacket>,

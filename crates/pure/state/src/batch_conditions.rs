@@ -1,4 +1,4 @@
-//! On what conditions the packets of a batch are stored.
+//! The conditions of the packets of a batch.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::{CommandError, Conditions, coding::Coding};
 
-/// What begins them, in bytes: their number.
+/// The size of their number, in bytes.
 const COUNT_SIZE: usize = 2;
 
-/// What precedes those of a packet, in bytes: its place.
+/// The size of a packet's place, in bytes.
 const PLACE_SIZE: usize = 2;
 
-/// The conditions of those packets of a batch that have any, by their places in it.
+/// The conditions of packets in a batch, by their places. Packets without conditions are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BatchConditions(BTreeMap<u16, Conditions>);
 
@@ -22,32 +22,32 @@ impl BatchConditions {
         self.0.is_empty()
     }
 
-    /// Those of the packet at this place, if it has any.
+    /// The conditions of the packet at this place, if any.
     pub fn of(&self, place: usize) -> Option<&Conditions> {
         self.0.get(&u16::try_from(place).ok()?)
     }
 
-    /// Sets those of the packet at this place.
+    /// Sets the conditions of the packet at this place.
     pub fn insert(&mut self, place: u16, conditions: Conditions) {
         if !conditions.is_empty() {
             self.0.insert(place, conditions);
         }
     }
 
-    /// Adds those of a batch whose packets begin at this place here.
+    /// Adds the conditions of another batch, whose packets start at place `first` here.
     pub(crate) fn append(&mut self, first: u16, others: &Self) {
         let others = others.0.iter();
         self.0
             .extend(others.map(|(place, conditions)| (first + place, conditions.clone())));
     }
 
-    /// The most that their encoding takes, in bytes.
+    /// The maximum size of the encoding, in bytes.
     pub(crate) fn size(&self) -> usize {
         let each = self.0.values();
         COUNT_SIZE + each.map(|it| PLACE_SIZE + it.size()).sum::<usize>()
     }
 
-    /// Number (u16) of packets that have conditions; each: its place (u16), and they.
+    /// Encodes the number of packets with conditions (u16), and for each its place (u16) and conditions.
     pub(crate) fn encode(&self, out: &mut BytesMut) {
         out.put_u16(u16::try_from(self.0.len()).expect("each has a place of its own"));
         for (place, conditions) in &self.0 {
@@ -56,7 +56,7 @@ impl BatchConditions {
         }
     }
 
-    /// Reads what `encode` wrote, and nothing else: in the order of their places, none of them empty.
+    /// Decodes the output of `encode`. The places must increase, and no conditions may be empty.
     pub(crate) fn decode(bytes: &mut Bytes) -> Result<Self, CommandError> {
         let mut all = BTreeMap::new();
         for _ in 0..bytes.try_get_u16()? {
@@ -71,7 +71,7 @@ impl BatchConditions {
         Ok(Self(all))
     }
 
-    /// Fails if one is of a packet that a batch of so many does not have.
+    /// Fails if a place is not in a batch of `packet_count` packets.
     pub(crate) fn check(&self, packet_count: usize) -> Result<(), CommandError> {
         match self.0.last_key_value() {
             Some((last, _)) if usize::from(*last) >= packet_count => Err(CommandError::Condition),

@@ -1,27 +1,26 @@
-//! How much the cluster holds, and what gives way when it is full.
+//! The capacity of a cluster, and eviction.
 
 use std::time::Duration;
 
-/// How long ago a packet must have been received to give way to one of an unknown key.
+/// How long ago a packet must have been received to be evicted for one of an unknown key.
 ///
-/// Endpoints publish every few minutes. Who has not for two days is gone, or is back within the
-/// retention and publishes again; and nobody drives out the packets of those who live by publishing
-/// many of their own.
+/// Endpoints publish every few minutes. One that has not for two days is gone, or comes back and publishes
+/// again. So nobody can evict the packets of live endpoints by publishing many.
 pub const EVICTION_AGE_MIN: Duration = Duration::from_secs(2 * 24 * 3600);
 
-/// The most packets that give way to one.
+/// The most packets that are evicted for one.
 ///
-/// One is enough, or some ten small ones where packets of known keys have grown. More are in the way
-/// only when the capacity was shrunk: that then takes place bit by bit, and no entry stalls writes.
+/// One is enough, or about ten small ones if packets of known keys have grown. More is only needed after the
+/// capacity was reduced: that then happens step by step, and no entry stalls writes.
 pub const EVICTION_COUNT_MAX: u32 = 16;
 
-/// How much is stored at most.
+/// The limits of what is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     pub count_max: u64,
-    /// The size of all packets at which no other key is taken, in bytes as [`Usage::size`] counts
-    /// them. The packet that reaches it may pass it, and packets of known keys, which are always
-    /// taken, may grow beyond it: by the largest payload for each key.
+    /// The total size at which no further key is accepted, in bytes as in [`Usage::size`]. The packet that
+    /// reaches it may exceed it, and packets of known keys, which are always accepted, may grow beyond it:
+    /// by at most the largest payload for each key.
     pub size_max: u64,
 }
 

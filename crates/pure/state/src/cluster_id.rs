@@ -1,4 +1,4 @@
-//! Which cluster it is.
+//! Cluster ids.
 
 use std::fmt;
 

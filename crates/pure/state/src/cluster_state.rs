@@ -1,4 +1,4 @@
-//! What the cluster has agreed on beside its packets.
+//! The replicated state other than packets.
 
 use std::sync::Arc;
 
@@ -10,28 +10,29 @@ use crate::{
     coding::{Coding, fields},
 };
 
-/// The size of what precedes it, in bytes: how long it is.
+/// The size of the length field, in bytes.
 const SIZE_SIZE: usize = 4;
 
-/// A [`ClusterTime`] before any was told, encoded.
+/// The encoding of an empty [`ClusterTime`].
 const NO_TIME: [u8; 8 + 8 + 4 + 8 + 1] = [0; _];
 
-/// What the cluster has agreed on beside its packets: equal on all nodes that have applied the same
-/// entries. Cheap to clone.
+/// The replicated state other than packets: equal on all nodes that have applied the same entries. Cheap
+/// to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterState {
     /// The feature level in use. A command above it is rejected by all nodes.
     pub level: Level,
-    /// The capacity, if one is set: without, everything is taken.
+    /// The capacity, if set; without one, everything is accepted.
     pub capacity: Option<Capacity>,
-    /// Which cluster it is, once it is founded.
+    /// The id of the cluster, after its founding.
     pub id: Option<ClusterId>,
-    /// How many voters it waits for before it serves packets. Never again once they were there.
+    /// How many voters the cluster still waits for before it serves packets. `None` after they have joined
+    /// once.
     pub forming: Option<u32>,
     pub node_registry: Arc<NodeRegistry>,
-    /// What DNS serves beside packets.
+    /// The replicated zones and cookie secrets.
     pub zones: Arc<ZoneState>,
-    /// Who may publish, and what was deleted.
+    /// The publish policy and the deletions.
     pub publishing: Arc<PublishState>,
     pub time: ClusterTime,
 }
@@ -46,16 +47,16 @@ fields! {
 }
 
 impl ClusterState {
-    /// The size (u32) of what follows, and its fields.
+    /// Encodes the size (u32) of the rest, and the fields.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = BytesMut::zeroed(SIZE_SIZE);
         self.put(&mut out);
-        let size = u32::try_from(out.len() - SIZE_SIZE).expect("all that is agreed on has bounds");
+        let size = u32::try_from(out.len() - SIZE_SIZE).expect("the replicated state is bounded");
         out[..SIZE_SIZE].copy_from_slice(&size.to_be_bytes());
         out.into()
     }
 
-    /// The same with zeros for every secret, to be digested and shown.
+    /// The same with zeros for every secret, for digests and output.
     pub fn encode_public(&self) -> Vec<u8> {
         let mut public = self.clone();
         let secrets = &mut Arc::make_mut(&mut public.zones).cookie_secrets;
@@ -69,9 +70,8 @@ impl ClusterState {
         public.encode()
     }
 
-    /// Reads what [`encode`](Self::encode) wrote, and returns what follows it. What a newer program has
-    /// added at the end is skipped: the level says that it is there. Where an older one wrote no
-    /// [`time`](Self::time), none was told.
+    /// Decodes the output of [`encode`](Self::encode), and returns the bytes after it. Fields that a newer
+    /// program added at the end are skipped. If an older one wrote no [`time`](Self::time), it is empty.
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), CommandError> {
         let (mut size, behind) = bytes
             .split_at_checked(SIZE_SIZE)

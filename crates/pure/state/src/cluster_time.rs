@@ -1,51 +1,51 @@
-//! The time of the cluster as its log tells it, and forward steps of it that can be undone.
+//! The cluster time in the log, with forward steps that can be undone.
 
 use std::time::Duration;
 
 use crate::{UnixMillis, coding::fields, millis};
 
-/// How far the time of a command must be from that of the one before to be a step.
+/// The smallest gap between the times of two commands that counts as a step.
 ///
-/// A leader that knows the time has it in the log every [`TICK_INTERVAL`], so more than this passes
-/// between two commands only if a majority's clocks were set, or if the cluster was down. A smaller
-/// step heals by itself: it is over before anything is undone.
+/// A leader that knows the time writes it to the log every [`TICK_INTERVAL`]. So a larger gap means that the
+/// clocks of a majority were set, or that the cluster was down. A smaller step corrects itself: it is over
+/// before anything is undone.
 pub const STEP_MIN: Duration = Duration::from_secs(15 * 60);
 
-/// How old the last time in the log may become.
+/// The longest time between two times in the log.
 pub const TICK_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// The most steps that are remembered. The oldest gives way: it can be undone no more, and counts as
-/// time in which packets grow older.
+/// The most recorded steps. When there are more, the oldest is forgotten: it can no longer be undone, and
+/// counts as passed time.
 pub const STEP_COUNT_MAX: usize = 16;
 
 const _: () = assert!(TICK_INTERVAL.as_secs() * 2 < STEP_MIN.as_secs());
 
-/// The time of the cluster as its log tells it.
+/// The cluster time in the log.
 ///
-/// Each command that stores packets, or tells the time only, has the time on which a majority agreed
-/// when it was proposed. That may go back. *Stamps*, which is what packets are stored with, never do. So
-/// they are in order when time is set back, too: what is undone of steps is taken off where a stamp is
-/// read, by [`shown`](Self::shown).
+/// Each command that stores packets, and each `Tick`, carries the time on which a majority agreed at its
+/// proposal. That time may go back. *Stamps*, with which packets are stored, never go back, so their order
+/// stays when time is set back: the undone part of steps is subtracted when a stamp is read, by
+/// [`shown`](Self::shown).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterTime {
-    /// The time that was told last; small steps back are not heeded.
+    /// The last time in a command; small steps back are ignored.
     told: UnixMillis,
     /// The last stamp.
     stamp: UnixMillis,
     /// Forward steps, the oldest first.
     steps: Vec<Step>,
-    /// What was undone of steps that are forgotten, in milliseconds.
+    /// The undone part of forgotten steps, in milliseconds.
     forgotten_ms: u64,
-    /// The stamp at which the time that is told stepped back, while a forward step can be undone.
+    /// The stamp at which the time in commands stepped back, while a forward step can be undone.
     behind_since: Option<UnixMillis>,
 }
 
-/// A forward step of the stamps. There is none between the two.
+/// A forward step of the stamps. There are no stamps between the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Step {
     before: UnixMillis,
     after: UnixMillis,
-    /// How much of it was undone: all of it at the most.
+    /// How much of it was undone, at most all of it.
     undone_ms: u64,
 }
 
@@ -65,17 +65,17 @@ impl Step {
 }
 
 impl ClusterTime {
-    /// The time that the log told last, if it has told any.
+    /// The last time in the log, if any.
     pub fn told(&self) -> Option<UnixMillis> {
         (self.told > UnixMillis(0)).then_some(self.told)
     }
 
-    /// The stamp for what happens at `now`. `None` if that is a step, of which the log must tell before.
+    /// The stamp for an event at `now`. `None` if that is a step, which must be in the log first.
     pub fn stamp_at(&self, now: UnixMillis) -> Option<UnixMillis> {
         let told = self.told()?;
         let is_step = now.since(told).max(told.since(now)) > STEP_MIN;
-        // Behind a step that can be undone time goes on, so that it is known how much has passed. Behind
-        // anything else stamps wait until it is that late.
+        // After a step that can be undone, stamps continue, to measure how much time has passed. Otherwise
+        // stamps wait until the time has reached them.
         let from = match self.behind_since {
             Some(_) => told,
             None => self.shown(self.stamp),
@@ -83,15 +83,15 @@ impl ClusterTime {
         (!is_step).then(|| self.stamp.saturating_add(now.since(from)))
     }
 
-    /// What time a stamp stands for.
+    /// The time that a stamp means.
     pub fn shown(&self, stamp: UnixMillis) -> UnixMillis {
         let passed = self.steps.iter().filter(|step| step.after <= stamp);
         let undone_ms: u64 = passed.map(|step| step.undone_ms).sum();
         UnixMillis(stamp.0.saturating_sub(self.forgotten_ms + undone_ms))
     }
 
-    /// The stamp of what is old by `age` at the stamp `now`. Steps make nothing older: whoever lived
-    /// through one had no time to publish in it.
+    /// The stamp of packets with age `age` at the stamp `now`. Steps make nothing older, because nobody could
+    /// publish during one.
     pub fn cutoff(&self, now: UnixMillis, age: Duration) -> UnixMillis {
         let mut cutoff = now.saturating_sub(age);
         for step in self.steps.iter().rev() {
@@ -102,35 +102,34 @@ impl ClusterTime {
         cutoff
     }
 
-    /// For how long a majority has agreed on an earlier time than before a step that can be undone, if
-    /// it does at `now`.
+    /// For how long a majority has agreed on a time before a step that can be undone; `None` if it does not
+    /// at `now`.
     pub fn behind_for(&self, now: UnixMillis) -> Option<Duration> {
         Some(self.stamp_at(now)?.since(self.behind_since?))
     }
 
-    /// Whether time is to be set back if a majority goes on agreeing on it.
+    /// Whether time will be set back if a majority continues to agree on the earlier time.
     pub fn is_behind(&self) -> bool {
         self.behind_since.is_some()
     }
 
-    /// By how much time was set back, all in all: by so much the last stamp is ahead of what it stands
-    /// for.
+    /// How far time was set back in total: the last stamp is ahead of its meaning by this much.
     pub fn set_back_by(&self) -> Duration {
         self.stamp.since(self.shown(self.stamp))
     }
 
-    /// By how much what the last stamp stands for is ahead of the time that was told last.
+    /// How far the meaning of the last stamp is ahead of the last time in a command.
     pub fn ahead(&self) -> Duration {
         self.shown(self.stamp).since(self.told)
     }
 
-    /// The last forward step: how far it reaches, and from which stamp on.
+    /// The last forward step: its first stamp and its length.
     pub fn last_step(&self) -> Option<(UnixMillis, Duration)> {
         let step = self.steps.last()?;
         Some((step.after, Duration::from_millis(step.size_ms())))
     }
 
-    /// Takes note of the time that a command tells, and returns its stamp.
+    /// Records the time of a command, and returns its stamp.
     pub(crate) fn advance(&mut self, now: UnixMillis) -> UnixMillis {
         match self.stamp_at(now) {
             Some(stamp) => {
@@ -163,7 +162,7 @@ impl ClusterTime {
     }
 
     /// Sets time back to `now`, as far as steps can be undone, the last one first: never below the stamp
-    /// before a step and the time since. Returns from which time on, and by how much.
+    /// before a step plus the time since. Returns the time before, and the difference.
     pub(crate) fn set_back(&mut self, now: UnixMillis) -> Option<(UnixMillis, Duration)> {
         self.advance(now);
         self.behind_since.take()?;

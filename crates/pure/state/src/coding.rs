@@ -1,8 +1,7 @@
-//! How values stand in log entries and in what the cluster has agreed on.
-//!
-//! A struct is its fields, one behind the other. Integers are big-endian, a `bool` and whether there is
-//! something take a u8, text a size (u16), the data of a record a size (u32), and what is many a count
-//! (u32). A domain name is in wire form, so it tells its end.
+//! The encoding of values in log entries and in the replicated state.
+//! A struct is its fields in order. Integers are big-endian. A `bool` and the tag of an `Option` are a u8;
+//! text has a size (u16), the data of a record a size (u32), a collection a count (u32). A domain name is in
+//! wire format, which ends by itself.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,11 +18,11 @@ use crate::{
 pub(crate) trait Coding: Sized {
     fn put(&self, out: &mut BytesMut);
 
-    /// Reads off the front what `put` wrote.
+    /// Decodes the output of `put` from the front.
     fn take(bytes: &mut Bytes) -> Result<Self, CommandError>;
 }
 
-/// Reads a value that is all of `bytes`, which are no more than `size_max`.
+/// Decodes a value from all of `bytes`, of at most `size_max`.
 pub(crate) fn decode_all<T: Coding>(mut bytes: Bytes, size_max: usize) -> Result<T, CommandError> {
     if bytes.len() > size_max {
         return Err(CommandError::Trailing(bytes.len() - size_max));
@@ -35,7 +34,7 @@ pub(crate) fn decode_all<T: Coding>(mut bytes: Bytes, size_max: usize) -> Result
     }
 }
 
-/// Structs as their fields.
+/// Encodes structs as their fields.
 macro_rules! fields {
     ($($type:ident { $($field:ident),+ $(,)? })+) => {
         $(impl $crate::coding::Coding for $type {
@@ -50,7 +49,8 @@ macro_rules! fields {
     };
 }
 
-/// Variants of an enum as a number (u8) and their fields. A number that is none is the error `$unknown`.
+/// Encodes variants of an enum as a number (u8) and their fields. An unknown number is the error
+/// `$unknown`.
 macro_rules! kinds {
     (
         $type:ident, $unknown:expr,
@@ -102,7 +102,7 @@ integers! {
     u64 put_u64 try_get_u64,
 }
 
-/// Types that stand for the value in them.
+/// Encodes newtypes as their values.
 macro_rules! wrappers {
     ($($type:ident)+) => {
         $(impl $crate::coding::Coding for $type {
@@ -186,7 +186,7 @@ impl Coding for WireName {
         while let size @ 1.. = *bytes.get(end).ok_or(CommandError::Record)? {
             end += usize::from(size) + 1;
         }
-        // A copy: a name outlives the entry that brought it, and must not hold all of that.
+        // A copy, because a name outlives its entry and must not keep that in memory.
         let name = Bytes::copy_from_slice(&split(bytes, end + 1)?);
         Self::parse(name).ok_or(CommandError::Record)
     }
@@ -201,7 +201,7 @@ impl Coding for Bytes {
 
     fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
         let size = usize::try_from(u32::take(bytes)?).map_err(|_| CommandError::Truncated)?;
-        // A copy, as of a name.
+        // A copy, as with a name.
         split(bytes, size).map(|data| Self::copy_from_slice(&data))
     }
 }
@@ -274,7 +274,7 @@ impl<K: Coding + Ord, V: Coding> Coding for BTreeMap<K, V> {
     }
 }
 
-/// Their count, and each.
+/// Encodes the count and each item.
 pub(crate) fn put_all<'a, T: Coding + 'a>(
     items: impl ExactSizeIterator<Item = &'a T>,
     out: &mut BytesMut,
@@ -289,7 +289,7 @@ fn put_count(count: usize, out: &mut BytesMut) {
         .put(out);
 }
 
-/// Each takes a byte or more, so a count that is made up ends with the bytes.
+/// Decodes items. Each takes a byte or more, so a forged count ends with the bytes.
 fn take_all<T: Coding, C: FromIterator<T>>(bytes: &mut Bytes) -> Result<C, CommandError> {
     let count = u32::take(bytes)?;
     (0..count).map(|_| T::take(bytes)).collect()

@@ -1,4 +1,4 @@
-//! What is proposed to the cluster.
+//! Commands.
 
 use std::time::Duration;
 
@@ -12,96 +12,93 @@ use crate::{
 /// The most packets that one `Expire` removes, so that a mass expiry does not stall writes.
 pub const EXPIRE_COUNT_MAX: u32 = 1024;
 
-/// How far a packet's timestamp may lie ahead of the cluster's time.
+/// How far a packet's timestamp may be ahead of the cluster time.
 ///
-/// A packet of the year 2500 would win against every later one for ever. Ten minutes forgive a
-/// signer's clock that is set by hand. A constant and no setting: nodes that differed in it would
-/// come to different packets.
+/// A packet from the year 2500 would win against every later one. Ten minutes tolerate a clock that was set
+/// by hand. A constant, not a setting: nodes with different values would store different packets.
 pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// What is proposed to the cluster.
+/// A command in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     PutBatch(PutBatch),
     /// Remove up to `count_max` packets that were received before `cutoff`.
     Expire {
-        /// The moment before which a packet is too old.
+        /// Packets received before this time are too old.
         cutoff: UnixMillis,
         /// The most packets to remove.
         count_max: u32,
     },
-    /// Use commands up to this level from here on. To be proposed once all members support it: one
-    /// that does not stops here. A level that is in use already changes nothing.
+    /// Use commands up to this level from now on. Proposed when all members support it: a node that does
+    /// not stops here. A level that is already in use changes nothing.
     RaiseLevel(Level),
-    /// Found the cluster. One that has an id stays as it is.
+    /// Found the cluster. A cluster with an id is not changed.
     Found(Found),
-    /// Let whoever proves to have the secret of an invite join.
+    /// Let nodes join that prove to have the secret of an invite.
     Invite {
         id: InviteId,
-        /// Who may use it, until when.
+        /// The invite.
         invite: Invite,
-        /// The cluster's time when the leader proposed it.
+        /// The cluster time of the proposal.
         now: UnixMillis,
     },
-    /// Register a node that has an invite, and close that.
+    /// Register a node that has an invite, and count its use.
     Join(Join),
-    /// Know this of a node from now on, whatever was known of it before.
+    /// Replace the registration of a node.
     Register {
         node: PublicKey,
-        /// What is known of it.
+        /// The new registration.
         registration: Registration,
     },
-    /// Know nothing of a node any more.
+    /// Remove the registration of a node.
     Deregister(PublicKey),
-    /// As many voters have come as the cluster was founded for.
+    /// The cluster has the voters that it was founded for.
     Form,
-    /// Keep the proof that a node is registered.
+    /// Store a voucher.
     Vouch(Voucher),
-    /// Drop the vouchers of registrations up to this entry: every member has applied it for good.
+    /// Drop the vouchers of registrations up to this entry: every member has it in its checkpoint.
     DropVouchers(LogIndex),
     /// Change the replicated records of a zone.
     ChangeZone(ZoneChange),
-    /// Make DNS cookies with another secret, if one is due.
+    /// Replace the secret of DNS cookies, if that is due.
     RotateCookies {
         secret: CookieSecret,
-        /// The cluster's time when the leader proposed it.
+        /// The cluster time of the proposal.
         now: UnixMillis,
     },
     ChangePublishing(PublishChange),
-    /// Delete the packet of a key, and keep it and those before it away.
+    /// Delete the packet of a key; it and earlier ones cannot be stored again.
     DeletePacket {
         key: PublicKey,
-        /// Until when it may not publish at all. `None` leaves that as it is, and a moment that has
-        /// passed lifts it.
+        /// Until when the key is blocked. `None` changes nothing, and a time in the past lifts the block.
         blocked_until: Option<UnixMillis>,
-        /// The cluster's time when the leader proposed it.
+        /// The cluster time of the proposal.
         now: UnixMillis,
     },
-    /// What time it is.
+    /// Record the time.
     Tick {
         now: UnixMillis,
     },
-    /// A majority has agreed on this time for long, and the log is ahead of it: undo what steps have
-    /// brought that about.
+    /// A majority has agreed on this time for long, and the log is ahead of it: undo the steps that caused
+    /// it.
     SetBack {
         now: UnixMillis,
     },
 }
 
-/// What a cluster begins with.
+/// The initial state of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub id: ClusterId,
-    /// How many voters there shall be before it serves packets.
+    /// How many voters the cluster needs before it serves packets.
     pub voters: u32,
-    /// By what the first others join.
+    /// The invite of the first other nodes.
     pub invite: Option<FoundingInvite>,
-    /// Store no more than this. What is beyond it already goes as packets of unknown keys come, and not
-    /// before.
+    /// The capacity. If more is stored, packets are evicted when packets of unknown keys come, not before.
     pub capacity: Capacity,
 }
 
-/// An invite that was made before its cluster.
+/// An invite that was created before its cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundingInvite {
     pub id: InviteId,

@@ -1,14 +1,13 @@
-//! Commands as bytes of log entries.
+//! The encoding of commands in log entries.
 //!
 //! ```text
 //! header       magic u8 = b'Q', level u16, kind u8
 //! ```
-//! Then come the fields of the kind, as [`coding`](crate::coding) writes them. Packets go to the end:
-//! each as key (32 bytes), size (u16) and payload.
-//!
-//! The header stays as it is: from it a node reads the level of any command, be its kind unknown. Once a
-//! version is tagged, whatever is added, a kind or another form of one, gets a new level, so that within a
-//! level every node reads the same command or none. What is none is rejected.
+//! The fields of the kind follow, encoded as in [`coding`](crate::coding). Packets are at the end: each as
+//! key (32 bytes), size (u16) and payload.
+//! The header never changes: from it a node reads the level of any command, even of an unknown kind. After a
+//! version is tagged, each addition, a kind or another format of one, gets a new level, so that within a
+//! level every node decodes the same command or none. Bytes that are not a command are rejected.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -19,10 +18,10 @@ use crate::{
     command_error::MAGIC,
 };
 
-/// What precedes the fields of a command.
+/// The bytes before the fields of a command.
 const HEADER: [u8; 3] = [MAGIC, 0, Level::FIRST.0 as u8];
 
-/// What precedes conditions and packets of a batch, in bytes. What other commands take begins there.
+/// The bytes before the conditions and packets of a batch. The fields of other commands start here.
 const BATCH_HEADER_SIZE: usize = HEADER.len() + 1 + 8 + 8;
 
 kinds! {
@@ -54,7 +53,7 @@ fields! {
 }
 
 impl Command {
-    /// The bytes of the log entry.
+    /// Encodes a log entry.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(BATCH_HEADER_SIZE);
         out.put_slice(&HEADER);
@@ -62,7 +61,7 @@ impl Command {
         out.freeze()
     }
 
-    /// The level of an encoded command, which this program need not support.
+    /// The level of an encoded command, even if this program does not support it.
     pub fn encoded_level(mut bytes: &[u8]) -> Result<Level, CommandError> {
         match bytes.try_get_u8()? {
             MAGIC => Ok(Level(bytes.try_get_u16()?)),
@@ -70,7 +69,7 @@ impl Command {
         }
     }
 
-    /// Reads a log entry. The packets share its memory.
+    /// Decodes a log entry. The packets share its memory.
     pub fn decode(mut bytes: Bytes) -> Result<Self, CommandError> {
         let level = Self::encoded_level(&bytes)?;
         bytes.advance(HEADER.len());
@@ -83,7 +82,7 @@ impl Command {
 }
 
 impl PutBatch {
-    /// The bytes of the log entry of packets that are encoded already.
+    /// Encodes the log entry of already encoded packets.
     pub fn encode(now: UnixMillis, timestamp_max: UnixMillis, packets: &EncodedPackets) -> Bytes {
         let header = Command::PutBatch(Self {
             now,

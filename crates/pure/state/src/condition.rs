@@ -1,4 +1,4 @@
-//! On what condition a packet is stored (RFC 9110, section 13).
+//! The conditions of storing a packet (RFC 9110, section 13).
 
 use bytes::{Bytes, BytesMut};
 use quorate_packet::{SignedPacket, Timestamp};
@@ -8,20 +8,20 @@ use crate::{
     coding::{Coding, fields, kinds, put_all},
 };
 
-/// How many bytes of the signature tell two packets of one key and timestamp apart: who signed both
-/// with one nonce has given the key away.
+/// How many bytes of the signature distinguish two packets of one key and timestamp. A signer who uses one
+/// nonce for both has revealed the key.
 pub const TAG_SIGNATURE_SIZE: usize = 8;
 
-/// The most versions that the conditions of a packet name, where one that names none counts as one.
-/// Clients name the one that they have read.
+/// The most versions in the conditions of a packet; a condition without versions counts as one. Clients
+/// name the version that they have read.
 pub const VERSION_COUNT_MAX: usize = 16;
 
 const VERSION_SIZE: usize = 8 + 1 + TAG_SIGNATURE_SIZE;
 
-/// On what condition a packet is stored: all that are given must hold. Without any, it is stored.
+/// The conditions of storing a packet, all of which must hold.
 ///
-/// They are told by the log, so that all nodes judge alike by what stands before them there. A packet
-/// whose very bytes are stored meets any: a PUT that is repeated must not fail its own condition.
+/// They are in the log, so that all nodes check them against the same state. A packet whose bytes are
+/// already stored meets any condition: a repeated PUT must not fail its own condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions(Box<[Condition]>);
 
@@ -31,28 +31,27 @@ pub enum Condition {
     Stored,
     /// No packet is stored: `If-None-Match: *`.
     NotStored,
-    /// One of these is stored, or none at all: `If-Match`. Where nothing is stored, nothing is
-    /// replaced that the client does not know.
+    /// One of these is stored, or nothing: `If-Match`. If nothing is stored, nothing unknown to the client
+    /// is replaced.
     AnyOf(Vec<Version>),
     /// None of these is stored: `If-None-Match`.
     NoneOf(Vec<Version>),
-    /// What is stored, if anything, is not later than this, in whole seconds since the epoch:
-    /// `If-Unmodified-Since`.
+    /// Nothing later than this is stored, in whole seconds since the epoch: `If-Unmodified-Since`.
     UnmodifiedSince(u64),
-    /// Who publishes it has a token of this hash. It asks nothing of what is stored; but where only
-    /// whoever has a token may publish, the cluster must know it.
+    /// The publisher has a token with this hash. This does not depend on the stored packet; in the mode
+    /// tokens, the cluster must know the token.
     Token(TokenHash),
 }
 
-/// Which packet of a key.
+/// A version of the packet of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     pub timestamp: Timestamp,
-    /// How its signature begins. `None` for any packet of that timestamp, as pkarr up to 6 asks.
+    /// The first bytes of its signature. `None` for any packet with that timestamp, as pkarr up to 6 sends.
     pub signature: Option<[u8; TAG_SIGNATURE_SIZE]>,
 }
 
-/// More versions are named than are compared.
+/// The conditions name too many versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {VERSION_COUNT_MAX} versions are named: name the one that was read")]
 pub struct TooManyVersions;
@@ -71,14 +70,14 @@ impl Conditions {
         self.0.is_empty()
     }
 
-    /// The same, and whoever publishes it has a token of this hash.
+    /// Adds that the publisher has a token with this hash.
     pub fn with_token(self, token: TokenHash) -> Result<Self, TooManyVersions> {
         let mut conditions = self.0.into_vec();
         conditions.push(Condition::Token(token));
         Self::new(conditions)
     }
 
-    /// The hash of the token that whoever publishes it has.
+    /// The hash of the publisher's token.
     pub fn token(&self) -> Option<&TokenHash> {
         self.iter().find_map(|condition| match condition {
             Condition::Token(token) => Some(token),
@@ -86,7 +85,7 @@ impl Conditions {
         })
     }
 
-    /// Whether they hold whatever is stored.
+    /// Whether they hold for any stored packet.
     pub fn always_hold(&self) -> bool {
         self.iter().all(|it| matches!(it, Condition::Token(_)))
     }
@@ -95,12 +94,12 @@ impl Conditions {
         self.0.iter()
     }
 
-    /// Whether all hold while `stored` is.
+    /// Whether all hold for the stored packet `stored`.
     pub fn hold(&self, stored: Option<&SignedPacket>) -> bool {
         self.0.iter().all(|condition| condition.holds(stored))
     }
 
-    /// The most that their encoding takes, in bytes.
+    /// The maximum size of the encoding, in bytes.
     pub(crate) fn size(&self) -> usize {
         4 + self.0.iter().map(Condition::size).sum::<usize>()
     }
@@ -139,7 +138,7 @@ impl Condition {
             Self::NotStored => stored.is_none(),
             Self::AnyOf(versions) => stored.is_none() || versions.iter().any(is_stored),
             Self::NoneOf(versions) => !versions.iter().any(is_stored),
-            // A date is all that the client could tell, so the fraction of a second does not count.
+            // The client can only send whole seconds, so the fraction is ignored.
             Self::UnmodifiedSince(secs) => {
                 stored.is_none_or(|packet| packet.timestamp().as_micros() / 1_000_000 <= *secs)
             }

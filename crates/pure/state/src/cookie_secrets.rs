@@ -1,14 +1,14 @@
-//! The secrets by which the nodes know the DNS cookies that any of them has given away.
+//! The secrets of DNS cookies, shared by all nodes.
 
 use std::{fmt, time::Duration};
 
 use crate::UnixMillis;
 
-/// How long a secret makes cookies. Then it knows those that it made for as long again.
+/// How long a secret creates cookies. For the same time afterwards its cookies are still accepted.
 ///
-/// RFC 9018, section 5, has no secret used for more than 36 days, and wants both the old and the new
-/// one known for a time. A client keeps a cookie for an hour at the most (section 4.3), so a day
-/// loses none, and what a secret that has leaked opens is closed two days later.
+/// RFC 9018, section 5, allows a secret for at most 36 days, and requires accepting both the old and the new
+/// one for a time. A client keeps a cookie for at most one hour (section 4.3), so one day loses none, and a
+/// leaked secret is worthless after two days.
 pub const COOKIE_SECRET_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// The size of a secret, in bytes: a key of SipHash-2-4 (RFC 9018, section 4.4).
@@ -18,7 +18,7 @@ pub const COOKIE_SECRET_SIZE: usize = 16;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CookieSecret(pub [u8; COOKIE_SECRET_SIZE]);
 
-/// Without the secret, which no log must show.
+/// Hides the secret, which must not be logged.
 impl fmt::Debug for CookieSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CookieSecret(..)")
@@ -28,22 +28,22 @@ impl fmt::Debug for CookieSecret {
 /// The secrets of DNS cookies (RFC 7873, RFC 9018), equal on all nodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CookieSecrets {
-    /// Makes cookies, and knows them.
+    /// Creates and checks cookies.
     pub current: Option<CookieSecret>,
-    /// Knows those that it has made.
+    /// Checks its earlier cookies.
     pub previous: Option<CookieSecret>,
-    /// The cluster's time when the current one was proposed.
+    /// The cluster time at which the current one was proposed.
     pub rotated: UnixMillis,
 }
 
 impl CookieSecrets {
-    /// Whether another secret is due.
+    /// Whether a new secret is due.
     pub fn is_due(&self, now: UnixMillis) -> bool {
         self.current.is_none() || now.since(self.rotated) >= COOKIE_SECRET_AGE
     }
 
-    /// Makes `secret` the current one, if one is due: of two leaders that propose one each, only the
-    /// first gets its way, or the cookies of the last day would be void.
+    /// Makes `secret` the current one, if due. Of two leaders that propose one each, only the first
+    /// succeeds; otherwise the cookies of the last day would become invalid.
     pub(crate) fn rotate(&mut self, secret: CookieSecret, now: UnixMillis) {
         if self.is_due(now) {
             self.previous = self.current.replace(secret);

@@ -1,4 +1,4 @@
-//! Deleting a packet.
+//! Deletion of packets.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::{
     StoredPackets, UnixMillis,
 };
 
-/// Deletes the packet of a key and keeps it away. A block that is given stands in the place of the last
-/// one; one that has ended already lifts that.
+/// Deletes the packet of a key and records the deletion. A given block replaces the previous one; one that
+/// has already ended lifts it.
 pub(crate) fn delete_packet<R: StoredPackets>(
     packets: &mut R,
     publishing: &mut Arc<PublishState>,
@@ -26,7 +26,7 @@ pub(crate) fn delete_packet<R: StoredPackets>(
         Some(until) => (until > now).then_some(until),
         None => known.and_then(|known| known.blocked_until),
     };
-    // Without a packet there is nothing to keep away but what was signed before the block.
+    // Without a packet, only packets signed before the block are excluded.
     let at_block = block.map(|_| Timestamp::from_micros(now.0.saturating_mul(1000)));
     let known_timestamp = known.map(|known| known.timestamp);
     let Some(timestamp) = stored.max(known_timestamp).or(at_block) else {
@@ -48,8 +48,8 @@ pub(crate) fn delete_packet<R: StoredPackets>(
     Outcome::Deleted { existed }
 }
 
-/// Forgets the deletion of the oldest packet where there is no room for another. False if all that
-/// there are block their keys.
+/// Forgets the deletion of the oldest packet if there are too many. Returns false if all of them block
+/// their keys.
 fn make_room(publishing: &mut PublishState, now: UnixMillis) -> bool {
     if publishing.deleted.len() < DELETION_COUNT_MAX {
         return true;

@@ -1,4 +1,4 @@
-//! Packets on their way into a batch.
+//! Packets in the encoding of a batch.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use quorate_packet::{PAYLOAD_SIZE_MAX, PUBLIC_KEY_SIZE, SignedPacket};
@@ -8,29 +8,29 @@ use crate::{
     batch::{decode_packets, encode_packet},
 };
 
-/// The size of a packet in a batch, beside its payload.
+/// The size of a packet in a batch without its payload.
 const OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
 
 const _: () = assert!(PAYLOAD_SIZE_MAX <= u16::MAX as usize);
-// With the conditions that it may have.
+// Including its conditions.
 const _: () = assert!(BATCH_SIZE_MAX >= OVERHEAD + PAYLOAD_SIZE_MAX + 1024);
 const _: () = assert!(BATCH_COUNT_MAX <= u16::MAX as usize);
 
-/// Packets as a batch holds them: one behind the other, each as key (32 bytes), size (u16,
-/// big-endian) and payload; before them the conditions of some.
+/// Packets in the encoding of a batch: in order, each as key (32 bytes), size (u16, big-endian) and payload;
+/// before them the conditions.
 ///
-/// They are encoded once, by the node where they arrive, and go through the leader into the log as
-/// they are. There are at most [`BATCH_COUNT_MAX`] of them, in at most [`BATCH_SIZE_MAX`] bytes.
+/// They are encoded once, by the node where they arrive, and go unchanged through the leader into the log.
+/// There are at most [`BATCH_COUNT_MAX`] of them, in at most [`BATCH_SIZE_MAX`] bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EncodedPackets {
-    /// Those of the packets alone.
+    /// The bytes of the packets alone.
     pub(crate) bytes: BytesMut,
     count: usize,
     pub(crate) conditions: BatchConditions,
 }
 
 impl EncodedPackets {
-    /// Reads what another node encoded, and has verified.
+    /// Decodes what another node encoded and verified.
     pub fn parse(mut bytes: Bytes) -> Result<Self, CommandError> {
         let size = bytes.len();
         let conditions = BatchConditions::decode(&mut bytes)?;
@@ -46,8 +46,7 @@ impl EncodedPackets {
         }
     }
 
-    /// Adds a packet that is stored on these conditions. Returns false, and adds nothing, if there is
-    /// no room for it.
+    /// Adds a packet with its conditions. Returns false and adds nothing if it does not fit.
     pub fn push(&mut self, packet: &SignedPacket, conditions: &Conditions) -> bool {
         let mut own = BatchConditions::default();
         own.insert(0, conditions.clone());
@@ -60,7 +59,7 @@ impl EncodedPackets {
         fits
     }
 
-    /// Adds all of `others`. Returns false, and adds nothing, if there is no room for them.
+    /// Adds all of `others`. Returns false and adds nothing if they do not fit.
     pub fn append(&mut self, others: &Self) -> bool {
         let fits = self.has_room(others.count, others.bytes.len() + others.conditions.size());
         if fits {
@@ -72,7 +71,7 @@ impl EncodedPackets {
         fits
     }
 
-    /// Whether their keys have signed all of them. Takes some 40 µs for each.
+    /// Verifies all signatures. Takes about 40 µs for each.
     pub fn are_signed(&self) -> bool {
         let packets = decode_packets(&mut self.bytes.clone().freeze()).unwrap_or_default();
         let is_signed = |packet: &SignedPacket| {
@@ -81,12 +80,12 @@ impl EncodedPackets {
         packets.len() == self.count && packets.iter().all(is_signed)
     }
 
-    /// How many packets these are.
+    /// The number of packets.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The conditions of some and all packets behind them, to be sent.
+    /// The conditions and packets, to be sent.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(self.size());
         self.conditions.encode(&mut out);
@@ -94,7 +93,7 @@ impl EncodedPackets {
         out.freeze()
     }
 
-    /// The size of all that is sent, in bytes.
+    /// The size of the output of `encode`, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.conditions.size() + self.bytes.len()
     }
@@ -171,7 +170,7 @@ mod tests {
         let mut packets = EncodedPackets::default();
         packets.push(&packet(1, 200), &Conditions::default());
         let bytes = packets.encode();
-        // Behind the conditions may come nothing: that is the empty batch.
+        // Without bytes after the conditions, the batch is empty.
         for size in (0..bytes.len()).filter(|size| *size != 2) {
             let cut = bytes.slice(..size);
             assert!(EncodedPackets::parse(cut).is_err(), "of {size} bytes");

@@ -1,10 +1,10 @@
-//! Feature levels: which commands a program knows, and which a cluster uses.
+//! Feature levels: which commands a program supports, and which a cluster uses.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A feature level. It stands for itself and for all below it.
+/// A feature level. It includes all lower ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Level(pub u16);
@@ -13,11 +13,11 @@ pub struct Level(pub u16);
 pub const LEVEL_MAX: Level = Level::FIRST;
 
 impl Level {
-    /// What every program knows, and where every cluster begins. Until a version is tagged, all
-    /// commands belong to it.
+    /// The level of every program and of every new cluster. Until a version is tagged, all commands belong
+    /// to it.
     pub const FIRST: Self = Self(1);
 
-    /// Fails if a program that supports `supported` must not go on with what needs this level.
+    /// Fails if a program that supports `supported` must stop at something of this level.
     pub fn check(self, supported: Self) -> Result<(), UnsupportedLevel> {
         match self <= supported {
             true => Ok(()),
@@ -41,7 +41,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// What is beyond this program. Fatal to the node: nodes that know it go on with it, and one that
+/// Something above the level of this program. Fatal to the node: other nodes apply it, and a node that
 /// skipped it would differ from them for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -50,6 +50,6 @@ impl fmt::Display for Level {
 )]
 pub struct UnsupportedLevel {
     pub needed: Level,
-    /// The highest that this program supports.
+    /// The highest level that this program supports.
     pub supported: Level,
 }

@@ -2,45 +2,40 @@
 //!
 //! Every node applies the same entries in the same order and must come to the same packets, so
 //! [`apply`] obeys three laws:
-//!
-//! - **Total.** No content of an entry makes it fail or panic; what cannot be applied gives
-//!   [`Outcome::Rejected`]. Only the packets themselves can fail, and that is fatal to the node.
-//!   One exception: a command above the feature level of this program stops the node before
-//!   anything of it is applied.
+//! - **Total.** No entry makes it fail or panic; an invalid command gives [`Outcome::Rejected`]. Only the
+//!   storage of packets can fail, and that is fatal to the node. One exception: a command above the feature
+//!   level of this program stops the node before anything of it is applied.
 //! - **Deterministic.** Time arrives only inside commands, stamped by the leader. Equal logs give
 //!   equal packets, byte for byte.
 //! - **Trusting.** Signatures were verified where the packet entered. Verifying again could make
 //!   nodes of different versions disagree.
 //!
 //! # Feature levels
-//!
-//! Each command has a [`Level`], which its encoding tells even to those who do not know the command.
-//! A cluster is at a level too, and begins at the first: `RaiseLevel` raises it once all members
-//! support the next, and until then nothing above it is proposed, or it is rejected by all. So nodes
-//! of different versions make one cluster, and a node that is too old for it stops, rather than skip
-//! what others apply.
-//!
-//! Until a version is tagged, new commands and formats belong to level 1, and an incompatible change of
-//! what is written or sent gets another magic.
+//! Each command has a [`Level`], which a node can decode even if it does not know the command. A cluster has
+//! a level too, initially the first: `RaiseLevel` raises it when all members support the next. Until then
+//! nothing above it is proposed, and all nodes reject it. So nodes of different versions can form one
+//! cluster, and a node that is too old stops instead of skipping what others apply.
+//! Until a version is tagged, new commands and formats belong to level 1, and an incompatible change of a
+//! format gets another magic.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Command`] | what is proposed, with its encoding |
-//! | [`EncodedPackets`] | packets on their way into a batch |
+//! | [`Command`] | a command in the log, with its encoding |
+//! | [`EncodedPackets`] | packets in the encoding of a batch |
 //! | [`Outcome`] | what applying it gave |
 //! | [`PutBatch`] | the command that stores packets |
-//! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
+//! | [`StoredPackets`] | the storage of packets: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
-//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterId`], [`NodeRegistry`], [`ZoneState`], [`PublishState`], [`ClusterTime`] |
-//! | [`ClusterTime`] | the time that the log tells, and what of its steps is undone |
-//! | [`NodeRegistry`] | nodes that are registered, those that were removed, and invites for others |
-//! | [`Voucher`], [`Vouchers`] | what proves a registration to those who have not applied it yet |
-//! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
-//! | [`ZoneChange`] | how a zone changes |
-//! | [`NamedSet::check_in`], [`check_together`], [`check_beside`] | what a zone may hold |
-//! | [`Conditions`], [`BatchConditions`] | on what condition a packet is stored, and each packet of a batch |
-//! | [`PublishState`], [`PublishChange`] | who may publish and what was deleted, and how that changes |
-//! | [`LogPosition`] | where an entry stands: term and index |
+//! | [`ClusterState`] | the replicated state other than packets: [`Level`], [`Capacity`], [`ClusterId`], [`NodeRegistry`], [`ZoneState`], [`PublishState`], [`ClusterTime`] |
+//! | [`ClusterTime`] | the time in the log, and its undone steps |
+//! | [`NodeRegistry`] | registered nodes, removed nodes, and invites |
+//! | [`Voucher`], [`Vouchers`] | proof of a registration for nodes that have not applied it yet |
+//! | [`ZoneState`] | replicated DNS records and cookie secrets |
+//! | [`ZoneChange`] | a change of a zone |
+//! | [`NamedSet::check_in`], [`check_together`], [`check_beside`] | which records a zone may have |
+//! | [`Conditions`], [`BatchConditions`] | the conditions of storing a packet, and of the packets of a batch |
+//! | [`PublishState`], [`PublishChange`] | the publish policy and deletions, and their changes |
+//! | [`LogPosition`] | the position of an entry: term and index |
 
 mod apply;
 mod batch;

@@ -1,5 +1,5 @@
-//! Who may be part of the cluster, beside the members that Raft knows: nodes that are registered, and
-//! invites for nodes that nobody knows yet.
+//! The node registry: registered nodes, removed nodes, vouchers and invites, in addition to Raft's
+//! membership.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,20 +17,19 @@ pub const NAME_SIZE_MAX: usize = 63;
 /// The most bytes of a `host:port`: a name of 253, a dot at its end, and a port.
 pub const ADDRESS_SIZE_MAX: usize = 260;
 
-/// The most nodes that are registered: far more than a leader feeds.
+/// The most registered nodes: far more than a leader can replicate to.
 pub const REGISTRATION_COUNT_MAX: usize = 1000;
 
-/// The most invites that are kept. One that is used or has expired gives way to another.
+/// The most invites. A used or expired one is replaced first.
 pub const INVITE_COUNT_MAX: usize = 64;
 
-/// The most nodes that one invite lets in: more than a cluster is founded with, and a token that leaks
-/// lets in no more.
+/// The most uses of one invite: more than the nodes of a founding, and a limit for a leaked token.
 pub const INVITE_USES_MAX: u32 = 16;
 
-/// The most nodes that are remembered as removed: as many as may be registered.
+/// The most remembered removed nodes: as many as can be registered.
 pub const REMOVED_COUNT_MAX: usize = 1000;
 
-/// What names an invite: 16 random bytes.
+/// The id of an invite: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InviteId(pub [u8; 16]);
 
@@ -46,47 +45,46 @@ impl fmt::Debug for InviteId {
     }
 }
 
-/// What lets nodes join: whoever proves that it has the secret of `key`.
+/// An invite: nodes that prove to have the secret of `key` may join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invite {
-    /// The public key of a pair whose secret only the token holds.
+    /// The public key of a pair whose secret is only in the token.
     pub key: PublicKey,
-    /// From then on it lets nobody in.
+    /// When it expires.
     pub expires: UnixMillis,
     /// Whether the nodes stay learners.
     pub stays_learner: bool,
-    /// How many nodes it lets in.
+    /// How many nodes may use it.
     pub uses: u32,
-    /// Those that have used it.
+    /// The nodes that have used it.
     pub used_by: BTreeSet<PublicKey>,
 }
 
 impl Invite {
-    /// Whether it lets nobody else in.
+    /// Whether no other node may use it.
     pub fn is_used_up(&self) -> bool {
         self.used_by.len() >= self.uses as usize
     }
 }
 
-/// What the cluster knows of a node, beside its part in Raft's membership.
+/// What the cluster stores about a node in addition to Raft's membership.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registration {
-    /// What its operator calls it, or nothing.
+    /// Its name, or empty.
     pub name: String,
-    /// Where it said that it is when it joined. Once it is a member, the address in the membership
-    /// counts.
+    /// Its address when it joined. For a member, the address in the membership counts.
     pub address: String,
-    /// Whether it stays a learner when it has caught up.
+    /// Whether it stays a learner after it has caught up.
     pub stays_learner: bool,
-    /// Whether it has been seen with entries in its log. If its log is empty after that, it has lost
-    /// its data, and what it voted for.
+    /// Whether it was seen with entries in its log. If its log is empty later, it has lost its data and its
+    /// votes.
     pub has_data: bool,
-    /// The entry that registered it. What is noted of it later does not change that.
+    /// The entry that registered it. Later changes of the registration keep it.
     pub index: LogIndex,
 }
 
 impl Registration {
-    /// Whether name and address fit into their bounds.
+    /// Whether name and address are within their limits.
     pub fn fits(&self) -> bool {
         self.name.len() <= NAME_SIZE_MAX && self.address.len() <= ADDRESS_SIZE_MAX
     }
@@ -94,45 +92,43 @@ impl Registration {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeRegistry {
-    /// Nodes that are members, or shall be.
+    /// Nodes that are members or will be.
     pub registrations: BTreeMap<PublicKey, Registration>,
-    /// Of those that nobody knows yet.
+    /// Invites for new nodes.
     pub invites: BTreeMap<InviteId, Invite>,
-    /// Of nodes that are registered, and of some that were.
+    /// Vouchers of registered nodes, and of some former ones.
     pub vouchers: Vouchers,
-    /// Nodes that were removed, each by this entry: they are told so, and no stranger is.
+    /// Removed nodes and the entries that removed them. Only these nodes are informed of it, no strangers.
     pub removed: BTreeMap<PublicKey, LogIndex>,
 }
 
-/// A node that asks to join.
+/// A request of a node to join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {
-    /// The invite whose secret it has, as the member that it asked has verified.
+    /// Its invite, whose secret it has proven to the member that received the request.
     pub invite: InviteId,
     pub node: PublicKey,
-    /// What its operator calls it.
+    /// Its name.
     pub name: String,
-    /// Where it says that it is.
+    /// Its address.
     pub address: String,
-    /// The cluster's time when the leader proposed it.
+    /// The cluster time of the proposal.
     pub now: UnixMillis,
 }
 
-/// Why a node is not registered.
+/// Why a node was not registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum JoinRefusal {
-    /// Nothing is known of the invite.
-    #[error("the token is unknown: it was never made here, or was dropped long after its time")]
+    /// The invite is unknown.
+    #[error("the token is unknown: it is of another cluster, or expired long ago")]
     Unknown,
-    #[error("the token has expired: have another one made, by `quorate member add`")]
+    #[error("the token has expired: create another one with `quorate member add`")]
     Expired,
-    /// As many have used it as may, or this node did and was removed since.
-    #[error("the token has been used: have another one made, by `quorate member add`")]
+    /// All its uses are taken, or this node used it and was removed since.
+    #[error("the token is used up: create another one with `quorate member add`")]
     Used,
-    /// Another node is called so.
-    #[error(
-        "another node has its name: give it another one, cluster.node_name in its configuration"
-    )]
+    /// Another node has this name.
+    #[error("another node has this name: set another cluster.node_name in its configuration")]
     NameTaken,
     /// Name or address are too long, or there are too many nodes.
     #[error("its name or address is too long, or the cluster has as many nodes as it allows")]
@@ -140,8 +136,8 @@ pub enum JoinRefusal {
 }
 
 impl NodeRegistry {
-    /// Takes an invite, in the place of one that is used or has expired before `now` if there are too
-    /// many. False if all of those are open.
+    /// Adds an invite. If there are too many, it replaces a used one or one that expired before `now`.
+    /// Returns false if all are open.
     pub(crate) fn invite(&mut self, id: InviteId, invite: Invite, now: UnixMillis) -> bool {
         if self.invites.len() >= INVITE_COUNT_MAX {
             let is_closed = |invite: &Invite| invite.is_used_up() || invite.expires <= now;
@@ -156,7 +152,7 @@ impl NodeRegistry {
         true
     }
 
-    /// Why a node would not be registered that joins, if it would not.
+    /// Fails if the node would not be registered.
     pub fn check_join(&self, join: &Join) -> Result<(), JoinRefusal> {
         let invite = self.invites.get(&join.invite);
         let invite = invite.ok_or(JoinRefusal::Unknown)?;
@@ -182,8 +178,8 @@ impl NodeRegistry {
         }
     }
 
-    /// Registers the node that joins. One that has done so with the same invite is registered as
-    /// before, whatever it says now.
+    /// Registers a joining node. A node that has already joined with the same invite keeps its
+    /// registration.
     pub(crate) fn join(&mut self, join: Join, index: LogIndex) -> Result<(), JoinRefusal> {
         self.check_join(&join)?;
         if self.has_joined(&join) {
@@ -204,7 +200,7 @@ impl NodeRegistry {
         Ok(())
     }
 
-    /// Knows this of a node from now on. False if that is beyond its bounds.
+    /// Replaces the registration of a node. Returns false if it exceeds a limit.
     pub(crate) fn register(
         &mut self,
         node: PublicKey,
@@ -222,7 +218,7 @@ impl NodeRegistry {
         true
     }
 
-    /// Knows nothing of a node any more but that it was removed.
+    /// Removes the registration of a node, and records that it was removed.
     pub(crate) fn deregister(&mut self, node: PublicKey, index: LogIndex) {
         self.registrations.remove(&node);
         if self.removed.len() >= REMOVED_COUNT_MAX {
@@ -234,7 +230,7 @@ impl NodeRegistry {
         self.removed.insert(node, index);
     }
 
-    /// Keeps the voucher of a node that is registered as it says.
+    /// Stores a voucher, if it matches the registration.
     pub(crate) fn vouch(&mut self, voucher: Voucher) {
         let registration = self.registrations.get(&voucher.member.0);
         if registration.is_some_and(|registration| registration.index == voucher.index) {
@@ -242,8 +238,7 @@ impl NodeRegistry {
         }
     }
 
-    /// A node, and the entry that registered it, for which nobody has vouched yet. None vouches for
-    /// itself.
+    /// A node without a voucher, and the entry that registered it. No node signs a voucher for itself.
     pub fn unvouched(&self, signer: NodeId) -> Option<(NodeId, LogIndex)> {
         let others = self
             .registrations
@@ -255,7 +250,7 @@ impl NodeRegistry {
             .map(|(node, other)| (NodeId(*node), other.index))
     }
 
-    /// Whether the node is registered by this invite.
+    /// Whether the node was registered with this invite.
     fn has_joined(&self, join: &Join) -> bool {
         let invite = self.invites.get(&join.invite);
         let is_used = invite.is_some_and(|invite| invite.used_by.contains(&join.node));

@@ -1,4 +1,4 @@
-//! Nodes of tests: real keys, made of numbers.
+//! Node ids for tests: real keys, derived from numbers.
 
 use std::{
     collections::BTreeMap,
@@ -11,10 +11,10 @@ use quorate_packet::PublicKey;
 /// A seed and its key.
 type Numbered = ([u8; 32], PublicKey);
 
-/// Finding one takes some ms.
+/// A cache, because finding a key takes some milliseconds.
 static KNOWN: Mutex<BTreeMap<u64, Numbered>> = Mutex::new(BTreeMap::new());
 
-/// The seed and key of this number. Keys 0 to 255 are in the order of their numbers.
+/// The seed and key for a number. Keys 0 to 255 are ordered like their numbers.
 pub(crate) fn numbered(number: u64) -> Numbered {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     *known.entry(number).or_insert_with(|| find(number))

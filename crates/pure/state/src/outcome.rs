@@ -1,55 +1,55 @@
-//! What comes of a command.
+//! Outcomes of commands.
 
 use crate::{CommandError, JoinRefusal, Level, PublishRejection, PutOutcome, ZoneRejection};
 
-/// What applying a command gave.
+/// The outcome of applying a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Of a `PutBatch`.
+    /// The outcome of a `PutBatch`.
     Put {
         /// For each packet, in the order of the batch.
         outcomes: Vec<PutOutcome>,
-        /// How many packets gave way to them.
+        /// How many packets were evicted for them.
         evicted_count: u64,
     },
     /// How many packets `Expire` removed.
     Expired(usize),
-    /// The cluster has agreed on it: of all commands that name nothing of their own here.
+    /// Applied. For all commands without their own variant here.
     Agreed,
-    /// Of `Join`.
+    /// The outcome of `Join`.
     Joined(Result<(), JoinRefusal>),
-    /// Of `DeletePacket`.
+    /// The outcome of `DeletePacket`.
     Deleted {
         /// Whether there was a packet.
         existed: bool,
     },
-    /// The entry was no command to apply, and changed nothing.
+    /// The entry was rejected and changed nothing.
     Rejected(Rejection),
 }
 
 /// Why all nodes reject an entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// It is no command.
+    /// It is not a command.
     #[error("it cannot be decoded")]
     NoCommand(#[from] CommandError),
-    /// The cluster does not use it yet.
+    /// The cluster does not use its level yet.
     #[error("it needs feature level {needed}, and the cluster is at {agreed}")]
     AboveCluster {
         /// The level of the command.
         needed: Level,
         agreed: Level,
     },
-    /// As many invites are open as the cluster keeps.
-    #[error("as many invites are open as the cluster keeps")]
+    /// The maximum number of invites is open.
+    #[error("too many invites are open")]
     InviteCount,
-    /// A registration is beyond its bounds, or there are too many.
-    #[error("a registration is beyond its bounds")]
+    /// A registration exceeds a limit, or there are too many.
+    #[error("a registration exceeds its limits")]
     Registration,
-    /// A zone would not be what a zone can be.
-    #[error("the zone cannot be changed so")]
+    /// The zone would be invalid.
+    #[error("this change of the zone is invalid")]
     Zone(#[from] ZoneRejection),
-    /// Who may publish would not be what the cluster can keep.
-    #[error("who may publish cannot be changed so")]
+    /// The publish policy would be invalid.
+    #[error("this change of the publish policy is invalid")]
     Publishing(#[from] PublishRejection),
 }

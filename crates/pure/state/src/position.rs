@@ -1,10 +1,10 @@
-//! Where entries stand in the log (Raft paper, section 5.3).
+//! Positions in the log (Raft paper, section 5.3).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A number that Raft counts up.
+/// Defines a number that Raft counts up.
 macro_rules! ordinal {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -23,29 +23,29 @@ macro_rules! ordinal {
 }
 
 ordinal! {
-    /// A term: the time in which at most one node leads.
+    /// A term, in which at most one node leads.
     Term
 }
 
 ordinal! {
-    /// The index of an entry. The first entry of a log has 0 or 1; where a value is needed and there
-    /// is no entry, 0 stands for none.
+    /// The index of an entry. The first entry of a log has index 0 or 1; 0 also means "no entry" where a
+    /// value is needed.
     LogIndex
 }
 
 impl LogIndex {
-    /// The index behind this one.
+    /// The next index.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// How many entries this is behind `other`; zero when it is not.
+    /// How many entries this is behind `other`; zero if it is not.
     pub fn lag_behind(self, other: Self) -> u64 {
         other.0.saturating_sub(self.0)
     }
 }
 
-/// An entry of the log: no two entries have the same.
+/// The position of a log entry, which is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LogPosition {
     /// Term of the leader that proposed the entry.
@@ -54,7 +54,7 @@ pub struct LogPosition {
 }
 
 impl LogPosition {
-    /// The position of these numbers.
+    /// A position from plain numbers.
     pub const fn new(term: u64, index: u64) -> Self {
         Self {
             term: Term(term),

@@ -1,4 +1,4 @@
-//! How it changes who may publish.
+//! Changes of the publish policy.
 
 use std::collections::BTreeSet;
 
@@ -11,36 +11,36 @@ use crate::{
     coding::{Coding, decode_all, kinds},
 };
 
-/// The most keys that one change names, so that it takes no more of the log than a batch of packets.
+/// The most keys in one change, so that it is not larger than a batch of packets.
 pub const CHANGED_KEY_COUNT_MAX: usize = 4_096;
 
 const _: () = assert!(CHANGED_KEY_COUNT_MAX * 32 < BATCH_SIZE_MAX);
 
-/// How it changes who may publish.
+/// A change of the publish policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishChange {
     SetMode(PublishMode),
     Allow(Vec<PublicKey>),
-    /// These keys are no more among those that are allowed.
+    /// Remove these keys from the allowed ones.
     Disallow(Vec<PublicKey>),
-    /// These keys may not publish. What is stored of them stays, until it is as old as packets get.
+    /// Deny these keys. Their stored packets stay until they expire.
     Deny(Vec<PublicKey>),
-    /// These keys are no more among those that are denied.
+    /// Remove these keys from the denied ones.
     Undeny(Vec<PublicKey>),
-    /// Whoever has this token may publish in [`PublishMode::Tokens`].
+    /// Add a token with which clients may publish in [`PublishMode::Tokens`].
     AddToken {
         name: String,
         hash: TokenHash,
     },
-    /// The token of this name is good for nothing any more.
+    /// Revoke the token with this name.
     RemoveToken(String),
 }
 
-/// Why it does not change who may publish.
+/// Why a change of the publish policy is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishRejection {
-    /// Too many keys at once.
-    #[error("{0} keys are named: name no more than {CHANGED_KEY_COUNT_MAX} at once")]
+    /// Too many keys in one change.
+    #[error("there are {0} keys in one change: at most {CHANGED_KEY_COUNT_MAX} are allowed")]
     ChangedKeyCount(usize),
     /// Too many keys would be listed.
     #[error(
@@ -48,17 +48,19 @@ pub enum PublishRejection {
          who may publish instead"
     )]
     ListedKeyCount(usize),
-    /// There are as many tokens as the cluster keeps.
-    #[error("there are {PUBLISH_TOKEN_COUNT_MAX} tokens: remove one first")]
+    /// Too many tokens.
+    #[error("there are already {PUBLISH_TOKEN_COUNT_MAX} tokens: remove one first")]
     TokenCount,
-    /// Names are shown to operators as they are.
-    #[error("{0:?} names no token: a name has 1 to {NAME_SIZE_MAX} bytes, and no spaces")]
+    /// Names are printed for operators.
+    #[error("{0:?} is not a valid token name: use 1 to {NAME_SIZE_MAX} bytes without spaces")]
     TokenName(String),
     /// Another token has the name.
-    #[error("a token is called {0:?} already: choose another name, or remove it first")]
+    #[error("a token named {0:?} already exists: choose another name, or remove it first")]
     TokenExists(String),
-    /// As many deletions are kept as there may be.
-    #[error("the keys of {DELETION_COUNT_MAX} deleted packets are blocked: deny the key instead")]
+    /// Too many deletions with blocked keys.
+    #[error(
+        "{DELETION_COUNT_MAX} deleted packets have blocked keys, which is the limit: deny the key instead"
+    )]
     DeletionCount,
 }
 
@@ -74,28 +76,28 @@ kinds! {
 }
 
 impl PublishChange {
-    /// The bytes that [`decode`](Self::decode) reads.
+    /// Encodes for [`decode`](Self::decode).
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         self.put(&mut out);
         out.freeze()
     }
 
-    /// Reads what another node encoded.
+    /// Decodes the output of [`encode`](Self::encode) of another node.
     ///
     /// # Errors
-    /// It is unreadable, or larger than a batch of packets.
+    /// It is invalid, or larger than a batch of packets.
     pub fn decode(bytes: Bytes) -> Result<Self, CommandError> {
         decode_all(bytes, BATCH_SIZE_MAX)
     }
 
-    /// What there is after the change; `None` if that is what there was.
+    /// The state after the change; `None` if nothing changes.
     pub fn changed(&self, state: &PublishState) -> Result<Option<PublishState>, PublishRejection> {
         self.check(state)?;
         let mut changed = state.clone();
         self.edit(&mut changed);
         match changed.listed_count() {
-            // Whatever takes keys off is let through, were the bound ever lowered.
+            // A change that removes keys is always allowed, in case the limit is ever lowered.
             count if count > LISTED_KEY_COUNT_MAX && count > state.listed_count() => {
                 Err(PublishRejection::ListedKeyCount(count))
             }
@@ -103,7 +105,7 @@ impl PublishChange {
         }
     }
 
-    /// What must hold of it before it is made.
+    /// Checks the change before it is applied.
     fn check(&self, state: &PublishState) -> Result<(), PublishRejection> {
         let key_count = self.keys().len();
         if key_count > CHANGED_KEY_COUNT_MAX {

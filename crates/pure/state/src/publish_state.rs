@@ -1,4 +1,4 @@
-//! Who may publish, and which packets were deleted.
+//! The publish policy and deletions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,16 +13,16 @@ use crate::{
     coding::{fields, kinds, wrappers},
 };
 
-/// The most keys that are allowed, and that are denied, together.
+/// The most allowed and denied keys together.
 ///
-/// What is agreed on stands whole in memory, in each checkpoint and in the first piece of each
-/// snapshot, and is copied when it changes: see [`PUBLISHING_SIZE_MAX`].
+/// Replicated state is completely in memory, in each checkpoint and in the first piece of each snapshot, and
+/// is copied when it changes: see [`PUBLISHING_SIZE_MAX`].
 pub const LISTED_KEY_COUNT_MAX: usize = 20_000;
 
-/// The most tokens for publishing: one for each tenant, not for each publisher.
+/// The most publish tokens: one for each tenant, not for each publisher.
 pub const PUBLISH_TOKEN_COUNT_MAX: usize = 1_000;
 
-/// The most packets that were deleted and may not come back. Each was deleted by an operator's hand.
+/// The most recorded deletions. Each was made by an operator.
 pub const DELETION_COUNT_MAX: usize = 10_000;
 
 /// The size of a token's hash, in bytes.
@@ -31,32 +31,32 @@ pub const TOKEN_HASH_SIZE: usize = 32;
 const TOKEN_SIZE_MAX: usize = 2 + NAME_SIZE_MAX + TOKEN_HASH_SIZE;
 const DELETION_SIZE: usize = PUBLIC_KEY_SIZE + 8 + 1 + 8;
 
-/// The most bytes that all of it takes, encoded.
+/// The maximum size of the encoding, in bytes.
 pub const PUBLISHING_SIZE_MAX: usize = 32
     + LISTED_KEY_COUNT_MAX * PUBLIC_KEY_SIZE
     + PUBLISH_TOKEN_COUNT_MAX * TOKEN_SIZE_MAX
     + DELETION_COUNT_MAX * DELETION_SIZE;
 
-// It is in one frame between nodes, beside the zones: four times as large at the most.
+// It is in one frame between nodes, together with the zones: a frame is four times as large.
 const _: () = assert!(PUBLISHING_SIZE_MAX <= 2 * 1024 * 1024);
 
-/// Who may publish, and which packets were deleted.
+/// The publish policy and the deletions.
 ///
-/// Enforced where a packet is applied, so that no PUT slips past a change.
+/// Enforced in `apply`, so that no PUT bypasses a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublishState {
-    /// Who may publish, of those who are not denied.
+    /// Who may publish, among keys that are not denied.
     pub mode: PublishMode,
-    /// Keys that may publish in whatever mode, unless they are denied.
+    /// Keys that may publish in any mode, unless they are denied.
     pub allowed: BTreeSet<PublicKey>,
-    /// Keys that may not, in whatever mode.
+    /// Keys that may not publish in any mode.
     pub denied: BTreeSet<PublicKey>,
     pub tokens: BTreeMap<String, TokenHash>,
-    /// What was deleted, by key.
+    /// Deletions by key.
     pub deleted: BTreeMap<PublicKey, Deletion>,
 }
 
-/// Who may publish, of those who are not denied.
+/// Who may publish, among keys that are not denied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -64,11 +64,11 @@ pub enum PublishMode {
     #[default]
     Open,
     AllowList,
-    /// Keys that are allowed, and whoever has a token.
+    /// Keys that are allowed, and clients with a token.
     Tokens,
 }
 
-/// The SHA-256 of a token, which has 256 bits of randomness itself.
+/// The SHA-256 of a token of 256 random bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenHash(pub [u8; TOKEN_HASH_SIZE]);
 
@@ -81,19 +81,19 @@ impl fmt::Debug for TokenHash {
 /// A packet that was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deletion {
-    /// Packets that are not later may not come back.
+    /// Packets that are not later are rejected.
     pub timestamp: Timestamp,
-    /// Until when the key may not publish at all.
+    /// Until when the key is blocked.
     pub blocked_until: Option<UnixMillis>,
 }
 
 impl PublishState {
-    /// Whether a token is good.
+    /// Whether a token is valid.
     pub fn has_token(&self, hash: &TokenHash) -> bool {
         self.tokens.values().any(|known| known == hash)
     }
 
-    /// Whether a key may not publish, whatever token comes with its packet.
+    /// Whether a key may not publish, with any token.
     pub fn forbids(&self, key: &PublicKey) -> bool {
         let is_listed = self.mode != PublishMode::AllowList || self.allowed.contains(key);
         !is_listed || self.denied.contains(key)
@@ -104,13 +104,13 @@ impl PublishState {
         self.mode == PublishMode::Tokens && !self.allowed.contains(key)
     }
 
-    /// Until when a key may not publish, if it was blocked: be that in the past or not.
+    /// Until when a key is blocked, if it was; the time may be in the past.
     pub fn blocked_until(&self, key: &PublicKey) -> Option<UnixMillis> {
         self.deleted.get(key)?.blocked_until
     }
 
-    /// Why a key may not publish, if it may not. Without the time, which is asked for last, no
-    /// block is judged.
+    /// Why a key may not publish, if so. `now` is called last; if it returns no time, blocks are not
+    /// checked.
     pub fn refusal(
         &self,
         key: &PublicKey,
@@ -126,13 +126,13 @@ impl PublishState {
         is_blocked.then_some(PutOutcome::Blocked)
     }
 
-    /// Whether a packet was deleted, or is one that the deleted one had replaced.
+    /// Whether a packet was deleted, or is older than the deleted one.
     pub fn has_deleted(&self, packet: &SignedPacket) -> bool {
         let deletion = self.deleted.get(packet.key());
         deletion.is_some_and(|deletion| packet.timestamp() <= deletion.timestamp)
     }
 
-    /// How much room it takes beside its frame, in bytes.
+    /// Its size, in bytes.
     pub fn size(&self) -> usize {
         self.listed_count() * PUBLIC_KEY_SIZE
             + self.tokens.len() * TOKEN_SIZE_MAX

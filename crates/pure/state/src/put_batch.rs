@@ -1,4 +1,4 @@
-//! Storing the packets of a batch.
+//! Stores the packets of a batch.
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -40,15 +40,15 @@ struct Put<'a, R> {
     publishing: &'a mut Arc<PublishState>,
     now: UnixMillis,
     stamp: UnixMillis,
-    /// What was received before that may give way.
+    /// Packets received before this stamp may be evicted.
     evictable: UnixMillis,
     timestamp_max: UnixMillis,
     evicted_count: u64,
 }
 
 impl<R: StoredPackets> Put<'_, R> {
-    /// Who may not publish is told that, whatever the condition (RFC 9110, section 13.2.1). Then comes the
-    /// condition, which the very packet that is stored meets, and then the timestamps.
+    /// Checks the publish policy first (RFC 9110, section 13.2.1), then the condition, which the stored packet
+    /// itself meets, then the timestamps.
     fn put(&mut self, packet: SignedPacket, conditions: Option<&Conditions>) -> PutOutcome {
         if packet.timestamp().as_micros() / 1000 > self.timestamp_max.0 {
             return PutOutcome::TooFarAhead;
@@ -83,8 +83,8 @@ impl<R: StoredPackets> Put<'_, R> {
         outcome
     }
 
-    /// Removes what was received longest ago until there is room. False if there is none: what went
-    /// by then stays away.
+    /// Evicts the packets received longest ago until there is space. Returns false if there is none; evicted
+    /// packets stay removed.
     fn make_room(&mut self) -> bool {
         let Some(capacity) = self.capacity else {
             return true;

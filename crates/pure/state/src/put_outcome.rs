@@ -1,25 +1,25 @@
-//! What comes of a PUT.
+//! The outcome of a PUT.
 
 use serde::{Deserialize, Serialize};
 
-/// What became of one packet. Nodes tell it each other, so its variants are never reordered.
+/// The outcome of one packet. It is sent between nodes, so its variants must never be reordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PutOutcome {
     Stored,
-    /// It was stored before; the cluster has received it again.
+    /// The identical packet was stored before; its receipt is recorded.
     Unchanged,
-    /// A newer one is stored, or this one was deleted, or one that is newer.
+    /// A newer packet is stored, or this packet or a newer one was deleted.
     Superseded,
-    /// Its timestamp lies too far ahead of the cluster's time:
+    /// Its timestamp is too far ahead of the cluster time:
     /// [`PutBatch::timestamp_max`](crate::PutBatch::timestamp_max).
     TooFarAhead,
-    /// Its key is unknown, the [`Capacity`](crate::Capacity) is reached, and no stored packet is old
-    /// enough to give way.
+    /// Its key is unknown, the [`Capacity`](crate::Capacity) is reached, and no stored packet is old enough
+    /// to be evicted.
     Full,
-    /// What is stored is not what its [`Conditions`](crate::Conditions) ask for.
+    /// Its [`Conditions`](crate::Conditions) do not hold.
     ConditionFailed,
-    /// Its key may not publish, as operators have agreed.
+    /// Its key may not publish, by the publish policy.
     Forbidden,
-    /// Its key may not publish until a time that operators have agreed on.
+    /// Its key is blocked until a time set by an operator.
     Blocked,
 }

@@ -6,24 +6,23 @@ use bytes::Bytes;
 
 use crate::WireName;
 
-/// What takes room beside name and data, in bytes: of a set its type, TTL and a count, and of a record
-/// the size of its data.
+/// The overhead of a set in bytes: its type, TTL and a count; and of a record: the size of its data.
 const RECORD_SET_OVERHEAD: usize = 10;
 const RECORD_OVERHEAD: usize = 4;
 
 /// Records of one owner and type (RFC 2181, section 5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordSet {
-    /// How long they may be cached, in seconds.
+    /// The TTL, in seconds.
     pub ttl_secs: u32,
-    /// The data of each, in wire form and without compression. No two are equal.
+    /// The data of each record, in wire format without compression. No two are equal.
     pub rdata: Vec<Bytes>,
 }
 
 /// Sets by owner and type.
 pub type RecordSets = BTreeMap<(WireName, u16), RecordSet>;
 
-/// A set and where it stands.
+/// A record set with its owner and type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedSet {
     pub owner: WireName,
@@ -33,7 +32,7 @@ pub struct NamedSet {
 }
 
 impl RecordSet {
-    /// How much room it takes beside its owner, in bytes.
+    /// Its size without its owner, in bytes.
     pub(crate) fn size(&self) -> usize {
         let records = self.rdata.iter().map(|data| RECORD_OVERHEAD + data.len());
         RECORD_SET_OVERHEAD + records.sum::<usize>()

@@ -1,4 +1,4 @@
-//! Stored packets, and the trait through which the state machine reaches them.
+//! Stored packets, and the trait with which the state machine accesses them.
 
 use bytes::Bytes;
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey, SignedPacket};
@@ -8,20 +8,20 @@ use crate::{UnixMillis, Usage};
 /// What is kept of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPacket {
-    /// When the cluster last received this packet: a stamp, see [`ClusterTime`](crate::ClusterTime).
-    /// Fronts are given the time that it stands for.
+    /// When the cluster last received this packet: a stamp, see [`ClusterTime`](crate::ClusterTime). Servers
+    /// receive the time that it means.
     pub received: UnixMillis,
     pub packet: SignedPacket,
 }
 
 impl StoredPacket {
-    /// What it counts for in a [`Capacity`](crate::Capacity), in bytes: key and encoding. What a
-    /// node needs to hold it, in memory or on disk, is more.
+    /// Its size for the [`Capacity`](crate::Capacity), in bytes: key and encoding. A node needs more, in
+    /// memory and on disk.
     pub fn size(&self) -> u64 {
         (PUBLIC_KEY_SIZE + size_of::<u64>() + self.packet.payload().len()) as u64
     }
 
-    /// The stored form of everything but the key: `received` (8 bytes, big-endian), payload.
+    /// Encodes everything except the key: `received` (8 bytes, big-endian), payload.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8 + self.packet.payload().len());
         bytes.extend_from_slice(&self.received.0.to_be_bytes());
@@ -29,7 +29,7 @@ impl StoredPacket {
         bytes
     }
 
-    /// Reads what [`encode`](Self::encode) wrote, or `None` if it cannot be that.
+    /// Decodes the output of [`encode`](Self::encode); `None` if the size is impossible.
     pub fn decode(key: PublicKey, bytes: &[u8]) -> Option<Self> {
         let (received, payload) = bytes.split_first_chunk()?;
         Some(Self {
@@ -41,16 +41,15 @@ impl StoredPacket {
 
 /// The packets of one node.
 pub trait StoredPackets {
-    /// What is stored of `key`.
+    /// The stored packet of `key`.
     fn stored_packet(&self, key: &PublicKey) -> Option<StoredPacket>;
 
     fn usage(&self) -> Usage;
 
-    /// When the packet that was received longest ago was received, and its key: of several, the
-    /// smallest.
+    /// The packet received longest ago: its time of receipt, and the smallest key of several.
     fn oldest(&self) -> Option<(UnixMillis, PublicKey)>;
 
-    /// Stores a packet in place of any that its key has.
+    /// Stores a packet, replacing that of its key.
     fn put(&mut self, stored: &StoredPacket);
 
     /// Removes the packet of `key`, if there is one.

@@ -1,15 +1,15 @@
-//! Moments.
+//! Times and durations.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// A span in whole milliseconds; one that is too long for the scale counts as the longest.
+/// A duration in whole milliseconds, limited to the largest u64.
 pub fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A moment: milliseconds since the Unix epoch.
+/// A time: milliseconds since the Unix epoch.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -17,17 +17,17 @@ pub fn millis(span: Duration) -> u64 {
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
-    /// The moment `span` earlier, at the earliest the epoch.
+    /// The time `span` earlier, at the earliest the epoch.
     pub fn saturating_sub(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(millis(span)))
     }
 
-    /// The moment `span` later, at the latest the end of the scale.
+    /// The time `span` later, limited to the largest value.
     pub fn saturating_add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// How long after `earlier` this is; zero if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }

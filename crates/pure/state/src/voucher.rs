@@ -1,4 +1,4 @@
-//! What proves that a key is a member's to those who have not applied its registration yet.
+//! Vouchers: proof that a key was registered, for nodes that have not applied the registration yet.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{LogIndex, NodeId};
 
-/// The most vouchers that are kept. One is dropped once every member's checkpoint has its entry, so
-/// only a member that is away has them add up: as many as nodes may be registered meanwhile.
+/// The most vouchers. One is dropped when every member's checkpoint has its entry, so they add up only while
+/// a member is away: as many as nodes can be registered meanwhile.
 pub const VOUCHER_COUNT_MAX: usize = 1000;
 
-/// The most vouchers in a chain: as many replacements as may happen while a member is away, each
-/// made by the one before. Whoever hears a chain checks it before it knows who sent it.
+/// The most vouchers in a chain: as many replacements, each made by the one before, while a member is away.
+/// The receiver checks a chain before it knows who sent it.
 pub const CHAIN_LEN_MAX: usize = 64;
 
-/// A leader's word that the cluster has registered a node: an Ed25519 signature (RFC 8032) by the
-/// leader's node key. It holds nothing secret, and proves nothing about any other registration.
+/// A leader's statement that the cluster has registered a node: an Ed25519 signature (RFC 8032) with the
+/// leader's node key. It contains no secret, and proves nothing about any other registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Voucher {
-    /// Who was registered.
+    /// The registered node.
     pub member: NodeId,
     /// The entry that registered it.
     pub index: LogIndex,
@@ -30,17 +30,17 @@ pub struct Voucher {
     pub s: [u8; 32],
 }
 
-/// The vouchers that the cluster keeps.
+/// The replicated vouchers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Vouchers {
-    /// By the entries that registered their members.
+    /// Vouchers by the entry of the registration.
     pub kept: BTreeMap<LogIndex, Voucher>,
-    /// Registrations up to this entry need none any more.
+    /// Registrations up to this entry no longer need a voucher.
     pub dropped: LogIndex,
 }
 
 impl Vouchers {
-    /// Keeps another, in the place of the oldest if there are too many.
+    /// Adds a voucher, replacing the oldest if there are too many.
     pub(crate) fn insert(&mut self, voucher: Voucher) {
         self.kept.insert(voucher.index, voucher);
         if self.kept.len() > VOUCHER_COUNT_MAX
@@ -50,19 +50,19 @@ impl Vouchers {
         }
     }
 
-    /// Drops those of registrations up to this entry.
+    /// Drops the vouchers of registrations up to this entry.
     pub(crate) fn drop_upto(&mut self, index: LogIndex) {
         self.kept = self.kept.split_off(&index.next());
         self.dropped = self.dropped.max(index);
     }
 
-    /// Whether a registration by this entry has a voucher, or needs none.
+    /// Whether a registration by this entry has a voucher or needs none.
     pub(crate) fn covers(&self, index: LogIndex) -> bool {
         index <= self.dropped || self.kept.contains_key(&index)
     }
 
-    /// The voucher of `node`, that of its signer and so on: each is of an earlier entry than the one
-    /// before, so that a key which was registered twice does not lead in a circle.
+    /// The voucher of `node`, that of its signer, and so on. Each is of an earlier entry than the one before,
+    /// so that a key registered twice cannot form a loop.
     pub fn chain(&self, node: NodeId) -> Vec<Voucher> {
         let (mut chain, mut member, mut before) = (Vec::new(), node, LogIndex(u64::MAX));
         let earlier = |member, before| {

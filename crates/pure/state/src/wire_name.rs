@@ -1,4 +1,4 @@
-//! Domain names as they stand in DNS messages.
+//! Domain names in wire format.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub const WIRE_NAME_SIZE_MAX: usize = 255;
 /// The most bytes of a label (RFC 1035, section 2.3.4).
 const LABEL_SIZE_MAX: u8 = 63;
 
-/// An absolute domain name in wire form (RFC 1035, section 3.1): lower case, without compression.
+/// An absolute domain name in wire format (RFC 1035, section 3.1): lower case, without compression.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WireName(Bytes);
 
@@ -20,7 +20,7 @@ impl WireName {
         Self(Bytes::from_static(&[0]))
     }
 
-    /// Reads a name that is all of `bytes`. `None` if it is none, has a pointer or capitals.
+    /// Parses a name from all of `bytes`. `None` if it is invalid, or has a pointer or upper case.
     pub fn parse(bytes: Bytes) -> Option<Self> {
         if bytes.len() > WIRE_NAME_SIZE_MAX {
             return None;
@@ -38,12 +38,12 @@ impl WireName {
         (rest.len() == 1).then_some(Self(bytes))
     }
 
-    /// The bytes, the label of the root at their end.
+    /// The bytes, with the root label at the end.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The labels from the left, without that of the root.
+    /// The labels from the left, without the root.
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.0[..];
         std::iter::from_fn(move || {
@@ -54,13 +54,13 @@ impl WireName {
         })
     }
 
-    /// The name above; of the root, none.
+    /// The parent name; `None` for the root.
     pub fn parent(&self) -> Option<Self> {
         let size = usize::from(*self.0.first()?);
         (size > 0).then(|| Self(self.0.slice(size + 1..)))
     }
 
-    /// The labels in front of `zone`, from the left, if this is `zone` or a name below it.
+    /// The labels before `zone`, from the left, if this is `zone` or a name below it.
     pub fn labels_in(&self, zone: &Self) -> Option<impl Iterator<Item = &[u8]>> {
         let above = self.labels().count().checked_sub(zone.labels().count())?;
         let ends_so = self.labels().skip(above).eq(zone.labels());
@@ -68,7 +68,7 @@ impl WireName {
     }
 }
 
-/// Presentation form with the last dot (RFC 1035, section 5.1).
+/// Presentation format with the last dot (RFC 1035, section 5.1).
 impl fmt::Display for WireName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for label in self.labels() {

@@ -1,4 +1,4 @@
-//! How the replicated records of a zone change.
+//! Changes of the replicated records of a zone.
 
 use std::collections::BTreeSet;
 
@@ -11,19 +11,18 @@ use crate::{
     zone_check::check_together,
 };
 
-/// The largest encoded change, in bytes: all records that there may be, each in a set of its own with
-/// its owner written out.
+/// The largest encoded change, in bytes: all possible records, each in its own set with its owner.
 pub const CHANGE_SIZE_MAX: usize = 2 * ZONES_SIZE_MAX;
 
-/// How the replicated records of a zone change, all at once.
+/// A change of the replicated records of a zone, applied atomically.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneChange {
     pub zone: WireName,
-    /// Whether all that it has goes first.
+    /// Whether all records are removed first.
     pub clear: bool,
-    /// Then sets go: those of this owner and type, or all of this owner.
+    /// Then the sets to remove: of this owner and type, or all of this owner.
     pub unset: Vec<(WireName, Option<u16>)>,
-    /// Then sets come, each in the place of what has its owner and type.
+    /// Then the sets to add, each replacing that of its owner and type.
     pub set: Vec<NamedSet>,
 }
 
@@ -33,22 +32,22 @@ fields! {
 }
 
 impl ZoneChange {
-    /// The bytes that [`decode`](Self::decode) reads.
+    /// Encodes for [`decode`](Self::decode).
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         self.put(&mut out);
         out.freeze()
     }
 
-    /// Reads what another node encoded.
+    /// Decodes the output of [`encode`](Self::encode) of another node.
     ///
     /// # Errors
-    /// It is unreadable, or larger than [`CHANGE_SIZE_MAX`].
+    /// It is invalid, or larger than [`CHANGE_SIZE_MAX`].
     pub fn decode(bytes: Bytes) -> Result<Self, CommandError> {
         decode_all(bytes, CHANGE_SIZE_MAX)
     }
 
-    /// What there is after the change; `None` if that is what there was, serial and all.
+    /// The state after the change; `None` if nothing changes.
     pub fn changed(&self, state: &ZoneState) -> Result<Option<ZoneState>, ZoneRejection> {
         for set in &self.set {
             set.check_in(&self.zone)?;
@@ -65,7 +64,7 @@ impl ZoneChange {
         make_room(&mut changed, &self.zone)?;
         changed.zones.insert(self.zone.clone(), zone);
         match changed.size() {
-            // Whatever removes records is let through, were the bound ever lowered.
+            // A change that removes records is always allowed, in case the limit is ever lowered.
             size if size > ZONES_SIZE_MAX && size >= state.size() => Err(ZoneRejection::Size(size)),
             _ => Ok(Some(changed)),
         }
@@ -91,7 +90,7 @@ impl ZoneChange {
     }
 }
 
-/// Lets a zone that has no records give way, if there are too many.
+/// Removes a zone without records, if there are too many zones.
 fn make_room(state: &mut ZoneState, zone: &WireName) -> Result<(), ZoneRejection> {
     if state.zones.contains_key(zone) || state.zones.len() < ZONE_COUNT_MAX {
         return Ok(());

@@ -1,11 +1,11 @@
-//! What a zone may hold, whether its records are configured or replicated.
+//! Checks of the records of a zone, configured or replicated.
 
 use quorate_packet::PublicKey;
 
 use crate::{NamedSet, RecordSets, WireName, ZONE_COUNT_MAX, ZONES_SIZE_MAX};
 
-/// The most bytes of a set of records: the answer fits into one DNS message of 64 KiB several times,
-/// signatures and additional records beside it.
+/// The most bytes of a record set, so that several of them, with signatures and additional records, fit into
+/// one DNS message of 64 KiB.
 pub const RECORD_SET_SIZE_MAX: usize = 16 * 1024;
 
 /// The longest time to live, in seconds (RFC 2181, section 8).
@@ -17,64 +17,65 @@ const SOA: u16 = 6;
 const DNAME: u16 = 39;
 const OPT: u16 = 41;
 
-/// Types of questions and of messages, not of data (RFC 6895, section 3.1).
+/// Meta types and QTYPEs, which have no data (RFC 6895, section 3.1).
 const META_TYPES: std::ops::RangeInclusive<u16> = 128..=255;
 
-/// Why records cannot stand in a zone. Names are in presentation form.
+/// Why a zone cannot have these records. Names are in presentation format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ZoneRejection {
-    #[error("{owner} lies outside {zone}: set it in its own zone")]
+    #[error("{owner} is outside {zone}: set it in its own zone")]
     Outside { owner: WireName, zone: WireName },
-    /// A name belongs to the longest zone that it lies in.
+    /// A name belongs to the longest zone that contains it.
     #[error("{owner} belongs to the zone {zone}: set it there")]
     OfOther { owner: WireName, zone: WireName },
-    /// The name belongs to whoever holds the key.
-    #[error("{0} is a public key, or lies below one: only a packet of that key has records there")]
+    /// The name belongs to the owner of the key.
+    #[error("{0} is a public key or below one: only packets of that key have records there")]
     BelowKey(WireName),
     #[error("{0} has its SOA and NS records from configuration: leave them out")]
     Apex(WireName),
     /// It would hide all keys (RFC 6672, section 2.3).
-    #[error("a DNAME at {0} would hide all that lies below it, public keys too")]
+    #[error("a DNAME at {0} would hide all names below it, also public keys")]
     ApexDname(WireName),
     /// RFC 2181, section 10.1.
-    #[error("{0} would have a CNAME beside other records, or more than one")]
+    #[error("{0} would have a CNAME together with other records, or several CNAMEs")]
     Cname(WireName),
     /// RFC 6672, section 2.4.
     #[error("{0} would have more than one DNAME")]
     Dname(WireName),
     /// RFC 6672, section 2.4.
-    #[error("{owner} lies below the DNAME at {dname}, which hides it")]
+    #[error("{owner} is below the DNAME at {dname}, which hides it")]
     BelowDname { owner: WireName, dname: WireName },
-    /// A question has it, or a message.
-    #[error("{0} is no type of data")]
+    /// It is a meta type or a QTYPE.
+    #[error("{0} is not a data type")]
     Type(u16),
     #[error("a TTL of {0} s is too long: the most is {TTL_SECS_MAX} s")]
     Ttl(u32),
-    /// A set is there or not.
-    #[error("a set of no records for {0}: unset it instead")]
+    /// A set cannot be empty.
+    #[error("an empty record set for {0}: unset it instead")]
     Empty(WireName),
     /// An answer must fit into a message.
     #[error("the records of one type of {0} take {1} bytes: the most is {RECORD_SET_SIZE_MAX}")]
     RecordSetSize(WireName, usize),
-    /// What is agreed on must stay small.
+    /// Replicated state must stay small.
     #[error(
         "all replicated records would take {0} bytes: the most is {ZONES_SIZE_MAX}; put the larger \
          zones into files that configuration names"
     )]
     Size(usize),
-    #[error("there are {ZONE_COUNT_MAX} zones with replicated records: unset those of one first")]
+    #[error(
+        "there are already {ZONE_COUNT_MAX} zones with replicated records: unset those of one first"
+    )]
     ZoneCount,
 }
 
-/// Whether records have this type, of those that a zone can be given: questions and messages have
-/// others, and the SOA is configured.
+/// Whether a zone can be given records of this type: no meta type, no QTYPE, and no SOA, which is
+/// configured.
 pub fn is_data_type(record_type: u16) -> bool {
     !matches!(record_type, 0 | SOA | OPT) && !META_TYPES.contains(&record_type)
 }
 
 impl NamedSet {
-    /// What must hold of a set by itself. The SOA and NS records of the zone's own name are left to
-    /// configuration.
+    /// Checks a single set. The SOA and NS records of the zone itself belong to the configuration.
     pub fn check_in(&self, zone: &WireName) -> Result<(), ZoneRejection> {
         let owner = || self.owner.clone();
         let Some(labels) = self.owner.labels_in(zone) else {
@@ -99,7 +100,7 @@ impl NamedSet {
     }
 }
 
-/// What must hold of all sets of a zone together.
+/// Checks all sets of a zone together.
 pub fn check_together(zone: &WireName, sets: &RecordSets) -> Result<(), ZoneRejection> {
     for ((owner, record_type), set) in sets {
         match *record_type {
@@ -111,7 +112,7 @@ pub fn check_together(zone: &WireName, sets: &RecordSets) -> Result<(), ZoneReje
     Ok(())
 }
 
-/// Whether a set of this owner and type can stand in a zone that has these sets of others.
+/// Checks whether a set of this owner and type is possible next to these other sets.
 pub fn check_beside(
     zone: &WireName,
     sets: &RecordSets,
@@ -130,7 +131,7 @@ pub fn check_beside(
     }
 }
 
-/// A name belongs to the longest of the zones that it lies in.
+/// Checks that a name belongs to this zone: it belongs to the longest zone that contains it.
 pub fn check_owner<'z>(
     owner: &WireName,
     zone: &WireName,
@@ -149,7 +150,7 @@ pub fn check_owner<'z>(
     }
 }
 
-/// A CNAME is alone at its name, and a DNAME hides what lies below it.
+/// Checks CNAME and DNAME: a CNAME is alone at its name, and a DNAME hides the names below it.
 fn check_at(
     zone: &WireName,
     sets: &RecordSets,

@@ -1,28 +1,28 @@
-//! What the cluster has agreed on that DNS serves beside packets.
+//! Replicated zones.
 
 use std::collections::BTreeMap;
 
 use crate::{CookieSecrets, RecordSet, RecordSets, WireName, coding::fields};
 
-/// The most bytes that all zones take together, as [`ZoneState::size`] counts them.
+/// The most bytes of all zones together, as counted by [`ZoneState::size`].
 ///
-/// They are part of what the cluster has agreed on, which stands whole in memory, in each checkpoint
-/// and in the first piece of each snapshot. Some 5,000 records fit: the names of an organisation, not
-/// of its customers. A larger zone is a file, included by configuration.
+/// They are part of the replicated state, which is completely in memory, in each checkpoint and in the first
+/// piece of each snapshot. About 5,000 records fit: the names of an organisation, not of its customers. A
+/// larger zone should be a zone file named in the configuration.
 pub const ZONES_SIZE_MAX: usize = 256 * 1024;
 
-/// The most zones that have replicated records: as many as origins can be configured.
+/// The most zones with replicated records: as many as origins can be configured.
 pub const ZONE_COUNT_MAX: usize = 64;
 
-/// What a zone takes beside its name and its sets, in bytes: its serial and a count.
+/// The overhead of a zone in bytes: its serial and a count.
 const ZONE_OVERHEAD: usize = 8;
 
 const _: () = assert!(ZONES_SIZE_MAX < u32::MAX as usize);
 
-/// What the cluster has agreed on that DNS serves beside packets.
+/// The replicated zones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ZoneState {
-    /// Zones by their names. One that has lost its last record keeps its serial.
+    /// Zones by name. A zone without records keeps its serial.
     pub zones: BTreeMap<WireName, ReplicatedZone>,
     pub cookie_secrets: CookieSecrets,
 }
@@ -30,15 +30,15 @@ pub struct ZoneState {
 /// The replicated records of a zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplicatedZone {
-    /// How often they have changed, modulo 2³²: what the serial of the SOA is ahead of the configured
-    /// one (RFC 1982).
+    /// How often the records have changed, modulo 2³². It is added to the configured serial of the SOA
+    /// (RFC 1982).
     pub serial: u32,
     /// Sets by owner and type.
     pub sets: RecordSets,
 }
 
 impl ZoneState {
-    /// How much room the zones take, in bytes.
+    /// The size of all zones, in bytes.
     pub fn size(&self) -> usize {
         let zones = self.zones.iter();
         zones.map(|(name, zone)| zone.size_at(name)).sum()
@@ -58,7 +58,7 @@ impl ReplicatedZone {
         self.sets.extract_if(of_owner, |_, _| true).for_each(drop);
     }
 
-    /// How much room the zone of this name takes, in bytes.
+    /// The size of the zone with this name, in bytes.
     pub(crate) fn size_at(&self, name: &WireName) -> usize {
         let sets = self.sets.iter();
         let sets = sets.map(|((owner, _), set)| owner.as_bytes().len() + set.size());
