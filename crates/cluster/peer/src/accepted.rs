@@ -1,4 +1,4 @@
-//! Links that peers open.
+//! Links opened by peers.
 
 use std::{
     error::Error,
@@ -23,8 +23,8 @@ use crate::{
     metrics::Direction,
 };
 
-/// How many responses are written before they are sent: as many as are ready, but few enough to
-/// take little memory while the peer takes its time.
+/// The most responses that are written before a flush: all that are ready, but few enough to use little
+/// memory while a slow peer reads them.
 const READY_COUNT_MAX: usize = 64;
 
 /// A link that a peer opened.
@@ -38,7 +38,7 @@ pub(crate) struct AcceptedLink {
     _open: GaugeGuard,
 }
 
-/// Where a link comes from.
+/// The origin of a link.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) peer: NodeId,
@@ -47,7 +47,7 @@ pub(crate) struct Origin {
 }
 
 impl AcceptedLink {
-    /// The link that a welcomed connection is from now on.
+    /// Makes a welcomed connection a link.
     pub(crate) fn new(
         (reader, writer): (FrameReader<Hello>, FrameWriter<Greeting>),
         origin: Origin,
@@ -69,9 +69,9 @@ impl AcceptedLink {
         }
     }
 
-    /// Serves the link until the peer or the service ends it, or the service expels the peer. Once
-    /// `stop` is cancelled no more requests are read, and those that were are answered. A peer that
-    /// takes nothing for `write_timeout` is cut off.
+    /// Serves the link until the peer or the service ends it, or the peer is removed. After `stop` is
+    /// cancelled no more requests are read, and those already read are answered. A peer that reads nothing
+    /// for `write_timeout` is disconnected.
     pub(crate) async fn serve(
         self,
         service: Arc<dyn Service>,
@@ -81,7 +81,7 @@ impl AcceptedLink {
         let (origin, log) = (self.origin, self.log.clone());
         let removed = service.removed(origin.peer, self.vouchers.clone());
         tokio::select! {
-            // Who is removed already is not served at all.
+            // A removed peer is not served at all.
             biased;
             () = removed => origin.log_removed(&log),
             () = self.answer(service, write_timeout, stop) => {}
@@ -103,7 +103,7 @@ impl AcceptedLink {
                 origin.link_error(error)
             }
         };
-        // Until the link is lost, which is an error, or it is to stop.
+        // Until the link is lost, which is an error, or must stop.
         let requests = messages(self.reader, lost)
             .take_until(stop.cancelled_owned())
             .boxed();
@@ -120,7 +120,7 @@ impl AcceptedLink {
             return;
         }
         origin.log_state("a link of a peer ended");
-        // Whether the peer hears the end or finds it, the link is over.
+        // Whether or not the peer receives the end, the link is over.
         let _ = timeout(write_timeout, writer.close()).await;
     }
 }
@@ -130,7 +130,7 @@ impl Origin {
         tracing::debug!(peer = %self.peer, address = %self.address, stream_kind = ?self.stream_kind, "{state}");
     }
 
-    /// The error, for the service.
+    /// The error for the service.
     fn link_error(&self, error: &FrameError) -> LinkError {
         let Self { peer, address, .. } = self;
         error.link_error(format!("peer {peer} at {address}: {}", chain(error)))
@@ -145,7 +145,7 @@ impl Origin {
         }
     }
 
-    /// A peer that went away is nothing to warn of; one that speaks garbage is.
+    /// Warns about a peer that sends garbage, not about one that went away.
     fn log_broken(&self, error: &FrameError, log: &LogBudget) {
         if error.is_disconnect() {
             self.log_state("a peer closed a link");

@@ -1,4 +1,4 @@
-//! Where names lead.
+//! Host name lookups.
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -11,33 +11,32 @@ use tokio::{
 
 use crate::recent::Recent;
 
-/// How many names it is remembered of where they led: those of more members than a leader feeds.
+/// The most host names whose addresses are remembered: more than a leader has members.
 const NAME_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1000).expect("it is not zero");
 
-/// How many names are looked up at one time. A lookup blocks a thread for as long as the system's
-/// resolver takes, and threads are shared with the store.
+/// The most lookups at the same time. A lookup blocks a thread while the system's resolver works, and the
+/// threads are shared with the store.
 const LOOKUP_COUNT_MAX: usize = 8;
 
-/// After how long a dial has a name looked up again, though what was found last led to the peer.
+/// After how long a dial causes a new lookup, even if the last addresses were right.
 const AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Finds the addresses of a `host:port`.
 pub(crate) type Lookup =
     Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// What names led to when they were last looked up. Who has an older answer does not wait for the
-/// resolver: one that hangs, as resolvers do when a network fails, must not keep nodes from
-/// connecting.
+/// The last known addresses of host names. If there is an older answer, nobody waits for the resolver: one
+/// that hangs, as in a network failure, must not keep nodes from connecting.
 pub(crate) struct Addresses {
     lookup: Lookup,
     lookups: Arc<Semaphore>,
     names: Recent<String, watch::Sender<Name>>,
 }
 
-/// What is known of a name.
+/// What is known about a name.
 #[derive(Debug, Clone, Default)]
 struct Name {
-    /// What was last found, `None` until something was.
+    /// The last addresses found; `None` until there are some.
     addresses: Option<Arc<[SocketAddr]>>,
     /// Why the last lookup found nothing.
     error: Option<Arc<io::Error>>,
@@ -77,8 +76,8 @@ impl Addresses {
         }
     }
 
-    /// The addresses of a `host:port`: those of before, if there are any. They are looked up again
-    /// meanwhile when they are old.
+    /// The addresses of a `host:port`: the previous ones, if any. Old ones are looked up again in the
+    /// background.
     pub(crate) async fn of(&self, name: &str) -> Result<Arc<[SocketAddr]>, Arc<io::Error>> {
         let known = self.names.of(name.to_owned());
         if known.borrow().is_old() {
@@ -87,12 +86,12 @@ impl Addresses {
         let mut known = known.subscribe();
         let answered = known.wait_for(|name| name.addresses.is_some() || !name.under_way);
         let name = answered.await.map(|name| name.clone()).unwrap_or_default();
-        let unknown = || Arc::new(io::Error::other("it was not looked up"));
+        let unknown = || Arc::new(io::Error::other("the name was not looked up"));
         name.addresses
             .ok_or_else(|| name.error.unwrap_or_else(unknown))
     }
 
-    /// Has a name looked up, unless that is under way. An address needs no lookup.
+    /// Starts a lookup of a name, unless one is in progress. An address needs no lookup.
     pub(crate) fn look_up(&self, name: &str) {
         if name.parse::<SocketAddr>().is_ok() {
             return;
@@ -104,7 +103,7 @@ impl Addresses {
         }
         let (lookups, found) = (self.lookups.clone(), (self.lookup)(name.to_owned()));
         tokio::spawn(async move {
-            // Held until the resolver has answered: nobody gives up before.
+            // Held until the resolver has answered.
             let _permit = lookups.acquire_owned().await;
             let found = found.await;
             known.send_modify(|name| name.on_looked_up(found));

@@ -161,7 +161,7 @@ async fn members_that_are_not_listed_yet_have_a_bound() {
         links.push(open_as(name, bob.address(), vouched(name)).await.unwrap());
     }
     let third = open_as(12, bob.address(), vouched(12)).await.err().unwrap();
-    assert!(text(third).contains("as many links"));
+    assert!(text(third).contains("too many open links"));
     open(ALICE, bob.address()).await.unwrap();
     drop(links);
     eventually("there is room", || bob.links_open() == 0).await;

@@ -1,4 +1,4 @@
-//! Connections to nodes whose keys are known: address, TCP, TLS.
+//! Connections to nodes with known keys: address, TCP, TLS.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -27,15 +27,14 @@ impl Connector {
         }
     }
 
-    /// The same with another resolver.
+    /// A connector with another resolver.
     #[cfg(test)]
     pub(crate) fn with_addresses(self, addresses: Addresses) -> Self {
         Self { addresses, ..self }
     }
 
-    /// Connects to `peer` at `address` and lets `greet` say the first words, within the time for
-    /// handshakes. After a failure the name is looked up again, for the next time: another host may
-    /// have it now.
+    /// Connects to `peer` at `address` and runs `greet`, within the time for handshakes. After a failure the
+    /// name is looked up again for the next dial, because another host may have it now.
     pub(crate) async fn reach<T, F>(
         &self,
         peer: NodeId,
@@ -61,8 +60,8 @@ impl Connector {
         reached
     }
 
-    /// Tries each address of the name in turn until the time is up. The time that is left is
-    /// shared among the addresses that are left, so that a silent one does not hide the others.
+    /// Tries the addresses of the name in turn until the time is up. The remaining time is shared among the
+    /// remaining addresses, so that a silent one does not block the others.
     async fn connect(&self, address: &str) -> Result<TcpStream, DialError> {
         let deadline = Instant::now() + self.config.connect_timeout;
         let addresses = timeout_at(deadline, self.resolve(address))
@@ -92,7 +91,7 @@ impl Connector {
         }
     }
 
-    /// TLS with `peer` and no other.
+    /// Opens TLS to `peer` and no other key.
     async fn secure(
         &self,
         stream: TcpStream,

@@ -1,4 +1,4 @@
-//! Why dials give no links.
+//! Errors of dialing.
 
 use std::{io, sync::Arc};
 
@@ -6,7 +6,7 @@ use quorate_packet::PublicKey;
 
 use crate::{DataLoss, KeyRejection, Removal, frame::FrameError, metrics::DialFailure};
 
-/// Why a dial gave no link. Peer and address are named by who dialed.
+/// Why a dial failed. The caller adds peer and address.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
     #[error("its name cannot be resolved")]
@@ -26,7 +26,7 @@ pub(crate) enum DialError {
          ago and nobody remembers it"
     )]
     NotAdmitted,
-    #[error("it says that this node was removed, as of entry {}", .0.index)]
+    #[error("it reports that this node was removed, as of entry {}", .0.index)]
     Removed(Arc<Removal>),
     #[error(
         "it knows that this node has lost its data, and with it the votes that it gave: {0}. It must \
@@ -39,15 +39,15 @@ pub(crate) enum DialError {
     Tls(#[source] io::Error),
     #[error("it closed the connection during the handshake")]
     Closed,
-    #[error("it answered with no greeting")]
+    #[error("its answer was not a greeting")]
     Greeting(#[source] FrameError),
-    #[error("it wants to speak wire version {0}, which this node does not")]
+    #[error("it selected wire version {0}, which this node does not support")]
     WireVersion(u16),
-    #[error("it refused the link: {0}")]
+    #[error("it rejected the link: {0}")]
     Refused(String),
-    #[error("it answered something else than what it was asked")]
+    #[error("its answer does not match the request")]
     Unasked,
-    #[error("it connected and then did not answer in time")]
+    #[error("it accepted the connection and did not answer in time")]
     TimedOut,
 }
 

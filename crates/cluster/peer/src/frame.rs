@@ -1,4 +1,4 @@
-//! Frames: a length of 4 bytes, big-endian, and what they hold.
+//! Frames: a length of 4 bytes, big-endian, and the content.
 
 use std::{io, marker::PhantomData};
 
@@ -9,10 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
 
 /// The largest frame, in bytes, without its length.
-///
-/// An append carries entries of about 2 MiB, a piece of a snapshot 1 MiB and a batch of packets
-/// less than that. Four times the largest leaves room for a command that outgrows its batch, and
-/// stays small beside what a node has for records.
+/// An append carries entries of about 2 MiB, a piece of a snapshot 1 MiB, a batch of packets less. Four times
+/// the largest leaves room for larger commands, and is small compared with the memory for packets.
 pub const FRAME_SIZE_MAX: usize = 8 * 1024 * 1024;
 
 /// Size of the length before each frame, in bytes.
@@ -25,13 +23,13 @@ pub(crate) struct FrameCounters {
     pub(crate) bytes: Counter,
 }
 
-/// What a frame holds, in postcard.
+/// The content of a frame, in postcard.
 pub(crate) trait Content: Serialize + Sized {
-    /// Reads it from a frame.
+    /// Decodes it from a frame.
     fn parse(frame: &[u8]) -> Result<Self, DecodeError>;
 }
 
-/// Number and message, and the metadata up to the end of the frame.
+/// Encoded as number and message, then the metadata up to the end of the frame.
 impl<T: Serialize + DeserializeOwned> Content for Frame<T> {
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         let ((id, message), metadata) = parse_front(frame)?;
@@ -44,12 +42,12 @@ impl<T: Serialize + DeserializeOwned> Content for Frame<T> {
     }
 }
 
-/// Reads a value in postcard, and tells what is behind it.
+/// Decodes a postcard value, and returns the bytes after it.
 pub(crate) fn parse_front<T: DeserializeOwned>(frame: &[u8]) -> Result<(T, &[u8]), DecodeError> {
     postcard::take_from_bytes(frame).map_err(|error| DecodeError(error.to_string()))
 }
 
-/// Frames that hold `T`s.
+/// A codec of frames with a `T`.
 #[derive(Debug)]
 pub(crate) struct FrameCodec<T> {
     frames: LengthDelimitedCodec,
@@ -58,7 +56,7 @@ pub(crate) struct FrameCodec<T> {
 }
 
 impl<T> FrameCodec<T> {
-    /// Greetings are not counted: they have no stream yet.
+    /// Without counters for greetings, which have no stream kind yet.
     pub(crate) fn new(size_max: usize, counters: Option<FrameCounters>) -> Self {
         Self {
             frames: LengthDelimitedCodec::builder()
@@ -81,7 +79,7 @@ impl<T> FrameCodec<T> {
 impl<T: Content> Encoder<T> for FrameCodec<T> {
     type Error = FrameError;
 
-    /// Writes the message behind what `buffer` holds; when it fails, nothing.
+    /// Appends the message to `buffer`; on failure, nothing.
     fn encode(&mut self, message: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
         let start = buffer.len();
         buffer.put_bytes(0, LENGTH_SIZE);
@@ -108,7 +106,7 @@ impl<T: Content> Decoder for FrameCodec<T> {
 
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<T>, FrameError> {
         let frame = self.frames.decode(buffer);
-        // Nothing else is ever wrong with a length.
+        // This is the only error of a length.
         let frame = frame.map_err(|_| FrameError::TooLarge(self.frames.max_frame_length()))?;
         let Some(frame) = frame else {
             return Ok(None);
@@ -125,18 +123,18 @@ pub(crate) enum FrameError {
     Io(#[from] io::Error),
     #[error("the other end closed the link")]
     Closed,
-    #[error("a frame is announced that is larger than {0} bytes")]
+    #[error("the length of a frame is more than {0} bytes")]
     TooLarge(usize),
-    #[error("a frame holds no message of this wire version")]
+    #[error("a frame does not contain a message of this wire version")]
     Decode(#[source] DecodeError),
-    #[error("a message takes {size} bytes, and a frame at most {size_max}")]
+    #[error("a message has {size} bytes, but a frame at most {size_max}")]
     Outgrown { size: usize, size_max: usize },
     #[error("a message cannot be encoded")]
     Encode(#[source] postcard::Error),
 }
 
 impl FrameError {
-    /// Whether the other end just went away, between two frames or within one.
+    /// Whether the other end disconnected, between two frames or within one.
     pub(crate) fn is_disconnect(&self) -> bool {
         match self {
             Self::Closed => true,
@@ -145,7 +143,7 @@ impl FrameError {
         }
     }
 
-    /// The error for those who use the link, in these words.
+    /// The error for users of the link, with this text.
     pub(crate) fn link_error(&self, text: String) -> LinkError {
         match self.is_disconnect() {
             true => LinkError::Closed(text),
@@ -154,7 +152,7 @@ impl FrameError {
     }
 }
 
-/// Whether a connection failed because the other end just went away.
+/// Whether a connection failed because the other end disconnected.
 pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! The first words on a link.
+//! Greetings: the first messages on a link.
 
 use std::ops::RangeInclusive;
 
@@ -17,27 +17,26 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 
 use crate::frame::{Content, FrameCodec, FrameError, parse_front};
 
-/// The most that a node says before it is known, in bytes: a hello with the longest chain of vouchers
-/// takes 9 KB, and a request to join 0.5.
+/// The largest message of an unknown node, in bytes: a hello with the longest chain of vouchers takes 9 KB,
+/// and a request to join 0.5.
 pub(crate) const HELLO_SIZE_MAX: usize = 10 * 1024;
 
-/// The most that the answer takes, in bytes, of a node whose key was expected: a thousand members and
-/// their addresses, the longest there are, take 300 KB.
+/// The largest answer of a node with the expected key, in bytes: a thousand members with the longest
+/// addresses take 300 KB.
 pub(crate) const GREETING_SIZE_MAX: usize = 512 * 1024;
 
-/// Zeros behind a hello, for the fields that an older node does not send.
+/// Zeros after a hello, for the fields that an older node does not send.
 const PADDING: [u8; 64] = [0; 64];
 
 const MAGIC: [u8; 8] = *b"quorate1";
 
-/// The half of a connection where messages come from.
+/// The reading half of a connection.
 pub(crate) type FrameReader<T> = FramedRead<ReadHalf<TlsStream<TcpStream>>, FrameCodec<T>>;
 
-/// The half of a connection where messages go to.
+/// The writing half of a connection.
 pub(crate) type FrameWriter<T> = FramedWrite<WriteHalf<TlsStream<TcpStream>>, FrameCodec<T>>;
 
-/// Both halves of a connection on which no more than greetings is allowed yet, and the most that is
-/// read of one.
+/// Both halves of a connection that carries only greetings so far, with their size limit.
 pub(crate) fn greeting_frames<In: Content, Out: Content>(
     stream: impl Into<TlsStream<TcpStream>>,
     read_size_max: usize,
@@ -49,7 +48,7 @@ pub(crate) fn greeting_frames<In: Content, Out: Content>(
     )
 }
 
-/// What the other end says, until the link is lost, which is an error that `lost` puts into words.
+/// The messages of the other end, until the link is lost, which is an error made by `lost`.
 pub(crate) fn messages<T: Content>(
     reader: FrameReader<T>,
     lost: impl FnOnce(&FrameError) -> LinkError,
@@ -65,11 +64,11 @@ pub(crate) fn messages<T: Content>(
     })
 }
 
-/// What the node that connected says first. Its layout is the same in every wire version, so that
-/// nodes of different versions can tell each other so. It grows only by fields at its end whose zero
-/// means what older nodes take for granted, and what a node does not know is skipped.
+/// The first message of the connecting node. Its layout is the same in every wire version, so that nodes of
+/// different versions can report the mismatch. It grows only by fields at its end whose zero means what
+/// older nodes assume. Unknown fields are skipped.
 ///
-/// Of what begins with another magic nothing else is read.
+/// If it starts with another magic, nothing else is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) magic: [u8; 8],
@@ -92,7 +91,8 @@ impl Hello {
         }
     }
 
-    /// Whether a node of `cluster` that speaks `versions` goes on: on which stream, in which version.
+    /// The stream kind and version with which a node of `cluster` that supports `versions` continues; or why
+    /// it rejects the link.
     pub(crate) fn check(
         &self,
         cluster: ClusterId,
@@ -132,18 +132,17 @@ impl Content for Hello {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Greeting {
     Welcome {
-        /// The wire version that both speak from here on.
+        /// The wire version that both use from now on.
         version: u16,
         stated: LogSummary,
     },
-    /// The link is refused for the reason told, in words: a node need not know every reason that
-    /// other versions have.
+    /// The link is rejected. The reason is text, because other versions may have other reasons.
     Refused(String),
-    /// The link is refused: the node that said hello has lost entries.
+    /// The link is rejected: the connecting node has lost entries.
     DataLost(DataLoss),
-    /// Not a link, but the answer to a request to join.
+    /// The answer to a request to join.
     Join(JoinAnswer),
-    /// The link is refused: the node that said hello was removed.
+    /// The link is rejected: the connecting node was removed.
     Removed(Removal),
 }
 
@@ -153,8 +152,8 @@ impl Content for Greeting {
     }
 }
 
-/// What follows the hello on the stream of joiners. Its layout is the same in every wire version, and it
-/// may grow at its end.
+/// The message after the hello of a joiner. Its layout is the same in every wire version, and it may grow at
+/// its end.
 impl Content for JoinRequest {
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         let (request, _) = parse_front::<Self>(frame)?;
@@ -165,7 +164,7 @@ impl Content for JoinRequest {
     }
 }
 
-/// Versions, in words.
+/// Formats versions.
 fn listed(versions: &RangeInclusive<u16>) -> String {
     match (versions.start(), versions.end()) {
         (lowest, highest) if lowest == highest => lowest.to_string(),
@@ -173,11 +172,11 @@ fn listed(versions: &RangeInclusive<u16>) -> String {
     }
 }
 
-/// Why a node is turned away that is admitted by its key. Said to that node.
+/// Why a node with an accepted key is rejected. Sent to that node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
     #[error(
-        "this is no greeting that this version of Quorate knows: run the same version on all nodes"
+        "this version of Quorate does not know this greeting: run the same version on all nodes"
     )]
     Magic,
     #[error(
@@ -185,15 +184,15 @@ pub(crate) enum Rejection {
          share one"
     )]
     WireVersion { ours: String, theirs: String },
-    #[error("it belongs to another cluster: see that the address is that of a member")]
+    #[error("it belongs to another cluster: check that the address is that of a member")]
     Cluster,
-    #[error("it knows no stream_kind {0}")]
+    #[error("it does not know the stream kind {0}")]
     StreamKind(u8),
-    #[error("it has not applied this node's registration yet, and until then takes no such link")]
+    #[error("it has not applied this node's registration yet, and accepts no such link before")]
     Unlisted,
     #[error("this node was removed")]
     Removed(Removal),
-    #[error("it has as many links open as it allows")]
+    #[error("it has too many open links")]
     LinkCount,
     #[error("this node has lost its data: {0}")]
     DataLost(DataLoss),

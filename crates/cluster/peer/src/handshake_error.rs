@@ -1,4 +1,4 @@
-//! Why connections become no links.
+//! Errors of handshakes.
 
 use std::io;
 
@@ -11,33 +11,33 @@ use crate::{
     metrics::HandshakeOutcome,
 };
 
-/// Why a connection became no link.
+/// Why a connection did not become a link.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
-    #[error("it was not done in time")]
+    #[error("it took too long")]
     TimedOut,
     #[error("it was the oldest of too many handshakes")]
     Crowded,
     #[error("the other end closed it")]
     Closed,
-    #[error("the key {0} is not one of a node known here")]
+    #[error("the key {0} does not belong to a known node")]
     UnknownKey(PublicKey),
-    #[error("the key {0} is not one of a node known here, and this is no request to join")]
+    #[error("the key {0} does not belong to a known node, and this is not a request to join")]
     NoJoinRequest(NodeId, #[source] FrameError),
     #[error(
-        "the key {0} is not one of a node known here. It was told nothing; a node that is known would \
+        "the key {0} does not belong to a known node. It was told nothing; a node that is known would \
          have been told: {1}"
     )]
     Stranger(NodeId, Rejection),
-    #[error("the node there expects another key here")]
+    #[error("the other node expects another key here")]
     NotExpected,
     #[error("TLS failed")]
     Tls(#[source] io::Error),
-    #[error("it does not speak the protocol of nodes")]
+    #[error("it does not use the protocol of nodes")]
     Protocol,
     #[error("peer {0} sent no greeting")]
     Hello(NodeId, #[source] FrameError),
-    #[error("peer {0} was told: {1}")]
+    #[error("peer {0} was rejected: {1}")]
     Rejected(NodeId, Rejection),
 }
 

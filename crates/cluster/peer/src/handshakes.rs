@@ -1,4 +1,4 @@
-//! Handshakes under way.
+//! Handshakes in progress.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -6,12 +6,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lock;
 
-/// Holds handshakes to a count by giving up the oldest when another comes, so that strangers who
-/// connect and say nothing cannot keep peers out.
+/// Limits the number of handshakes by closing the oldest, so that strangers that connect and send nothing
+/// cannot keep out peers.
 #[derive(Debug)]
 pub(crate) struct Handshakes {
     count_max: usize,
-    /// Oldest first, among them some that have ended.
+    /// Oldest first, including some that have ended.
     by_age: Mutex<VecDeque<CancellationToken>>,
 }
 
@@ -23,7 +23,7 @@ impl Handshakes {
         }
     }
 
-    /// Counts another handshake, and gives up the oldest if there are too many.
+    /// Counts another handshake, and closes the oldest if there are too many.
     pub(crate) fn begin(&self) -> Handshake {
         let handshake = CancellationToken::new();
         let mut by_age = lock(&self.by_age);
@@ -38,12 +38,12 @@ impl Handshakes {
     }
 }
 
-/// A handshake under way, counted until it is dropped.
+/// A handshake in progress, counted until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Handshake(CancellationToken);
 
 impl Handshake {
-    /// Runs `work` to its end. Returns `None` if the handshake was given up before.
+    /// Runs `work`. Returns `None` if the handshake was closed before its end.
     pub(crate) async fn run<T>(self, work: impl Future<Output = T>) -> Option<T> {
         self.0.run_until_cancelled(work).await
     }

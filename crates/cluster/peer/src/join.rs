@@ -1,4 +1,4 @@
-//! Joining a cluster, as the node that nobody knows.
+//! Joining a cluster: the joiner's side.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, time::timeout};
@@ -13,32 +13,30 @@ use crate::{
     greeting::{FrameReader, GREETING_SIZE_MAX, Greeting, Hello, greeting_frames},
 };
 
-/// Why a node has not joined. What tells of members names each of them, with what came of asking it.
+/// Why a node has not joined. Texts about members name each of them, with the result of the request.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The token is of no use.
-    #[error("the token names no member: have another one made, by `quorate member add`")]
+    /// The token is invalid.
+    #[error("the token contains no member: create another one with `quorate member add`")]
     NoMember,
-    /// The cluster has said no.
-    #[error("the cluster does not take this node in")]
+    /// The cluster rejected the node.
+    #[error("the cluster rejected this node")]
     Refused(#[source] JoinRefusal),
     /// The key is that of a node that lost its data.
     #[error(
-        "this node's key is that of a member whose log was not empty: it must not come back without \
-         what it has voted for. Start with a new data directory, which gets a new key, and then run \
-         `quorate member replace` with the old key and the new"
+        "this node's key belongs to a member whose log was not empty: it must not come back without its votes. Start with a new data directory, which gets a new key, and then run `quorate member replace OLD NEW`"
     )]
     DataLost,
-    /// Every member turned the node away without a word.
+    /// Every member closed the connection without an answer.
     #[error(
         "no member takes the token: it is unknown there, has expired or was used, or those members \
          are no longer of the cluster. Have another one made, by `quorate member add` ({0})"
     )]
     NotTaken(String),
-    /// A member knows the token, and nobody could register the node now.
-    #[error("the cluster cannot register this node now, it has to be asked again ({0})")]
+    /// A member accepted the token, but the node could not be registered now.
+    #[error("the cluster cannot register this node now: retry ({0})")]
     Unavailable(String),
-    /// A member could not be reached, and no other took the token.
+    /// A member could not be reached, and no other accepted the token.
     #[error(
         "no member that the token names lets this node in: see that they run, and that this machine \
          reaches them ({0})"
@@ -46,15 +44,13 @@ pub enum JoinError {
     Unreachable(String),
 }
 
-/// Asks the members that `token` names to take in the node with this identity, whose log is empty:
-/// one after the other, until one answers for the cluster. Others will reach the node at `address`, a
-/// `host:port`.
+/// Asks the members in `token` to register the node with this identity and an empty log: one after the
+/// other, until one answers for the cluster. Others will reach the node at `address`, a `host:port`.
 ///
-/// Saying it again is harmless: who has been registered by this token is told so again.
+/// A retry is safe: a node that was already registered with this token gets the same answer.
 ///
 /// # Errors
-///
-/// See [`JoinError`]. Each member was asked once; [`JoinError::may_pass`] tells whether to do it again.
+/// See [`JoinError`]. Each member was asked once; [`JoinError::may_pass`] says whether to retry.
 pub async fn join(
     identity: &Identity,
     token: &JoinToken,
@@ -67,7 +63,7 @@ pub async fn join(
     join_by(&connector, node, token, name, address).await
 }
 
-/// The same over connections of this connector.
+/// The same with this connector.
 pub(crate) async fn join_by(
     connector: &Connector,
     node: NodeId,
@@ -129,7 +125,7 @@ async fn ask(
     }
 }
 
-/// Says what a joiner says, all at once: a member does not answer before.
+/// Sends all messages of a joiner: a member does not answer before.
 async fn speak(
     stream: TlsStream<TcpStream>,
     hello: Hello,
@@ -140,19 +136,19 @@ async fn speak(
     let mut writer = writer.map_encoder(|_| FrameCodec::new(GREETING_SIZE_MAX, None));
     let sent = hello.and(writer.send(request).await);
     match sent {
-        // The answer, or the end, tells more than that it broke here.
+        // The answer, or the end of the connection, says more than this error.
         Ok(()) | Err(FrameError::Io(_)) => {}
         Err(error) => return Err(DialError::Greeting(error)),
     }
     Ok(reader)
 }
 
-/// What came of asking one member, the more promising the greater.
+/// The result of asking one member; greater is more promising.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reception {
-    /// It turned the node away without a word.
+    /// It closed the connection without an answer.
     NotTaken,
-    /// It was not reached, or does not get on with this node.
+    /// It was not reached, or is incompatible with this node.
     Unreachable,
     /// It knows the token, or is slow.
     Unavailable,
@@ -161,9 +157,10 @@ enum Reception {
 impl Reception {
     fn of(error: &DialError) -> (Self, String) {
         match error {
-            DialError::NotAdmitted => {
-                (Self::NotTaken, "it knows neither node nor token".to_owned())
-            }
+            DialError::NotAdmitted => (
+                Self::NotTaken,
+                "it knows neither the node nor the token".to_owned(),
+            ),
             DialError::TimedOut => (Self::Unavailable, chain(error)),
             _ => (Self::Unreachable, chain(error)),
         }
@@ -171,7 +168,7 @@ impl Reception {
 }
 
 impl JoinError {
-    /// What is to be said when these members were asked and none let the node in.
+    /// The error if these members were asked and none accepted the node.
     fn of(verdict: Option<Reception>, reasons: &[String]) -> Self {
         let reasons = reasons.join("; ");
         match verdict {
@@ -182,8 +179,8 @@ impl JoinError {
         }
     }
 
-    /// Whether it may pass by itself, so that it is worth asking again. A token that no member takes
-    /// may be too new for those that were asked: a few more rounds tell.
+    /// Whether a retry may succeed. A token that no member accepts may be so new that they have not applied
+    /// it: a few more rounds decide.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Unreachable(_))
     }

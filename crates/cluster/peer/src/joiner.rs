@@ -1,4 +1,4 @@
-//! Nodes that ask to join.
+//! Joiners: the member's side.
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
@@ -13,7 +13,7 @@ use crate::{
     metrics::JoinOutcome,
 };
 
-/// A node that has asked to join, and waits for the answer.
+/// A node that has sent a request to join and waits for the answer.
 pub(crate) struct Joiner {
     pub(crate) node: NodeId,
     pub(crate) address: SocketAddr,
@@ -22,7 +22,7 @@ pub(crate) struct Joiner {
 }
 
 impl Joiner {
-    /// Asks the service in time and says its answer, if it gives one. The connection is over then.
+    /// Asks the service within the timeout and sends its answer, if any. Then the connection ends.
     pub(crate) async fn answer(
         &mut self,
         service: Arc<dyn Service>,
@@ -30,7 +30,7 @@ impl Joiner {
     ) -> JoinOutcome {
         let answer = service.join(self.node, self.request.clone());
         let Ok(answer) = timeout(config.join_timeout, answer).await else {
-            // Nor has anybody said that it has a token.
+            // And nobody has proven a token.
             return JoinOutcome::TimedOut;
         };
         let outcome = JoinOutcome::of(answer.as_ref());
@@ -40,12 +40,12 @@ impl Joiner {
             }
             self.writer.close().await
         };
-        // Whether it hears the answer or asks again, the connection is over.
+        // Whether or not it receives the answer, the connection is over.
         let _ = timeout(config.write_timeout, said).await;
         outcome
     }
 
-    /// Writes down what came of it.
+    /// Logs the outcome.
     pub(crate) fn log(&self, outcome: JoinOutcome, log: &LogBudget) {
         let Some(unlogged) = log.take(Instant::now()) else {
             return;
@@ -54,12 +54,12 @@ impl Joiner {
         tracing::info!(
             node = %self.node, address = %self.address, invite = %request.invite,
             name = ?request.name, reached_at = ?request.address, ?outcome, unlogged,
-            "a node asked to join"
+            "a node requested to join"
         );
     }
 }
 
-/// Reads what a node says behind its hello that wants to join.
+/// Reads the request to join after a hello.
 pub(crate) async fn read_request(reader: FrameReader<Hello>) -> Result<JoinRequest, FrameError> {
     let mut reader = reader.map_decoder(|_| FrameCodec::new(HELLO_SIZE_MAX, None));
     reader.next().await.unwrap_or(Err(FrameError::Closed))

@@ -1,4 +1,4 @@
-//! How many links are open, in all and for each peer.
+//! Limits of open links, in total and for each peer.
 
 use std::{
     collections::BTreeSet,
@@ -27,7 +27,7 @@ impl LinkPermits {
         }
     }
 
-    /// Takes room for a link of `peer`. Returns `None` when there is none.
+    /// Takes a permit for a link of `peer`. Returns `None` if there is none.
     pub(crate) fn try_acquire(
         self: &Arc<Self>,
         peer: NodeId,
@@ -52,7 +52,7 @@ impl LinkPermits {
     }
 }
 
-/// Room for one link, given back when dropped.
+/// A permit for one link, released when dropped.
 #[derive(Debug)]
 pub(crate) struct LinkPermit {
     permits: Arc<LinkPermits>,

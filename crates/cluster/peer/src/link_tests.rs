@@ -195,7 +195,7 @@ async fn a_refusal_reaches_the_node_that_dialed() {
     let address = fake_bob(frame(&encoded(&refused))).await;
     let text = text(open(ALICE, address).await.err().unwrap());
     let expected = format!(
-        "peer {} at {address}: it refused the link: for a reason of a later version",
+        "peer {} at {address}: it rejected the link: for a reason of a later version",
         id(BOB)
     );
     assert_eq!(text, expected);

@@ -1,8 +1,9 @@
-//! Locks that no panic breaks.
+//! Locks that ignore poisoning.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks what is only ever changed in one step: a panic of whoever held the lock has left it whole.
+/// Locks a value that is only changed in single steps, so that a panic of a holder cannot leave it
+/// inconsistent.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A bound on lines of the log that others can cause.
+//! A limit of log lines that others can cause.
 
 use std::{
     num::NonZeroU32,
@@ -10,10 +10,10 @@ use crate::lock;
 
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many lines were not written before one that is, if any.
+/// How many lines were left out before one that is written, if any.
 pub type Unlogged = Option<NonZeroU32>;
 
-/// Allows so many lines in a minute and counts the rest.
+/// Allows a number of lines per minute and counts the rest.
 #[derive(Debug)]
 pub struct LogBudget {
     line_count_max: u32,
@@ -27,7 +27,7 @@ struct Window {
 }
 
 impl LogBudget {
-    /// Of so many lines in a minute.
+    /// A budget of `line_count_max` lines per minute.
     pub fn new(line_count_max: u32) -> Self {
         let began = Instant::now();
         Self {
@@ -36,7 +36,7 @@ impl LogBudget {
         }
     }
 
-    /// Whether a line may be written: if so, how many were not since the last window.
+    /// Whether a line may be written: if so, how many were left out since the last window.
     pub fn take(&self, now: Instant) -> Option<Unlogged> {
         let mut window = lock(&self.window);
         let mut unlogged = 0;

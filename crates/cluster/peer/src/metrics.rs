@@ -88,7 +88,7 @@ pub(crate) enum DialFailure {
     Tls,
     /// The peer does not know this node's key.
     NotAdmitted,
-    /// The peer says that this node was removed.
+    /// The peer reports that this node was removed.
     Removed,
     /// The peer knows that this node has lost its data.
     DataLost,

@@ -83,7 +83,7 @@ impl Remote {
             reader.map_decoder(|_| FrameCodec::<Frame<Response>>::new(FRAME_SIZE_MAX, Some(read)));
         let writer = writer
             .map_encoder(|_| FrameCodec::<Frame<Request>>::new(FRAME_SIZE_MAX, Some(written)));
-        // The link is open while either half of it is gauge_guard.
+        // The link is open while either half of it is held.
         let open = GaugeGuard::new(metrics.links_open.of(Direction::Dialed).of(stream_kind));
         let remote = Arc::new((self, open));
         let requests = {

@@ -15,21 +15,20 @@ use quorate_packet::PublicKey;
 
 pub use tls::{KeyRejection, client_config, peer_key, server_config, server_name};
 
-/// More than any key file has, in bytes: whatever else lies at the path is not read into memory.
+/// More than any key file has, in bytes: another file at this path must not fill memory.
 const IDENTITY_SIZE_MAX: u64 = 4096;
 
 /// The permission bits of users who are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
 
 /// A node's Ed25519 key (RFC 8032).
-///
-/// The key file is text: lines that begin with `#` say what it is and whose, and one line holds the
-/// 32 bytes of the seed in hexadecimal.
+/// The key file is text: lines that start with `#` are comments, and one line contains the 32 bytes of the
+/// seed in hexadecimal.
 #[derive(Clone)]
 pub struct Identity(SigningKey);
 
 impl Identity {
-    /// Makes a new one from the system's randomness.
+    /// Creates a new identity from the system's random bytes.
     pub fn generate() -> Result<Self, IdentityError> {
         let mut seed = [0; SECRET_KEY_LENGTH];
         getrandom::fill(&mut seed)
@@ -37,15 +36,14 @@ impl Identity {
         Ok(Self::from_seed(&seed))
     }
 
-    /// The identity of this seed.
+    /// The identity with this seed.
     pub fn from_seed(seed: &[u8; SECRET_KEY_LENGTH]) -> Self {
         Self(SigningKey::from_bytes(seed))
     }
 
     /// Reads the key file at `path`.
-    ///
-    /// A file that every user of the machine can open is refused. Its group may: volumes of
-    /// Kubernetes with an `fsGroup` give it access whatever the mode was.
+    /// Fails if every user of the machine can open the file. Its group may: Kubernetes volumes with an
+    /// `fsGroup` give the group access in any case.
     pub fn load(disk: &dyn Disk, path: &Path) -> Result<Self, IdentityError> {
         let fail = |source| IdentityError::Read {
             path: path.to_owned(),
@@ -71,9 +69,8 @@ impl Identity {
     }
 
     /// Writes the key file at `path`, readable by its owner only.
-    ///
-    /// When this returns, the file is whole on disk; a crash before leaves none at `path`. A file
-    /// that is there already stays as it is, and is an error: an identity is never overwritten.
+    /// When this returns, the complete file is on disk; after a crash before that, there is none at `path`. An
+    /// existing file is an error and stays unchanged: an identity is never overwritten.
     pub fn save(&self, disk: &dyn Disk, path: &Path) -> Result<(), IdentityError> {
         self.write(disk, path)
             .map_err(|source| match source.kind() {
@@ -100,7 +97,7 @@ impl Identity {
     }
 
     fn write(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
-        // Two processes that make an identity at once must not write into one file.
+        // Two processes that create an identity at the same time must not write to one file.
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.new", std::process::id()));
         let new = Path::new(&name);
@@ -121,7 +118,7 @@ impl Identity {
 
     fn encode(&self) -> String {
         format!(
-            "# The secret key of a Quorate node: whoever has it is the node. Never copy it to another.\n\
+            "# The secret key of a Quorate node: keep it secret, and never copy it to another node.\n\
              # Public key: {}\n\
              {}\n",
             self.public_key(),
@@ -141,35 +138,35 @@ fn parse(text: &str) -> Result<Identity, &'static str> {
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let line = lines.next().ok_or("it holds no key")?;
+    let line = lines.next().ok_or("it contains no key")?;
     if lines.next().is_some() {
-        return Err("it holds more than one line beside comments");
+        return Err("it contains more than one line besides comments");
     }
     let seed = HEXLOWER_PERMISSIVE
         .decode(line.as_bytes())
         .map_err(|_| "its key is not hexadecimal")?;
     let seed = <[u8; SECRET_KEY_LENGTH]>::try_from(seed.as_slice())
-        .map_err(|_| "its key has not 64 hexadecimal digits")?;
+        .map_err(|_| "its key does not have 64 hexadecimal digits")?;
     Ok(Identity::from_seed(&seed))
 }
 
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The system has no random bytes to give.
-    #[error("no key can be made: the system gives no random bytes")]
+    /// The system returned no random bytes.
+    #[error("no key can be created: the system returned no random bytes")]
     Random(#[source] io::Error),
     /// The file cannot be read.
     #[error("the key file {path} cannot be read", path = .path.display())]
     Read { path: PathBuf, source: io::Error },
     /// The file can be opened by every user.
     #[error(
-        "the key file {path} is open to every user of this machine (mode {mode:03o}): \
+        "the key file {path} can be read by every user of this machine (mode {mode:03o}): \
          if nobody has read it, run `chmod 600 {path}`",
         path = .path.display()
     )]
     Exposed { path: PathBuf, mode: u32 },
-    /// The file holds no key.
+    /// The file contains no key.
     #[error(
         "the key file {path} is damaged: {reason}. Restore it, or join as a new node with \
          another, empty data directory",

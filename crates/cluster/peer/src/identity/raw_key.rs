@@ -3,14 +3,14 @@
 use ed25519_dalek::VerifyingKey;
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 
-/// What stands before the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section
-/// 4): a SEQUENCE of the algorithm's identifier and a BIT STRING. DER has one form for each value,
-/// so a key begins with these bytes or is none.
+/// The bytes before the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4): a
+/// SEQUENCE of the algorithm's identifier and a BIT STRING. DER has one encoding for each value, so every
+/// key starts with these bytes.
 const SPKI_PREFIX: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
-/// What stands before the 32 bytes of an Ed25519 seed in a PrivateKeyInfo (RFC 8410, section 7).
+/// The bytes before the 32 bytes of an Ed25519 seed in a PrivateKeyInfo (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
@@ -21,8 +21,7 @@ pub(crate) fn to_spki(key: &PublicKey) -> Vec<u8> {
 }
 
 /// Parses a SubjectPublicKeyInfo in DER.
-///
-/// Returns `None` when it is not an Ed25519 key, or one of small order: anyone can sign for those.
+/// Returns `None` if it is not an Ed25519 key, or one of small order, for which anyone can sign.
 pub(crate) fn parse_spki(spki: &[u8]) -> Option<PublicKey> {
     let bytes: [u8; PUBLIC_KEY_SIZE] = spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok()?;
     let key = VerifyingKey::from_bytes(&bytes).ok()?;

@@ -31,7 +31,7 @@ use super::{
     raw_key::{parse_spki, to_pkcs8, to_spki},
 };
 
-/// What nodes speak inside (ALPN, RFC 7301). It names no version: those are told inside.
+/// The protocol of nodes (ALPN, RFC 7301). It has no version: the greeting negotiates that.
 pub(super) const PROTOCOL: &[u8] = b"quorate-peer";
 
 /// TLS to the node whose key is `expected`, and to no other.
@@ -52,7 +52,7 @@ pub fn client_config(identity: &Identity, expected: PublicKey) -> Arc<ClientConf
     Arc::new(config)
 }
 
-/// TLS for whoever proves a key. What that key is, the hello inside is judged by.
+/// TLS for any client that proves a key. The hello decides about the key.
 pub fn server_config(identity: &Identity) -> Arc<ServerConfig> {
     let provider = Arc::new(default_provider());
     let verifier = KeyVerifier::new(None, &provider);
@@ -69,14 +69,13 @@ pub fn server_config(identity: &Identity) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-/// A name for the other end, which rustls asks for. It is neither sent nor checked: keys are.
+/// A server name, which rustls requires. It is neither sent nor checked: keys are.
 pub fn server_name() -> ServerName<'static> {
     ServerName::DnsName(DnsName::try_from("quorate-peer").expect("letters and a hyphen"))
 }
 
 /// The key that the other end has proved.
-///
-/// Returns `None` during the handshake, and when the other end did not agree on `PROTOCOL`.
+/// Returns `None` during the handshake, and if the other end did not select `PROTOCOL`.
 pub fn peer_key(connection: &CommonState) -> Option<PublicKey> {
     if connection.is_handshaking() || connection.alpn_protocol() != Some(PROTOCOL) {
         return None;
@@ -87,30 +86,30 @@ pub fn peer_key(connection: &CommonState) -> Option<PublicKey> {
     }
 }
 
-/// A handshake that failed over a key.
+/// A handshake that failed because of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyRejection {
-    /// This end refused the other's key.
+    /// This end rejected the other's key.
     Theirs(PublicKey),
-    /// The other end refused this node's key.
+    /// The other end rejected this node's key.
     Ours,
 }
 
 impl KeyRejection {
-    /// Whether `error`, as a TLS stream gives it, comes from a refused key.
+    /// The rejection behind an error of a TLS stream, if it was one.
     pub fn of(error: &io::Error) -> Option<Self> {
         match error.get_ref()?.downcast_ref()? {
             Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => reason
                 .downcast_ref::<RejectedKey>()
                 .map(|rejected| Self::Theirs(rejected.0)),
-            // What rustls sends for the error above.
+            // rustls sends this alert for the error above.
             Error::AlertReceived(rustls::AlertDescription::CertificateUnknown) => Some(Self::Ours),
             _ => None,
         }
     }
 }
 
-/// The identity as rustls holds it: a raw public key in the place of a certificate.
+/// The identity for rustls: a raw public key instead of a certificate.
 fn certified_key(identity: &Identity) -> Arc<CertifiedKey> {
     let pkcs8 = PrivatePkcs8KeyDer::from(to_pkcs8(identity.seed()));
     let key = any_eddsa_type(&pkcs8).expect("32 bytes in PKCS #8 are an Ed25519 key");
@@ -118,9 +117,9 @@ fn certified_key(identity: &Identity) -> Arc<CertifiedKey> {
     Arc::new(CertifiedKey::new(vec![spki], key))
 }
 
-/// Checks the key of the other end, be it a client or a server.
+/// Checks the key of the other end, a client or a server.
 struct KeyVerifier {
-    /// `None`: any.
+    /// `None` accepts any key.
     expected: Option<PublicKey>,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -133,7 +132,7 @@ impl KeyVerifier {
         })
     }
 
-    /// Checks who the other end says it is. That it has the secret key too, its signature shows.
+    /// Checks the claimed key of the other end. Its signature proves that it has the secret key.
     fn check_key(&self, spki: &[u8]) -> Result<(), Error> {
         let key = parse_spki(spki).ok_or(CertificateError::BadEncoding)?;
         if self.expected.is_none_or(|expected| expected == key) {
@@ -150,17 +149,17 @@ impl fmt::Debug for KeyVerifier {
     }
 }
 
-/// How a verifier, be it of servers or of clients, checks that the other end has the secret key too.
+/// The signature checks of a verifier, of servers or clients.
 macro_rules! check_signatures {
     () => {
-        /// rustls asks for TLS 1.2 only where it was configured, and it is not.
+        /// rustls calls this only if TLS 1.2 is configured, which it is not.
         fn verify_tls12_signature(
             &self,
             _message: &[u8],
             _cert: &CertificateDer<'_>,
             _dss: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
-            Err(Error::General("nodes speak TLS 1.3 only".to_owned()))
+            Err(Error::General("nodes use TLS 1.3 only".to_owned()))
         }
 
         fn verify_tls13_signature(
@@ -217,7 +216,7 @@ impl ClientCertVerifier for KeyVerifier {
     check_signatures!();
 }
 
-/// What a verifier gives rustls to hand on to [`KeyRejection::of`].
+/// The error of a verifier, which rustls passes on to [`KeyRejection::of`].
 #[derive(Debug, thiserror::Error)]
 #[error("the key {0} is not accepted here")]
 struct RejectedKey(PublicKey);

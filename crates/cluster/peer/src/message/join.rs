@@ -1,4 +1,4 @@
-//! Joining a cluster: what a node that nobody knows says first, and the answer.
+//! Joining a cluster: the request of an unknown node, and the answer.
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use quorate_state::{
@@ -8,48 +8,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::{JoinToken, NodeId};
 
-/// What a proof is of, so that it is of nothing else.
+/// The context of a proof, so that it proves nothing else.
 const CONTEXT: &[u8] = b"quorate join 1";
 
-/// What a node says first that nobody knows. It is bounded by the bounds of name and address.
+/// The request of an unknown node. Its size is limited by those of name and address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRequest {
-    /// The invite that its token is of.
+    /// The invite of its token.
     pub invite: InviteId,
-    /// What its operator calls it, or nothing.
+    /// Its name, or empty.
     pub name: String,
-    /// Where others reach it: a `host:port`.
+    /// Its address, a `host:port`.
     pub address: String,
-    /// A signature with the key of the token, over both nodes' keys and the rest: whoever has seen
-    /// it can do nothing with it.
+    /// A signature with the token's key over both nodes' keys and the rest, so that nobody else can use it.
     proof: Vec<u8>,
 }
 
-/// What is said to a node that has proved to have a token. Others get no answer.
+/// The answer to a node that has proven a token. Others get no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JoinAnswer {
-    /// It is registered: the leader will reach it where it has said that it is.
+    /// It is registered: the leader will connect to its address.
     Joined(Joined),
-    /// It is not.
+    /// It is rejected.
     Refused(JoinRefusal),
-    /// Nobody could register it now; it may ask again.
+    /// It could not be registered now and may retry.
     Unavailable(String),
 }
 
-/// What a node learns of the cluster that it joins.
+/// What a joining node learns about the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {
     pub id: ClusterId,
-    /// What the member that answers has applied.
+    /// The applied index of the answering member.
     pub index: LogIndex,
-    /// The term in which it is.
+    /// Its term.
     pub term: Term,
-    /// All members and their addresses as of then.
+    /// All members and their addresses at that index.
     pub members: Vec<(NodeId, String)>,
 }
 
 impl JoinRequest {
-    /// What `joiner` says to `member`.
+    /// The request of `joiner` to `member`.
     pub fn new(
         token: &JoinToken,
         joiner: NodeId,
@@ -69,12 +68,12 @@ impl JoinRequest {
         request
     }
 
-    /// Whether name and address fit into their bounds.
+    /// Whether name and address are within their limits.
     pub fn fits(&self) -> bool {
         self.name.len() <= NAME_SIZE_MAX && self.address.len() <= ADDRESS_SIZE_MAX
     }
 
-    /// Whether `joiner` has proved to `member` of this cluster that it has the secret of `key`.
+    /// Whether this proves to `member` of this cluster that `joiner` has the secret of `key`.
     pub fn is_proved(
         &self,
         key: &[u8; 32],
@@ -90,7 +89,7 @@ impl JoinRequest {
         key.verify_strict(&message, &proof).is_ok()
     }
 
-    /// What is signed: each part behind its size.
+    /// The signed bytes: each part after its size.
     fn message(&self, cluster: ClusterId, joiner: NodeId, member: NodeId) -> Vec<u8> {
         let parts: [&[u8]; 7] = [
             CONTEXT,

@@ -1,4 +1,4 @@
-//! The token that lets one node join, as an operator carries it.
+//! Join tokens.
 
 use std::{fmt, str::FromStr};
 
@@ -9,33 +9,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
 
-/// How a token begins: what it is, and the version of what follows.
+/// The prefix of a token: its kind and version.
 const PREFIX: &str = "quorate-join-1.";
 
-/// More than a token ever has, in characters: with as many members as it names, at the longest
-/// addresses, it has 6.5 thousand.
+/// The maximum length, in characters: a token with the most members and the longest addresses has 6.5
+/// thousand.
 const LEN_MAX: usize = 16 * 1024;
 
-/// How many members a token names. Any of them lets a node in, and who carries the token should be
-/// able to paste it.
+/// The most members in a token. Any of them can register a node, and the token must be short enough to
+/// paste.
 const MEMBER_COUNT_MAX: usize = 16;
 
-/// What a node needs to join a cluster that has never heard of it. Whoever has it can join until it
-/// expires, as many nodes as its invite lets in: it is a secret.
+/// Everything that an unknown node needs to join a cluster. It is secret: until it expires, any node with it
+/// can join, up to the uses of its invite.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
     pub cluster: ClusterId,
-    /// The invite that it is of.
+    /// Its invite.
     pub invite: InviteId,
     /// The secret of its key pair (RFC 8032, section 5.1.5).
     pub seed: [u8; 32],
-    /// Members, and where they are.
+    /// Members and their addresses.
     pub members: Vec<(NodeId, String)>,
 }
 
 impl JoinToken {
-    /// A token of the invite with this secret, which names the first of `members`, as many as it
-    /// may.
+    /// A token of the invite with this secret and as many of the first `members` as allowed.
     pub fn new(
         cluster: ClusterId,
         invite: InviteId,
@@ -50,13 +49,13 @@ impl JoinToken {
         }
     }
 
-    /// What the cluster keeps of the key pair with this secret.
+    /// The public key of this secret, which the cluster stores.
     pub fn public_key_of(seed: &[u8; 32]) -> [u8; 32] {
         SigningKey::from_bytes(seed).verifying_key().to_bytes()
     }
 }
 
-/// The whole token, secret and all.
+/// The complete token, including the secret.
 impl fmt::Display for JoinToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = postcard::to_stdvec(self).expect("plain structs always serialise into memory");
@@ -91,13 +90,13 @@ impl FromStr for JoinToken {
     }
 }
 
-/// Why a text is no token.
+/// Why a text is not a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JoinTokenError {
-    /// It begins with something else.
-    #[error("a token begins with {PREFIX}: take the one that `quorate member add` printed")]
+    /// It has another prefix.
+    #[error("a token starts with {PREFIX}: use the one that `quorate member add` printed")]
     Prefix,
-    /// What follows is not what a node wrote.
+    /// The rest cannot be decoded.
     #[error("the token is damaged: copy all of what `quorate member add` printed")]
     Damaged,
 }

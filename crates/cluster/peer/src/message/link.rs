@@ -1,4 +1,4 @@
-//! How nodes reach each other, as traits.
+//! The traits with which nodes reach each other.
 
 use std::{collections::BTreeMap, fmt, iter, pin::Pin, sync::Arc};
 
@@ -12,32 +12,31 @@ use crate::{
     message::{Request, Response},
 };
 
-/// What a link carries. Each stream is a connection of its own, so that votes and heartbeats never
-/// queue behind entries, nor entries behind a snapshot.
+/// What a link carries. Each kind has its own connection, so that votes and heartbeats never wait behind
+/// entries, nor entries behind a snapshot.
 ///
-/// Its number names it on the wire and never changes; its name in small letters labels metrics.
+/// Its number is used on the wire and never changes; its name in lower case is a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromRepr, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[repr(u8)]
 pub enum StreamKind {
     Append = 0,
     Control = 1,
-    /// Proposals on their way to the leader, and read indexes.
+    /// Proposals to the leader, and read indexes.
     Forward = 2,
-    /// Snapshots from the leader, which go on where they were cut off.
+    /// Snapshots from the leader, which resume after an interruption.
     Snapshot = 3,
-    /// Snapshots for a member that asks, since its own packets are damaged.
+    /// Snapshots for a member with damaged packets.
     Pull = 4,
-    /// What operators ask of the leader at other nodes.
+    /// Operators' requests from other nodes to the leader.
     Admin = 5,
-    /// A node that nobody knows asks to join ([`JoinRequest`]). No link comes of it.
+    /// A request of an unknown node to join ([`JoinRequest`]). It does not become a link.
     Join = 6,
 }
 
 pub trait Transport: Send + Sync + 'static {
-    /// Opens a link to `peer`, which listens at `address`, a `host:port`; the name is resolved then.
-    /// The peer is told what this node says of itself once TLS is up: an older word would be held
-    /// against it.
+    /// Opens a link to `peer`, which listens on `address`, a `host:port`; the name is resolved then.
+    /// `introduce` is called after TLS is up, because an older statement would count as data loss.
     fn open(
         &self,
         peer: NodeId,
@@ -47,69 +46,70 @@ pub trait Transport: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<Link, LinkError>>;
 }
 
-/// Gives what this node says of itself, at the moment when it is said.
+/// Returns the introduction of this node at the time when it is sent.
 pub type Introduce = Box<dyn FnOnce() -> Introduction + Send>;
 
-/// What voters have acknowledged as flushed to this node, as the leader of the term beside it.
+/// The last positions that voters have acknowledged to this node as flushed, with its term as leader.
 pub type Acknowledgements = BTreeMap<NodeId, (Term, LogPosition)>;
 
-/// A message on its way: what names it, what it says, and what it tells of its sender.
+/// A message with its number and metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Frame<T> {
-    /// Of a request: its number on this link. Of a response: that of the request it answers.
+    /// The number of the request on this link, also in the response.
     pub id: u64,
     /// The request or the response.
     pub message: T,
-    /// What it tells of its sender.
+    /// The state of its sender.
     pub metadata: FrameMetadata,
 }
 
-/// An open link: requests go out in order, and each gets one response, in whatever order.
+/// An open link: requests are sent in order, and each gets one response, in any order.
 pub struct Link {
-    /// Where requests go. A flush sends what was buffered.
+    /// The sink of requests. A flush sends what was buffered.
     pub requests: RequestSink,
-    /// Where responses come. It ends, or gives an error, when the link is lost.
+    /// The responses. The stream ends, or returns an error, when the link is lost.
     pub responses: BoxStream<'static, Result<Frame<Response>, LinkError>>,
-    /// What the peer said of its log when it took the link.
+    /// What the peer stated about its log when it accepted the link.
     pub stated: LogSummary,
 }
 
-/// Where requests go. One that cannot be encoded is an error of `start_send`, and has not left.
+/// The sink of requests. If one cannot be encoded, `start_send` fails. It must not be used after an error.
 pub type RequestSink = Pin<Box<dyn Sink<Frame<Request>, Error = LinkError> + Send>>;
 
-/// What a node says of itself before a link is open, at either end.
+/// What a node states about itself before a link is open, at either end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Introduction {
-    /// Where it belongs. Nodes of other clusters are turned away, though their key be listed.
+    /// Its cluster. Nodes of other clusters are rejected, even with a listed key.
     pub cluster: ClusterId,
     pub stated: LogSummary,
-    /// What proves that it is a member to those who have not applied its registration yet.
+    /// Vouchers for nodes that have not applied its registration yet.
     pub vouchers: Vec<Voucher>,
 }
 
-/// What a node says of its log when a link is opened, at either end.
+/// What a node states about its log when a link is opened, at either end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogSummary {
-    /// That of its last vote.
+    /// The term of its last vote.
     pub term: Term,
-    /// Up to where its entries are on disk, be it in the log or in the checkpoint. `None` of a node
-    /// that has none: it is new, or it has lost its data.
+    /// The last durable entry, in the log or the checkpoint. `None` if there is none: the node is new, or
+    /// has lost its data.
     pub durable: Option<LogPosition>,
 }
 
-/// What a node has lost, as a peer knows by what the node states when a link is opened.
+/// The data that a node has lost, by comparison with what it states when a link is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataLoss {
-    /// The last entry that it acknowledged as flushed to the leader of this term. `None`: it had
-    /// entries, and the peer does not know which.
+    /// The last entry that it acknowledged as flushed to the leader of this term. `None` if the peer only
+    /// knows that it had entries.
     pub acknowledged: Option<(Term, LogPosition)>,
-    /// Where its entries on disk end.
+    /// Its last durable entry.
     pub stated: Option<LogPosition>,
 }
 
 impl DataLoss {
-    /// What a node has lost that acknowledged this, or had entries, and states that; `None` if it has lost
-    /// nothing. Who has voted in a later term may have lost entries to the leader of that, as it should.
+    /// The data loss of a node that acknowledged `acknowledged`, or had entries, and states `stated`; `None`
+    /// if it lost nothing. A node that voted in a later term may have dropped entries for the leader of that
+    /// term, which is correct.
     pub fn of(acknowledged: Option<(Term, LogPosition)>, stated: LogSummary) -> Option<Self> {
         let is_lost = match acknowledged {
             Some((term, position)) => stated.term <= term && stated.durable < Some(position),
@@ -142,52 +142,52 @@ impl fmt::Display for DataLoss {
     }
 }
 
-/// What a node is to the one that it has connected to.
+/// The decision about a connecting node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
     /// It is a member, or registered.
     Listed,
-    /// A chain of vouchers says that it was registered since. It gets the streams that keep a
-    /// follower up to date, and no other.
+    /// A chain of vouchers proves that it was registered later. It gets only the streams that keep a
+    /// follower up to date.
     Vouched,
     /// It was removed.
     Removed(Removal),
-    /// Nothing is known of it.
+    /// It is unknown.
     Stranger,
 }
 
-/// What a node is told that was removed: who the cluster is without it.
+/// The notice to a removed node: the cluster without it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
-    /// What the member that tells it has applied.
+    /// The applied index of the member that sends it.
     pub index: LogIndex,
-    /// The voters, and where they are.
+    /// The voters and their addresses.
     pub voters: Vec<(NodeId, String)>,
-    /// What proves voters to a node that does not know them.
+    /// Vouchers of voters that the node does not know.
     pub vouchers: Vec<Voucher>,
 }
 
 /// Why a link failed. The text names the peer and the address.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LinkError {
-    /// The other end closed the connection, be it the peer or, after its death, its host.
+    /// The other end closed the connection: the peer, or its host after the process died.
     #[error("{0}")]
     Closed(String),
-    /// The peer ended it without a word: it does not know this node's key.
+    /// The peer closed it without an answer: it does not know this node's key.
     #[error("{0}")]
     NotAdmitted(String),
-    /// The peer says that this node was removed.
+    /// The peer reports that this node was removed.
     #[error("{0}")]
     Removed(String, Arc<Removal>),
-    /// The peer knows that this node has lost entries.
+    /// The peer reports that this node has lost entries.
     #[error("{0}")]
     DataLost(String, DataLoss),
-    /// Anything else: it was not opened, no answer came, or not one that can be understood.
+    /// Anything else: it could not be opened, or there was no valid answer.
     #[error("{0}")]
     Failed(String),
 }
 
-/// An error with its sources, for those who get only text.
+/// The text of an error with its sources.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let sources = iter::successors(Some(error), |error| error.source());
     sources
@@ -196,23 +196,23 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         .join(": ")
 }
 
-/// The receiving end: what a transport hands its incoming links to.
+/// The receiver of incoming links.
 pub trait Service: Send + Sync + 'static {
-    /// What this node says of itself now.
+    /// The present introduction of this node.
     fn introduction(&self) -> Introduction;
 
-    /// What `peer` is, which presents these vouchers. Asked in each handshake.
+    /// The decision about `peer` with these vouchers. Called in each handshake.
     fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission;
 
-    /// Resolves when links of `peer` are no longer taken: those that are open end then.
+    /// Resolves when links of `peer` are no longer accepted. Its open links then end.
     fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()>;
 
-    /// What voters have acknowledged so far. Asked before a caller can speak: what it acknowledges by other
-    /// links meanwhile, it need not know yet when it states what it has.
+    /// What voters have acknowledged so far. Called before the connecting node can send its statement, because
+    /// it may acknowledge more over other links afterwards.
     fn acknowledged(&self) -> Acknowledgements;
 
-    /// What `peer` has lost, which states this of its log, of what it had acknowledged before, or of
-    /// all that it is known to have had.
+    /// The data loss of `peer`, which states `stated`, compared with what it had acknowledged or was known to
+    /// have.
     fn lost_data(
         &self,
         peer: NodeId,
@@ -220,20 +220,19 @@ pub trait Service: Send + Sync + 'static {
         before: &Acknowledgements,
     ) -> Option<DataLoss>;
 
-    /// Whether somebody may come with a [`JoinRequest`]. While nobody may, none is read.
+    /// Whether a [`JoinRequest`] may come. Otherwise none is read.
     fn expects_joiners(&self) -> bool;
 
-    /// Answers `joiner`, whose key TLS has proved, or not at all: then the connection ends without a
-    /// byte.
+    /// Answers `joiner`, whose key TLS has proven. `None` ends the connection without a byte.
     fn join(
         self: Arc<Self>,
         joiner: NodeId,
         request: JoinRequest,
     ) -> BoxFuture<'static, Option<JoinAnswer>>;
 
-    /// Serves a link that `peer` opened, whose identity the transport has checked. The requests end
-    /// with an error when the link is lost, and without one when this node closes it. The stream of
-    /// responses ends when the link shall be closed.
+    /// Serves a link that `peer` opened; the transport has verified its identity. The requests end with an
+    /// error when the link is lost, and without one when this node closes it. The end of the response stream
+    /// closes the link.
     fn serve(
         self: Arc<Self>,
         peer: NodeId,

@@ -1,73 +1,71 @@
-//! What every message says of its sender.
+//! The metadata of every message.
 //!
 //! ```text
 //! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, not_electable u8,
 //! agreed_ms u64, checkpoint u64, committed u64, level_hold u8
 //! ```
-//! in postcard, behind the message, to the end of the frame. The metadata grows only by fields at its end
-//! whose zero means "not told": older nodes skip those that they do not know, and newer ones read
-//! those that are not there as zero.
+//! in postcard, after the message, up to the end of the frame. The metadata grows only by fields at its end
+//! whose zero means "unknown": older nodes skip fields that they do not know, and newer ones read missing
+//! fields as zero.
 
 use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// The most bytes of the metadata that a node reads. Ours takes 75 at most; what is behind belongs to
-/// versions to come.
+/// The most bytes of metadata that a node reads. This version takes at most 75; the rest belongs to later
+/// versions.
 const READ_SIZE_MAX: usize = 128;
 
-/// What a message says of its sender at the moment when it leaves. Zero stands for "not told".
+/// The state of the sender when the message is sent. Zero means "unknown".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameMetadata {
     /// The sender's wall clock: milliseconds since the Unix epoch.
     pub clock_ms: u64,
-    /// The sender's monotonic clock, in milliseconds since a moment of its own choice.
+    /// The sender's monotonic clock, in milliseconds since an instant of its choice.
     pub monotonic_ms: u64,
-    /// The last `monotonic_ms` that the sender has heard of the receiver: the receiver knows by it
-    /// how long ago, at the most, this message was written.
+    /// The last `monotonic_ms` that the sender received from the receiver, which tells the receiver the
+    /// maximum age of this message.
     pub echo_ms: u64,
-    /// Of a leader: one more than the time since a quorum last acknowledged it, in milliseconds.
+    /// From a leader: the time since a quorum last acknowledged it, plus one, in milliseconds.
     pub quorum_ack_age_ms: u64,
-    /// The highest feature level of commands that the sender knows.
+    /// The highest feature level that the sender supports.
     pub level: u16,
     /// Why the sender should not lead.
     pub not_electable: NotElectable,
-    /// The time on which a majority of the voters' clocks agrees that the sender itself hears:
-    /// milliseconds since the Unix epoch.
+    /// The agreed time that the sender itself has computed, in milliseconds since the Unix epoch.
     pub agreed_ms: u64,
-    /// The last entry of the sender's checkpoint: what it knows again after a restart, whatever
-    /// becomes of its log.
+    /// The last entry in the sender's checkpoint, which survives the loss of its log.
     pub checkpoint: u64,
-    /// Of a leader: the last entry that was committed when the quorum acknowledged it, or a later one.
+    /// From a leader: the last entry that was committed when the quorum acknowledged it, or a later one.
     pub committed: u64,
-    /// Whether the sender's operator wants no higher feature level of the cluster yet.
+    /// Whether the sender's operator holds back the feature level.
     pub level_hold: bool,
 }
 
-/// Reasons for which a node should not lead.
+/// The reasons why a node should not lead.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NotElectable(u8);
 
 impl NotElectable {
-    /// Its clock is not the one that a majority agrees on.
+    /// Its clock differs from the majority.
     pub const CLOCK: Self = Self(1);
     /// Its disk is nearly full.
     pub const DISK_FULL: Self = Self(1 << 1);
     pub const DISK_SLOW: Self = Self(1 << 2);
 
-    /// Each reason, a word for it, and what it says of a node.
+    /// Each reason, its keyword and its text.
     const REASONS: [(Self, &str, &str); 3] = [
         (
             Self::CLOCK,
             "clock",
-            "its clock is not the one that a majority of the voters agrees on",
+            "its clock differs from that of a majority of the voters",
         ),
         (Self::DISK_FULL, "disk_full", "its disk is nearly full"),
         (Self::DISK_SLOW, "disk_slow", "its disk is too slow"),
     ];
 
-    /// The reasons that are given: a word for each, and what it says of the node.
+    /// The given reasons, each with its keyword and text.
     pub fn reasons(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let given = Self::REASONS.into_iter();
         let given = given.filter(move |(reason, ..)| self.contains(*reason));
@@ -95,7 +93,7 @@ impl NotElectable {
 }
 
 impl FrameMetadata {
-    /// Reads what stands behind a message, of whatever version.
+    /// Decodes the bytes after a message, of any version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut padded = [0; 2 * READ_SIZE_MAX];
         let size = bytes.len().min(READ_SIZE_MAX);

@@ -27,16 +27,16 @@ pub use link::{
 pub use metadata::{FrameMetadata, NotElectable};
 pub use voucher::{is_vouched_for, vouch};
 
-/// The versions of these structs that this node speaks. Two nodes talk in the highest version that
-/// both speak.
+/// The versions of these structs that this node supports. Two nodes use the highest version that both
+/// support.
 pub const WIRE_VERSIONS: RangeInclusive<u16> = 1..=1;
 
-/// Who may lead in which term.
+/// A vote: the term and the node that may lead in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
     pub term: Term,
     pub node: NodeId,
-    /// Whether a quorum granted it, so that it leads.
+    /// Whether a quorum granted it, so that the node leads.
     pub committed: bool,
 }
 
@@ -49,7 +49,7 @@ pub struct Membership {
     pub nodes: BTreeMap<NodeId, String>,
 }
 
-/// A membership and the entry that brought it.
+/// A membership and its log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredMembership {
     /// The entry, or `None` for the empty membership of a pristine node.
