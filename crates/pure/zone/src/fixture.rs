@@ -9,7 +9,7 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket, message::HEADER_
 use quorate_state::{NamedSet, RecordSet, TTL_SECS_MAX, WireName};
 
 use crate::{
-    Answer, AnswerKind, Authority, CompiledPacket, Located, Origin, Question, Soa,
+    Answer, AnswerKind, Authority, CompiledPacket, LookupResult, Origin, Question, Soa,
     file::record_sets,
 };
 
@@ -222,9 +222,9 @@ pub(crate) fn answer_in(
     size_max: usize,
 ) -> Response {
     let question = Question::parse(asked).unwrap();
-    match authority.locate(&question) {
-        Located::Answer(answer) => Response::write(&answer, &question, size_max),
-        Located::Key(of_key) => {
+    match authority.lookup(&question) {
+        LookupResult::Answer(answer) => Response::write(&answer, &question, size_max),
+        LookupResult::NeedsPacket(of_key) => {
             assert_eq!(of_key.key(), &KEY);
             let compiled = packet.map(CompiledPacket::compile);
             let answer = of_key.answer(compiled.as_ref()).unwrap();

@@ -19,11 +19,11 @@ const STEPS_MAX: u64 = 2_000;
 const UDP_SIZE: usize = 1232;
 
 /// A DNS message that is written by hand, with pointers wherever one likes.
-struct Raw {
+struct RawMessage {
     bytes: Vec<u8>,
 }
 
-impl Raw {
+impl RawMessage {
     /// The key as the only question's name, so that offset 12 is it.
     fn new() -> Self {
         let mut raw = Self {
@@ -135,14 +135,14 @@ fn packets() -> Vec<(&'static str, Vec<u8>, String)> {
 }
 
 fn plain() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     raw.record(b"_iroh", 12, 16, b"\x18relay=https://relay.test");
     raw.bytes
 }
 
 /// Records of equal size with long names that differ in their last letters only.
 fn pointers() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let tail = raw.deep(b'p', DEPTH_MAX - 2);
     for at in 0..45 {
         if raw.has_room(18) {
@@ -158,7 +158,7 @@ fn pointers() -> Vec<u8> {
 }
 
 fn chain(is_delegated: bool) -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     if is_delegated {
         raw.record(b"", 12, 2, &with_name(b"\x02ns", 12));
     }
@@ -179,7 +179,7 @@ fn chain(is_delegated: bool) -> Vec<u8> {
 
 /// Aliases from one deep name to the next.
 fn deep_chain() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let deep = raw.deep(b'd', DEPTH_MAX - 2);
     let mut next = raw.record(b"z", deep, 1, &[192, 0, 2, 1]);
     for letter in (b'a'..=b'h').rev().collect::<Vec<_>>().into_iter().rev() {
@@ -190,7 +190,7 @@ fn deep_chain() -> Vec<u8> {
 
 /// Hosts at every depth of one deep name, and addresses at some.
 fn deep_hosts(record_type: u16, before: &[u8]) -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let deep = raw.deep(b'd', DEPTH_MAX);
     for at in 0..14 {
         raw.record(b"", deep + 2 * at, 1, &[192, 0, 2, at as u8]);
@@ -207,7 +207,7 @@ fn deep_hosts(record_type: u16, before: &[u8]) -> Vec<u8> {
 
 /// A cut with servers at every depth below it.
 fn cut() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let at_cut = raw.record(b"s", 12, 16, b"\x01x");
     let deep = raw.here();
     for _ in 0..DEPTH_MAX - 2 {
@@ -229,7 +229,7 @@ fn cut() -> Vec<u8> {
 
 /// Each deep DNAME leads to a name below the next.
 fn dnames() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let deep = raw.deep(b'd', DEPTH_MAX - 20);
     let mut next = deep;
     for letter in b'a'..=b'h' {
@@ -242,7 +242,7 @@ fn dnames() -> Vec<u8> {
 }
 
 fn siblings() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     for at in 0..60 {
         if raw.has_room(20) {
             raw.record(
@@ -258,7 +258,7 @@ fn siblings() -> Vec<u8> {
 
 /// Pairs of hosts that are one under the origin.
 fn twins() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let under = raw.here();
     raw.label(KEY.to_string().as_bytes());
     raw.bytes
@@ -355,7 +355,7 @@ fn write(
     out.extend([0; 12]);
     let question = crate::Question::parse(asked).unwrap();
     out.extend_from_slice(question.wire());
-    let crate::Located::Key(of_key) = authority.locate(&question) else {
+    let crate::LookupResult::NeedsPacket(of_key) = authority.lookup(&question) else {
         panic!("a question below a key");
     };
     let answer = of_key.answer(Some(packet)).unwrap();

@@ -16,7 +16,7 @@ use crate::{
 pub(crate) struct Oracle {
     pub(crate) origin: Name,
     apex: Name,
-    is_of_key: bool,
+    is_key_zone: bool,
     records: Vec<Record>,
 }
 
@@ -46,7 +46,7 @@ impl Oracle {
         Self {
             origin: origin.clone(),
             apex,
-            is_of_key: true,
+            is_key_zone: true,
             records: records.collect(),
         }
     }
@@ -56,7 +56,7 @@ impl Oracle {
         Self {
             origin: origin.clone(),
             apex: origin.clone(),
-            is_of_key: false,
+            is_key_zone: false,
             records,
         }
     }
@@ -115,7 +115,7 @@ impl Oracle {
                 target_of(&alias.data).unwrap()
             };
             let is_inside =
-                self.apex.zone_of(&target) && (self.is_of_key || !self.is_keys(&target));
+                self.apex.zone_of(&target) && (self.is_key_zone || !self.is_keys(&target));
             if !is_inside || owners.contains(&target) || owners.len() >= ALIAS_COUNT_MAX {
                 return self.expected(AnswerKind::Records, aliases);
             }
@@ -187,7 +187,7 @@ impl Oracle {
         {
             return Some(cut);
         }
-        let delegated = self.is_of_key && self.has(&self.apex, RecordType::NS);
+        let delegated = self.is_key_zone && self.has(&self.apex, RecordType::NS);
         let asks_for_it = *name == self.apex && of_type == RecordType::NS;
         let is_left = asks_for_it || self.node(name, |record| !self.is_key_cut(record)).is_none();
         (delegated && dname.is_none() && is_left).then(|| self.apex.clone())
@@ -259,7 +259,7 @@ impl Oracle {
             .filter(wants)
             .filter_map(|record| target_of(&record.data))
         {
-            let is_inside = self.apex.zone_of(&host) && (self.is_of_key || !self.is_keys(&host));
+            let is_inside = self.apex.zone_of(&host) && (self.is_key_zone || !self.is_keys(&host));
             if is_inside && is_wanted(&host) && !hosts.contains(&host) {
                 hosts.push(host);
             }

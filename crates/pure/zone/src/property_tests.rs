@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use quorate_packet::DNS_SIZE_MAX;
 
 use crate::{
-    Authority, CompiledPacket, Located, Question,
+    Authority, CompiledPacket, LookupResult, Question,
     fixture::{
         KEY, Response, add, answer_in, authority, line, name, origin, packet_of, question, record,
         records_of,
@@ -216,7 +216,7 @@ proptest! {
             if quorate_packet::message::counts_fit(&dns) && Message::from_vec(&dns).is_ok() {
                 assert!(packet.tree().is_ok());
             }
-            if let Located::Key(question) = authority.locate(&asked)
+            if let LookupResult::NeedsPacket(question) = authority.lookup(&asked)
                 && let Ok(answer) = question.answer(Some(&packet))
             {
                 let mut out = [&[0; 12], asked.wire()].concat();

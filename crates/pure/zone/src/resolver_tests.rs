@@ -2,7 +2,7 @@ use hickory_proto::rr::{DNSClass, RData, Record, RecordType, rdata::NULL};
 
 use super::*;
 use crate::{
-    CompiledPacket, Located,
+    CompiledPacket, LookupResult,
     fixture::{KEY, answer, authority, check, name, packet, packet_of, question, record, text},
 };
 
@@ -413,7 +413,7 @@ fn a_damaged_packet_is_an_error_and_no_answer() {
     let authority = authority(&["dns.test."]);
     let asked = question("KEY.dns.test. A");
     let asked = Question::parse(&asked).unwrap();
-    let Located::Key(question) = authority.locate(&asked) else {
+    let LookupResult::NeedsPacket(question) = authority.lookup(&asked) else {
         panic!("not below a key");
     };
     assert_eq!(question.answer(Some(&packet)).unwrap_err().key, KEY);

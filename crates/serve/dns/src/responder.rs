@@ -7,7 +7,9 @@ use std::{
 };
 
 use quorate_replica::{ReadError, Reader};
-use quorate_zone::{Answer, AnswerKind, Located, Origin, OriginError, Question, UndecodableError};
+use quorate_zone::{
+    Answer, AnswerKind, LookupResult, Origin, OriginError, Question, UndecodableError,
+};
 
 use crate::{
     DnsClient, DnsConfig, DnsMetrics, DnsTransport, SharedLimits,
@@ -253,15 +255,15 @@ impl Responder {
         zones: &Served,
         out: &mut Vec<u8>,
     ) -> Result<Outcome, Fault> {
-        match zones.authority.locate(question) {
-            Located::Answer(answer) => {
+        match zones.authority.lookup(question) {
+            LookupResult::Answer(answer) => {
                 // Beside keys stand records that the cluster has agreed on.
                 if answer.kind() != AnswerKind::Refused {
                     self.replica.check_ready()?;
                 }
                 Ok(self.write(question, &answer, response, out))
             }
-            Located::Key(question_of_key) => {
+            LookupResult::NeedsPacket(question_of_key) => {
                 let indexed = self.replica.packet(question_of_key.key())?;
                 let compiled = indexed.as_ref().map(|indexed| &indexed.compiled);
                 let answer = question_of_key.answer(compiled)?;

@@ -1,7 +1,7 @@
 //! Responses, to bytes.
 
 use quorate_packet::message::HEADER_SIZE;
-use quorate_zone::{Answer, Question, Written};
+use quorate_zone::{Answer, Question, WriteSummary};
 
 use crate::{
     extended_error::ExtendedError,
@@ -87,7 +87,7 @@ impl<'a> Response<'a> {
     ) -> bool {
         self.begin(out);
         let opt_size = self.opt.as_ref().map_or(0, Opt::size);
-        let Written {
+        let WriteSummary {
             counts,
             is_complete,
         } = answer.write(question, self.size_max - opt_size, out);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::super::{parse_name, parse_type};
 use super::*;
-use crate::rdata::Layout;
+use crate::rdata::RdataFormat;
 
 fn origin() -> WireName {
     parse_name("dns.example.", &WireName::root()).unwrap()
@@ -88,13 +88,13 @@ fn what_is_no_data_is_refused_with_its_reason() {
         ("A", "", "unexpected end of entry"),
         ("MX", "mail", "expected decimal number"),
         ("MX", "65536 mail", "decimal number overflow"),
-        ("CNAME", "a..b", "it is no CNAME"),
+        ("CNAME", "a..b", "its data is not valid for CNAME"),
         ("TXT", "", "unexpected end of entry"),
         ("TXT", "\\300", "illegal escape sequence"),
         ("TXT", "\"a", "a quote is not closed"),
-        ("TXT", "a\nb", "a record is one line"),
+        ("TXT", "a\nb", "a record must be on one line"),
         ("TXT", "(\na", "a parenthesis is not closed"),
-        ("A", "\\# 3 010203", "it is no A"),
+        ("A", "\\# 3 010203", "its data is not valid for A"),
         ("TYPE4711", "\\# 3 0102", "incorrect length"),
         ("TYPE4711", "x", "write \\#, the number of bytes"),
         ("DS", "1 8 2 0", "uneven number of hex digits"),
@@ -105,7 +105,7 @@ fn what_is_no_data_is_refused_with_its_reason() {
     }
     assert_eq!(
         parse("A", "192.0.2").unwrap_err().to_string(),
-        "\"192.0.2\" is no A: expected IPv4 address"
+        "\"192.0.2\" is not valid A data: expected IPv4 address"
     );
     let long = format!("\"{}\"", "a".repeat(256));
     let error = parse("TXT", &long).unwrap_err().to_string();
@@ -121,7 +121,7 @@ proptest! {
     ) {
         let text = rdata_text(record_type, &wire);
         if let Ok(parsed) = parse_rdata(record_type, &text, &WireName::root()) {
-            match Layout::of(record_type) {
+            match RdataFormat::of(record_type) {
                 None => prop_assert_eq!(&parsed[..], &wire[..]),
                 Some(_) => prop_assert!(parsed.eq_ignore_ascii_case(&wire)),
             }

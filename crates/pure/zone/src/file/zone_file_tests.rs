@@ -75,7 +75,7 @@ fn the_first_line_that_is_wrong_is_named() {
         ),
         (
             "\n\n  A 192.0.2.1",
-            "line 3: \"A 192.0.2.1\": the first record names no owner",
+            "line 3: \"A 192.0.2.1\": the first record has no owner name",
         ),
         ("a 300 IN", "line 1: \"a 300 IN\": unexpected end of entry"),
         ("a", "line 1: \"a\": unexpected end of entry"),
@@ -96,7 +96,7 @@ fn the_first_line_that_is_wrong_is_named() {
         ("a NOSUCH x", "line 1: \"a NOSUCH x\": "),
         (
             "\n$INCLUDE /etc/passwd",
-            "line 2: \"$INCLUDE /etc/passwd\": no other file is included",
+            "line 2: \"$INCLUDE /etc/passwd\": $INCLUDE is not supported",
         ),
         ("$GENERATE 1-9 a A b", "line 1: \"$GENERATE 1-9 a A b\": "),
         ("$TTL soon", "line 1: \"$TTL soon\": "),
