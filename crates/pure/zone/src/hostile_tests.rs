@@ -1,8 +1,8 @@
-//! What one packet can make a question cost. Anybody can publish and ask.
+//! Limits the cost that a hostile packet can cause for a query. Anybody can publish and ask.
 //!
-//! Work is counted in steps that each take some nanoseconds: labels read or compared, and records
-//! written. Without such packets a question takes tens of them, and the rest of an answer's cost,
-//! that of two system calls, is thousands of nanoseconds.
+//! Work is counted in steps that each take a few nanoseconds: labels read or compared, and records
+//! written. A query of an ordinary packet takes tens of steps. The rest of the cost, two system
+//! calls, is thousands of nanoseconds.
 
 use quorate_packet::DNS_SIZE_MAX;
 
@@ -12,19 +12,19 @@ use crate::{
     work_fixture,
 };
 
-/// The most steps of an answer.
+/// The largest number of steps of an answer.
 const STEPS_MAX: u64 = 2_000;
 
-/// What fits a datagram (RFC 9715).
+/// The largest size of a datagram (RFC 9715).
 const UDP_SIZE: usize = 1232;
 
-/// A DNS message that is written by hand, with pointers wherever one likes.
+/// A DNS message that is built byte by byte, with pointers at any place.
 struct RawMessage {
     bytes: Vec<u8>,
 }
 
 impl RawMessage {
-    /// The key as the only question's name, so that offset 12 is it.
+    /// A message with the key as the name of its only question, so that the key is at offset 12.
     fn new() -> Self {
         let mut raw = Self {
             bytes: vec![0, 0, 0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0],
@@ -43,8 +43,8 @@ impl RawMessage {
         self.bytes.len() as u16
     }
 
-    /// A record whose owner is `label` before the name at an offset, or that name itself. Gives the
-    /// offset of its owner.
+    /// Adds a record whose owner is `label` before the name at an offset, or that name itself.
+    /// Returns the offset of its owner.
     fn record(&mut self, label: &[u8], behind: u16, record_type: u16, data: &[u8]) -> u16 {
         let at = self.here();
         if !label.is_empty() {
@@ -59,7 +59,7 @@ impl RawMessage {
         at
     }
 
-    /// A record at a name of `count` labels of one letter, and the offset of that name.
+    /// Adds a record at a name of `count` labels of one letter. Returns the offset of that name.
     fn deep(&mut self, letter: u8, count: usize) -> u16 {
         let at = self.here();
         for _ in 0..count {
@@ -84,10 +84,10 @@ fn with_name(before: &[u8], at: u16) -> Vec<u8> {
     [before, &pointer(at)].concat()
 }
 
-/// The labels that a name of the key under the origin has room for, of one letter each.
+/// How many labels of one letter fit in a name of the key under the origin.
 const DEPTH_MAX: usize = (255 - 53 - 10) / 2 - 1;
 
-/// Packets that make most work_fixture, and what to ask for.
+/// The packets that cause the most work, and the questions to ask.
 fn packets() -> Vec<(&'static str, Vec<u8>, String)> {
     let deep_name = |letter: &str, count: usize| format!("{letter}.").repeat(count);
     vec![
@@ -140,7 +140,7 @@ fn plain() -> Vec<u8> {
     raw.bytes
 }
 
-/// Records of equal size with long names that differ in their last letters only.
+/// Records of equal size with long names that differ only in their last letters.
 fn pointers() -> Vec<u8> {
     let mut raw = RawMessage::new();
     let tail = raw.deep(b'p', DEPTH_MAX - 2);
@@ -188,7 +188,7 @@ fn deep_chain() -> Vec<u8> {
     raw.bytes
 }
 
-/// Hosts at every depth of one deep name, and addresses at some.
+/// Hosts at every depth of one deep name, and addresses at some of them.
 fn deep_hosts(record_type: u16, before: &[u8]) -> Vec<u8> {
     let mut raw = RawMessage::new();
     let deep = raw.deep(b'd', DEPTH_MAX);
@@ -256,7 +256,7 @@ fn siblings() -> Vec<u8> {
     raw.bytes
 }
 
-/// Pairs of hosts that are one under the origin.
+/// Pairs of hosts that are the same under the origin.
 fn twins() -> Vec<u8> {
     let mut raw = RawMessage::new();
     let under = raw.here();
@@ -281,7 +281,7 @@ fn ask(dns: &[u8], asked: &str, size_max: usize) -> Response {
 }
 
 #[test]
-fn these_packets_are_served() {
+fn hostile_packets_are_answered() {
     for (what, dns, asked) in packets() {
         assert!(dns.len() <= DNS_SIZE_MAX, "{what}");
         let packet = CompiledPacket::compile(&packet_of(&dns));
@@ -319,8 +319,8 @@ fn no_packet_makes_a_question_much_work() {
     }
 }
 
-/// A message of 64 KiB has room for all that a packet has. Names in it may be at most as long as
-/// names can be.
+/// All records of a packet fit in a message of 64 KiB, even if every name in it has the largest
+/// size.
 #[test]
 fn an_answer_over_tcp_is_bounded_by_its_packet() {
     for (what, dns, asked) in packets() {

@@ -1,5 +1,5 @@
-//! Answers the slow way: from decoded records, whole names, and one search of all records for every
-//! step. What it says is compared with what the trees say.
+//! A slow reference implementation: it answers from decoded records and complete names, and
+//! searches all records for every step. Tests compare its answers with those of the trees.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(crate) struct Oracle {
     records: Vec<Record>,
 }
 
-/// What should be answered, as lines in lower case.
+/// The expected answer, as lines in lower case.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) kind: AnswerKind,
@@ -51,7 +51,7 @@ impl Oracle {
         }
     }
 
-    /// What configuration puts at an origin.
+    /// The zone of an origin.
     pub(crate) fn of_origin(origin: &Name, records: Vec<Record>) -> Self {
         Self {
             origin: origin.clone(),
@@ -61,7 +61,7 @@ impl Oracle {
         }
     }
 
-    /// The answer to a question of a name in the zone.
+    /// The answer to a question about a name in the zone.
     pub(crate) fn answer(&self, asked: &Name, of_type: RecordType) -> Expected {
         let mut aliases = Vec::new();
         let mut owners = vec![asked.clone()];
@@ -155,7 +155,7 @@ impl Oracle {
         records.any(|record| record.name == *name && record.record_type() == of_type)
     }
 
-    /// The names from the apex down to this one.
+    /// The names from the apex down to `name`.
     fn path(&self, name: &Name) -> Vec<Name> {
         let counts = self.apex.iter().len()..=name.iter().len();
         counts.map(|count| name.trim_to(count)).collect()
@@ -203,7 +203,7 @@ impl Oracle {
             || record.record_type().is_ip_addr() && hosts.any(|host| host == record.name)
     }
 
-    /// The name of the records for a name, itself or a wildcard; `None` when it does not exist.
+    /// The owner of the records for `name`: itself or a wildcard; `None` if it does not exist.
     fn node(&self, name: &Name, is_meant: impl Fn(&Record) -> bool) -> Option<Name> {
         let exists = |name: &Name| {
             let mut records = self.records.iter().filter(|record| is_meant(record));
@@ -276,7 +276,7 @@ fn name_of_key(key: &PublicKey) -> Name {
     Name::from_ascii(key.to_string()).unwrap()
 }
 
-/// A name that ends in the bare key, under an origin; `None` if it does not or is too long there.
+/// Moves a name that ends in the bare key under an origin; `None` if it does not or is too long.
 fn under_origin(name: &Name, key: &PublicKey, origin: &Name) -> Option<Name> {
     let last = name.iter().next_back()?;
     if PublicKey::parse_z32(last).as_ref() != Ok(key) {
@@ -287,7 +287,7 @@ fn under_origin(name: &Name, key: &PublicKey, origin: &Name) -> Option<Name> {
     Some(name)
 }
 
-/// The name that DNS goes on with.
+/// The name in the data that DNS resolves next.
 fn target_of(data: &RData) -> Option<Name> {
     let mut found = None;
     with_target(data, |target| {

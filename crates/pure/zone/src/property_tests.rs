@@ -1,4 +1,4 @@
-//! What holds of every answer, whatever was published.
+//! Properties of every answer, for any packet.
 
 use std::iter;
 
@@ -18,7 +18,7 @@ use crate::{
     oracle_fixture::{Expected, Oracle},
 };
 
-/// Few, so that names meet; and one so long that four are too much.
+/// A few labels, so that names collide; one is so long that four of it are too long for a name.
 const LABELS: [&str; 6] = ["a", "B", "b", "*", "_iroh", LONG];
 const LONG: &str = "loooooooooooooooooooooooooooooooooooooooooooooooooooooooong";
 const TYPES: [&str; 12] = [
@@ -36,7 +36,7 @@ const TYPES: [&str; 12] = [
     "TYPE65400",
 ];
 
-/// Some labels, and one of these ends.
+/// A few labels, and one of these ends.
 fn any_name(ends: &'static [&'static str]) -> impl Strategy<Value = String> {
     (vec(select(&LABELS[..]), 0..=3), select(ends)).prop_map(|(labels, end)| {
         let labels = labels.into_iter().chain(iter::once(end));
@@ -44,12 +44,12 @@ fn any_name(ends: &'static [&'static str]) -> impl Strategy<Value = String> {
     })
 }
 
-/// A name as packets have it: mostly of the key's zone.
+/// An owner name in a packet: mostly in the key's zone.
 fn any_owner() -> impl Strategy<Value = String> {
     any_name(&["KEY.", "KEY.", "KEY.", "KEY.", "KEY.dns.test.", "test."])
 }
 
-/// A name as an origin has it.
+/// An owner name in an origin.
 fn any_static() -> impl Strategy<Value = String> {
     any_name(&[
         "dns.test.",
@@ -103,8 +103,8 @@ fn question_of(asked: &[u8]) -> (Name, RecordType) {
     (query.name().clone(), query.query_type())
 }
 
-/// Asserts that an answer says the same as another, whatever the case of the letters, which are
-/// those of the question in the name asked.
+/// Asserts that an answer has the expected records, ignoring case. The name in the question must be
+/// repeated in its own case.
 #[track_caller]
 fn check_same(answer: &Response, mut expected: Expected, asked: &Name) {
     let message = &answer.message;
@@ -150,7 +150,7 @@ proptest! {
     })]
 
     #[test]
-    fn packets_are_answered_as_the_slow_way_says(
+    fn packets_are_answered_like_the_oracle(
         records in vec(any_record(any_owner), 0..8),
         asked in any_question(),
     ) {
@@ -169,14 +169,14 @@ proptest! {
     }
 
     #[test]
-    fn configured_records_are_answered_as_the_slow_way_says(
+    fn configured_records_are_answered_like_the_oracle(
         records in vec(any_record(any_static), 0..8),
         asked in any_name(&["dns.test.", "DNS.test.", "ns1.dns.test."]),
         asked_type in select(&TYPES[..]),
     ) {
         let mut origin = origin("dns.test.");
         for mut record in records {
-            // What is in the way of the others is left out.
+            // Records that conflict with earlier ones are left out.
             record.ttl >>= 1;
             let before = origin.clone();
             add(&mut origin, &record);
@@ -192,7 +192,7 @@ proptest! {
         check_same(&answer, oracle.answer(&asked_name, asked_type), &asked_name);
     }
 
-    /// What the store gives back may be of a newer version, or damaged.
+    /// The bytes from the store may be damaged, or written by a newer version.
     #[test]
     fn no_bytes_of_a_packet_break_an_answer(
         records in vec(any_record(any_owner), 1..8),
@@ -212,7 +212,7 @@ proptest! {
         let asked = Question::parse(&asked).unwrap();
         for dns in [changed, bytes] {
             let packet = CompiledPacket::compile(&packet_of(&dns));
-            // What the codec takes where a packet enters is served.
+            // A packet that hickory-proto accepts when it is published can be served.
             if quorate_packet::message::counts_fit(&dns) && Message::from_vec(&dns).is_ok() {
                 assert!(packet.tree().is_ok());
             }

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_what_was_asked() {
+    fn a_question_keeps_its_bytes() {
         let bytes = b"\x05_iRoh\x03a.b\0\0\x10\0\x01more";
         let question = Question::parse(bytes).unwrap();
         assert_eq!(question.wire().len(), bytes.len() - 4);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_question_is_one() {
+    fn incomplete_questions_are_rejected() {
         let bytes = b"\x05_iroh\0\0\x10\0\x01";
         for size in 0..bytes.len() {
             assert!(Question::parse(&bytes[..size]).is_none(), "{size}");

@@ -23,9 +23,9 @@ fn the_owner_is_a_pointer_to_the_question() {
     assert_eq!(answer.bytes[12 + question_size..][..2], [0xc0, 12]);
 }
 
-/// RFC 2181, section 9: never a part of a set.
+/// RFC 2181, section 9: a set is never written partially.
 #[test]
-fn a_set_that_does_not_fit_is_left_out_whole() {
+fn a_set_that_does_not_fit_is_left_out_completely() {
     let records: Vec<String> = (0..26)
         .map(|host| format!("www.KEY. 30 A 192.0.2.{host}"))
         .chain(["alias.KEY. 30 CNAME www.KEY.".to_owned()])
@@ -38,7 +38,7 @@ fn a_set_that_does_not_fit_is_left_out_whole() {
     assert_eq!(cut.records().len(), 1, "the alias has room");
 }
 
-/// RFC 9471, section 3.1; other additional records can be asked for.
+/// RFC 9471, section 3.1; clients can query for other additional records.
 #[test]
 fn only_required_glue_makes_an_answer_incomplete() {
     let addresses = |host: &str| -> Vec<String> {
@@ -61,7 +61,7 @@ fn only_required_glue_makes_an_answer_incomplete() {
 
 /// RFC 3597, section 4: only types that every reader knows may have compressed names in their data.
 #[test]
-fn names_in_data_are_compressed_for_old_types_alone() {
+fn only_old_types_have_compressed_names_in_data() {
     let size = |record_type: &str, data: &str| {
         let records = [format!("s.KEY. 30 {record_type} {data}h.KEY.")];
         let answer = ask(&records, &format!("s.KEY.dns.test. {record_type}"), 512);
@@ -77,7 +77,7 @@ fn names_in_data_are_compressed_for_old_types_alone() {
     assert_eq!(size("DNAME", ""), whole);
 }
 
-/// What a packet has compressed is as small in the answer: names that it has once are written once.
+/// A packet's compression is kept: names that the packet has only once are written only once.
 #[test]
 fn names_outside_the_zone_are_written_once() {
     let records: Vec<String> = (0..10)
@@ -92,10 +92,10 @@ fn names_outside_the_zone_are_written_once() {
     );
 }
 
-/// A name below the bare key and the same below the origin share their labels in the packet, not in
-/// the answer.
+/// A name below the bare key and the same name below the origin share their labels in the packet,
+/// but not in the answer.
 #[test]
-fn a_name_moved_under_the_origin_is_no_target_for_one_that_is_not() {
+fn names_under_the_origin_and_others_share_no_pointers() {
     let records = ["a.KEY. 30 CNAME b.KEY.", "b.KEY. 30 PTR b.KEY."].map(str::to_owned);
     let answer = ask(&records, "a.KEY.dns.test. PTR", 512);
     let expected = [
@@ -106,12 +106,12 @@ fn a_name_moved_under_the_origin_is_no_target_for_one_that_is_not() {
     assert_eq!(lines, expected);
 }
 
-/// RFC 3597, section 4: a pointer means nothing in another message.
+/// RFC 3597, section 4: a pointer is only valid in its own message.
 #[test]
 fn names_in_data_of_old_types_are_unpacked() {
     let name_at = 12 + 4;
     let short = wire_name(&name("KEY."));
-    // Type, what stands before the pointers to the key, how many there are.
+    // Type, bytes before the pointers to the key, number of pointers.
     let cases: [(u16, &[u8], usize); 13] = [
         (3, b"", 1),
         (4, b"", 1),
@@ -154,7 +154,7 @@ fn names_in_data_of_old_types_are_unpacked() {
     }
 }
 
-/// A record whose names are not where its type has them would be read as something else.
+/// If the names of a record are not where its type has them, readers would misread the record.
 #[test]
 fn malformed_data_is_left_out() {
     for rdata in [&b"\xc0\x10x"[..], b"\xc0\x80", b"\x05abc", b""] {

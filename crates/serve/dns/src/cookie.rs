@@ -183,7 +183,7 @@ mod tests {
     /// Secrets (current, previous), the client's address, its cookie and the time, the cookie of
     /// the response: RFC 9018, appendix A.1, A.2 and A.4.
     #[test]
-    fn cookies_are_those_of_the_rfc() {
+    fn cookies_match_the_examples_of_the_rfc() {
         let first = "e5e973e5a6b2a43f48e7dc849e37bfcf";
         let old = "dd3bdf9344b678b185a6f5cb60fca715";
         let new = "445536bcd2513298075a5d379663c962";
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_bytes_are_a_cookie() {
+    fn other_bytes_are_not_a_valid_cookie() {
         let secrets = secrets();
         let server = server_part(&secrets);
         for at in 0..server.len() {

@@ -1,4 +1,4 @@
-//! What a query costs.
+//! Measures the cost of a query.
 
 use std::{collections::HashMap, hint::black_box, sync::Arc};
 
@@ -15,10 +15,10 @@ use crate::{
     edns::option, fixture::*,
 };
 
-/// A replica that costs nothing but the search for a key.
-struct Indexed(HashMap<PublicKey, Arc<IndexedPacket>>);
+/// A replica whose only cost is the search for a key.
+struct IndexedReplica(HashMap<PublicKey, Arc<IndexedPacket>>);
 
-impl Reader for Indexed {
+impl Reader for IndexedReplica {
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         Ok(self.0.get(key).cloned())
     }
@@ -42,7 +42,7 @@ fn key(number: usize) -> PublicKey {
     PublicKey::from_bytes(bytes)
 }
 
-/// As an iroh endpoint publishes it.
+/// The packet of an iroh endpoint.
 fn endpoint(key: PublicKey) -> Vec<u8> {
     let mut message = Message::response(0, OpCode::Query);
     message.add_answer(txt(
@@ -54,7 +54,7 @@ fn endpoint(key: PublicKey) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-/// As many hosts with long, almost equal names as a packet has room for.
+/// As many hosts with long, almost equal names as fit in a packet.
 fn hostile(key: PublicKey) -> Vec<u8> {
     let mut message = Message::response(0, OpCode::Query);
     for nth in 0..=u8::MAX {
@@ -86,14 +86,13 @@ fn responder(key_count: usize, packet: fn(PublicKey) -> Vec<u8>, limited: bool) 
         &DnsConfig::default(),
         vec![origin("dns.test.")],
         SharedLimits::new(limits),
-        Arc::new(Indexed(packets.collect())),
+        Arc::new(IndexedReplica(packets.collect())),
         DnsMetrics::register(&quorate_metrics::Registry::new()).unwrap(),
     )
     .unwrap()
 }
 
-/// Ordinary questions, one after another, cost no memory: neither those with an answer nor those
-/// without one, with EDNS or without.
+/// Ordinary queries allocate nothing, with or without an answer, with or without EDNS.
 #[test]
 fn an_ordinary_question_allocates_nothing() {
     let responder = responder(100, endpoint, true);
@@ -125,7 +124,7 @@ fn an_ordinary_question_allocates_nothing() {
     assert_eq!(counted.count_total, 0);
 }
 
-/// For people: `cargo test --release -p quorate-dns --lib -- --ignored --nocapture costs`.
+/// Run by hand: `cargo test --release -p quorate-dns --lib -- --ignored --nocapture costs`.
 #[test]
 #[ignore = "it measures"]
 #[expect(clippy::print_stdout, reason = "for people")]
@@ -171,7 +170,7 @@ fn costs() {
     }
 }
 
-/// Each of the messages in an order that no cache foresees, from many addresses.
+/// Sends each of the messages, in an order that no CPU cache predicts, from many addresses.
 fn nanos_per_query(responder: &Responder, messages: &[Vec<u8>], rounds: usize) -> u64 {
     let mut out = Vec::with_capacity(1232);
     let mut at = 1;
@@ -189,7 +188,7 @@ fn nanos_per_query(responder: &Responder, messages: &[Vec<u8>], rounds: usize) -
     (cpu_nanos() - start) / rounds as u64
 }
 
-/// How long this thread has run, in nanoseconds: what others take of the machine is not counted.
+/// The CPU time of this thread, in nanoseconds: the time of other programs does not count.
 fn cpu_nanos() -> u64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     stat.split(' ').next().unwrap().parse().unwrap()

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_mean_nothing_are_skipped() {
+    fn unsupported_options_are_skipped() {
         let bytes = [
             written(8, &[0, 1, 24, 0, 192, 0, 2]),
             written(option::NSID, b""),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn options_cut_short_are_malformed() {
+    fn incomplete_options_are_malformed() {
         let bytes = written(option::PADDING, &[0; 4]);
         for size in 1..bytes.len() {
             assert_eq!(Options::parse(&bytes[..size]), None, "{size}");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_cookies_the_first_counts() {
+    fn only_the_first_of_several_cookies_counts() {
         let bytes = [
             written(option::COOKIE, &[1; 8]),
             written(option::COOKIE, &[2; 24]),

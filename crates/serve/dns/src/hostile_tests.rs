@@ -1,4 +1,4 @@
-//! What anybody may send or publish.
+//! Malformed queries and packets: anybody may send and publish them.
 
 use hickory_proto::{
     op::{self, Message, MessageType, ResponseCode},
@@ -8,7 +8,7 @@ use quorate_fake::unverified;
 
 use crate::{DnsTransport, UDP_SIZE_MAX, fixture::*};
 
-/// Numbers below the one given, the same in every run.
+/// Pseudorandom numbers below an argument, the same in every run.
 fn draws() -> impl FnMut(usize) -> usize {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     move |below| {
@@ -19,7 +19,7 @@ fn draws() -> impl FnMut(usize) -> usize {
     }
 }
 
-/// Mutants of a query: flipped bytes, cut and grown. Each gets a well-formed response or none.
+/// Mutants of a query (flipped bytes, shorter, longer) get a well-formed response or none.
 #[test]
 fn no_message_breaks_the_responder() {
     let fixture = Fixture::new();
@@ -52,10 +52,10 @@ fn no_message_breaks_the_responder() {
     assert!(answered > 10_000);
 }
 
-/// However a query comes, it is answered alike: over streams byte for byte, and in a datagram as far
-/// as it has room. What an OPT record adds is an OPT record.
+/// The response does not depend on the transport: it is equal byte for byte over streams, and in a
+/// datagram as far as it fits. An OPT record in the query only adds an OPT record.
 #[test]
-fn all_transports_answer_alike() {
+fn all_transports_have_equal_responses() {
     let fixture = Fixture::new();
     let originals: Vec<Vec<u8>> = [ALICE, BIG, CUT, NOBODY]
         .into_iter()
@@ -99,8 +99,8 @@ fn all_transports_answer_alike() {
     assert!(whole > 10_000, "{whole}");
 }
 
-/// Whatever the codec accepts may be published: mutants of a packet with data of every type that
-/// has a form of its own, and of one with a zone cut. Each record in it is then asked for.
+/// Everything that hickory-proto accepts may be published. Tries mutants of a packet with data of
+/// every type that it knows, and of one with a zone cut, and asks for each record in them.
 #[test]
 fn no_published_packet_breaks_the_responder() {
     let many_types = packet_of_many_types();
@@ -137,7 +137,7 @@ fn no_published_packet_breaks_the_responder() {
     assert!(answered.iter().all(|count| *count > 1_000), "{answered:?}");
 }
 
-/// RFC 3597, section 4: also where the codec knows the type, the data is the publisher's.
+/// RFC 3597, section 4: data is served unchanged, even if hickory-proto knows the type.
 #[test]
 fn data_of_every_type_comes_back_byte_for_byte() {
     let fixture = Fixture::new();

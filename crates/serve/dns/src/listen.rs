@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told_with_its_key() {
+    fn an_invalid_address_is_reported_with_its_key() {
         for (text, key) in [
             ("\"localhost:53\"", "dns.listen"),
             ("5300", "dns.listen"),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_default_can_do_without_ipv6() {
+    fn only_the_default_address_of_ipv6_is_optional() {
         let default = ListenAddresses::default();
         assert_eq!(
             default

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn its_size_is_known_before_it_is_written() {
+    fn the_size_is_known_before_writing() {
         for opt in [
             Opt::default(),
             Opt {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_response_code_has_its_high_bits_there() {
+    fn the_opt_record_has_the_high_bits_of_the_response_code() {
         for (rcode, high) in [
             (Rcode::ServFail, 0),
             (Rcode::BadVers, 1),
@@ -142,7 +142,7 @@ mod tests {
 
     /// RFC 8467, section 4.1; RFC 7830, section 3 on the limit of a message.
     #[test]
-    fn a_padded_message_is_a_multiple_of_468_bytes_or_as_long_as_it_may_be() {
+    fn a_padded_message_is_a_multiple_of_468_bytes_or_fills_the_limit() {
         for before in 12..2000 {
             let mut out = vec![0; before];
             full().write(Rcode::NoError, 65535, &mut out);

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn one_query_in_so_many_is_taken_and_none_by_default() {
+    fn one_of_n_queries_is_sampled_and_none_by_default() {
         let taken = |one_in| {
             let log = QueryLog::new(one_in);
             (0..1000)
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_logged_no_faster_than_the_bound() {
+    fn a_flood_is_logged_at_the_limited_rate() {
         let log = QueryLog::new(1);
         let admitted = |millis| log.admits(Duration::from_millis(millis));
         assert_eq!((0..1000).filter(|_| admitted(10)).count(), 100);

@@ -13,7 +13,7 @@ use tokio::{
 use super::*;
 use crate::fixture::*;
 
-/// Longer than anything here takes, unless it never happens.
+/// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
 const OPEN: &str = "quorate_listener_connections_open{listener=\"dns\"}";
@@ -82,7 +82,8 @@ async fn both_listeners_have_one_port_and_answer() {
     server.shutdown().await;
 }
 
-/// Of 0 to 12 bytes, only a header gets a response: FORMERR, as it holds no question.
+/// Of messages with 0 to 12 bytes, only a header gets a response: FORMERR, because it has no
+/// question.
 #[tokio::test]
 async fn short_and_garbled_datagrams_leave_the_server_alive() {
     let (server, fixture) = serve(config()).await;
@@ -105,7 +106,7 @@ async fn short_and_garbled_datagrams_leave_the_server_alive() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_whole_over_tcp() {
+async fn a_truncated_answer_is_complete_over_tcp() {
     let (server, _) = serve(config()).await;
     let message = query(&format!("txt.{BIG}.dns.test."), RecordType::TXT);
     let udp = udp_client(&server).await;
@@ -159,7 +160,7 @@ async fn a_query_in_pieces_is_answered() {
 }
 
 #[tokio::test]
-async fn garbage_over_tcp_ends_the_connection_and_no_other() {
+async fn garbage_over_tcp_ends_only_its_connection() {
     let (server, _) = serve(config()).await;
     let mut other = tcp_client(&server).await;
     let response = {
@@ -178,7 +179,7 @@ async fn garbage_over_tcp_ends_the_connection_and_no_other() {
         tcp.write_all(garbage).await.unwrap();
         assert!(is_closed(&mut tcp).await, "{garbage:?}");
     }
-    // A frame that holds a header can be told what is wrong with it, and the next may be right.
+    // A frame with a header gets an error response, and the next frame may be valid.
     other.write_all(&framed(&[0; 40])).await.unwrap();
     assert_eq!(
         read_message(&mut other).await.response_code,
@@ -200,9 +201,9 @@ async fn queries_before_garbage_are_answered() {
     server.shutdown().await;
 }
 
-/// Bytes that never become a query do not count as life.
+/// Bytes that never become a query do not count as activity.
 #[tokio::test]
-async fn an_idle_connection_is_closed_even_if_it_trickles() {
+async fn an_idle_connection_is_closed_even_if_it_sends_single_bytes() {
     let mut config = config();
     config.tcp_idle_timeout = Duration::from_millis(100);
     let (server, fixture) = serve(config).await;
@@ -240,7 +241,7 @@ async fn a_client_that_reads_nothing_is_closed() {
     assert_eq!(fixture.figure(OPEN), 0);
 }
 
-/// A query that is answered, or `None` where the connection was closed.
+/// Sends a query, and returns the response, or `None` if the connection was closed.
 async fn ask(tcp: &mut TcpStream) -> Option<Message> {
     tcp.write_all(&framed(&alice_query())).await.ok()?;
     let read = async {
@@ -271,7 +272,7 @@ async fn one_client_cannot_shut_others_out() {
     for _ in 0..20 {
         greedy.push(tcp_client_from(1, &server).await);
     }
-    // All but the last four were closed for them.
+    // All but the last four were closed, because each new connection closes an older one.
     for tcp in &mut greedy[..16] {
         assert!(is_closed(tcp).await);
     }
@@ -287,7 +288,7 @@ async fn one_client_cannot_shut_others_out() {
 }
 
 #[tokio::test]
-async fn where_all_connections_are_taken_the_oldest_idle_gives_way() {
+async fn the_connection_idle_the_longest_is_closed_for_a_new_one() {
     let mut config = config();
     config.tcp_connection_count_max = 3;
     let (server, fixture) = serve(config).await;
@@ -362,7 +363,7 @@ async fn every_address_is_answered() {
     }
 }
 
-/// One port for both families: neither takes the other's.
+/// Both families can use one port: neither socket receives the other's packets.
 #[tokio::test]
 async fn both_wildcards_have_one_port() {
     let free = DnsConfig::new((Ipv4Addr::UNSPECIFIED, 0).into());
@@ -381,7 +382,7 @@ async fn both_wildcards_have_one_port() {
 #[tokio::test]
 async fn a_second_server_cannot_share_the_port() {
     let (server, _) = serve(config()).await;
-    // Over UDP alone too, where the threads of one server share it.
+    // Neither can it over UDP alone, where the threads of one server share the port.
     for socket_count in [1, 2] {
         let error = udp::bind(server.local_addr(), socket_count).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
@@ -390,7 +391,7 @@ async fn a_second_server_cannot_share_the_port() {
 }
 
 #[tokio::test]
-async fn encrypted_listeners_without_a_certificate_are_no_server() {
+async fn encrypted_listeners_need_a_certificate() {
     let mut config = config();
     config.tls_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()];
     let fixture = Fixture::new();

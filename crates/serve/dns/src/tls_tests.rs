@@ -17,7 +17,7 @@ use crate::{
     fixture::*,
 };
 
-/// Longer than anything here takes, unless it never happens.
+/// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
 fn config() -> DnsConfig {
@@ -72,14 +72,14 @@ async fn queries_over_tls_are_answered_until_a_stop() {
     let counted =
         "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"tls\"}";
     assert_eq!(fixture.figure(counted), 3);
-    // With close_notify, which tells an end from a cut (RFC 8446, section 6.1).
+    // With close_notify, which proves that nothing was cut off (RFC 8446, section 6.1).
     timeout(LONG, server.shutdown()).await.expect("an end");
     let end = timeout(LONG, tls.read(&mut [0])).await.expect("an end");
     assert_eq!(end.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn who_speaks_another_protocol_is_turned_away() {
+async fn a_client_with_another_protocol_is_rejected() {
     let (server, _, encryption) = serve(config()).await;
     assert!(client(1, &server, &encryption, b"h2").await.is_err());
     let mut plain = stranger(1, &server).await;
@@ -92,11 +92,11 @@ async fn who_speaks_another_protocol_is_turned_away() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_and_open_connections_stay() {
+async fn a_new_certificate_is_used_and_open_connections_stay() {
     let (server, _, encryption) = serve(config()).await;
     let mut old = client(1, &server, &encryption, b"dot").await.unwrap();
     encryption.replace();
-    // It trusts the new one alone.
+    // The client trusts only the new one.
     let mut new = client(1, &server, &encryption, b"dot").await.unwrap();
     for tls in [&mut old, &mut new] {
         assert_eq!(ask(tls, &alice_query()).await.answers.len(), 1);

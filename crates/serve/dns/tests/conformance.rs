@@ -1,4 +1,4 @@
-//! The scripts of `quorate-conformance`, run against a responder in this process.
+//! Runs the scripts of `quorate-conformance` against a responder in this process.
 
 use std::net::Ipv4Addr;
 
@@ -19,7 +19,7 @@ const TRANSPORTS: [(Transport, DnsTransport); 5] = [
 ];
 
 #[test]
-fn every_script_is_answered_as_it_says() {
+fn every_script_passes() {
     let mut failures = Vec::new();
     let mut count = 0;
     for script in scripts() {

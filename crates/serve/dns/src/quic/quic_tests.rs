@@ -17,7 +17,7 @@ use crate::{
     fixture::*,
 };
 
-/// Longer than anything here takes, unless it never happens.
+/// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
 fn config() -> DnsConfig {
@@ -44,7 +44,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
     [&length[..], message].concat()
 }
 
-/// The query that has an answer, with the id that QUIC asks for.
+/// A query that has an answer, with the ID 0 that QUIC requires.
 fn query_with_id_0() -> Vec<u8> {
     let mut query = alice_query();
     query[..2].fill(0);
@@ -79,7 +79,8 @@ async fn queries_over_quic_are_answered_until_a_stop() {
     let (server, fixture, encryption) = serve(config()).await;
     let endpoint = endpoint(1, &encryption);
     let connection = connect(&endpoint, &server).await;
-    // More than a connection may have under way, one after the other and all at once.
+    // More queries than a connection may have in progress: first one after the other, then all
+    // together.
     for _ in 0..40 {
         let answer = ask(&connection, &query_with_id_0()).await;
         assert_eq!(answer.unwrap().answers.len(), 1);
@@ -101,7 +102,7 @@ async fn queries_over_quic_are_answered_until_a_stop() {
 
 /// RFC 9250, sections 4.2, 4.2.1 and 4.3.3.
 #[tokio::test]
-async fn who_breaks_a_rule_is_told_and_left() {
+async fn a_client_that_breaks_a_rule_gets_the_code_and_is_closed() {
     let (server, _, encryption) = serve(config()).await;
     let endpoint = endpoint(1, &encryption);
     let query = query_with_id_0();
@@ -128,7 +129,7 @@ async fn who_breaks_a_rule_is_told_and_left() {
 }
 
 #[tokio::test]
-async fn a_stream_that_stalls_keeps_no_other_waiting() {
+async fn a_stalled_stream_does_not_delay_others() {
     let (server, _, encryption) = serve(config()).await;
     let endpoint = endpoint(1, &encryption);
     let connection = connect(&endpoint, &server).await;
@@ -139,7 +140,7 @@ async fn a_stream_that_stalls_keeps_no_other_waiting() {
         stalled.push((send, receive));
     }
     assert!(ask(&connection, &query_with_id_0()).await.is_some());
-    // Given up, it is no error of the others.
+    // If the client cancels it, the other streams are not affected.
     for (send, _) in &mut stalled {
         send.reset(VarInt::from_u32(3)).unwrap();
     }
@@ -209,13 +210,13 @@ async fn one_client_cannot_take_all_connections() {
 }
 
 #[tokio::test]
-async fn a_connection_without_whole_queries_is_closed() {
+async fn a_connection_without_complete_queries_is_closed() {
     let mut config = config();
     config.tcp_idle_timeout = Duration::from_millis(500);
     let (server, _, encryption) = serve(config).await;
     let endpoint = endpoint(1, &encryption);
     let connection = connect(&endpoint, &server).await;
-    // It lives, and says nothing whole.
+    // The connection is open, but sends no complete query.
     let trickle = async {
         let mut unfinished = Vec::new();
         while let Ok((mut send, receive)) = connection.open_bi().await {
