@@ -263,7 +263,7 @@ fn a_label_is_a_key_in_any_case_and_all_sixteen_spellings() {
             let asked = question(&format!("_iroh.{spelling}.dns.test. TXT"));
             let asked = Question::parse(&asked).unwrap();
             let LookupResult::NeedsPacket(question) = authority.lookup(&asked) else {
-                panic!("{spelling} is no key");
+                panic!("{spelling} is not a key");
             };
             assert_eq!(question.key(), &KEY);
         }

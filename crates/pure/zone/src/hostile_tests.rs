@@ -130,7 +130,7 @@ fn packets() -> Vec<(&'static str, Vec<u8>, String)> {
             format!("x.{}KEY.dns.test. A", deep_name("d", DEPTH_MAX - 20)),
         ),
         ("siblings", siblings(), "zz9.KEY.dns.test. A".to_owned()),
-        ("twins", twins(), "KEY.dns.test. MX".to_owned()),
+        ("duplicates", duplicates(), "KEY.dns.test. MX".to_owned()),
     ]
 }
 
@@ -257,7 +257,7 @@ fn siblings() -> Vec<u8> {
 }
 
 /// Pairs of hosts that are the same under the origin.
-fn twins() -> Vec<u8> {
+fn duplicates() -> Vec<u8> {
     let mut raw = RawMessage::new();
     let under = raw.here();
     raw.label(KEY.to_string().as_bytes());

@@ -82,7 +82,7 @@ impl SourceRecord {
         let (start, end) = rdata_range(message, self.length_at);
         match RdataFormat::of(self.record_type) {
             None => (start < end).then_some(end - start),
-            Some(layout) => layout.unpacked_size(message, start, end),
+            Some(format) => format.unpacked_size(message, start, end),
         }
     }
 }
@@ -130,8 +130,8 @@ impl Records {
 }
 
 fn name_end(message: &[u8], at: usize) -> Result<usize, MessageError> {
-    let extent = name::check(message, at).ok_or(MessageError::Name(offset(at)))?;
-    Ok(extent.end)
+    let checked = name::check(message, at).ok_or(MessageError::Name(offset(at)))?;
+    Ok(checked.end)
 }
 
 fn offset(at: usize) -> u16 {

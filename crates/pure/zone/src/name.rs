@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_name_may_point_backwards_only() {
         let message = b"\x01a\0\x01b\xc0\x00\xc0\x03\xc0\x09\xc0\x0d\x01c\xc0\x0b";
-        let size_at = |at| check(message, at).map(|extent| extent.size);
+        let size_at = |at| check(message, at).map(|checked| checked.size);
         assert_eq!(size_at(0), Some(3));
         assert_eq!(size_at(3), Some(5));
         assert_eq!(size_at(7), Some(5), "a pointer to a name with a pointer");

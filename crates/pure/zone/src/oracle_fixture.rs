@@ -188,8 +188,8 @@ impl Oracle {
             return Some(cut);
         }
         let delegated = self.is_key_zone && self.has(&self.apex, RecordType::NS);
-        let asks_for_it = *name == self.apex && of_type == RecordType::NS;
-        let is_left = asks_for_it || self.node(name, |record| !self.is_key_cut(record)).is_none();
+        let asks_for_ns = *name == self.apex && of_type == RecordType::NS;
+        let is_left = asks_for_ns || self.node(name, |record| !self.is_key_cut(record)).is_none();
         (delegated && dname.is_none() && is_left).then(|| self.apex.clone())
     }
 

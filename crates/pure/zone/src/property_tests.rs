@@ -194,7 +194,7 @@ proptest! {
 
     /// The bytes from the store may be damaged, or written by a newer version.
     #[test]
-    fn no_bytes_of_a_packet_break_an_answer(
+    fn no_packet_bytes_cause_a_panic(
         records in vec(any_record(any_owner), 1..8),
         changes in vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0xc0), 0..40u8]), 0..6),
         bytes in vec(any::<u8>(), 0..100),

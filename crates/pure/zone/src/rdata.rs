@@ -120,9 +120,9 @@ impl RdataFormat {
         let mut at = self.name_at(message, start);
         let mut size = at - start;
         for _ in 0..self.name_count {
-            let extent = name::check(message, at)?;
-            at = extent.end;
-            size += extent.size;
+            let checked = name::check(message, at)?;
+            at = checked.end;
+            size += checked.size;
         }
         let suffix_size = end.checked_sub(at)?;
         let is_complete = match self.suffix {

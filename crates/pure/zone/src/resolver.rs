@@ -154,13 +154,13 @@ impl<'a> Resolver<'a> {
         answer
     }
 
-    /// The zone's set behind `set`, if the addresses of its hosts go into the additional section.
+    /// The zone's own set of `set`, if the addresses of its hosts are additional records.
     fn set_needing_addresses(&self, set: &RecordSet<'a>) -> Option<Set> {
         let Content::Set(_, of_zone) = set.content else {
             return None;
         };
-        let layout = RdataFormat::of(set.record_type)?;
-        layout.needs_addresses.then_some(of_zone)
+        let format = RdataFormat::of(set.record_type)?;
+        format.needs_addresses.then_some(of_zone)
     }
 
     fn negative(self, kind: AnswerKind) -> Answer<'a> {
@@ -199,7 +199,7 @@ impl<'a> Resolver<'a> {
     /// The addresses that this zone has for the hosts in the data of a set.
     fn addresses(&self, set: Set, is_wanted: impl Fn(Target, Node) -> bool) -> Vec<RecordSet<'a>> {
         let ZoneData { tree, message, .. } = self.data;
-        let Some(layout) = RdataFormat::of(tree.record_type(set)) else {
+        let Some(format) = RdataFormat::of(tree.record_type(set)) else {
             return Vec::new();
         };
         let apex = self.question.name_ref();
@@ -218,7 +218,7 @@ impl<'a> Resolver<'a> {
             }
             seen.push(node);
             let (start, _) = rdata_range(message, record.length_at());
-            let name_at = layout.name_at(message, start) as u32;
+            let name_at = format.name_at(message, start) as u32;
             let addresses = [types::A, types::AAAA].map(|of_type| tree.set(node, of_type));
             let owner = Owner::InRdata { name_at, target };
             let addresses = addresses.into_iter().flatten();
@@ -245,7 +245,7 @@ impl<'a> Resolver<'a> {
         let dname = self.data.tree.set(node, types::DNAME)?;
         let set = RecordSet::new(self.owner_at_depth(depth), self.data, dname);
         let ttl_secs = set.ttl_secs;
-        // A DNAME that leads below itself is positive_answer again; a set must be in an answer only once.
+        // A DNAME that leads below itself is found again; an answer must have a set only once.
         if !self.aliases.iter().any(|alias| alias.is_of(dname)) {
             self.aliases.push(set);
         }

@@ -28,8 +28,8 @@ struct FoundTarget {
 impl TargetFinder<'_> {
     /// Whether targets are stored for the names in this data. In a packet only the names that DNS
     /// itself resolves belong to the origin of the question: the rest is what its publisher wrote.
-    pub(crate) fn needs_targets(&self, layout: &RdataFormat) -> bool {
-        layout.names_are_resolved || matches!(self.apex, Apex::Origin(_))
+    pub(crate) fn needs_targets(&self, format: &RdataFormat) -> bool {
+        format.names_are_resolved || matches!(self.apex, Apex::Origin(_))
     }
 
     /// Stores the targets of all names in the data of records.
@@ -37,13 +37,13 @@ impl TargetFinder<'_> {
         let mut found = Vec::new();
         for node in (0..tree.node_count() as u32).map(Node) {
             for set in tree.sets(node) {
-                let layout = RdataFormat::of(tree.record_type(set));
-                if let Some(layout) = layout.filter(|layout| self.needs_targets(layout)) {
+                let format = RdataFormat::of(tree.record_type(set));
+                if let Some(format) = format.filter(|format| self.needs_targets(format)) {
                     let first = found.len();
                     for (word_at, length_at) in tree.record_offsets(set) {
-                        self.push_targets(tree, node, layout, word_at, length_at, &mut found);
+                        self.push_targets(tree, node, format, word_at, length_at, &mut found);
                     }
-                    self.mark_duplicates(layout, &mut found[first..]);
+                    self.mark_duplicates(format, &mut found[first..]);
                 }
             }
         }
@@ -57,14 +57,14 @@ impl TargetFinder<'_> {
         &self,
         tree: &RecordTree,
         owner: Node,
-        layout: RdataFormat,
+        format: RdataFormat,
         word_at: usize,
         length_at: usize,
         found: &mut Vec<FoundTarget>,
     ) {
         let data = rdata_range(self.message, length_at);
-        let mut at = layout.name_at(self.message, data.0);
-        for name in 0..layout.name_count() {
+        let mut at = format.name_at(self.message, data.0);
+        for name in 0..format.name_count() {
             if let Some((target, node)) = self.target(tree, owner, at) {
                 found.push(FoundTarget {
                     word_at: word_at + 1 + name * TARGET_WORD_COUNT,
@@ -78,13 +78,13 @@ impl TargetFinder<'_> {
     }
 
     /// Marks the targets of a set that may equal others of the set.
-    fn mark_duplicates(&self, layout: RdataFormat, found: &mut [FoundTarget]) {
+    fn mark_duplicates(&self, format: RdataFormat, found: &mut [FoundTarget]) {
         for at in 0..found.len() {
             let (data, target) = (found[at].data, found[at].target);
             let may_be_duplicate = |other: &FoundTarget| {
                 let size = usize::from(target.prefix_size);
                 target.may_equal(other.target)
-                    && layout.is_same_up_to(self.message, data, other.data, size)
+                    && format.is_same_up_to(self.message, data, other.data, size)
             };
             found[at].target.may_be_duplicate = found.iter().any(may_be_duplicate);
         }

@@ -197,8 +197,8 @@ impl RecordTree {
             true => self.set_word(next, 2) as usize,
             false => self.words.len(),
         };
-        let layout = RdataFormat::of(self.record_type(set)).filter(|_| self.has_targets(set));
-        let names = layout.map_or(0, |layout| layout.name_count());
+        let format = RdataFormat::of(self.record_type(set)).filter(|_| self.has_targets(set));
+        let names = format.map_or(0, |format| format.name_count());
         let words = &self.words[self.set_word(set.0, 2) as usize..end];
         let records = words.chunks_exact(1 + names * TARGET_WORD_COUNT);
         records.map(|words| Record { words })

@@ -191,23 +191,23 @@ impl SetEncoder<'_> {
                 0..=TTL_SECS_MAX => ttl_secs_min.min(ttl_secs),
                 _ => 0,
             };
-            let layout = RdataFormat::of(record_type);
-            let resolved = layout.filter(|layout| self.finder.needs_targets(layout));
+            let format = RdataFormat::of(record_type);
+            let resolved = format.filter(|format| self.finder.needs_targets(format));
             head = RecordTree::set_head(record_type, resolved.is_some());
             // A name has at most one alias (RFC 2181, section 10.1; RFC 6672, section 2.4).
             let is_single = matches!(record_type, types::CNAME | types::DNAME);
-            if index > 0 && (is_single || self.is_known(entry, layout, index)) {
+            if index > 0 && (is_single || self.is_known(entry, format, index)) {
                 continue;
             }
             words.push(length_at as u32);
-            let name_count = resolved.map_or(0, |layout| layout.name_count());
+            let name_count = resolved.map_or(0, |format| format.name_count());
             words.resize(words.len() + name_count * TARGET_WORD_COUNT, 0);
         }
         [head, ttl_secs_min, first as u32]
     }
 
     /// Whether an entry before this index has the same data.
-    fn is_known(&self, entry: &Entry, layout: Option<RdataFormat>, index: usize) -> bool {
+    fn is_known(&self, entry: &Entry, format: Option<RdataFormat>, index: usize) -> bool {
         let EntryKind::Record {
             length_at,
             unpacked_size: size,
@@ -223,15 +223,15 @@ impl SetEncoder<'_> {
                     length_at: before_at,
                     unpacked_size,
                     ..
-                } => unpacked_size == size && self.is_same_data(layout, before_at, length_at),
+                } => unpacked_size == size && self.is_same_data(format, before_at, length_at),
                 EntryKind::OtherOrigin => false,
             })
     }
 
-    fn is_same_data(&self, layout: Option<RdataFormat>, a: usize, b: usize) -> bool {
+    fn is_same_data(&self, format: Option<RdataFormat>, a: usize, b: usize) -> bool {
         let (a, b) = (rdata_range(self.message, a), rdata_range(self.message, b));
-        match layout {
-            Some(layout) => layout.is_same(self.message, a, b),
+        match format {
+            Some(format) => format.is_same(self.message, a, b),
             None => self.message.get(a.0..a.1) == self.message.get(b.0..b.1),
         }
     }

@@ -92,14 +92,14 @@ impl<'w> Writer<'w> {
         };
         let fits = match &set.content {
             Content::Set(data, of_zone) => {
-                let layout = RdataFormat::of(set.record_type);
+                let format = RdataFormat::of(set.record_type);
                 let apex = question.suffix(data.apex_label_count());
                 let records = data.tree.records(*of_zone);
                 let mut records = records.filter(|record| !data.is_duplicate(record, apex));
                 records.all(|record| {
-                    write(&mut |writer| match layout {
+                    write(&mut |writer| match format {
                         None => writer.write_opaque(data, &record),
-                        Some(layout) => writer.write_named(data, &record, layout),
+                        Some(format) => writer.write_named(data, &record, format),
                     })
                 })
             }
@@ -191,15 +191,15 @@ impl<'w> Writer<'w> {
     }
 
     /// Writes data that has names.
-    fn write_named(&mut self, data: &ZoneData<'_>, record: &Record<'_>, layout: RdataFormat) {
+    fn write_named(&mut self, data: &ZoneData<'_>, record: &Record<'_>, format: RdataFormat) {
         let (start, end) = rdata_range(data.message, record.length_at());
-        let mut at = layout.name_at(data.message, start);
+        let mut at = format.name_at(data.message, start);
         let before = data.message.get(start..at).unwrap_or_default();
         self.out.extend_from_slice(before);
-        for name in 0..layout.name_count() {
+        for name in 0..format.name_count() {
             let target = record.target(name);
-            let name_at = self.write_name(data, at, target, layout.is_compressible);
-            if layout.is_alias {
+            let name_at = self.write_name(data, at, target, format.is_compressible);
+            if format.is_alias {
                 self.target_at = name_at;
             }
             at = end_in_place(data.message, at);

@@ -30,12 +30,12 @@ fn a_set_that_does_not_fit_is_left_out_completely() {
         .map(|host| format!("www.KEY. 30 A 192.0.2.{host}"))
         .chain(["alias.KEY. 30 CNAME www.KEY.".to_owned()])
         .collect();
-    let whole = ask(&records, "www.KEY.dns.test. A", 512);
-    let cut = ask(&records, "www.KEY.dns.test. A", whole.bytes.len() - 1);
+    let complete = ask(&records, "www.KEY.dns.test. A", 512);
+    let cut = ask(&records, "www.KEY.dns.test. A", complete.bytes.len() - 1);
     assert!(!cut.is_complete && cut.records().is_empty());
     let cut = ask(&records, "alias.KEY.dns.test. A", 300);
     assert!(!cut.is_complete);
-    assert_eq!(cut.records().len(), 1, "the alias has room");
+    assert_eq!(cut.records().len(), 1, "the alias fits");
 }
 
 /// RFC 9471, section 3.1; clients can query for other additional records.
@@ -69,12 +69,12 @@ fn only_old_types_have_compressed_names_in_data() {
         answer.bytes.len() - (12 + question_size) - 12
     };
     let compressed = 2 + 2;
-    let whole = 2 + 53 + 10;
+    let complete = 2 + 53 + 10;
     assert_eq!(size("CNAME", ""), compressed);
     assert_eq!(size("MX", "1 "), 2 + compressed);
-    assert_eq!(size("SRV", "1 2 3 "), 6 + whole);
-    assert_eq!(size("SVCB", "1 "), 2 + whole);
-    assert_eq!(size("DNAME", ""), whole);
+    assert_eq!(size("SRV", "1 2 3 "), 6 + complete);
+    assert_eq!(size("SVCB", "1 "), 2 + complete);
+    assert_eq!(size("DNAME", ""), complete);
 }
 
 /// A packet's compression is kept: names that the packet has only once are written only once.

@@ -183,7 +183,7 @@ fn the_configured_serial_is_served() {
     assert!(matches!(&answer.records()[0].data, RData::SOA(soa) if soa.serial == u32::MAX));
     assert!(
         answer.records()[0].ttl > NEGATIVE_TTL_SECS_MAX,
-        "it is no negative answer"
+        "it is not a negative answer"
     );
 }
 
@@ -260,14 +260,14 @@ fn data_that_cannot_be_encoded_is_rejected() {
         (2, b"\0\0"),
         (2, b"\xc0\x01"),
     ] {
-        let mut odd = origin("dns.test.");
+        let mut invalid = origin("dns.test.");
         let set = RecordSet {
             ttl_secs: 60,
             rdata: vec![data.into()],
         };
         let owner = canonical(&name("a.dns.test."));
-        odd.sets.insert((owner, record_type), set);
-        let error = Authority::new(vec![odd]).unwrap_err();
+        invalid.sets.insert((owner, record_type), set);
+        let error = Authority::new(vec![invalid]).unwrap_err();
         assert!(matches!(error, OriginError::Unencodable { .. }), "{error}");
     }
 }

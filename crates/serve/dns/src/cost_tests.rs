@@ -57,9 +57,9 @@ fn endpoint(key: PublicKey) -> Vec<u8> {
 /// As many hosts with long, almost equal names as fit in a packet.
 fn hostile(key: PublicKey) -> Vec<u8> {
     let mut message = Message::response(0, OpCode::Query);
-    for nth in 0..=u8::MAX {
+    for number in 0..=u8::MAX {
         let owner = name(&format!("_iroh.{key}."));
-        let target = name(&format!("h{nth}.{}.{key}.", "x".repeat(60)));
+        let target = name(&format!("h{number}.{}.{key}.", "x".repeat(60)));
         let data = RData::PTR(rdata::PTR(target));
         let mut longer = message.clone();
         longer.add_answer(Record::from_rdata(owner, 30, data));
@@ -134,11 +134,15 @@ fn costs() {
     let of = |number, record_type| query(&iroh(key(number), "dns.test."), record_type);
     for (key_count, limited) in [(10_000, false), (10_000, true), (1_000_000, true)] {
         let responder = responder(key_count, endpoint, limited);
-        let plain: Vec<_> = (0..key_count).map(|nth| of(nth, RecordType::TXT)).collect();
-        let misses: Vec<_> = (0..10_000)
-            .map(|nth| of(key_count + nth, RecordType::TXT))
+        let plain: Vec<_> = (0..key_count)
+            .map(|number| of(number, RecordType::TXT))
             .collect();
-        let no_data: Vec<_> = (0..10_000).map(|nth| of(nth, RecordType::A)).collect();
+        let misses: Vec<_> = (0..10_000)
+            .map(|number| of(key_count + number, RecordType::TXT))
+            .collect();
+        let no_data: Vec<_> = (0..10_000)
+            .map(|number| of(number, RecordType::A))
+            .collect();
         let with_options = |messages: &[Vec<u8>], options: &[u8]| -> Vec<Vec<u8>> {
             let messages = messages.iter().take(10_000).cloned();
             messages
@@ -158,7 +162,7 @@ fn costs() {
     }
     let responder = responder(1_000, hostile, true);
     for (what, record_type) in [("PTR", RecordType::PTR), ("TXT", RecordType::TXT)] {
-        let messages: Vec<_> = (0..1_000).map(|nth| of(nth, record_type)).collect();
+        let messages: Vec<_> = (0..1_000).map(|number| of(number, record_type)).collect();
         let nanos = nanos_per_query(&responder, &messages, ROUNDS / 10);
         println!("hostile, {what}: {nanos} ns");
         let opts: Vec<_> = messages

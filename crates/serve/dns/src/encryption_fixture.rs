@@ -37,8 +37,8 @@ impl Encryption {
     /// A client that trusts the certificate that is in the files now.
     pub(crate) fn client(&self, protocol: &[u8]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
-        let shown = CertificateDer::from_pem_file(&self.files.certificate_file);
-        roots.add(shown.unwrap()).unwrap();
+        let certificate = CertificateDer::from_pem_file(&self.files.certificate_file);
+        roots.add(certificate.unwrap()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()

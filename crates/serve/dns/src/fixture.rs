@@ -116,7 +116,7 @@ impl Fixture {
     }
 
     /// The value of a metric. `line_start` has `label="value"` pairs in the format of Prometheus.
-    pub(crate) fn figure(&self, line_start: &str) -> u64 {
+    pub(crate) fn metric(&self, line_start: &str) -> u64 {
         let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather());
         let text = text.unwrap();
         let mut lines = text.lines();

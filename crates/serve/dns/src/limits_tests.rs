@@ -29,7 +29,7 @@ fn client_without_cookie() -> DnsClient {
 }
 
 fn refused(fixture: &Fixture) -> u64 {
-    fixture.figure("quorate_dns_responses_rate_limited_total")
+    fixture.metric("quorate_dns_responses_rate_limited_total")
 }
 
 /// Like `slip 1` in other servers: a real client retries over TCP.
@@ -106,8 +106,8 @@ fn a_stranger_gets_no_large_answer_over_udp() {
     let response = ask(&fixture, &message, &client_without_cookie());
     assert!(response.len() <= message.len(), "no amplification");
     assert!(parse(&response).truncation && parse(&response).answers.is_empty());
-    let figure = "quorate_dns_responses_size_limited_total";
-    assert_eq!(fixture.figure(figure), 1);
+    let metric = "quorate_dns_responses_size_limited_total";
+    assert_eq!(fixture.metric(metric), 1);
 
     let exempt = DnsClient::new("::1".parse().unwrap(), DnsTransport::Udp);
     assert_eq!(parse(&ask(&fixture, &message, &exempt)).answers.len(), 3);
@@ -118,7 +118,7 @@ fn a_stranger_gets_no_large_answer_over_udp() {
             .len(),
         3
     );
-    assert_eq!(fixture.figure(figure), 1);
+    assert_eq!(fixture.metric(metric), 1);
 }
 
 #[test]

@@ -62,7 +62,7 @@ mod cookies {
     }
 
     fn count(fixture: &Fixture, proof: &str) -> u64 {
-        fixture.figure(&format!("quorate_dns_cookies_total{{proof=\"{proof}\"}}"))
+        fixture.metric(&format!("quorate_dns_cookies_total{{proof=\"{proof}\"}}"))
     }
 
     /// RFC 7873, section 5.2.3: a client without a server cookie is answered.
@@ -140,14 +140,14 @@ mod cookies {
 
     #[test]
     fn cookies_are_ignored_without_a_secret_or_when_disabled() {
-        let turned_off = DnsConfig {
+        let disabled = DnsConfig {
             cookies: false,
             ..DnsConfig::default()
         };
-        let turned_off = Fixture::with(&turned_off, None);
-        turned_off.set_cookie_secrets(SECRET, None);
+        let disabled = Fixture::with(&disabled, None);
+        disabled.set_cookie_secrets(SECRET, None);
         let forged = [&COOKIE_OF_CLIENT[..], &[9; 16]].concat();
-        for fixture in [Fixture::new(), turned_off] {
+        for fixture in [Fixture::new(), disabled] {
             let message = alice_query_with(option::COOKIE, &forged);
             let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
             assert_eq!(parse(&response).answers.len(), 1);
@@ -167,8 +167,8 @@ fn nsid_is_the_name_of_the_server() {
     let message = alice_query_with(option::NSID, b"");
     let response = named.respond(&message, DnsTransport::Udp).unwrap();
     assert_eq!(options(&response), [(option::NSID, b"fra-1".to_vec())]);
-    let unasked = with_opt(alice_query(), 1232, 0, &[]);
-    let response = named.respond(&unasked, DnsTransport::Udp).unwrap();
+    let without_nsid = with_opt(alice_query(), 1232, 0, &[]);
+    let response = named.respond(&without_nsid, DnsTransport::Udp).unwrap();
     assert_eq!(options(&response), []);
     let response = Fixture::new().respond(&message, DnsTransport::Udp).unwrap();
     assert_eq!(options(&response), []);
@@ -274,8 +274,8 @@ fn a_node_that_has_not_caught_up_reports_not_ready() {
     let mut response = Vec::new();
     let responder = responder.unwrap();
     // The zone may also have replicated records.
-    let beside_keys = ["dns.test.", "www.dns.test."].map(|name| query(name, RecordType::A));
-    for message in beside_keys.into_iter().chain([alice_query()]) {
+    let queries = ["dns.test.", "www.dns.test."].map(|name| query(name, RecordType::A));
+    for message in queries.into_iter().chain([alice_query()]) {
         let message = with_opt(message, 1232, 0, &[]);
         responder.respond(&message, &client(DnsTransport::Udp), &mut response);
         assert_eq!(response[3] & 0x0f, 2, "SERVFAIL");
@@ -293,7 +293,7 @@ fn the_class_ch_reports_the_configured_identity() {
         server_version: "Quorate".to_owned(),
         ..DnsConfig::default()
     };
-    let told = Fixture::with(&config, None);
+    let reporting = Fixture::with(&config, None);
     let by_default = Fixture::new();
     for (owner, text) in [
         ("id.server.", "fra-1"),
@@ -303,7 +303,7 @@ fn the_class_ch_reports_the_configured_identity() {
     ] {
         let mut message = query(owner, RecordType::TXT);
         *message.last_mut().unwrap() = 3;
-        let response = told.ask(&message);
+        let response = reporting.ask(&message);
         assert!(response.authoritative);
         let answer = &response.answers[0];
         assert_eq!(answer.data.to_string(), text);
@@ -320,6 +320,10 @@ fn the_class_ch_reports_the_configured_identity() {
     ] {
         let mut message = query(owner, record_type);
         *message.last_mut().unwrap() = 3;
-        assert_eq!(u16::from(told.ask(&message).response_code), 5, "{owner}");
+        assert_eq!(
+            u16::from(reporting.ask(&message).response_code),
+            5,
+            "{owner}"
+        );
     }
 }

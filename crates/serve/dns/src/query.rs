@@ -103,9 +103,9 @@ impl<'m> MessageBody<'m> {
 
     /// Parses the complete message; `None` if it is malformed. Keeps what it read until then.
     fn parse(&mut self) -> Option<()> {
-        for nth in 0..self.question_count {
+        for index in 0..self.question_count {
             let question = Question::parse(self.message.get(self.at..)?);
-            match (nth, question) {
+            match (index, question) {
                 (0, Some(question)) => {
                     self.at += question.wire().len();
                     self.question = Some(question);

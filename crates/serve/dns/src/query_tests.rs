@@ -208,7 +208,7 @@ mod properties {
     /// Random bytes, random bytes after the header of a query, and a query with changed bytes.
     fn any_message() -> impl Strategy<Value = Vec<u8>> {
         let bytes = || vec(any::<u8>(), 0..300);
-        let behind_header = bytes().prop_map(|rest| {
+        let after_header = bytes().prop_map(|rest| {
             let header = [0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
             [&header[..], &rest].concat()
         });
@@ -220,7 +220,7 @@ mod properties {
             }
             message
         });
-        prop_oneof![bytes(), behind_header, changed]
+        prop_oneof![bytes(), after_header, changed]
     }
 
     proptest! {
@@ -232,7 +232,7 @@ mod properties {
         /// Anybody may send bytes to the parser. If it finds a query, the ID is that of the
         /// message; if it finds a question, hickory-proto finds the same one.
         #[test]
-        fn no_bytes_break_the_parser(message in any_message()) {
+        fn no_bytes_cause_a_panic(message in any_message()) {
             let Some(query) = Query::parse(&message) else {
                 prop_assert!(message.len() < HEADER_SIZE || message[2] & 0x80 != 0);
                 return Ok(());

@@ -273,7 +273,7 @@ mod sizes {
             assert_eq!(response.edns.is_some(), edns == 1, "OPT stays");
             assert_eq!(response.queries.len(), 1);
         }
-        let truncated = fixture.figure("quorate_dns_responses_truncated_total");
+        let truncated = fixture.metric("quorate_dns_responses_truncated_total");
         assert_eq!(truncated, 3);
     }
 
@@ -365,7 +365,7 @@ fn queries_are_counted_by_origin_transport_and_rcode() {
     fixture.respond(&query("google.com.", RecordType::A), DnsTransport::Tcp);
     fixture.respond(&[0; 11], DnsTransport::Udp);
     let count = |origin: &str, rcode: &str, transport: &str| {
-        fixture.figure(&format!(
+        fixture.metric(&format!(
             "quorate_dns_queries_total{{origin=\"{origin}\",rcode=\"{rcode}\",transport=\"{transport}\"}}"
         ))
     };
@@ -375,7 +375,7 @@ fn queries_are_counted_by_origin_transport_and_rcode() {
     assert_eq!(count("two.test.", "nxdomain", "udp"), 1);
     assert_eq!(count("other", "refused", "tcp"), 1);
     assert_eq!(count("other", "refused", "udp"), 0);
-    assert_eq!(fixture.figure("quorate_dns_messages_ignored_total"), 1);
+    assert_eq!(fixture.metric("quorate_dns_messages_ignored_total"), 1);
 }
 
 /// There is no cache between the replica and the answer.

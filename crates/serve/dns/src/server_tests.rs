@@ -101,7 +101,7 @@ async fn short_and_garbled_datagrams_leave_the_server_alive() {
     assert_eq!(receive(&udp).await.response_code, ResponseCode::FormErr);
     udp.send(&alice_query()).await.unwrap();
     assert_eq!(receive(&udp).await.answers.len(), 1);
-    assert_eq!(fixture.figure("quorate_dns_messages_ignored_total"), 25);
+    assert_eq!(fixture.metric("quorate_dns_messages_ignored_total"), 25);
     server.shutdown().await;
 }
 
@@ -225,7 +225,7 @@ async fn an_idle_connection_is_closed_even_if_it_sends_single_bytes() {
         closed = timeout(LONG, closed) => closed.expect("an end"),
     }
     server.shutdown().await;
-    assert_eq!(fixture.figure(OPEN), 0);
+    assert_eq!(fixture.metric(OPEN), 0);
 }
 
 #[tokio::test]
@@ -238,7 +238,7 @@ async fn a_client_that_reads_nothing_is_closed() {
     let flood = async { while tcp.write_all(&batch).await.is_ok() {} };
     timeout(LONG, flood).await.expect("the server gives up");
     server.shutdown().await;
-    assert_eq!(fixture.figure(OPEN), 0);
+    assert_eq!(fixture.metric(OPEN), 0);
 }
 
 /// Sends a query, and returns the response, or `None` if the connection was closed.
@@ -268,22 +268,22 @@ async fn one_client_cannot_shut_others_out() {
     let (server, fixture) = serve(config).await;
     let mut other = tcp_client_from(2, &server).await;
     ask(&mut other).await.expect("an answer");
-    let mut greedy = Vec::new();
+    let mut many = Vec::new();
     for _ in 0..20 {
-        greedy.push(tcp_client_from(1, &server).await);
+        many.push(tcp_client_from(1, &server).await);
     }
     // All but the last four were closed, because each new connection closes an older one.
-    for tcp in &mut greedy[..16] {
+    for tcp in &mut many[..16] {
         assert!(is_closed(tcp).await);
     }
     ask(&mut other).await.expect("the connection is still open");
     let mut late = tcp_client_from(3, &server).await;
-    ask(&mut late).await.expect("there is room");
-    for tcp in &mut greedy[16..] {
+    ask(&mut late).await.expect("a connection is free");
+    for tcp in &mut many[16..] {
         ask(tcp).await.expect("its last four are open");
     }
-    assert_eq!(fixture.figure(EVICTED), 16);
-    assert_eq!(fixture.figure(REFUSED), 0);
+    assert_eq!(fixture.metric(EVICTED), 16);
+    assert_eq!(fixture.metric(REFUSED), 0);
     server.shutdown().await;
 }
 
@@ -305,7 +305,7 @@ async fn the_connection_idle_the_longest_is_closed_for_a_new_one() {
     for tcp in [0, 2] {
         ask(&mut open[tcp]).await.expect("it was used later");
     }
-    assert_eq!((fixture.figure(EVICTED), fixture.figure(OPEN)), (1, 3));
+    assert_eq!((fixture.metric(EVICTED), fixture.metric(OPEN)), (1, 3));
     server.shutdown().await;
 }
 

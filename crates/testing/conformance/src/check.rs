@@ -182,7 +182,7 @@ impl Expected {
 fn check_opt(query: &Query, opt: &Opt) -> Result<(), String> {
     ensure(opt.version == 0, || format!("EDNS version {}", opt.version))?;
     ensure((512..=UDP_SIZE_MAX).contains(&opt.udp_size), || {
-        format!("EDNS says {} bytes", opt.udp_size)
+        format!("the UDP size in EDNS is {} bytes", opt.udp_size)
     })?;
     if query.opt_count == Some(1) {
         // The query's OPT record follows the question: name, type, class, two bytes, then the

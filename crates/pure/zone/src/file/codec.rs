@@ -12,8 +12,8 @@ const TYPES: [RecordType; 3] = [RecordType::CERT, RecordType::CSYNC, RecordType:
 /// # Errors
 /// The text is not valid for the type.
 pub(crate) fn parse(record_type: &str, text: &str) -> Option<Result<Vec<u8>, String>> {
-    let is_meant = |known: &RecordType| record_type.eq_ignore_ascii_case(&known.to_string());
-    let record_type = TYPES.into_iter().find(is_meant)?;
+    let is_type = |known: &RecordType| record_type.eq_ignore_ascii_case(&known.to_string());
+    let record_type = TYPES.into_iter().find(is_type)?;
     if text.trim_start().starts_with("\\#") {
         return None;
     }

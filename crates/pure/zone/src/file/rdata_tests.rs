@@ -13,8 +13,8 @@ fn parse(record_type: &str, text: &str) -> Result<Bytes, RdataError> {
 }
 
 #[test]
-fn data_of_each_type_is_parsed_and_shown_as_it_is_written() {
-    for (record_type, text, shown) in [
+fn data_of_each_type_is_parsed_and_formatted() {
+    for (record_type, text, formatted) in [
         ("A", "192.0.2.1", "192.0.2.1"),
         ("AAAA", "2001:DB8::1", "2001:db8::1"),
         ("NS", "ns1", "ns1.dns.example."),
@@ -54,7 +54,7 @@ fn data_of_each_type_is_parsed_and_shown_as_it_is_written() {
             parse_rdata(number, &written, &WireName::root()).unwrap(),
             wire
         );
-        assert_eq!(written, shown);
+        assert_eq!(written, formatted);
     }
 }
 
@@ -81,7 +81,7 @@ fn known_types_have_these_bytes() {
 }
 
 #[test]
-fn what_is_no_data_is_refused_with_its_reason() {
+fn invalid_data_is_rejected_with_its_reason() {
     for (record_type, text, reason) in [
         ("A", "192.0.2.1 192.0.2.2", "trailing tokens"),
         ("A", "192.0.2", "expected IPv4 address"),
@@ -113,9 +113,9 @@ fn what_is_no_data_is_refused_with_its_reason() {
 }
 
 proptest! {
-    /// Whatever is stored is shown so that it can be set again.
+    /// All stored data is formatted so that an operator can set it again.
     #[test]
-    fn any_data_comes_back_from_what_is_shown(
+    fn formatted_data_parses_to_the_same_bytes(
         record_type in prop_oneof![Just(5u16), Just(15), Just(16), Just(33), Just(64), Just(257), Just(35), any::<u16>()],
         wire in proptest::collection::vec(any::<u8>(), 0..40),
     ) {
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(record_type in 0u16..300, text in "[ -~\\n\\t]{0,40}") {
+    fn no_text_causes_a_panic(record_type in 0u16..300, text in "[ -~\\n\\t]{0,40}") {
         let _ = parse_rdata(record_type, &text, &origin());
     }
 }

@@ -101,12 +101,12 @@ pub(crate) fn parse_wire(record_type: u16, wire: &[u8]) -> Option<Data<'_>> {
 /// Replaces `@` in RDATA by the origin (RFC 1035, section 5.1), because the scanner reads it as a
 /// label.
 fn resolve_origin(record_type: u16, rdata: &mut Vec<u8>, origin: &[u8]) {
-    let Some(layout) = RdataFormat::of(record_type) else {
+    let Some(format) = RdataFormat::of(record_type) else {
         return;
     };
     let misread = [b"\x01@", origin].concat();
-    let mut at = layout.name_at(rdata, 0);
-    for _ in 0..layout.name_count() {
+    let mut at = format.name_at(rdata, 0);
+    for _ in 0..format.name_count() {
         let name = rdata.get(at..at + misread.len());
         if name.is_some_and(|name| name.eq_ignore_ascii_case(&misread)) {
             rdata.drain(at..at + 2);

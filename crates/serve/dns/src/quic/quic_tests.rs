@@ -92,12 +92,12 @@ async fn queries_over_quic_are_answered_until_a_stop() {
     }
     let counted =
         "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"quic\"}";
-    assert_eq!(fixture.figure(counted), 80);
+    assert_eq!(fixture.metric(counted), 80);
     let open = "quorate_listener_connections_open{listener=\"dns_quic\"}";
-    assert_eq!(fixture.figure(open), 1);
+    assert_eq!(fixture.metric(open), 1);
     timeout(LONG, server.shutdown()).await.expect("an end");
     assert_eq!(closed(&connection).await, 0);
-    assert_eq!(fixture.figure(open), 0);
+    assert_eq!(fixture.metric(open), 0);
 }
 
 /// RFC 9250, sections 4.2, 4.2.1 and 4.3.3.
@@ -150,14 +150,14 @@ async fn a_stalled_stream_does_not_delay_others() {
 
 /// The first datagrams of `count` handshakes.
 fn first_datagrams(count: usize, encryption: &Encryption) -> Vec<Vec<u8>> {
-    let trap = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    trap.set_read_timeout(Some(LONG)).unwrap();
+    let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    receiver.set_read_timeout(Some(LONG)).unwrap();
     let endpoint = endpoint(1, encryption);
     let connect = |_| {
-        let at = trap.local_addr().unwrap();
+        let at = receiver.local_addr().unwrap();
         let _connecting = endpoint.connect(at, "localhost").unwrap();
         let mut datagram = vec![0; 2000];
-        let (size, _) = trap.recv_from(&mut datagram).unwrap();
+        let (size, _) = receiver.recv_from(&mut datagram).unwrap();
         datagram.truncate(size);
         datagram
     };
@@ -189,12 +189,12 @@ async fn one_client_cannot_take_all_connections() {
     let mut config = config();
     config.tcp_connection_count_per_client_max = 2;
     let (server, fixture, encryption) = serve(config).await;
-    let (greedy, other) = (endpoint(1, &encryption), endpoint(2, &encryption));
+    let (first, other) = (endpoint(1, &encryption), endpoint(2, &encryption));
     let kept = connect(&other, &server).await;
     assert!(ask(&kept, &query_with_id_0()).await.is_some());
     let mut connections = Vec::new();
     for _ in 0..4 {
-        let connection = connect(&greedy, &server).await;
+        let connection = connect(&first, &server).await;
         assert!(ask(&connection, &query_with_id_0()).await.is_some());
         connections.push(connection);
     }
@@ -205,7 +205,7 @@ async fn one_client_cannot_take_all_connections() {
         assert!(ask(connection, &query_with_id_0()).await.is_some());
     }
     let evicted = "quorate_listener_connections_evicted_total{listener=\"dns_quic\"}";
-    assert_eq!(fixture.figure(evicted), 2);
+    assert_eq!(fixture.metric(evicted), 2);
     server.shutdown().await;
 }
 
