@@ -5,8 +5,7 @@ use crate::{Question, record_set::RecordSet, writer::Writer};
 /// The answer of an authoritative server to a question. A failure to read records is not an answer.
 ///
 /// The record sets are still in the bytes of packets and zones: nothing is copied before
-/// [`write`](Self::write), and an answer without aliases and additional records needs no
-/// allocation.
+/// [`write`](Self::write), and an answer without aliases and additional records allocates nothing.
 #[derive(Debug, Clone)]
 pub struct Answer<'a> {
     pub(crate) kind: AnswerKind,
@@ -97,8 +96,7 @@ impl<'a> Answer<'a> {
 
     /// Appends the records to a response in `out`, which must hold its header and
     /// [`Question::wire`], and nothing else. Afterwards `out` has at most `size_max` bytes: each
-    /// record set is written completely or not at all, and writing stops at the first that does not
-    /// fit.
+    /// record set is written completely or not at all, up to the first that does not fit.
     pub fn write(
         &self,
         question: &Question<'_>,

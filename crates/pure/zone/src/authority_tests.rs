@@ -8,8 +8,8 @@ use crate::fixture::{
 
 /// Asserts the answer to a question that no packet decides.
 #[track_caller]
-fn check(authority: &Authority, asked: &str, expected: &[&str]) {
-    assert_eq!(text(&answer(authority, None, asked)), expected, "{asked}");
+fn check(authority: &Authority, query: &str, expected: &[&str]) {
+    assert_eq!(text(&answer(authority, None, query)), expected, "{query}");
 }
 
 #[test]
@@ -171,14 +171,14 @@ fn the_longest_origin_wins_in_any_order() {
 #[test]
 fn names_outside_every_origin_are_refused() {
     let authority = authority(&["dns.test."]);
-    for asked in [
+    for query in [
         "google.com. A",
         "test. SOA",
         ". NS",
         "xdns.test. A",
         "KEY. TXT",
     ] {
-        check(&authority, asked, &["refused"]);
+        check(&authority, query, &["refused"]);
     }
     check(
         &Authority::new(Vec::new()).unwrap(),
@@ -212,10 +212,10 @@ fn only_the_class_internet_is_served() {
         DNSClass::NONE,
         DNSClass::Unknown(7),
     ] {
-        let mut asked = question("dns.test. SOA");
-        let class_at = asked.len() - 2;
-        asked[class_at..].copy_from_slice(&u16::from(class).to_be_bytes());
-        let answer = answer_in(&authority, None, &asked, 512);
+        let mut query = question("dns.test. SOA");
+        let class_at = query.len() - 2;
+        query[class_at..].copy_from_slice(&u16::from(class).to_be_bytes());
+        let answer = answer_in(&authority, None, &query, 512);
         assert_eq!(text(&answer), ["refused"], "{class}");
     }
 }
@@ -224,10 +224,10 @@ fn only_the_class_internet_is_served() {
 #[test]
 fn zone_transfers_are_refused() {
     let authority = authority(&["dns.test."]);
-    for asked in ["dns.test. A", "KEY.dns.test. A"] {
+    for query in ["dns.test. A", "KEY.dns.test. A"] {
         for transfer in [RecordType::AXFR, RecordType::IXFR] {
-            let asked = asked.replace(" A", &format!(" {transfer}"));
-            assert_eq!(text(&answer(&authority, None, &asked)), ["refused"]);
+            let query = query.replace(" A", &format!(" {transfer}"));
+            assert_eq!(text(&answer(&authority, None, &query)), ["refused"]);
         }
     }
 }
@@ -260,9 +260,9 @@ fn a_label_is_a_key_in_any_case_and_all_sixteen_spellings() {
             format!("{rest}{alias}"),
             format!("{rest}{alias}").to_uppercase(),
         ] {
-            let asked = question(&format!("_iroh.{spelling}.dns.test. TXT"));
-            let asked = Question::parse(&asked).unwrap();
-            let LookupResult::NeedsPacket(question) = authority.lookup(&asked) else {
+            let query = question(&format!("_iroh.{spelling}.dns.test. TXT"));
+            let query = Question::parse(&query).unwrap();
+            let LookupResult::NeedsPacket(question) = authority.lookup(&query) else {
                 panic!("{spelling} is not a key");
             };
             assert_eq!(question.key(), &KEY);

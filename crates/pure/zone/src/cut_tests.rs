@@ -124,8 +124,8 @@ fn a_referral_repeats_the_case_of_the_question() {
     let packet = packet(records.map(record).to_vec());
     let key = KEY.to_string().to_uppercase();
     for (origin, suffix) in [("one.test.", "oNe.teSt."), (".", "")] {
-        let asked = format!("x.SuB.{key}.{suffix} A");
-        let lines = text(&answer(&authority(&[origin]), Some(&packet), &asked));
+        let query = format!("x.SuB.{key}.{suffix} A");
+        let lines = text(&answer(&authority(&[origin]), Some(&packet), &query));
         let expected = [
             "referral".to_owned(),
             format!("authority SuB.{key}.{suffix} 60 IN NS ns.sub.{key}.{suffix}"),
@@ -152,13 +152,13 @@ fn an_alias_into_a_cut_comes_before_the_referral() {
     let packet = packet(records.map(record).to_vec());
     let authority = authority(&["dns.test."]);
     // RFC 1035, section 4.1.1: AA applies to the first name of the answer.
-    for (asked, authoritative, ttl_secs) in [
+    for (query, authoritative, ttl_secs) in [
         ("www.KEY.dns.test. A", true, 40),
         ("a.sub.KEY.dns.test. A", false, 60),
     ] {
-        let answer = answer(&authority, Some(&packet), asked);
-        assert_eq!(answer.is_authoritative, authoritative, "{asked}");
-        assert_eq!(answer.ttl_secs_min, Some(ttl_secs), "{asked}");
+        let answer = answer(&authority, Some(&packet), query);
+        assert_eq!(answer.is_authoritative, authoritative, "{query}");
+        assert_eq!(answer.ttl_secs_min, Some(ttl_secs), "{query}");
     }
 }
 
@@ -230,13 +230,13 @@ mod at_the_key {
                 "authority KEY.dns.test. 60 IN NS ns.KEY.dns.test.",
                 &additional,
             ];
-            for asked in ["KEY", "ns.KEY", "x.ns.KEY", "www.KEY"] {
-                let asked = format!("{asked}.dns.test. {record_type}");
-                check(&[&top, &glue], &asked, &expected);
+            for query in ["KEY", "ns.KEY", "x.ns.KEY", "www.KEY"] {
+                let query = format!("{query}.dns.test. {record_type}");
+                check(&[&top, &glue], &query, &expected);
             }
             let records = [&top, &glue, "ns.KEY. 5 TXT x"];
-            let asked = format!("ns.KEY.dns.test. {record_type}");
-            check(&records, &asked, &["records", &found]);
+            let query = format!("ns.KEY.dns.test. {record_type}");
+            check(&records, &query, &["records", &found]);
         }
     }
 

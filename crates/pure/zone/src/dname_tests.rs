@@ -75,9 +75,9 @@ fn a_name_that_becomes_too_long_is_yxdomain() {
     let long = format!("{}.{}.{}", "x".repeat(60), "y".repeat(60), "z".repeat(60));
     let records = [format!("a.KEY. 60 DNAME {long}.KEY.")];
     let dname = format!("a.KEY.dns.test. 60 IN DNAME {long}.KEY.dns.test.");
-    let asked = format!("{}.a.KEY.dns.test. A", "b".repeat(20));
+    let query = format!("{}.a.KEY.dns.test. A", "b".repeat(20));
     let packet = packet(records.iter().map(|text| record(text)).collect());
-    let answer = answer(&authority(&["dns.test."]), Some(&packet), &asked);
+    let answer = answer(&authority(&["dns.test."]), Some(&packet), &query);
     assert_eq!(text(&answer), ["yxdomain", &dname]);
     assert!(answer.is_authoritative);
 }

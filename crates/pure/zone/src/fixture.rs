@@ -209,19 +209,19 @@ impl Response {
 pub(crate) fn answer(
     authority: &Authority,
     packet: Option<&SignedPacket>,
-    asked: &str,
+    query: &str,
 ) -> Response {
-    answer_in(authority, packet, &question(asked), usize::from(u16::MAX))
+    answer_in(authority, packet, &question(query), usize::from(u16::MAX))
 }
 
 /// The answer to a question in wire form, of at most `size_max` bytes.
 pub(crate) fn answer_in(
     authority: &Authority,
     packet: Option<&SignedPacket>,
-    asked: &[u8],
+    query: &[u8],
     size_max: usize,
 ) -> Response {
-    let question = Question::parse(asked).unwrap();
+    let question = Question::parse(query).unwrap();
     match authority.lookup(&question) {
         LookupResult::Answer(answer) => Response::write(&answer, &question, size_max),
         LookupResult::NeedsPacket(of_key) => {
@@ -288,8 +288,8 @@ pub(crate) fn wire_to_name(mut wire: &[u8]) -> Name {
 
 /// Asserts the answer under the origin `dns.test.` from a packet of these records.
 #[track_caller]
-pub(crate) fn check(records: &[&str], asked: &str, expected: &[&str]) {
+pub(crate) fn check(records: &[&str], query: &str, expected: &[&str]) {
     let packet = packet(records.iter().map(|text| record(text)).collect());
-    let answer = answer(&authority(&["dns.test."]), Some(&packet), asked);
-    assert_eq!(text(&answer), expected, "{asked}");
+    let answer = answer(&authority(&["dns.test."]), Some(&packet), query);
+    assert_eq!(text(&answer), expected, "{query}");
 }

@@ -275,18 +275,18 @@ fn duplicates() -> Vec<u8> {
     raw.bytes
 }
 
-fn ask(dns: &[u8], asked: &str, size_max: usize) -> Response {
-    let (authority, asked) = (authority(&["dns.test."]), question(asked));
-    answer_in(&authority, Some(&packet_of(dns)), &asked, size_max)
+fn ask(dns: &[u8], query: &str, size_max: usize) -> Response {
+    let (authority, query) = (authority(&["dns.test."]), question(query));
+    answer_in(&authority, Some(&packet_of(dns)), &query, size_max)
 }
 
 #[test]
 fn hostile_packets_are_answered() {
-    for (what, dns, asked) in packets() {
+    for (what, dns, query) in packets() {
         assert!(dns.len() <= DNS_SIZE_MAX, "{what}");
         let packet = CompiledPacket::compile(&packet_of(&dns));
         assert!(packet.tree().is_ok(), "{what}");
-        let answer = ask(&dns, &asked, 65535);
+        let answer = ask(&dns, &query, 65535);
         let expected = match what {
             "cut" | "deep NS" => AnswerKind::Referral,
             "siblings" => AnswerKind::NxDomain,
@@ -306,11 +306,11 @@ fn hostile_packets_are_answered() {
 
 #[test]
 fn no_packet_makes_a_question_much_work() {
-    for (what, dns, asked) in packets() {
+    for (what, dns, query) in packets() {
         for size_max in [512, UDP_SIZE] {
-            let (authority, asked) = (authority(&["dns.test."]), question(&asked));
+            let (authority, query) = (authority(&["dns.test."]), question(&query));
             let packet = CompiledPacket::compile(&packet_of(&dns));
-            let steps = work_fixture::of(|| answer_compiled(&authority, &packet, &asked, size_max));
+            let steps = work_fixture::of(|| answer_compiled(&authority, &packet, &query, size_max));
             assert!(
                 steps > 0 && steps <= STEPS_MAX,
                 "{what}: {steps} steps for {size_max}"
@@ -319,12 +319,11 @@ fn no_packet_makes_a_question_much_work() {
     }
 }
 
-/// All records of a packet fit in a message of 64 KiB, even if every name in it has the largest
-/// size.
+/// All records of a packet fit in a message of 64 KiB, even if their names have the largest size.
 #[test]
 fn an_answer_over_tcp_is_bounded_by_its_packet() {
-    for (what, dns, asked) in packets() {
-        let answer = ask(&dns, &asked, 65535);
+    for (what, dns, query) in packets() {
+        let answer = ask(&dns, &query, 65535);
         assert!(
             answer.bytes.len() <= 16 * DNS_SIZE_MAX,
             "{what}: {}",
@@ -336,24 +335,24 @@ fn an_answer_over_tcp_is_bounded_by_its_packet() {
 fn answer_compiled(
     authority: &crate::Authority,
     packet: &CompiledPacket,
-    asked: &[u8],
+    query: &[u8],
     size_max: usize,
 ) -> usize {
     let mut out = Vec::with_capacity(2048);
-    write(authority, packet, asked, size_max, &mut out);
+    write(authority, packet, query, size_max, &mut out);
     out.len()
 }
 
 fn write(
     authority: &crate::Authority,
     packet: &CompiledPacket,
-    asked: &[u8],
+    query: &[u8],
     size_max: usize,
     out: &mut Vec<u8>,
 ) {
     out.clear();
     out.extend([0; 12]);
-    let question = crate::Question::parse(asked).unwrap();
+    let question = crate::Question::parse(query).unwrap();
     out.extend_from_slice(question.wire());
     let crate::LookupResult::NeedsPacket(of_key) = authority.lookup(&question) else {
         panic!("a question below a key");

@@ -19,8 +19,7 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
-    /// Finds the labels of the uncompressed name at the start of `bytes`. `None` if it is
-    /// malformed.
+    /// Finds the labels of the name at the start of `bytes`. `None` if it is compressed or invalid.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut offsets = [0; LABEL_COUNT_MAX];
         let mut count = 0;
@@ -72,8 +71,7 @@ impl<'n> NameRef<'n> {
         self.offsets.len()
     }
 
-    /// The label at this index from the right, without its length byte. The root label is not
-    /// counted.
+    /// The label at this index from the right, without its length byte and without the root.
     pub(crate) fn label_from_right(&self, index: usize) -> Option<&'n [u8]> {
         let at = self.offsets.len().checked_sub(index + 1)?;
         let at = usize::from(self.offsets[at]);
@@ -187,8 +185,7 @@ impl<'m> Iterator for SourceLabels<'m> {
 }
 
 /// The contiguous pieces of a name in a message: at most one more than it has pointers. The root
-/// label is left out, and so is everything after the first `size_max` bytes, which must end at a
-/// label.
+/// label is left out, and so is the rest after `size_max` bytes, which must end at a label.
 #[derive(Debug, Clone)]
 pub(crate) struct SourcePieces<'m> {
     message: &'m [u8],

@@ -28,7 +28,7 @@ pub(crate) enum EntryKind {
 }
 
 impl EntryKind {
-    /// The sort key of a name's entries: sets by type, after entries that are no records.
+    /// The sort key of a name's entries: sets by type, after entries that are not records.
     fn record_type(&self) -> Option<u16> {
         match self {
             Self::OtherOrigin => None,
@@ -59,8 +59,7 @@ pub(crate) struct OwnerLabels<'m> {
     pub(crate) labels: &'m [u32],
 }
 
-/// The names of a zone as nodes, sorted by depth and then by parent; and its record sets, sorted by
-/// node.
+/// The names of a zone as nodes, sorted by depth and parent; and its record sets, sorted by node.
 pub(crate) struct NodeList {
     pub(crate) nodes: Vec<NewNode>,
     pub(crate) groups: Vec<Group>,

@@ -62,9 +62,9 @@ impl Oracle {
     }
 
     /// The answer to a question about a name in the zone.
-    pub(crate) fn answer(&self, asked: &Name, of_type: RecordType) -> Expected {
+    pub(crate) fn answer(&self, qname: &Name, of_type: RecordType) -> Expected {
         let mut aliases = Vec::new();
-        let mut owners = vec![asked.clone()];
+        let mut owners = vec![qname.clone()];
         let mut followed = BTreeSet::new();
         loop {
             let name = owners[owners.len() - 1].clone();

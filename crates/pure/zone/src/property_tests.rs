@@ -97,8 +97,8 @@ fn encode(records: &[Record]) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-fn question_of(asked: &[u8]) -> (Name, RecordType) {
-    let message = [&[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], asked].concat();
+fn question_of(query: &[u8]) -> (Name, RecordType) {
+    let message = [&[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], query].concat();
     let query = Message::from_vec(&message).unwrap().queries.remove(0);
     (query.name().clone(), query.query_type())
 }
@@ -106,7 +106,7 @@ fn question_of(asked: &[u8]) -> (Name, RecordType) {
 /// Asserts that an answer has the expected records, ignoring case. The name in the question must be
 /// repeated in its own case.
 #[track_caller]
-fn check_same(answer: &Response, mut expected: Expected, asked: &Name) {
+fn check_same(answer: &Response, mut expected: Expected, query: &Name) {
     let message = &answer.message;
     let lines = |records: &[Record]| -> Vec<String> { records.iter().map(line).collect() };
     let mut authorities = lines(&message.authorities);
@@ -137,8 +137,8 @@ fn check_same(answer: &Response, mut expected: Expected, asked: &Name) {
         && first.record_type() != RecordType::DNAME
     {
         assert!(
-            first.name.eq_case(asked),
-            "{first} is not what was asked for"
+            first.name.eq_case(query),
+            "{first} does not repeat the name in the question"
         );
     }
 }
@@ -152,27 +152,27 @@ proptest! {
     #[test]
     fn packets_are_answered_like_the_oracle(
         records in vec(any_record(any_owner), 0..8),
-        asked in any_question(),
+        query in any_question(),
     ) {
         let dns = encode(&records);
         prop_assume!(dns.len() <= DNS_SIZE_MAX);
-        let asked = question(&asked);
-        let (asked_name, asked_type) = question_of(&asked);
+        let query = question(&query);
+        let (qname, qtype) = question_of(&query);
         let origin = name("dns.test.");
         let authority = authority(&["dns.test."]);
-        let answer = answer_in(&authority, Some(&packet_of(&dns)), &asked, 65535);
-        let oracle = match name("KEY.dns.test.").zone_of(&asked_name) {
+        let answer = answer_in(&authority, Some(&packet_of(&dns)), &query, 65535);
+        let oracle = match name("KEY.dns.test.").zone_of(&qname) {
             true => Oracle::of_key(&origin, &KEY, &records),
             false => Oracle::of_origin(&origin, records_of(&crate::fixture::origin("dns.test."))),
         };
-        check_same(&answer, oracle.answer(&asked_name, asked_type), &asked_name);
+        check_same(&answer, oracle.answer(&qname, qtype), &qname);
     }
 
     #[test]
     fn configured_records_are_answered_like_the_oracle(
         records in vec(any_record(any_static), 0..8),
-        asked in any_name(&["dns.test.", "DNS.test.", "ns1.dns.test."]),
-        asked_type in select(&TYPES[..]),
+        query in any_name(&["dns.test.", "DNS.test.", "ns1.dns.test."]),
+        qtype in select(&TYPES[..]),
     ) {
         let mut origin = origin("dns.test.");
         for mut record in records {
@@ -185,11 +185,11 @@ proptest! {
             }
         }
         let authority = Authority::new(vec![origin.clone()]).unwrap();
-        let asked = question(&format!("{asked} {asked_type}"));
-        let (asked_name, asked_type) = question_of(&asked);
-        let answer = answer_in(&authority, None, &asked, 65535);
+        let query = question(&format!("{query} {qtype}"));
+        let (qname, qtype) = question_of(&query);
+        let answer = answer_in(&authority, None, &query, 65535);
         let oracle = Oracle::of_origin(&name("dns.test."), records_of(&origin));
-        check_same(&answer, oracle.answer(&asked_name, asked_type), &asked_name);
+        check_same(&answer, oracle.answer(&qname, qtype), &qname);
     }
 
     /// The bytes from the store may be damaged, or written by a newer version.
@@ -198,7 +198,7 @@ proptest! {
         records in vec(any_record(any_owner), 1..8),
         changes in vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0xc0), 0..40u8]), 0..6),
         bytes in vec(any::<u8>(), 0..100),
-        asked in any_question(),
+        query in any_question(),
         size_max in 300..1500usize,
     ) {
         let mut changed = encode(&records);
@@ -208,19 +208,19 @@ proptest! {
             changed[at] = byte;
         }
         let authority = authority(&["dns.test."]);
-        let asked = question(&asked);
-        let asked = Question::parse(&asked).unwrap();
+        let query = question(&query);
+        let query = Question::parse(&query).unwrap();
         for dns in [changed, bytes] {
             let packet = CompiledPacket::compile(&packet_of(&dns));
             // A packet that hickory-proto accepts when it is published can be served.
             if quorate_packet::message::counts_fit(&dns) && Message::from_vec(&dns).is_ok() {
                 assert!(packet.tree().is_ok());
             }
-            if let LookupResult::NeedsPacket(question) = authority.lookup(&asked)
+            if let LookupResult::NeedsPacket(question) = authority.lookup(&query)
                 && let Ok(answer) = question.answer(Some(&packet))
             {
-                let mut out = [&[0; 12], asked.wire()].concat();
-                answer.write(&asked, size_max, &mut out);
+                let mut out = [&[0; 12], query.wire()].concat();
+                answer.write(&query, size_max, &mut out);
                 prop_assert!(out.len() <= size_max);
             }
         }

@@ -19,8 +19,7 @@ pub struct Question<'q> {
 
 impl<'q> Question<'q> {
     /// Parses the question at the start of `bytes`, which follow the header of a query. `None` if
-    /// it is incomplete or malformed. Its name cannot be compressed, because no name comes before
-    /// it.
+    /// it is incomplete or malformed. Its name cannot be compressed: it is the first.
     pub fn parse(bytes: &'q [u8]) -> Option<Self> {
         let labels = Labels::parse(bytes)?;
         let wire = bytes.get(..labels.size() + FIXED_SIZE)?;

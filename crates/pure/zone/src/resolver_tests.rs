@@ -47,20 +47,20 @@ fn every_origin_serves_the_same_records() {
 fn the_owner_repeats_the_case_of_the_question() {
     let authority = authority(&["dns.test."]);
     let packet = packet(vec![record(&IROH.replace("_iroh", "_IRoh"))]);
-    let asked = format!("_iROH.{}.dNs.TeSt.", KEY.to_string().to_uppercase());
-    let answer = answer(&authority, Some(&packet), &format!("{asked} TXT"));
-    assert_eq!(answer.records()[0].name.to_ascii(), asked);
+    let query = format!("_iROH.{}.dNs.TeSt.", KEY.to_string().to_uppercase());
+    let answer = answer(&authority, Some(&packet), &format!("{query} TXT"));
+    assert_eq!(answer.records()[0].name.to_ascii(), query);
 }
 
 #[test]
 fn a_key_without_a_packet_does_not_exist() {
     let authority = authority(&["dns.test."]);
-    for asked in [
+    for query in [
         "_iroh.KEY.dns.test. TXT",
         "KEY.dns.test. A",
         "KEY.dns.test. ANY",
     ] {
-        let answer = answer(&authority, None, asked);
+        let answer = answer(&authority, None, query);
         assert_eq!(text(&answer), ["nxdomain", "SOA dns.test. 30"]);
     }
 }
@@ -69,8 +69,8 @@ fn a_key_without_a_packet_does_not_exist() {
 #[test]
 fn a_name_with_other_types_has_no_data() {
     for record_type in ["A", "AAAA", "CNAME", "HTTPS", "SOA", "NS", "DS"] {
-        let asked = format!("_iroh.KEY.dns.test. {record_type}");
-        check(&[IROH], &asked, &["no data", "SOA dns.test. 30"]);
+        let query = format!("_iroh.KEY.dns.test. {record_type}");
+        check(&[IROH], &query, &["no data", "SOA dns.test. 30"]);
     }
 }
 
@@ -97,8 +97,8 @@ fn a_key_without_servable_records_does_not_exist() {
     for records in [&[][..], &["_iroh. 30 TXT outside"], &[soa]] {
         for owner in ["KEY", "x.KEY", "a.x.KEY"] {
             for record_type in ["A", "SOA", "NS", "CNAME", "ANY"] {
-                let asked = format!("{owner}.dns.test. {record_type}");
-                check(records, &asked, &["nxdomain", "SOA dns.test. 30"]);
+                let query = format!("{owner}.dns.test. {record_type}");
+                check(records, &query, &["nxdomain", "SOA dns.test. 30"]);
             }
         }
     }
@@ -411,9 +411,9 @@ mod wildcards {
 fn a_damaged_packet_is_an_error() {
     let packet = CompiledPacket::compile(&packet_of(&[0xff; 40]));
     let authority = authority(&["dns.test."]);
-    let asked = question("KEY.dns.test. A");
-    let asked = Question::parse(&asked).unwrap();
-    let LookupResult::NeedsPacket(question) = authority.lookup(&asked) else {
+    let query = question("KEY.dns.test. A");
+    let query = Question::parse(&query).unwrap();
+    let LookupResult::NeedsPacket(question) = authority.lookup(&query) else {
         panic!("not below a key");
     };
     assert_eq!(question.answer(Some(&packet)).unwrap_err().key, KEY);

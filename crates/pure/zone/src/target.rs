@@ -7,7 +7,7 @@ use crate::name::{NAME_SIZE_MAX, NameRef, SourceLabels};
 /// A name in RDATA that is in the zone of its record. It fits one word.
 ///
 /// In a packet the key's zone has no origin yet. A name that ends in the bare key counts under
-/// every origin that is asked for; a name that includes an origin counts only under that origin.
+/// every origin of a question; a name that includes an origin counts only under that origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
     /// The size of the labels left of the apex, in bytes.
@@ -66,8 +66,7 @@ impl Target {
         (is_inside && prefix_size + apex.len() <= NAME_SIZE_MAX).then_some(prefix_size)
     }
 
-    /// Whether this name, which includes an origin, may equal another one that does not, under that
-    /// origin.
+    /// Whether this name, which includes an origin, may equal `other`, which does not, under it.
     pub(crate) fn may_equal(self, other: Self) -> bool {
         self.rest_at.is_some() && other.rest_at.is_none() && self.prefix_size == other.prefix_size
     }

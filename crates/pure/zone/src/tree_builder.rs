@@ -73,7 +73,7 @@ impl<'m> TreeBuilder<'m> {
         }
     }
 
-    /// How many labels at the end of `labels[start..]` are the apex; `None` if it is not their end.
+    /// The label count of the apex, if `labels[start..]` end in it.
     fn apex_label_count(&mut self, start: usize) -> Option<usize> {
         match self.apex {
             Apex::Origin(origin) => {
@@ -118,12 +118,12 @@ impl<'m> TreeBuilder<'m> {
         let mut words = node_words(&node_list, self.entries.len());
         let sets_at = words.len() - node_list.groups.len() * SET_WORD_COUNT;
         for (at, group) in node_list.groups.iter().enumerate() {
-            let head = SetEncoder {
+            let set = SetEncoder {
                 message: self.message,
                 finder,
                 entries: &self.entries[group.entries.0..group.entries.1],
             };
-            let head = head.push_to(&mut words);
+            let head = set.push_to(&mut words);
             words[sets_at + at * SET_WORD_COUNT..][..SET_WORD_COUNT].copy_from_slice(&head);
         }
         let words = words.into();

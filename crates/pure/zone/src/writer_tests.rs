@@ -4,10 +4,10 @@ use crate::fixture::{
     KEY, Response, answer_in, authority, name, packet, packet_of, question, record, wire_name,
 };
 
-fn ask(records: &[String], asked: &str, size_max: usize) -> Response {
+fn ask(records: &[String], query: &str, size_max: usize) -> Response {
     let records = records.iter().map(|text| record(text)).collect();
-    let (authority, asked) = (authority(&["dns.test."]), question(asked));
-    answer_in(&authority, Some(&packet(records)), &asked, size_max)
+    let (authority, query) = (authority(&["dns.test."]), question(query));
+    answer_in(&authority, Some(&packet(records)), &query, size_max)
 }
 
 /// RFC 1035, section 4.1.4: 16 bytes for each record, whatever the case of its name.
@@ -137,9 +137,9 @@ fn names_in_data_of_old_types_are_unpacked() {
         dns.extend(((before.len() + pointers.len()) as u16).to_be_bytes());
         dns.extend(before);
         dns.extend(pointers);
-        let asked = question(&format!("old.KEY.dns.test. TYPE{record_type}"));
+        let query = question(&format!("old.KEY.dns.test. TYPE{record_type}"));
         let authority = authority(&["dns.test."]);
-        let answer = answer_in(&authority, Some(&packet_of(&dns)), &asked, 512);
+        let answer = answer_in(&authority, Some(&packet_of(&dns)), &query, 512);
         assert_eq!(answer.records().len(), 1, "type {record_type}");
         let unpacked = [before, &short.repeat(count)].concat();
         match &answer.records()[0].data {
@@ -163,11 +163,11 @@ fn malformed_data_is_left_out() {
         dns.extend(wire_name(&name("KEY.")));
         dns.extend([0, 7, 0, 1, 0, 0, 0, 30, 0, rdata.len() as u8]);
         dns.extend(rdata);
-        let asked = question("old.KEY.dns.test. TYPE7");
+        let query = question("old.KEY.dns.test. TYPE7");
         let answer = answer_in(
             &authority(&["dns.test."]),
             Some(&packet_of(&dns)),
-            &asked,
+            &query,
             512,
         );
         assert!(answer.records().is_empty(), "{rdata:?}");

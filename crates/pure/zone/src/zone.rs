@@ -62,8 +62,7 @@ impl Zone {
     }
 
     pub(crate) fn clamp_ttl_secs(&self, ttl_secs: u32) -> u32 {
-        // Not `clamp`, which panics if the smallest is above the largest; the settings exclude
-        // that.
+        // The settings were checked: the smallest is not above the largest.
         ttl_secs
             .max(*self.ttl_secs.start())
             .min(*self.ttl_secs.end())

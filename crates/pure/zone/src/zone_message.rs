@@ -74,8 +74,7 @@ impl<'o> ZoneMessage<'o> {
         self.bytes.extend_from_slice(&length_bytes);
         self.bytes.extend_from_slice(data);
         let size = record.unpacked_size(&self.bytes);
-        // Configured data must have no pointers: one would refer to unrelated bytes of this
-        // message.
+        // Configured data must have no pointers: they would refer to unrelated bytes here.
         let size = size.filter(|size| length.is_some() && *size == data.len());
         let size = size.ok_or_else(|| OriginError::Unencodable {
             owner: owner.clone(),

@@ -30,9 +30,9 @@ fn with_records(text: &str, records: &[&str]) -> Origin {
 
 /// Asserts the answer from these records of the origin `dns.test.`.
 #[track_caller]
-fn check(records: &[&str], asked: &str, expected: &[&str]) {
+fn check(records: &[&str], query: &str, expected: &[&str]) {
     let authority = Authority::new(vec![with_records("dns.test.", records)]).unwrap();
-    assert_eq!(text(&answer(&authority, None, asked)), expected, "{asked}");
+    assert_eq!(text(&answer(&authority, None, query)), expected, "{query}");
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn configured_records_of_every_type_are_answered() {
     ] {
         let line = format!("www.dns.test. 60 {record_type} {data}");
         let expected = format!("www.dns.test. 60 IN {record_type} {data}");
-        let asked = format!("www.dns.test. {record_type}");
-        check(&[&line], &asked, &["records", &expected]);
+        let query = format!("www.dns.test. {record_type}");
+        check(&[&line], &query, &["records", &expected]);
     }
 }
 
@@ -112,12 +112,12 @@ fn names_of_an_origin_can_be_delegated() {
         "additional ns.sub.dns.test. 60 IN A 192.0.2.9",
         "additional ns1.dns.test. 600 IN A 192.0.2.2",
     ];
-    for asked in [
+    for query in [
         "sub.dns.test. NS",
         "x.sub.dns.test. A",
         "ns.sub.dns.test. A",
     ] {
-        check(&records, asked, &referral);
+        check(&records, query, &referral);
     }
 }
 
@@ -144,8 +144,8 @@ fn configured_records_do_not_answer_for_keys() {
         &["*.dns.test. 60 TXT wild", "dns.test. 60 TXT x"],
     );
     let authority = Authority::new(vec![origin]).unwrap();
-    for asked in ["KEY.dns.test. TXT", "_iroh.KEY.dns.test. TXT"] {
-        assert_eq!(text(&answer(&authority, None, asked)), ["nxdomain", SOA]);
+    for query in ["KEY.dns.test. TXT", "_iroh.KEY.dns.test. TXT"] {
+        assert_eq!(text(&answer(&authority, None, query)), ["nxdomain", SOA]);
     }
     let packet = packet(vec![record("_iroh.KEY. 30 TXT one")]);
     let answer = answer(&authority, Some(&packet), "KEY.dns.test. TXT");

@@ -35,8 +35,7 @@ impl AnswerLimits {
     }
 
     /// Loopback addresses are exempt too. An address in an exempt network can be flooded with
-    /// responses to forged queries, so the configuration checks reject a list that covers
-    /// everybody.
+    /// responses to forged queries, so the checks reject a list that covers everybody.
     fn is_exempt(&self, address: IpAddr) -> bool {
         address.to_canonical().is_loopback() || self.exempt.contains(address)
     }

@@ -54,8 +54,7 @@ settings! {
         /// Logs one of every N queries, at most 100 a second, with the target quorate::queries.
         /// 0: none.
         query_log_one_in: u32 = 0;
-        /// Zones under which records are served, as <name>.<key>.<zone>. Repeat the block for more
-        /// zones.
+        /// Zones under which records are served, as <name>.<key>.<zone>. Repeat it for more zones.
         origins: Vec<OriginSettings> = Vec::new();
     }
     fixed {

@@ -29,9 +29,9 @@ const RENEWAL_AGE_SECS: u32 = 1800;
 /// The size of a secret, in bytes.
 const SECRET_SIZE: usize = 16;
 
-/// The secrets that all nodes create and check cookies with.
+/// Creates and checks server cookies, with secrets that all nodes share.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CookieSecrets {
+pub(crate) struct ServerCookies {
     pub(crate) current: [u8; SECRET_SIZE],
     /// The secret before the last rotation. Its cookies stay valid until they expire.
     pub(crate) previous: Option<[u8; SECRET_SIZE]>,
@@ -50,7 +50,7 @@ pub(crate) enum CookieStatus {
     Invalid,
 }
 
-impl CookieSecrets {
+impl ServerCookies {
     /// Checks a cookie from `address` at `now_secs`, in seconds since the epoch. Returns the result
     /// and the cookie for the response.
     pub(crate) fn check(
@@ -142,11 +142,11 @@ mod tests {
 
     use super::*;
 
-    fn secrets_of(
+    fn cookies_of(
         current: [u8; SECRET_SIZE],
         previous: Option<[u8; SECRET_SIZE]>,
-    ) -> CookieSecrets {
-        CookieSecrets { current, previous }
+    ) -> ServerCookies {
+        ServerCookies { current, previous }
     }
 
     const NOW_SECS: u32 = 1_559_731_985;
@@ -156,8 +156,8 @@ mod tests {
         HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap()
     }
 
-    fn secrets() -> CookieSecrets {
-        secrets_of([5; SECRET_SIZE], None)
+    fn cookies() -> ServerCookies {
+        cookies_of([5; SECRET_SIZE], None)
     }
 
     fn address() -> IpAddr {
@@ -165,17 +165,17 @@ mod tests {
     }
 
     fn status(
-        secrets: &CookieSecrets,
+        cookies: &ServerCookies,
         server: &[u8],
         address: IpAddr,
         now_secs: u32,
     ) -> CookieStatus {
-        secrets.check((&CLIENT, server), address, now_secs).0
+        cookies.check((&CLIENT, server), address, now_secs).0
     }
 
     /// The server part of a cookie that is created at [`NOW_SECS`].
-    fn server_part(secrets: &CookieSecrets) -> Vec<u8> {
-        let (status, cookie) = secrets.check((&CLIENT, &[]), address(), NOW_SECS);
+    fn server_part(cookies: &ServerCookies) -> Vec<u8> {
+        let (status, cookie) = cookies.check((&CLIENT, &[]), address(), NOW_SECS);
         assert_eq!(status, CookieStatus::ClientOnly);
         cookie[CLIENT_COOKIE_SIZE..].to_vec()
     }
@@ -187,7 +187,7 @@ mod tests {
         let first = "e5e973e5a6b2a43f48e7dc849e37bfcf";
         let old = "dd3bdf9344b678b185a6f5cb60fca715";
         let new = "445536bcd2513298075a5d379663c962";
-        for (current, previous, address, asked, now_secs, answered) in [
+        for (current, previous, address, request_cookie, now_secs, response_cookie) in [
             (
                 first,
                 None,
@@ -213,18 +213,18 @@ mod tests {
                 "22681ab97d52c298010000005cf7c609a6bb79d16625507a",
             ),
         ] {
-            let secrets = secrets_of(secret(current), previous.map(secret));
-            let asked = HEXLOWER.decode(asked.as_bytes()).unwrap();
-            let (client, server) = asked.split_first_chunk().unwrap();
+            let cookies = cookies_of(secret(current), previous.map(secret));
+            let request_cookie = HEXLOWER.decode(request_cookie.as_bytes()).unwrap();
+            let (client, server) = request_cookie.split_first_chunk().unwrap();
             let (status, cookie) =
-                secrets.check((client, server), address.parse().unwrap(), now_secs);
+                cookies.check((client, server), address.parse().unwrap(), now_secs);
             let expected = if server.is_empty() {
                 CookieStatus::ClientOnly
             } else {
                 CookieStatus::Valid
             };
             assert_eq!(status, expected);
-            assert_eq!(HEXLOWER.encode(&cookie), answered);
+            assert_eq!(HEXLOWER.encode(&cookie), response_cookie);
         }
     }
 
@@ -232,14 +232,14 @@ mod tests {
     /// which is too late according to section 4.3.
     #[test]
     fn reserved_bytes_are_in_the_hash_and_not_repeated() {
-        let secrets = secrets_of(secret("e5e973e5a6b2a43f48e7dc849e37bfcf"), None);
-        let asked = HEXLOWER.decode(b"fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5");
-        let asked = asked.unwrap();
-        let (client, server) = asked.split_first_chunk().unwrap();
+        let cookies = cookies_of(secret("e5e973e5a6b2a43f48e7dc849e37bfcf"), None);
+        let request_cookie = HEXLOWER.decode(b"fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5");
+        let request_cookie = request_cookie.unwrap();
+        let (client, server) = request_cookie.split_first_chunk().unwrap();
         let address = [203, 0, 113, 203].into();
-        let in_time = secrets.check((client, server), address, 1_559_727_985 + 1800);
+        let in_time = cookies.check((client, server), address, 1_559_727_985 + 1800);
         assert_eq!(in_time.0, CookieStatus::Valid);
-        let (status, cookie) = secrets.check((client, server), address, 1_559_734_700);
+        let (status, cookie) = cookies.check((client, server), address, 1_559_734_700);
         assert_eq!(status, CookieStatus::Invalid);
         assert_eq!(
             HEXLOWER.encode(&cookie),
@@ -249,8 +249,8 @@ mod tests {
 
     #[test]
     fn a_cookie_is_valid_for_an_hour_and_renewed_after_half_of_it() {
-        let secrets = secrets();
-        let server = server_part(&secrets);
+        let cookies = cookies();
+        let server = server_part(&cookies);
         for (age_secs, valid, renewed) in [
             (0, true, false),
             (1799, true, false),
@@ -259,7 +259,7 @@ mod tests {
             (3601, false, true),
         ] {
             let now_secs = NOW_SECS + age_secs;
-            let (status, cookie) = secrets.check((&CLIENT, &server), address(), now_secs);
+            let (status, cookie) = cookies.check((&CLIENT, &server), address(), now_secs);
             assert_eq!(status == CookieStatus::Valid, valid, "{age_secs}");
             assert_eq!(
                 cookie[CLIENT_COOKIE_SIZE..] != server,
@@ -271,32 +271,32 @@ mod tests {
 
     #[test]
     fn a_clock_may_be_five_minutes_ahead() {
-        let secrets = secrets();
-        let server = server_part(&secrets);
+        let cookies = cookies();
+        let server = server_part(&cookies);
         assert_eq!(
-            status(&secrets, &server, address(), NOW_SECS - 300),
+            status(&cookies, &server, address(), NOW_SECS - 300),
             CookieStatus::Valid
         );
         assert_eq!(
-            status(&secrets, &server, address(), NOW_SECS - 301),
+            status(&cookies, &server, address(), NOW_SECS - 301),
             CookieStatus::Invalid
         );
     }
 
     #[test]
     fn a_cookie_is_for_one_address_and_one_secret() {
-        let server = server_part(&secrets());
+        let server = server_part(&cookies());
         let elsewhere = [192, 0, 2, 2].into();
         assert_eq!(
-            status(&secrets(), &server, elsewhere, NOW_SECS),
+            status(&cookies(), &server, elsewhere, NOW_SECS),
             CookieStatus::Invalid
         );
-        let rotated = secrets_of([6; SECRET_SIZE], Some([5; SECRET_SIZE]));
+        let rotated = cookies_of([6; SECRET_SIZE], Some([5; SECRET_SIZE]));
         assert_eq!(
             status(&rotated, &server, address(), NOW_SECS),
             CookieStatus::Valid
         );
-        let twice = secrets_of([7; SECRET_SIZE], Some([6; SECRET_SIZE]));
+        let twice = cookies_of([7; SECRET_SIZE], Some([6; SECRET_SIZE]));
         assert_eq!(
             status(&twice, &server, address(), NOW_SECS),
             CookieStatus::Invalid
@@ -305,13 +305,13 @@ mod tests {
 
     #[test]
     fn other_bytes_are_not_a_valid_cookie() {
-        let secrets = secrets();
-        let server = server_part(&secrets);
+        let cookies = cookies();
+        let server = server_part(&cookies);
         for at in 0..server.len() {
             let mut changed = server.clone();
             changed[at] ^= 1;
             assert_eq!(
-                status(&secrets, &changed, address(), NOW_SECS),
+                status(&cookies, &changed, address(), NOW_SECS),
                 CookieStatus::Invalid,
                 "{at}"
             );
@@ -319,7 +319,7 @@ mod tests {
         for size in [8, 15, 17, 32] {
             let other = vec![1; size];
             assert_eq!(
-                status(&secrets, &other, address(), NOW_SECS),
+                status(&cookies, &other, address(), NOW_SECS),
                 CookieStatus::Invalid,
                 "{size}"
             );

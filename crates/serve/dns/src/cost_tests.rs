@@ -96,7 +96,7 @@ fn responder(key_count: usize, packet: fn(PublicKey) -> Vec<u8>, limited: bool) 
 #[test]
 fn an_ordinary_question_allocates_nothing() {
     let responder = responder(100, endpoint, true);
-    let asked = [
+    let questions = [
         (iroh(key(7), "dns.test."), RecordType::TXT),
         (iroh(key(7), "dns.test."), RecordType::A),
         (format!("other.{}.dns.test.", key(7)), RecordType::TXT),
@@ -105,18 +105,18 @@ fn an_ordinary_question_allocates_nothing() {
         ("google.com.".to_owned(), RecordType::A),
     ];
     let mut messages = Vec::new();
-    for (owner, record_type) in asked {
+    for (owner, record_type) in questions {
         let plain = query(&owner, record_type);
         let cookie = [&option::COOKIE.to_be_bytes()[..], &[0, 8], &[1; 8]].concat();
         messages.push(with_opt(plain.clone(), 1232, 0, &[]));
         messages.push(with_opt(plain.clone(), 1232, 0, &cookie));
         messages.push(plain);
     }
-    let stranger = client(DnsTransport::Udp);
+    let client = client(DnsTransport::Udp);
     let mut out = Vec::with_capacity(1232);
     let mut ask_all = || {
         for message in &messages {
-            responder.respond(message, &stranger, &mut out).unwrap();
+            responder.respond(message, &client, &mut out).unwrap();
         }
     };
     ask_all();
@@ -126,8 +126,8 @@ fn an_ordinary_question_allocates_nothing() {
 
 /// Run by hand: `cargo test --release -p quorate-dns --lib -- --ignored --nocapture costs`.
 #[test]
-#[ignore = "it measures"]
-#[expect(clippy::print_stdout, reason = "for people")]
+#[ignore = "a benchmark to run by hand"]
+#[expect(clippy::print_stdout, reason = "it prints results for people")]
 fn costs() {
     const ROUNDS: usize = 1_000_000;
     let cookie = [&option::COOKIE.to_be_bytes()[..], &[0, 8], &[1; 8]].concat();

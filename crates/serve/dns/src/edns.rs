@@ -59,8 +59,8 @@ impl<'m> Edns<'m> {
 
 impl<'m> Options<'m> {
     /// Parses options: code, length and data of each (RFC 6891, section 6.1.2). Unsupported ones
-    /// are skipped. `None` if one is incomplete, or a cookie has an invalid size (RFC 7873, section
-    /// 5.2.2).
+    /// are skipped. `None` if one is incomplete, or a cookie has a wrong size (section
+    /// 5.2.2 of RFC 7873).
     pub(crate) fn parse(mut data: &'m [u8]) -> Option<Self> {
         let mut options = Self::default();
         while !data.is_empty() {

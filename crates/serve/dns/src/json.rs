@@ -123,8 +123,7 @@ struct JsonRecord {
 
 impl JsonMessage {
     /// Reads a response that this server has written. If hickory-proto cannot parse it, because a
-    /// key published data that are not valid for their type, the result is SERVFAIL without
-    /// records.
+    /// key published data that are not valid for their type, the result is an empty SERVFAIL.
     pub(crate) fn read(response: &[u8]) -> Result<Self, DecodeError> {
         let message = Message::from_vec(response).or_else(|_| {
             let mut bytes = response.to_vec();

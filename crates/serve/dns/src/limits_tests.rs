@@ -28,7 +28,7 @@ fn client_without_cookie() -> DnsClient {
     client(DnsTransport::Udp)
 }
 
-fn refused(fixture: &Fixture) -> u64 {
+fn rate_limited_count(fixture: &Fixture) -> u64 {
     fixture.metric("quorate_dns_responses_rate_limited_total")
 }
 
@@ -50,7 +50,7 @@ fn a_client_above_its_rate_must_retry_over_tcp() {
     let response = parse(&response);
     assert!(response.truncation && response.answers.is_empty());
     assert!(response.edns.is_some() && response.queries.len() == 1);
-    assert_eq!(refused(&fixture), 1);
+    assert_eq!(rate_limited_count(&fixture), 1);
 
     let over_tcp = ask(&fixture, &message, &client(DnsTransport::Tcp));
     assert_eq!(parse(&over_tcp).answers.len(), 1);
@@ -87,7 +87,7 @@ fn a_cookie_or_an_exempt_address_is_not_limited() {
             1
         );
     }
-    assert_eq!(refused(&fixture), 0);
+    assert_eq!(rate_limited_count(&fixture), 0);
 }
 
 /// The address may be forged, so the response is small: somebody else may receive it.

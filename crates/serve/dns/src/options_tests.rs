@@ -105,7 +105,7 @@ mod cookies {
         assert_eq!(
             parse(&again).answers.len(),
             1,
-            "what came with BADCOOKIE is valid"
+            "the cookie in BADCOOKIE is valid"
         );
     }
 
@@ -118,7 +118,7 @@ mod cookies {
         fixture.set_cookie_secrets([8; 16], Some(SECRET));
         let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
         assert_eq!(parse(&response).answers.len(), 1);
-        assert_ne!(cookie(&response), given, "the new secret made it");
+        assert_ne!(cookie(&response), given, "the new secret created it");
         fixture.set_cookie_secrets([9; 16], Some([8; 16]));
         let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
         assert_eq!(u16::from(parse(&response).response_code), 23);

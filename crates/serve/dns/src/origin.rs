@@ -246,8 +246,7 @@ fn read_zone_file(path: &Path) -> Result<String, String> {
     }
 }
 
-/// Parses a domain name, with or without its final dot. Adds an error to `findings` if it is
-/// invalid.
+/// Parses a domain name, with or without its final dot. Adds errors to `findings`.
 fn read_name(key: &KeyPath, text: &str, findings: &mut Findings) -> Option<WireName> {
     if text.is_empty() {
         let reason = "it is missing; write a domain name such as \"dns.example.org.\"";

@@ -78,8 +78,7 @@ enum AnswerError {
 
 impl Responder {
     /// Answers for these origins from their configured records, from packets in the replica, and
-    /// from the replicated zone records, within `limits`. Fails if the origins are invalid
-    /// together.
+    /// from the replicated zone records, within `limits`. Fails if the origins conflict.
     pub fn new(
         config: &DnsConfig,
         origins: Vec<Origin>,
@@ -216,8 +215,8 @@ impl Responder {
         zones: &ServedZones,
         opt: &mut Opt<'_>,
     ) -> Option<CookieStatus> {
-        let (secrets, cookie) = zones.cookies.as_ref().zip(edns.options.cookie)?;
-        let (status, response_cookie) = secrets.check(cookie, client.address, now_secs());
+        let (server_cookies, cookie) = zones.cookies.as_ref().zip(edns.options.cookie)?;
+        let (status, response_cookie) = server_cookies.check(cookie, client.address, now_secs());
         opt.cookie = Some(response_cookie);
         self.metrics.shared.cookies_total.of(status).inc();
         Some(status)

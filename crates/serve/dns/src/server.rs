@@ -27,8 +27,7 @@ use crate::{
 /// How often `bind` tries to find a port that is free for both UDP and TCP.
 const FREE_PORT_TRIES_MAX: usize = 16;
 
-/// How long a shutdown waits until responses are sent. They are ready, so only the client can be
-/// slow.
+/// How long a shutdown waits until responses are sent. They are ready; only clients can be slow.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The name of DNS over TLS in handshakes (RFC 7858, section 3.1).

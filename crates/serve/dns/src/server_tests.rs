@@ -82,8 +82,7 @@ async fn both_listeners_have_one_port_and_answer() {
     server.shutdown().await;
 }
 
-/// Of messages with 0 to 12 bytes, only a header gets a response: FORMERR, because it has no
-/// question.
+/// Of messages with 0 to 12 bytes, only a header gets a response: FORMERR (no question).
 #[tokio::test]
 async fn short_and_garbled_datagrams_leave_the_server_alive() {
     let (server, fixture) = serve(config()).await;

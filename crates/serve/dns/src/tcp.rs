@@ -109,8 +109,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             if size == 0 {
                 return Ok(());
             }
-            // Only complete queries count as progress, or one byte a second would keep a
-            // connection.
+            // Only complete queries count as progress, or one byte a second would suffice.
             if self.answer_received().await? {
                 self.place.touch();
                 deadline = Instant::now() + self.config.idle_timeout(&self.place);

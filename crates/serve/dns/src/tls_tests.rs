@@ -46,14 +46,14 @@ async fn client(
 
 async fn ask(stream: &mut TlsStream<TcpStream>, message: &[u8]) -> Message {
     let length = u16::try_from(message.len()).unwrap().to_be_bytes();
-    let asked = async {
+    let exchange = async {
         stream.write_all(&length).await.unwrap();
         stream.write_all(message).await.unwrap();
         let mut response = vec![0; stream.read_u16().await.unwrap().into()];
         stream.read_exact(&mut response).await.unwrap();
         response
     };
-    parse(&timeout(LONG, asked).await.expect("an answer"))
+    parse(&timeout(LONG, exchange).await.expect("an answer"))
 }
 
 async fn is_closed(stream: &mut TcpStream) -> bool {

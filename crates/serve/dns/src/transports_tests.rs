@@ -36,9 +36,9 @@ async fn ask_quic(connection: &quinn::Connection, query: &[u8]) -> Vec<u8> {
     receive.read_to_end(70_000).await.unwrap().split_off(2)
 }
 
-fn asked() -> Vec<(String, RecordType)> {
+fn questions() -> Vec<(String, RecordType)> {
     let of = |owner: &str, key| format!("{owner}.{key}.dns.test.");
-    let mut asked = vec![
+    let mut questions = vec![
         (iroh(ALICE, "dns.test."), TXT),
         (iroh(ALICE, "dns.test."), A),
         (iroh(NOBODY, "dns.test."), TXT),
@@ -50,9 +50,9 @@ fn asked() -> Vec<(String, RecordType)> {
         (srv_owner(), SRV),
     ];
     let apex = [SOA, NS, A, AAAA, MX].map(|kind| ("dns.test.".to_owned(), kind));
-    asked.extend(apex);
-    asked.push(("elsewhere.test.".to_owned(), TXT));
-    asked
+    questions.extend(apex);
+    questions.push(("elsewhere.test.".to_owned(), TXT));
+    questions
 }
 
 /// The content of a response: its records, flags and response code.
@@ -86,7 +86,7 @@ async fn answers_are_equal_over_all_transports() {
         .unwrap();
     let quic = quic.await.unwrap();
 
-    for (owner, kind) in asked() {
+    for (owner, kind) in questions() {
         for has_edns in [false, true] {
             let mut query = query(&owner, kind);
             query[..2].fill(0);

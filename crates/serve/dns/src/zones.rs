@@ -11,7 +11,7 @@ use quorate_replica::{Reader, ZoneState};
 use quorate_zone::file::is_rdata;
 use quorate_zone::{Authority, Origin, OriginError};
 
-use crate::{ConfiguredZones, DnsMetrics, cookie::CookieSecrets, metrics::QueryCounters};
+use crate::{ConfiguredZones, DnsMetrics, cookie::ServerCookies, metrics::QueryCounters};
 
 /// The zones. Each query compares one version number to notice that the replicated records changed.
 pub(crate) struct Zones {
@@ -24,19 +24,19 @@ pub(crate) struct Zones {
     rebuild_lock: Mutex<()>,
 }
 
-/// The zones and secrets that are served at one time.
+/// The zones and cookie secrets that are served at one time.
 pub(crate) struct ServedZones {
     /// The zone version of the replica that this was built from.
     version: u64,
     pub(crate) authority: Authority,
-    /// The secrets of cookies; `None` disables cookies.
-    pub(crate) cookies: Option<CookieSecrets>,
+    /// `None` disables cookies.
+    pub(crate) cookies: Option<ServerCookies>,
     /// The query counters, by the index of the origin.
     pub(crate) queries: Vec<QueryCounters>,
 }
 
 impl Zones {
-    /// The zones of this configuration and the replica. Fails if the origins are invalid together.
+    /// The zones of this configuration and the replica. Fails if the origins conflict.
     pub(crate) fn new(
         origins: Vec<Origin>,
         cookies_enabled: bool,
@@ -101,14 +101,14 @@ impl Zones {
         };
         let stored = &state.cookie_secrets;
         let current = stored.current.filter(|_| self.cookies_enabled);
-        let secrets = current.map(|current| CookieSecrets {
+        let cookies = current.map(|current| ServerCookies {
             current: current.0,
             previous: stored.previous.map(|secret| secret.0),
         });
         self.served.store(Arc::new(ServedZones {
             version,
             queries: counters(&authority, &self.metrics),
-            cookies: secrets,
+            cookies,
             authority,
         }));
     }

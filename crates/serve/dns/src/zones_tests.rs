@@ -24,12 +24,12 @@ fn imported(before: &ZoneState, text: &str) -> ZoneState {
     change.changed(before).unwrap().unwrap()
 }
 
-fn asked(fixture: &Fixture, owner: &str, record_type: RecordType) -> Message {
+fn ask(fixture: &Fixture, owner: &str, record_type: RecordType) -> Message {
     fixture.ask(&query(owner, record_type))
 }
 
 fn addresses(fixture: &Fixture, owner: &str) -> Vec<String> {
-    let answer = asked(fixture, owner, RecordType::A);
+    let answer = ask(fixture, owner, RecordType::A);
     answer
         .answers
         .iter()
@@ -38,7 +38,7 @@ fn addresses(fixture: &Fixture, owner: &str) -> Vec<String> {
 }
 
 fn serial(fixture: &Fixture) -> u32 {
-    match &asked(fixture, "dns.test.", RecordType::SOA).answers[0].data {
+    match &ask(fixture, "dns.test.", RecordType::SOA).answers[0].data {
         RData::SOA(soa) => soa.serial,
         other => panic!("{other}"),
     }
@@ -56,15 +56,15 @@ fn replicated_records_are_answered_from_the_next_query() {
     fixture.replica.agree_on(first.clone());
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
     assert_eq!(serial(&fixture), 2);
-    let mx = asked(&fixture, "dns.test.", RecordType::MX);
+    let mx = ask(&fixture, "dns.test.", RecordType::MX);
     assert_eq!(mx.answers.len(), 1);
-    let wild = asked(&fixture, "x.w.dns.test.", RecordType::TXT);
+    let wild = ask(&fixture, "x.w.dns.test.", RecordType::TXT);
     assert_eq!(wild.answers.len(), 1);
 
     fixture
         .replica
         .agree_on(imported(&first, "other A 192.0.2.8"));
-    let gone = asked(&fixture, "www.dns.test.", RecordType::A);
+    let gone = ask(&fixture, "www.dns.test.", RecordType::A);
     assert_eq!(gone.metadata.response_code, ResponseCode::NXDomain);
     assert_eq!(serial(&fixture), 3);
 }
@@ -103,13 +103,13 @@ fn unchecked(owner: &str, record_type: RecordType, data: &[u8]) -> ZoneState {
 fn invalid_replicated_records_leave_configured_ones_served() {
     let fixture = Fixture::new();
     let apex_alias = unchecked("@", RecordType::CNAME, b"\x01x\0");
-    let broken = unchecked("www", RecordType::A, &[192, 0, 2]);
-    for state in [apex_alias, broken] {
+    let invalid = unchecked("www", RecordType::A, &[192, 0, 2]);
+    for state in [apex_alias, invalid] {
         fixture.replica.agree_on(state);
         assert_eq!(fixture.ask(&alice_query()).answers.len(), 1);
         assert_eq!(addresses(&fixture, "dns.test."), ["192.0.2.1"]);
     }
-    let sound = imported(&ZoneState::default(), "www A 192.0.2.7");
-    fixture.replica.agree_on(sound);
+    let valid = imported(&ZoneState::default(), "www A 192.0.2.7");
+    fixture.replica.agree_on(valid);
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
 }

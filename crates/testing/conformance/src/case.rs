@@ -140,8 +140,8 @@ impl ExpectedRecord {
     }
 }
 
-/// Data with its names in lower case, because the server may choose their case (RFC 4343, section
-/// 4).
+/// Data with its names in lower case, because the server may choose their case (RFC 4343,
+/// section 4).
 fn lower_data(pieces: &[Piece]) -> Vec<u8> {
     let lower = pieces.iter().map(|piece| match piece {
         Piece::Name(name) => name.to_ascii_lowercase(),

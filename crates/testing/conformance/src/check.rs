@@ -107,21 +107,19 @@ fn check_header(query: &Query, message: &Message) -> Result<(), String> {
     })?;
     let [high, low] = message.flags;
     ensure(high & QR != 0, || "QR is clear".to_owned())?;
-    if let [_, _, asked_high, asked_low, ..] = query.message[..] {
+    if let [_, _, query_high, query_low, ..] = query.message[..] {
         let repeated = OPCODE | RD;
-        ensure(high & repeated == asked_high & repeated, || {
+        ensure(high & repeated == query_high & repeated, || {
             "opcode and RD are not those of the query".to_owned()
         })?;
         // A server without DNSSEC may clear CD or repeat it (RFC 4035, section 3.1.6).
-        ensure(low & CD & !asked_low == 0, || {
+        ensure(low & CD & !query_low == 0, || {
             "CD was not set in the query".to_owned()
         })?;
     }
     ensure(low & (RA | Z | AD) == 0, || "RA, Z or AD is set".to_owned())?;
     match (&message.question, &query.question) {
-        (Some(repeated), Some(asked)) => {
-            ensure(repeated == asked, || "another question".to_owned())?
-        }
+        (Some(repeated), Some(sent)) => ensure(repeated == sent, || "another question".to_owned())?,
         (Some(repeated), None) => ensure(
             query
                 .message
@@ -185,11 +183,10 @@ fn check_opt(query: &Query, opt: &Opt) -> Result<(), String> {
         format!("the UDP size in EDNS is {} bytes", opt.udp_size)
     })?;
     if query.opt_count == Some(1) {
-        // The query's OPT record follows the question: name, type, class, two bytes, then the
-        // flags.
+        // The query's OPT record follows the question: name, type, class, two bytes, flags.
         let flags_at = 12 + query.question.as_ref().map_or(0, Vec::len) + 7;
-        let asked = query.message.get(flags_at).copied().unwrap_or_default() & 0x80;
-        ensure(opt.flags == [asked, 0], || {
+        let dnssec_ok = query.message.get(flags_at).copied().unwrap_or_default() & 0x80;
+        ensure(opt.flags == [dnssec_ok, 0], || {
             format!("EDNS flags {:02x?}", opt.flags)
         })?;
     }
@@ -259,8 +256,8 @@ impl Section {
 
 impl ExpectedRecord {
     fn matches(&self, query: &Query, record: &Record) -> bool {
-        let asked = query.name.as_ref().map(|name| name.to_ascii_lowercase());
-        let owner = self.owner.as_ref().or(asked.as_ref());
+        let qname = query.name.as_ref().map(|name| name.to_ascii_lowercase());
+        let owner = self.owner.as_ref().or(qname.as_ref());
         owner == Some(&record.owner)
             && self.record_type == record.record_type
             && self.class == record.class

@@ -43,15 +43,15 @@ struct QueryOptions {
 impl Query {
     /// Parses `NAME TYPE [CLASS] …`.
     pub(crate) fn parse(words: &[String]) -> Result<Self, String> {
-        let [asked, record_type, rest @ ..] = words else {
+        let [qname, record_type, rest @ ..] = words else {
             return Err("a question has a name and a type".to_owned());
         };
-        let asked_class = rest.first().and_then(|word| class(word));
-        let rest = &rest[usize::from(asked_class.is_some())..];
-        let asked = name(asked, None)?;
+        let qclass = rest.first().and_then(|word| class(word));
+        let rest = &rest[usize::from(qclass.is_some())..];
+        let qname = name(qname, None)?;
         let record_type = type_number(record_type)?.to_be_bytes();
-        let asked_class = asked_class.unwrap_or(1).to_be_bytes();
-        let question = [&asked[..], &record_type, &asked_class].concat();
+        let qclass = qclass.unwrap_or(1).to_be_bytes();
+        let question = [&qname[..], &record_type, &qclass].concat();
         let query = QueryOptions::parse(rest)?;
         let udp_size = match query.opt_count {
             0 => UDP_SIZES.0,
@@ -60,7 +60,7 @@ impl Query {
         Ok(Self {
             text: words.join(" "),
             message: query.message(&question),
-            name: Some(asked),
+            name: Some(qname),
             question: Some(question),
             opt_count: Some(query.opt_count.into()),
             udp_size_max: udp_size.into(),

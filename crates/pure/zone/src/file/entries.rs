@@ -30,8 +30,7 @@ pub(crate) fn check_end(entry: &str) -> Result<(), String> {
     }
 }
 
-/// How many parentheses are open after a line; `None` if a quote is open, which must end on its
-/// line.
+/// How many parentheses are open after a line; `None` if a quote is open.
 fn depth_after(line: &str, mut depth: usize) -> Option<usize> {
     let (mut is_quoted, mut chars) = (false, line.chars());
     while let Some(char) = chars.next() {

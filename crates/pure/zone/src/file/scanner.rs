@@ -98,8 +98,7 @@ pub(crate) fn parse_wire(record_type: u16, wire: &[u8]) -> Option<Data<'_>> {
     data.ok()?.filter(|_| parser.remaining() == 0)
 }
 
-/// Replaces `@` in RDATA by the origin (RFC 1035, section 5.1), because the scanner reads it as a
-/// label.
+/// Replaces `@` in RDATA by the origin (RFC 1035, section 5.1). The scanner reads it as a label.
 fn resolve_origin(record_type: u16, rdata: &mut Vec<u8>, origin: &[u8]) {
     let Some(format) = RdataFormat::of(record_type) else {
         return;

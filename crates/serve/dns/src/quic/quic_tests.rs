@@ -52,13 +52,15 @@ fn query_with_id_0() -> Vec<u8> {
 }
 
 async fn ask(connection: &Connection, message: &[u8]) -> Option<Message> {
-    let asked = async {
+    let exchange = async {
         let (mut send, mut receive) = connection.open_bi().await.ok()?;
         send.write_all(&framed(message)).await.ok()?;
         send.finish().ok()?;
         receive.read_to_end(70_000).await.ok()
     };
-    let response = timeout(LONG, asked).await.expect("an answer or an end")?;
+    let response = timeout(LONG, exchange)
+        .await
+        .expect("an answer or an end")?;
     let (length, message) = response.split_first_chunk::<2>().expect("a length");
     assert_eq!(message.len(), usize::from(u16::from_be_bytes(*length)));
     Some(parse(message))
@@ -79,8 +81,7 @@ async fn queries_over_quic_are_answered_until_a_stop() {
     let (server, fixture, encryption) = serve(config()).await;
     let endpoint = endpoint(1, &encryption);
     let connection = connect(&endpoint, &server).await;
-    // More queries than a connection may have in progress: first one after the other, then all
-    // together.
+    // More queries than a connection may have in progress: first in sequence, then together.
     for _ in 0..40 {
         let answer = ask(&connection, &query_with_id_0()).await;
         assert_eq!(answer.unwrap().answers.len(), 1);

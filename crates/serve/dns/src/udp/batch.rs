@@ -28,8 +28,7 @@ pub(super) struct Batch<F: AddressFamily> {
     /// Whether the socket receives datagrams for several addresses of this machine.
     is_wildcard: bool,
     replies: Vec<Reply<F>>,
-    /// Replies that are sent from the same address: the indexes of their answers. `clients` has the
-    /// destinations.
+    /// Replies that are sent from the same address: indexes of the answers, and destinations.
     group: Vec<usize>,
     clients: Vec<Option<F::Client>>,
 }

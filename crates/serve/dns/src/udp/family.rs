@@ -12,8 +12,8 @@ use nix::{
 pub(super) trait AddressFamily {
     /// The address that a datagram comes from.
     type Client: SockaddrLike + Copy;
-    /// The address that the query was sent to. The response must come from it (RFC 2181, section
-    /// 4.1).
+    /// The address that the query was sent to. The response must come from it (RFC 2181,
+    /// section 4.1).
     type Source: Copy + PartialEq;
 
     fn ip(client: &Self::Client) -> IpAddr;
@@ -42,9 +42,9 @@ impl AddressFamily for V4 {
     fn source(message: ControlMessageOwned) -> Option<in_pktinfo> {
         match message {
             // The routes choose the interface of an answer, so its index stays 0.
-            ControlMessageOwned::Ipv4PacketInfo(asked) => Some(in_pktinfo {
+            ControlMessageOwned::Ipv4PacketInfo(info) => Some(in_pktinfo {
                 ipi_ifindex: 0,
-                ipi_spec_dst: asked.ipi_spec_dst,
+                ipi_spec_dst: info.ipi_spec_dst,
                 ipi_addr: in_addr { s_addr: 0 },
             }),
             _ => None,
@@ -76,14 +76,14 @@ impl AddressFamily for V6 {
     }
 
     fn source(message: ControlMessageOwned) -> Option<in6_pktinfo> {
-        let ControlMessageOwned::Ipv6PacketInfo(asked) = message else {
+        let ControlMessageOwned::Ipv6PacketInfo(info) = message else {
             return None;
         };
-        let [first, second, ..] = asked.ipi6_addr.s6_addr;
+        let [first, second, ..] = info.ipi6_addr.s6_addr;
         let is_link_local = [first, second & 0xc0] == LINK_LOCAL;
         Some(in6_pktinfo {
-            ipi6_ifindex: if is_link_local { asked.ipi6_ifindex } else { 0 },
-            ..asked
+            ipi6_ifindex: if is_link_local { info.ipi6_ifindex } else { 0 },
+            ..info
         })
     }
 

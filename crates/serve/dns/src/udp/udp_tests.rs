@@ -79,7 +79,7 @@ fn v6_answers_leave_from_the_address_of_the_query() {
         libc::in6_addr,
         sys::socket::{ControlMessage, ControlMessageOwned},
     };
-    let asked = |address: &str| {
+    let packet_info = |address: &str| {
         let address: Ipv6Addr = address.parse().unwrap();
         ControlMessageOwned::Ipv6PacketInfo(in6_pktinfo {
             ipi6_addr: in6_addr {
@@ -89,7 +89,7 @@ fn v6_answers_leave_from_the_address_of_the_query() {
         })
     };
     for (address, interface) in [("2001:db8::1", 0), ("fe80::1", 7), ("fec0::1", 0)] {
-        let source = family::V6::source(asked(address)).unwrap();
+        let source = family::V6::source(packet_info(address)).unwrap();
         let ControlMessage::Ipv6PacketInfo(info) = family::V6::control(&source) else {
             panic!("the source of an answer");
         };
