@@ -2,8 +2,8 @@
 //!
 //! Below the key a cut means what RFC 1034, section 4.3.2, step 3b, and RFC 2181, section 6,
 //! define: at it and below it the packet has no authority, whatever other records it has there. NS
-//! records of a wildcard are a cut for the name `*` only (RFC 4592, section 4.2, leaves their
-//! meaning open).
+//! records of a wildcard are a cut for the wildcard name itself only (RFC 4592, section 4.2,
+//! leaves their meaning open).
 //!
 //! NS records at the key itself would hide the complete packet, first of all `_iroh.<z32>`,
 //! although the same publisher signed both. So at the key the packet's data is answered first. The

@@ -114,8 +114,8 @@ impl Oracle {
                 lines(&set);
                 target_of(&alias.data).unwrap()
             };
-            let is_inside =
-                self.apex.zone_of(&target) && (self.is_key_zone || !self.is_keys(&target));
+            let is_inside = self.apex.zone_of(&target)
+                && (self.is_key_zone || !self.is_at_or_below_key(&target));
             if !is_inside || owners.contains(&target) || owners.len() >= ALIAS_COUNT_MAX {
                 return self.expected(AnswerKind::Records, aliases);
             }
@@ -189,8 +189,9 @@ impl Oracle {
         }
         let delegated = self.is_key_zone && self.has(&self.apex, RecordType::NS);
         let asks_for_ns = *name == self.apex && of_type == RecordType::NS;
-        let is_left = asks_for_ns || self.node(name, |record| !self.is_key_cut(record)).is_none();
-        (delegated && dname.is_none() && is_left).then(|| self.apex.clone())
+        let is_answered_by_key_cut =
+            asks_for_ns || self.node(name, |record| !self.is_key_cut(record)).is_none();
+        (delegated && dname.is_none() && is_answered_by_key_cut).then(|| self.apex.clone())
     }
 
     fn is_key_cut(&self, record: &Record) -> bool {
@@ -204,9 +205,9 @@ impl Oracle {
     }
 
     /// The owner of the records for `name`: itself or a wildcard; `None` if it does not exist.
-    fn node(&self, name: &Name, is_meant: impl Fn(&Record) -> bool) -> Option<Name> {
+    fn node(&self, name: &Name, counts: impl Fn(&Record) -> bool) -> Option<Name> {
         let exists = |name: &Name| {
-            let mut records = self.records.iter().filter(|record| is_meant(record));
+            let mut records = self.records.iter().filter(|record| counts(record));
             records.any(|record| name.zone_of(&record.name))
         };
         let mut path = self.path(name).into_iter().rev();
@@ -222,7 +223,7 @@ impl Oracle {
         self.highest_cut(name).is_some() || self.highest_dname(name).is_some()
     }
 
-    fn is_keys(&self, name: &Name) -> bool {
+    fn is_at_or_below_key(&self, name: &Name) -> bool {
         let label = name.iter().rev().nth(self.origin.iter().len());
         label.is_some_and(|label| PublicKey::parse_z32(label).is_ok())
     }
@@ -259,7 +260,8 @@ impl Oracle {
             .filter(wants)
             .filter_map(|record| target_of(&record.data))
         {
-            let is_inside = self.apex.zone_of(&host) && (self.is_key_zone || !self.is_keys(&host));
+            let is_inside =
+                self.apex.zone_of(&host) && (self.is_key_zone || !self.is_at_or_below_key(&host));
             if is_inside && is_wanted(&host) && !hosts.contains(&host) {
                 hosts.push(host);
             }

@@ -179,7 +179,7 @@ async fn a_get_without_a_query_is_a_bad_request() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(problem["type"], ProblemType::BadRequest.uri(), "{path}");
-        assert_ne!(problem["detail"], "", "it says why");
+        assert_ne!(problem["detail"], "", "the detail has the reason");
     }
     let (status, ..) = send(post_request(DNS_MESSAGE), Body::empty()).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);

@@ -183,13 +183,13 @@ fn garbage_after_a_header_gets_a_formerr_without_a_question() {
 #[test]
 fn a_query_with_opt_gets_opt_with_every_response_code() {
     let fixture = Fixture::new();
-    let well_formed = with_opt(alice_query(), 1232, 0, &[]);
-    let mut other_opcode = well_formed.clone();
+    let valid = with_opt(alice_query(), 1232, 0, &[]);
+    let mut other_opcode = valid.clone();
     other_opcode[2] |= 0x28;
     for (message, rcode) in [
-        ([&well_formed[..], b"more"].concat(), 1),
+        ([&valid[..], b"more"].concat(), 1),
         (with_opt(alice_query(), 1232, 0, &[7]), 1),
-        (with_opt(well_formed.clone(), 1232, 0, &[]), 1),
+        (with_opt(valid.clone(), 1232, 0, &[]), 1),
         (other_opcode, 4),
         (with_opt(alice_query(), 1232, 1, &[]), 16),
     ] {

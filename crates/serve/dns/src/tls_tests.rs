@@ -111,10 +111,10 @@ async fn strangers_that_stall_in_the_handshake_do_not_shut_others_out() {
     config.tcp_connection_count_max = 8;
     config.tcp_connection_count_per_client_max = 4;
     let (server, _, encryption) = serve(config).await;
-    let mut strangers = Vec::new();
+    let mut stalled = Vec::new();
     for round in 0..6 {
         for last in 1..=4 {
-            strangers.push(connect_from(last, &server).await);
+            stalled.push(connect_from(last, &server).await);
         }
         let mut tls = client(9, &server, &encryption, b"dot").await.unwrap();
         let answer = ask(&mut tls, &alice_query()).await;

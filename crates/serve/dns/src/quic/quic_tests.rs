@@ -173,10 +173,10 @@ async fn strangers_that_stall_in_the_handshake_do_not_shut_others_out() {
     let at = server.quic_addrs()[0];
     let mut datagrams = first_datagrams(320, &encryption).into_iter();
     for last in 1..=20 {
-        let strangers = SocketAddr::from(([127, 0, 1, last], 0));
-        let strangers = UdpSocket::bind(strangers).unwrap();
+        let stalled = SocketAddr::from(([127, 0, 1, last], 0));
+        let stalled = UdpSocket::bind(stalled).unwrap();
         for datagram in datagrams.by_ref().take(16) {
-            strangers.send_to(&datagram, at).unwrap();
+            stalled.send_to(&datagram, at).unwrap();
         }
         let endpoint = endpoint(2, &encryption);
         let connection = connect(&endpoint, &server).await;
@@ -191,8 +191,8 @@ async fn one_client_cannot_take_all_connections() {
     config.tcp_connection_count_per_client_max = 2;
     let (server, fixture, encryption) = serve(config).await;
     let (first, other) = (endpoint(1, &encryption), endpoint(2, &encryption));
-    let kept = connect(&other, &server).await;
-    assert!(ask(&kept, &query_with_id_0()).await.is_some());
+    let other_connection = connect(&other, &server).await;
+    assert!(ask(&other_connection, &query_with_id_0()).await.is_some());
     let mut connections = Vec::new();
     for _ in 0..4 {
         let connection = connect(&first, &server).await;
@@ -202,7 +202,7 @@ async fn one_client_cannot_take_all_connections() {
     for connection in &connections[..2] {
         assert_eq!(closed(connection).await, 4);
     }
-    for connection in [&kept, &connections[2], &connections[3]] {
+    for connection in [&other_connection, &connections[2], &connections[3]] {
         assert!(ask(connection, &query_with_id_0()).await.is_some());
     }
     let evicted = "quorate_listener_connections_evicted_total{listener=\"dns_quic\"}";
