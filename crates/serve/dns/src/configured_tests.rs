@@ -93,7 +93,7 @@ fn configured_records_take_precedence() {
 }
 
 #[test]
-fn records_are_served_as_zone_files_write_them() {
+fn records_in_zone_file_syntax_are_served() {
     let lines = [
         "www 300 A 192.0.2.1",
         "www 600 A 192.0.2.2",

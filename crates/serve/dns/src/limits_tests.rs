@@ -71,11 +71,11 @@ fn a_cookie_or_an_exempt_address_is_not_limited() {
         &[0, 24],
         &response[response.len() - 24..],
     ];
-    let proven = with_opt(alice_query(), 1232, 0, &cookie.concat());
+    let with_cookie = with_opt(alice_query(), 1232, 0, &cookie.concat());
     let loopback = DnsClient::new(IpAddr::from([127, 0, 0, 1]), DnsTransport::Udp);
     for _ in 0..20 {
         assert_eq!(
-            parse(&ask(&fixture, &proven, &client_without_cookie()))
+            parse(&ask(&fixture, &with_cookie, &client_without_cookie()))
                 .answers
                 .len(),
             1

@@ -39,13 +39,13 @@ fn value(response: &[u8], code: u16) -> Option<Vec<u8>> {
     options.find(|(of, _)| *of == code).map(|(_, value)| value)
 }
 
-fn written(code: u16, value: &[u8]) -> Vec<u8> {
+fn encode(code: u16, value: &[u8]) -> Vec<u8> {
     let size = value.len() as u16;
     [&code.to_be_bytes()[..], &size.to_be_bytes(), value].concat()
 }
 
 fn alice_query_with(code: u16, value: &[u8]) -> Vec<u8> {
-    with_opt(alice_query(), 1232, 0, &written(code, value))
+    with_opt(alice_query(), 1232, 0, &encode(code, value))
 }
 
 mod cookies {
@@ -91,19 +91,19 @@ mod cookies {
         let fixture = fixture();
         let forged = [&COOKIE_OF_CLIENT[..], &[9; 16]].concat();
         let message = alice_query_with(option::COOKIE, &forged);
-        let refused = fixture.respond(&message, DnsTransport::Udp).unwrap();
-        let given = cookie(&refused);
-        let parsed = parse(&refused);
+        let rejected = fixture.respond(&message, DnsTransport::Udp).unwrap();
+        let given = cookie(&rejected);
+        let parsed = parse(&rejected);
         assert_eq!(u16::from(parsed.response_code), 23);
         assert!(parsed.answers.is_empty() && parsed.queries.len() == 1);
         let answered = fixture.respond(&message, DnsTransport::Tcp).unwrap();
         assert_eq!(parse(&answered).answers.len(), 1);
         assert_eq!(count(&fixture, "invalid"), 2);
 
-        let again = alice_query_with(option::COOKIE, &given);
-        let again = fixture.respond(&again, DnsTransport::Udp).unwrap();
+        let retry = alice_query_with(option::COOKIE, &given);
+        let retried = fixture.respond(&retry, DnsTransport::Udp).unwrap();
         assert_eq!(
-            parse(&again).answers.len(),
+            parse(&retried).answers.len(),
             1,
             "the cookie in BADCOOKIE is valid"
         );

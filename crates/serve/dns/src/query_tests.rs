@@ -41,7 +41,7 @@ fn other_opcodes_are_not_implemented() {
         let mut message = alice_query();
         message[2] |= opcode << 3;
         assert_eq!(rcode(&message), Rcode::NotImp, "{opcode}");
-        assert_eq!(rcode(&message[..20]), Rcode::NotImp, "{opcode}, cut short");
+        assert_eq!(rcode(&message[..20]), Rcode::NotImp, "{opcode}, truncated");
     }
 }
 
@@ -104,7 +104,7 @@ fn the_opt_of_a_malformed_message_is_read() {
 }
 
 #[test]
-fn a_query_cut_short_anywhere_is_malformed() {
+fn a_query_truncated_anywhere_is_malformed() {
     let message = with_opt(alice_query(), 1232, 0, &[0, 12, 0, 1, 7]);
     assert!(Query::parse(&message).unwrap().question.is_ok());
     for size in HEADER_SIZE..message.len() {

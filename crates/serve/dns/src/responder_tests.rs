@@ -294,7 +294,7 @@ mod sizes {
         let response = fixture.ask(&message);
         assert!(response.truncation);
         assert_eq!(response.authorities.len(), 1);
-        assert_eq!(response.additionals.len(), 1, "what fits stays");
+        assert_eq!(response.additionals.len(), 1, "the addresses that fit stay");
         let response = fixture.ask(&with_opt(message, 1232, 0, &[]));
         assert!(!response.truncation);
         assert_eq!(response.additionals.len(), 17);

@@ -71,7 +71,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn both_listeners_have_one_port_and_answer() {
+async fn udp_and_tcp_answer_on_one_port() {
     let (server, _) = serve(config()).await;
     let udp = udp_client(&server).await;
     udp.send(&alice_query()).await.unwrap();
@@ -235,7 +235,9 @@ async fn a_client_that_reads_nothing_is_closed() {
     let mut tcp = tcp_client(&server).await;
     let batch = framed(&query(&srv_owner(), RecordType::SRV)).repeat(100);
     let flood = async { while tcp.write_all(&batch).await.is_ok() {} };
-    timeout(LONG, flood).await.expect("the server gives up");
+    timeout(LONG, flood)
+        .await
+        .expect("the server closes the connection");
     server.shutdown().await;
     assert_eq!(fixture.metric(OPEN), 0);
 }
@@ -317,12 +319,12 @@ async fn shutdown_closes_connections_and_frees_the_address() {
     read_message(&mut tcp).await;
     timeout(LONG, server.shutdown()).await.expect("an end");
     assert!(is_closed(&mut tcp).await);
-    let again = DnsConfig::new(address).bind().await.unwrap();
-    assert_eq!(again.local_addr(), address);
+    let rebound = DnsConfig::new(address).bind().await.unwrap();
+    assert_eq!(rebound.local_addr(), address);
 }
 
 #[tokio::test]
-async fn a_taken_address_is_named() {
+async fn the_error_of_an_address_in_use_names_it() {
     let bound = config().bind().await.unwrap();
     let address = bound.local_addr();
     let error = DnsConfig::new(address).bind().await.unwrap_err();
@@ -331,7 +333,7 @@ async fn a_taken_address_is_named() {
 }
 
 #[tokio::test]
-async fn every_address_is_answered() {
+async fn every_listen_address_answers() {
     let listen = vec![
         (Ipv4Addr::LOCALHOST, 0).into(),
         (Ipv6Addr::LOCALHOST, 0).into(),
@@ -364,7 +366,7 @@ async fn every_address_is_answered() {
 
 /// Both families can use one port: neither socket receives the other's packets.
 #[tokio::test]
-async fn both_wildcards_have_one_port() {
+async fn both_wildcard_addresses_can_use_one_port() {
     let free = DnsConfig::new((Ipv4Addr::UNSPECIFIED, 0).into());
     let port = free.bind().await.unwrap().local_addr().port();
     let listen = vec![

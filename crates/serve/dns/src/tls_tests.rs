@@ -62,7 +62,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn queries_over_tls_are_answered_until_a_stop() {
+async fn queries_over_tls_are_answered_until_shutdown() {
     let (server, fixture, encryption) = serve(config()).await;
     let mut tls = client(1, &server, &encryption, b"dot").await.unwrap();
     assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"dot"[..]));

@@ -67,7 +67,7 @@ async fn ask(connection: &Connection, message: &[u8]) -> Option<Message> {
 }
 
 /// The code with which the server closes the connection.
-async fn closed(connection: &Connection) -> u64 {
+async fn close_code(connection: &Connection) -> u64 {
     match timeout(LONG, connection.closed()).await.expect("an end") {
         ConnectionError::ApplicationClosed(ApplicationClose { error_code, .. }) => {
             error_code.into_inner()
@@ -77,7 +77,7 @@ async fn closed(connection: &Connection) -> u64 {
 }
 
 #[tokio::test]
-async fn queries_over_quic_are_answered_until_a_stop() {
+async fn queries_over_quic_are_answered_until_shutdown() {
     let (server, fixture, encryption) = serve(config()).await;
     let endpoint = endpoint(1, &encryption);
     let connection = connect(&endpoint, &server).await;
@@ -97,7 +97,7 @@ async fn queries_over_quic_are_answered_until_a_stop() {
     let open = "quorate_listener_connections_open{listener=\"dns_quic\"}";
     assert_eq!(fixture.metric(open), 1);
     timeout(LONG, server.shutdown()).await.expect("an end");
-    assert_eq!(closed(&connection).await, 0);
+    assert_eq!(close_code(&connection).await, 0);
     assert_eq!(fixture.metric(open), 0);
 }
 
@@ -124,7 +124,7 @@ async fn a_client_that_breaks_a_rule_gets_the_code_and_is_closed() {
         let (mut send, _receive) = connection.open_bi().await.unwrap();
         send.write_all(&bytes).await.unwrap();
         send.finish().unwrap();
-        assert_eq!(closed(&connection).await, 2, "{what}");
+        assert_eq!(close_code(&connection).await, 2, "{what}");
     }
     server.shutdown().await;
 }
@@ -200,7 +200,7 @@ async fn one_client_cannot_take_all_connections() {
         connections.push(connection);
     }
     for connection in &connections[..2] {
-        assert_eq!(closed(connection).await, 4);
+        assert_eq!(close_code(connection).await, 4);
     }
     for connection in [&other_connection, &connections[2], &connections[3]] {
         assert!(ask(connection, &query_with_id_0()).await.is_some());
@@ -226,7 +226,7 @@ async fn a_connection_without_complete_queries_is_closed() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let close = async { assert_eq!(closed(&connection).await, 0) };
+    let close = async { assert_eq!(close_code(&connection).await, 0) };
     timeout(LONG, async { tokio::join!(trickle, close) })
         .await
         .expect("an end");

@@ -64,7 +64,7 @@ fn a_failed_datagram_does_not_block_others() {
 }
 
 #[test]
-fn more_than_a_batch_is_all_answered() {
+fn more_queries_than_a_batch_are_all_answered() {
     let socket = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
     let mut batch = Batch::<V4>::new(false);
     let client = client();

@@ -91,7 +91,7 @@ fn v6_answers_leave_from_the_address_of_the_query() {
     for (address, interface) in [("2001:db8::1", 0), ("fe80::1", 7), ("fec0::1", 0)] {
         let source = family::V6::source(packet_info(address)).unwrap();
         let ControlMessage::Ipv6PacketInfo(info) = family::V6::control(&source) else {
-            panic!("the source of an answer");
+            panic!("a source address");
         };
         assert_eq!(Ipv6Addr::from(info.ipi6_addr.s6_addr).to_string(), address);
         assert_eq!(info.ipi6_ifindex, interface, "{address}");
