@@ -1,23 +1,24 @@
-//! All origins, and who can answer a question.
+//! All origins of a server, and the lookup of the zone that answers a question.
 
 use crate::{
-    Answer, AnswerKind, KeyQuestion, Origin, OriginError, Question, message::CLASS_IN,
+    Answer, AnswerKind, Origin, OriginError, PacketLookup, Question, message::CLASS_IN,
     rdata::types, resolver::Resolver, zone::Zone, zone_data::ZoneData,
 };
 
 /// The origins of a server.
 #[derive(Debug)]
 pub struct Authority {
-    /// The longest names first, so that the first zone that a name lies in is the one it belongs to.
+    /// The longest names first, so that the first zone that contains a name is the closest one.
     zones: Vec<Zone>,
 }
 
-/// Who can answer a question.
+/// The result of [`Authority::lookup`].
 #[derive(Debug)]
-pub enum Located<'a> {
+pub enum LookupResult<'a> {
+    /// Configuration decides the answer.
     Answer(Answer<'a>),
-    /// The packet of a key can.
-    Key(KeyQuestion<'a>),
+    /// The packet of a key decides the answer.
+    NeedsPacket(PacketLookup<'a>),
 }
 
 impl Authority {
@@ -36,16 +37,16 @@ impl Authority {
         Ok(Self { zones })
     }
 
-    /// The names of the origins, in lower case: what an `origin_index` is the index of.
+    /// The names of the origins, in lower case, in the order that `origin_index` refers to.
     pub fn origins(&self) -> impl ExactSizeIterator<Item = String> {
         self.zones.iter().map(|zone| zone.name.to_string())
     }
 
-    /// Finds who can answer `question`.
+    /// Answers `question`, or returns the key whose packet is needed for that.
     ///
-    /// Only the class IN is served, and zone transfers are not (RFC 5936, section 2.2.1, allows to
-    /// refuse them).
-    pub fn locate<'a>(&'a self, question: &'a Question<'a>) -> Located<'a> {
+    /// Only the class IN is served. Zone transfers are answered with REFUSED (RFC 5936, section
+    /// 2.2.1, allows that).
+    pub fn lookup<'a>(&'a self, question: &'a Question<'a>) -> LookupResult<'a> {
         let name = question.name_ref();
         let is_served = question.class() == CLASS_IN
             && !matches!(question.record_type(), types::AXFR | types::IXFR);
@@ -53,17 +54,17 @@ impl Authority {
         let Some(zone) =
             zones.find(|zone| name.is_within(zone.name.as_bytes(), zone.label_count()))
         else {
-            return Located::Answer(Answer::empty(AnswerKind::Refused, None));
+            return LookupResult::Answer(Answer::empty(AnswerKind::Refused, None));
         };
         match zone.key(name) {
-            Some(key) => Located::Key(KeyQuestion {
+            Some(key) => LookupResult::NeedsPacket(PacketLookup {
                 zone,
                 question,
                 key,
             }),
             None => {
                 let resolver = Resolver::new(question, ZoneData::of_origin(zone));
-                Located::Answer(resolver.resolve())
+                LookupResult::Answer(resolver.resolve())
             }
         }
     }

@@ -6,14 +6,14 @@ use crate::fixture::{
     KEY, add, answer, answer_in, authority, canonical, name, origin, packet, question, record, text,
 };
 
-/// What configuration answers, whatever is published.
+/// Asserts the answer to a question that no packet decides.
 #[track_caller]
-fn check(authority: &Authority, asked: &str, expected: &[&str]) {
-    assert_eq!(text(&answer(authority, None, asked)), expected, "{asked}");
+fn check(authority: &Authority, query: &str, expected: &[&str]) {
+    assert_eq!(text(&answer(authority, None, query)), expected, "{query}");
 }
 
 #[test]
-fn the_apex_has_what_is_configured() {
+fn the_apex_has_the_configured_records() {
     let authority = authority(&["dns.test."]);
     check(
         &authority,
@@ -92,7 +92,7 @@ fn the_address_of_a_name_server_inside_is_found() {
     );
 }
 
-/// RFC 8020: a name with names below it exists.
+/// RFC 8020: a name exists if a name below it exists.
 #[test]
 fn names_above_configured_names_exist() {
     let mut outer = origin("test.");
@@ -169,16 +169,16 @@ fn the_longest_origin_wins_in_any_order() {
 }
 
 #[test]
-fn what_lies_outside_every_origin_is_refused() {
+fn names_outside_every_origin_are_refused() {
     let authority = authority(&["dns.test."]);
-    for asked in [
+    for query in [
         "google.com. A",
         "test. SOA",
         ". NS",
         "xdns.test. A",
         "KEY. TXT",
     ] {
-        check(&authority, asked, &["refused"]);
+        check(&authority, query, &["refused"]);
     }
     check(
         &Authority::new(Vec::new()).unwrap(),
@@ -188,7 +188,7 @@ fn what_lies_outside_every_origin_is_refused() {
 }
 
 #[test]
-fn the_root_does_not_deny_the_names_of_others() {
+fn the_root_does_not_deny_names_of_other_servers() {
     let authority = authority(&["."]);
     check(&authority, "google.com. A", &["refused"]);
     check(&authority, "com. NS", &["refused"]);
@@ -212,29 +212,29 @@ fn only_the_class_internet_is_served() {
         DNSClass::NONE,
         DNSClass::Unknown(7),
     ] {
-        let mut asked = question("dns.test. SOA");
-        let class_at = asked.len() - 2;
-        asked[class_at..].copy_from_slice(&u16::from(class).to_be_bytes());
-        let answer = answer_in(&authority, None, &asked, 512);
+        let mut query = question("dns.test. SOA");
+        let class_at = query.len() - 2;
+        query[class_at..].copy_from_slice(&u16::from(class).to_be_bytes());
+        let answer = answer_in(&authority, None, &query, 512);
         assert_eq!(text(&answer), ["refused"], "{class}");
     }
 }
 
-/// RFC 5936, section 2.2.1; an empty NOERROR would be an empty zone.
+/// RFC 5936, section 2.2.1; an empty NOERROR would mean an empty zone.
 #[test]
 fn zone_transfers_are_refused() {
     let authority = authority(&["dns.test."]);
-    for asked in ["dns.test. A", "KEY.dns.test. A"] {
+    for query in ["dns.test. A", "KEY.dns.test. A"] {
         for transfer in [RecordType::AXFR, RecordType::IXFR] {
-            let asked = asked.replace(" A", &format!(" {transfer}"));
-            assert_eq!(text(&answer(&authority, None, &asked)), ["refused"]);
+            let query = query.replace(" A", &format!(" {transfer}"));
+            assert_eq!(text(&answer(&authority, None, &query)), ["refused"]);
         }
     }
 }
 
 /// RFC 8482, section 4.2.
 #[test]
-fn any_gets_one_small_record() {
+fn any_is_answered_with_one_small_record() {
     let authority = authority(&["dns.test."]);
     check(
         &authority,
@@ -260,10 +260,10 @@ fn a_label_is_a_key_in_any_case_and_all_sixteen_spellings() {
             format!("{rest}{alias}"),
             format!("{rest}{alias}").to_uppercase(),
         ] {
-            let asked = question(&format!("_iroh.{spelling}.dns.test. TXT"));
-            let asked = Question::parse(&asked).unwrap();
-            let Located::Key(question) = authority.locate(&asked) else {
-                panic!("{spelling} is no key");
+            let query = question(&format!("_iroh.{spelling}.dns.test. TXT"));
+            let query = Question::parse(&query).unwrap();
+            let LookupResult::NeedsPacket(question) = authority.lookup(&query) else {
+                panic!("{spelling} is not a key");
             };
             assert_eq!(question.key(), &KEY);
         }
@@ -271,7 +271,7 @@ fn a_label_is_a_key_in_any_case_and_all_sixteen_spellings() {
 }
 
 #[test]
-fn origins_that_cannot_be_served_say_why() {
+fn errors_of_origins_state_the_reason() {
     let problem = |origins: Vec<Origin>| Authority::new(origins).unwrap_err();
     let refused = |origins: Vec<Origin>| match problem(origins) {
         OriginError::Records { reason, .. } => reason,

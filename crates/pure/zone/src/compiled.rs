@@ -1,4 +1,4 @@
-//! A packet, made ready to be asked.
+//! A packet, parsed and indexed for queries.
 
 use quorate_packet::SignedPacket;
 use quorate_state::is_data_type;
@@ -10,11 +10,11 @@ use crate::{
     tree_builder::TreeBuilder,
 };
 
-/// A signed packet, parsed and checked once, so that no question parses it again.
+/// A signed packet, parsed and checked once, so that no query parses it again.
 ///
-/// Of its records those are found that may be served: of class IN, with owner names that end in the
-/// signer's key, of types that a key may decide on, and with data in which names stand where their
-/// type has them. It shares the bytes of the packet, and takes little more than as much again.
+/// It serves the records of class IN whose owner names end in the signer's key, whose types a key
+/// may publish, and whose data has its names where the type has them. It shares the bytes of the
+/// packet, and needs little more memory than the packet itself.
 #[derive(Debug, Clone)]
 pub struct CompiledPacket {
     packet: SignedPacket,
@@ -23,7 +23,7 @@ pub struct CompiledPacket {
 }
 
 impl CompiledPacket {
-    /// Compiles a packet. One that cannot be decoded makes every answer an
+    /// Compiles a packet. If it cannot be decoded, every answer from it is an
     /// [`UndecodableError`](crate::UndecodableError).
     pub fn compile(packet: &SignedPacket) -> Self {
         let packet = packet.clone();
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::fixture::{packet, record};
 
-    /// The usual packet of an endpoint, of which there may be a million.
+    /// The usual packet of an endpoint. There may be a million of them.
     #[test]
     fn a_compiled_packet_is_small() {
         let records = [
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_record_has_a_say_in_how_long_a_packet_is_fresh() {
+    fn every_record_counts_for_the_smallest_ttl() {
         let records = [
             "KEY. 30 TXT x",
             "outside. 20 TXT x",

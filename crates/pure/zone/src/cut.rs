@@ -1,24 +1,25 @@
-//! Zone cuts in a packet: names that its NS records hand to other servers.
+//! Zone cuts in a packet: names that its NS records delegate to other servers.
 //!
-//! Below the key a cut is what RFC 1034, section 4.3.2, step 3b, and RFC 2181, section 6, say: at it
-//! and below it the packet has no authority, whatever else it holds there. NS records of a
-//! wildcard are a cut for its own name alone (RFC 4592, section 4.2, leaves their meaning open).
+//! Below the key a cut means what RFC 1034, section 4.3.2, step 3b, and RFC 2181, section 6,
+//! define: at it and below it the packet has no authority, whatever other records it has there. NS
+//! records of a wildcard are a cut for the wildcard name itself only (RFC 4592, section 4.2,
+//! leaves their meaning open).
 //!
-//! NS records at the key itself would hide the whole packet, `_iroh.<z32>` first, though the same
-//! publisher signed both. So there, data in the packet is answered first, and the cut answers what
-//! the packet does not have: names that would not exist without the NS records and their glue. A key
-//! with other names below it therefore exists, and stays undelegated itself: resolvers that ask for
-//! one label at a time (RFC 9156) would never come down to `_iroh`.
+//! NS records at the key itself would hide the complete packet, first of all `_iroh.<z32>`,
+//! although the same publisher signed both. So at the key the packet's data is answered first. The
+//! cut answers only for names that would not exist without the NS records and their glue. A key
+//! with other names below it therefore exists, and is not delegated itself: otherwise resolvers
+//! that ask for one label at a time (RFC 9156) would never reach `_iroh`.
 
 use crate::{
     name::NameRef,
     rdata::types,
-    tree::{Flags, Node, Place, RecordTree, Set},
+    tree::{Flags, NameMatch, Node, RecordTree, Set},
 };
 
-/// Flags the names that exist without the cut at the key: those with, or above, something else than
-/// its NS records and their addresses.
-pub(crate) fn flag_data(tree: &mut RecordTree) {
+/// Flags the names that exist without the cut at the key: names where the name itself or one below
+/// it has records other than the key's NS records and the addresses of their servers.
+pub(crate) fn flag_names_with_data(tree: &mut RecordTree) {
     let Some(servers) = key_cut(tree) else {
         return;
     };
@@ -28,7 +29,7 @@ pub(crate) fn flag_data(tree: &mut RecordTree) {
             has_glue[node.0 as usize] = true;
         }
     }
-    // Children stand behind their parents, so from behind each is known before its parent is.
+    // Children come after their parents, so in reverse order each is flagged before its parent.
     for node in (0..tree.node_count() as u32).rev().map(Node) {
         let is_data = |set: &Set| match tree.record_type(*set) {
             types::NS => node != Node::APEX,
@@ -52,9 +53,9 @@ pub(crate) fn key_cut(tree: &RecordTree) -> Option<Set> {
     }
 }
 
-/// Whether a cut at the key answers the question for a name that no cut below it answers. Who asks
-/// for the NS records of the key asks for the cut.
-pub(crate) fn is_left_to_key_cut(
+/// Whether a cut at the key answers the question, for a name that no cut below the key answers. It
+/// does for names without data, and when the question asks for the NS records of the key.
+pub(crate) fn is_answered_by_key_cut(
     tree: &RecordTree,
     message: &[u8],
     name: NameRef<'_>,
@@ -66,7 +67,7 @@ pub(crate) fn is_left_to_key_cut(
     }
     let is_key = name.label_count() == apex_label_count;
     (is_key && record_type == types::NS)
-        || tree.find(message, name, apex_label_count, Flags::DATA) == Place::Nowhere
+        || tree.find(message, name, apex_label_count, Flags::DATA) == NameMatch::NotFound
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const FOUND: [&str; 2] = [
 
 /// RFC 1034, section 4.3.2, step 3b.
 #[test]
-fn a_cut_and_what_lies_below_it_are_referred() {
+fn names_at_or_below_a_cut_get_a_referral() {
     for record_type in ["A", "NS", "DS", "SOA", "CNAME", "ANY"] {
         for owner in ["sub.KEY.dns.test.", "deep.in.SUB.KEY.dns.test."] {
             let expected = TO_SUB.map(|line| match owner.contains("SUB") {
@@ -34,9 +34,9 @@ fn a_cut_and_what_lies_below_it_are_referred() {
     }
 }
 
-/// RFC 1034, section 4.3.2: the cut decides about no name above or beside it.
+/// RFC 1034, section 4.3.2: a cut does not affect names above it or its siblings.
 #[test]
-fn names_above_and_beside_a_cut_are_answered() {
+fn ancestors_and_siblings_of_a_cut_are_answered() {
     let records = [SUB, IROH];
     check(&records, "_iroh.KEY.dns.test. TXT", &FOUND);
     check(&records, "KEY.dns.test. NS", &NO_DATA);
@@ -44,23 +44,23 @@ fn names_above_and_beside_a_cut_are_answered() {
     check(&records, "other.KEY.dns.test. A", &NXDOMAIN);
 }
 
-/// RFC 2181, section 6.1: below a cut the child has the authority.
+/// RFC 2181, section 6.1: below a cut the child zone has the authority.
 #[test]
-fn data_at_or_below_a_cut_is_not_the_packets() {
+fn data_at_or_below_a_cut_is_not_answered() {
     let records = [SUB, "sub.KEY. 5 TXT x", "a.sub.KEY. 5 TXT x"];
     check(&records, "sub.KEY.dns.test. TXT", &TO_SUB);
     check(&records, "a.sub.KEY.dns.test. TXT", &TO_SUB);
 }
 
-/// RFC 1034, section 4.3.2: the search goes down from the top, label by label.
+/// RFC 1034, section 4.3.2: the search starts at the apex and goes down label by label.
 #[test]
-fn the_highest_cut_wins() {
+fn the_cut_closest_to_the_apex_counts() {
     let records = ["deep.sub.KEY. 5 NS ns.other.net.", SUB];
     check(&records, "x.deep.sub.KEY.dns.test. A", &TO_SUB);
 }
 
 #[test]
-fn wildcards_do_not_reach_below_a_cut() {
+fn wildcards_do_not_apply_below_a_cut() {
     let records = [SUB, "*.sub.KEY. 5 TXT x", "*.KEY. 5 TXT y"];
     check(&records, "x.sub.KEY.dns.test. TXT", &TO_SUB);
     check(
@@ -72,7 +72,7 @@ fn wildcards_do_not_reach_below_a_cut() {
 
 /// RFC 4592, section 4.2.
 #[test]
-fn a_wildcard_cuts_at_its_own_name_alone() {
+fn a_wildcard_cut_applies_only_to_its_own_name() {
     let records = ["*.KEY. 60 NS ns.elsewhere.net."];
     let referral = [
         "referral",
@@ -87,7 +87,7 @@ fn a_wildcard_cuts_at_its_own_name_alone() {
 
 /// RFC 2181, section 5; RFC 1034, section 4.2.1, and RFC 9471, section 3.1, on glue.
 #[test]
-fn glue_comes_with_the_servers_below_the_cut() {
+fn a_referral_has_glue_for_servers_below_the_cut() {
     let records = [
         "sub.KEY. 300 NS a.sub.KEY.",
         "sub.KEY. 60 NS b.sub.KEY.dns.test.",
@@ -110,22 +110,22 @@ fn glue_comes_with_the_servers_below_the_cut() {
         "additional a.sub.KEY.dns.test. 30 IN A 192.0.2.10",
         "additional a.sub.KEY.dns.test. 20 IN AAAA 2001:db8::9",
         "additional b.sub.KEY.dns.test. 20 IN A 192.0.2.11",
-        // RFC 1034, section 4.3.2, step 3b: all that is known, though not needed.
+        // RFC 1034, section 4.3.2, step 3b: all known addresses, even if they are not needed.
         "additional beside.KEY.dns.test. 20 IN A 192.0.2.12",
     ];
     check(&records, "x.sub.KEY.dns.test. A", &expected);
     check(&records, "a.sub.KEY.dns.test. A", &expected);
 }
 
-/// RFC 4343: in the letters of the question, and under its origin.
+/// RFC 4343: in the letter case of the question, and under its origin.
 #[test]
-fn a_referral_echoes_the_question() {
+fn a_referral_repeats_the_case_of_the_question() {
     let records = ["sub.KEY. 60 NS ns.sub.KEY.", "ns.sub.KEY. 5 A 192.0.2.9"];
     let packet = packet(records.map(record).to_vec());
     let key = KEY.to_string().to_uppercase();
     for (origin, suffix) in [("one.test.", "oNe.teSt."), (".", "")] {
-        let asked = format!("x.SuB.{key}.{suffix} A");
-        let lines = text(&answer(&authority(&[origin]), Some(&packet), &asked));
+        let query = format!("x.SuB.{key}.{suffix} A");
+        let lines = text(&answer(&authority(&[origin]), Some(&packet), &query));
         let expected = [
             "referral".to_owned(),
             format!("authority SuB.{key}.{suffix} 60 IN NS ns.sub.{key}.{suffix}"),
@@ -151,14 +151,14 @@ fn an_alias_into_a_cut_comes_before_the_referral() {
     check(&records, "www.KEY.dns.test. A", &expected);
     let packet = packet(records.map(record).to_vec());
     let authority = authority(&["dns.test."]);
-    // RFC 1035, section 4.1.1: AA is about the first name of the answer.
-    for (asked, authoritative, ttl_secs) in [
+    // RFC 1035, section 4.1.1: AA applies to the first name of the answer.
+    for (query, authoritative, ttl_secs) in [
         ("www.KEY.dns.test. A", true, 40),
         ("a.sub.KEY.dns.test. A", false, 60),
     ] {
-        let answer = answer(&authority, Some(&packet), asked);
-        assert_eq!(answer.is_authoritative, authoritative, "{asked}");
-        assert_eq!(answer.ttl_secs_min, Some(ttl_secs), "{asked}");
+        let answer = answer(&authority, Some(&packet), query);
+        assert_eq!(answer.is_authoritative, authoritative, "{query}");
+        assert_eq!(answer.ttl_secs_min, Some(ttl_secs), "{query}");
     }
 }
 
@@ -166,7 +166,7 @@ mod at_the_key {
     use super::*;
 
     #[test]
-    fn a_key_that_only_delegates_is_referred_whole() {
+    fn a_key_with_only_ns_records_is_delegated_completely() {
         for owner in ["KEY", "x.KEY", "_iroh.KEY"] {
             for record_type in ["A", "NS", "TXT", "ANY"] {
                 check(&[TOP], &format!("{owner}.dns.test. {record_type}"), &TO_TOP);
@@ -174,7 +174,7 @@ mod at_the_key {
         }
     }
 
-    /// A delegated key would hide its endpoint from everybody.
+    /// If the key were delegated, nobody could find its endpoint.
     #[test]
     fn data_in_the_packet_is_answered_first() {
         let records = [TOP, IROH];
@@ -185,15 +185,15 @@ mod at_the_key {
         check(&records, "KEY.dns.test. NS", &TO_TOP);
     }
 
-    /// RFC 9156, section 3: a resolver that minimises names asks the key before `_iroh`, and would
-    /// follow a referral.
+    /// RFC 9156, section 3: a resolver that minimises query names asks for the key before `_iroh`,
+    /// and would follow a referral.
     #[test]
     fn a_key_with_names_below_it_exists() {
         check(&[TOP, IROH], "KEY.dns.test. A", &NO_DATA);
     }
 
     #[test]
-    fn wildcards_and_lower_cuts_are_data_too() {
+    fn wildcards_and_cuts_below_the_key_count_as_data() {
         let records = [TOP, "*.w.KEY. 5 TXT x", "sub.KEY. 60 NS ns.other.net."];
         check(
             &records,
@@ -211,9 +211,9 @@ mod at_the_key {
         check(&records, "x.KEY.dns.test. A", &TO_TOP);
     }
 
-    /// RFC 2181, section 5.4.1: glue is no data of the zone.
+    /// RFC 2181, section 5.4.1: glue is not data of the zone.
     #[test]
-    fn glue_alone_keeps_no_name_from_the_cut() {
+    fn names_with_only_glue_belong_to_the_cut() {
         for (record_type, address) in [("A", "192.0.2.9"), ("AAAA", "2001:db8::9")] {
             check_glue(record_type, address);
         }
@@ -230,18 +230,18 @@ mod at_the_key {
                 "authority KEY.dns.test. 60 IN NS ns.KEY.dns.test.",
                 &additional,
             ];
-            for asked in ["KEY", "ns.KEY", "x.ns.KEY", "www.KEY"] {
-                let asked = format!("{asked}.dns.test. {record_type}");
-                check(&[&top, &glue], &asked, &expected);
+            for query in ["KEY", "ns.KEY", "x.ns.KEY", "www.KEY"] {
+                let query = format!("{query}.dns.test. {record_type}");
+                check(&[&top, &glue], &query, &expected);
             }
             let records = [&top, &glue, "ns.KEY. 5 TXT x"];
-            let asked = format!("ns.KEY.dns.test. {record_type}");
-            check(&records, &asked, &["records", &found]);
+            let query = format!("ns.KEY.dns.test. {record_type}");
+            check(&records, &query, &["records", &found]);
         }
     }
 
     #[test]
-    fn an_alias_to_glue_is_left_to_the_cut() {
+    fn an_alias_to_glue_gets_a_referral() {
         let records = [
             "KEY. 60 NS ns.KEY.",
             "ns.KEY. 5 A 192.0.2.9",
@@ -257,7 +257,7 @@ mod at_the_key {
     }
 
     #[test]
-    fn an_alias_to_the_key_is_asked_like_the_key() {
+    fn an_alias_to_the_key_is_answered_like_the_key() {
         let records = [TOP, IROH, "www.KEY. 40 CNAME KEY."];
         let alias = "www.KEY.dns.test. 40 IN CNAME KEY.dns.test.";
         check(
@@ -273,7 +273,7 @@ mod at_the_key {
     }
 
     #[test]
-    fn a_wildcard_that_is_glue_is_no_data() {
+    fn a_wildcard_that_is_glue_is_not_data() {
         let records = ["KEY. 60 NS *.KEY.", "*.KEY. 5 A 192.0.2.9", IROH];
         let expected = [
             "referral",

@@ -1,4 +1,4 @@
-//! RFC 6672.
+//! DNAME records (RFC 6672).
 
 use super::*;
 use crate::fixture::{answer, authority, check, packet, record, text};
@@ -11,9 +11,9 @@ const ZONE: [&str; 4] = [
 ];
 const DNAME: &str = "old.KEY.dns.test. 60 IN DNAME new.KEY.dns.test.";
 
-/// Section 3.1: the alias has the DNAME's TTL.
+/// Section 3.1: the synthesized CNAME has the TTL of the DNAME.
 #[test]
-fn a_name_below_a_dname_is_that_below_its_target() {
+fn a_name_below_a_dname_is_moved_below_its_target() {
     let alias = "a.old.KEY.dns.test. 60 IN CNAME a.new.KEY.dns.test.";
     let found = "a.new.KEY.dns.test. 30 IN A 192.0.2.9";
     check(
@@ -28,7 +28,7 @@ fn a_name_below_a_dname_is_that_below_its_target() {
     check(&ZONE, "x.old.KEY.dns.test. TXT", &nxdomain);
 }
 
-/// Section 3.2, step 3c: the new name is looked up for every type.
+/// Section 3.2, step 3c: questions of every type are redirected.
 #[test]
 fn every_type_is_redirected() {
     let alias = "b.old.KEY.dns.test. 60 IN CNAME b.new.KEY.dns.test.";
@@ -40,14 +40,14 @@ fn every_type_is_redirected() {
     );
     let last = "c.old.KEY.dns.test. 60 IN CNAME c.new.KEY.dns.test.";
     let found = "c.new.KEY.dns.test. 30 IN TXT c";
-    // A set stands once in an answer.
+    // A set occurs only once in an answer.
     let records = ["records", DNAME, alias, next, last, found];
     check(&ZONE, "b.old.KEY.dns.test. TXT", &records);
 }
 
-/// Section 2.3: it redirects what lies below it, and not itself.
+/// Section 2.3: it redirects the names below it, but not its owner.
 #[test]
-fn its_own_name_is_not_redirected() {
+fn the_owner_of_a_dname_is_not_redirected() {
     check(&ZONE, "old.KEY.dns.test. DNAME", &["records", DNAME]);
     check(
         &ZONE,
@@ -56,9 +56,9 @@ fn its_own_name_is_not_redirected() {
     );
 }
 
-/// Section 2.4: no name below it is of the zone.
+/// Section 2.4: records below a DNAME are not part of the zone.
 #[test]
-fn what_lies_below_it_is_hidden() {
+fn records_below_a_dname_are_hidden() {
     let records = [
         &ZONE[..],
         &["a.old.KEY. 30 A 192.0.2.66", "x.a.old.KEY. 5 NS ns.test."],
@@ -75,15 +75,15 @@ fn a_name_that_becomes_too_long_is_yxdomain() {
     let long = format!("{}.{}.{}", "x".repeat(60), "y".repeat(60), "z".repeat(60));
     let records = [format!("a.KEY. 60 DNAME {long}.KEY.")];
     let dname = format!("a.KEY.dns.test. 60 IN DNAME {long}.KEY.dns.test.");
-    let asked = format!("{}.a.KEY.dns.test. A", "b".repeat(20));
+    let query = format!("{}.a.KEY.dns.test. A", "b".repeat(20));
     let packet = packet(records.iter().map(|text| record(text)).collect());
-    let answer = answer(&authority(&["dns.test."]), Some(&packet), &asked);
+    let answer = answer(&authority(&["dns.test."]), Some(&packet), &query);
     assert_eq!(text(&answer), ["yxdomain", &dname]);
     assert!(answer.is_authoritative);
 }
 
 #[test]
-fn a_target_outside_is_left_to_the_resolver() {
+fn a_target_outside_the_zone_is_not_followed() {
     let records = ["KEY. 60 DNAME example.org."];
     let dname = "KEY.dns.test. 60 IN DNAME example.org.";
     let alias = "a.b.KEY.dns.test. 60 IN CNAME a.b.example.org.";
@@ -91,7 +91,7 @@ fn a_target_outside_is_left_to_the_resolver() {
 }
 
 #[test]
-fn a_circle_ends() {
+fn a_circle_of_dnames_ends() {
     let records = ["a.KEY. 60 DNAME b.KEY.", "b.KEY. 60 DNAME a.KEY."];
     let expected = [
         "records",
@@ -114,7 +114,7 @@ fn a_circle_ends() {
 
 /// Section 3.2, step 3b before 3c.
 #[test]
-fn a_cut_at_the_same_name_comes_first() {
+fn a_cut_at_the_same_name_takes_precedence() {
     let records = ["a.KEY. 60 DNAME b.KEY.", "a.KEY. 60 NS ns.test."];
     let expected = ["referral", "authority a.KEY.dns.test. 60 IN NS ns.test."];
     check(&records, "x.a.KEY.dns.test. A", &expected);

@@ -1,4 +1,4 @@
-//! Questions, packets and answers as text. `KEY` stands for the z-base-32 of [`KEY`].
+//! Questions, packets and answers as text. `KEY` means [`KEY`] in z-base-32.
 
 use hickory_proto::{
     op::{Message, OpCode},
@@ -9,7 +9,7 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket, message::HEADER_
 use quorate_state::{NamedSet, RecordSet, TTL_SECS_MAX, WireName};
 
 use crate::{
-    Answer, AnswerKind, Authority, CompiledPacket, Located, Origin, Question, Soa,
+    Answer, AnswerKind, Authority, CompiledPacket, LookupResult, Origin, Question, Soa,
     file::record_sets,
 };
 
@@ -53,12 +53,12 @@ pub(crate) fn origin(text: &str) -> Origin {
     origin
 }
 
-/// A name as configuration has it.
+/// Converts a name to the form of the configuration.
 pub(crate) fn canonical(name: &Name) -> WireName {
     WireName::parse(wire_name(&name.to_lowercase()).into()).unwrap()
 }
 
-/// Puts a record beside those that an origin has.
+/// Adds a record to an origin.
 pub(crate) fn add(origin: &mut Origin, record: &Record) {
     let mut rdata = Vec::new();
     let mut encoder = BinEncoder::new(&mut rdata);
@@ -112,7 +112,7 @@ pub(crate) fn authority(origins: &[&str]) -> Authority {
     Authority::new(origins.iter().map(|text| origin(text)).collect()).unwrap()
 }
 
-/// `<name> <type>`, on the wire.
+/// The question `<name> <type>` in wire form.
 pub(crate) fn question(text: &str) -> Vec<u8> {
     let (owner, record_type) = text.split_once(' ').unwrap();
     let record_type = match record_type {
@@ -136,7 +136,7 @@ pub(crate) fn wire_name(name: &Name) -> Vec<u8> {
     labels.chain([0]).collect()
 }
 
-/// `<name> <ttl> <type> <data>`.
+/// Parses `<name> <ttl> <type> <data>`.
 pub(crate) fn record(text: &str) -> Record {
     let text = text.replace("KEY", &KEY.to_string());
     let mut fields = text.splitn(4, ' ');
@@ -144,7 +144,7 @@ pub(crate) fn record(text: &str) -> Record {
     let (owner, ttl) = (name(field()), field().parse().unwrap());
     let record_type: RecordType = field().parse().unwrap();
     let data = match record_type {
-        // The codec knows none.
+        // hickory-proto does not parse it.
         RecordType::DNAME => RData::Unknown {
             code: record_type,
             rdata: NULL::with(wire_name(&name(field()))),
@@ -154,7 +154,7 @@ pub(crate) fn record(text: &str) -> Record {
     Record::from_rdata(owner, ttl, data)
 }
 
-/// A packet of [`KEY`]. What a signature says was checked before it came here.
+/// A packet of [`KEY`]. Its signature is not valid: the zone crate does not check signatures.
 pub(crate) fn packet(records: Vec<Record>) -> SignedPacket {
     let mut message = Message::response(0, OpCode::Query);
     message.insert_answers(records);
@@ -168,7 +168,7 @@ pub(crate) fn packet_of(dns: &[u8]) -> SignedPacket {
     SignedPacket::assume_verified(KEY, payload.into()).expect("it is small enough")
 }
 
-/// An answer as its client reads it.
+/// An answer as its client decodes it.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) kind: AnswerKind,
@@ -180,7 +180,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// Writes an answer with room for so many bytes, and decodes it.
+    /// Writes an answer of at most `size_max` bytes, and decodes it.
     pub(crate) fn write(answer: &Answer<'_>, question: &Question<'_>, size_max: usize) -> Self {
         let mut bytes = vec![0; HEADER_SIZE];
         bytes.extend_from_slice(question.wire());
@@ -209,22 +209,22 @@ impl Response {
 pub(crate) fn answer(
     authority: &Authority,
     packet: Option<&SignedPacket>,
-    asked: &str,
+    query: &str,
 ) -> Response {
-    answer_in(authority, packet, &question(asked), usize::from(u16::MAX))
+    answer_in(authority, packet, &question(query), usize::from(u16::MAX))
 }
 
-/// The answer to a question on the wire, with room for so many bytes.
+/// The answer to a question in wire form, of at most `size_max` bytes.
 pub(crate) fn answer_in(
     authority: &Authority,
     packet: Option<&SignedPacket>,
-    asked: &[u8],
+    query: &[u8],
     size_max: usize,
 ) -> Response {
-    let question = Question::parse(asked).unwrap();
-    match authority.locate(&question) {
-        Located::Answer(answer) => Response::write(&answer, &question, size_max),
-        Located::Key(of_key) => {
+    let question = Question::parse(query).unwrap();
+    match authority.lookup(&question) {
+        LookupResult::Answer(answer) => Response::write(&answer, &question, size_max),
+        LookupResult::NeedsPacket(of_key) => {
             assert_eq!(of_key.key(), &KEY);
             let compiled = packet.map(CompiledPacket::compile);
             let answer = of_key.answer(compiled.as_ref()).unwrap();
@@ -233,8 +233,8 @@ pub(crate) fn answer_in(
     }
 }
 
-/// An answer as lines: what it is, its records, the owner and TTL of its SOA, or the other records
-/// of a referral.
+/// An answer as lines: its kind, its records, the owner and TTL of its SOA, or the other records of
+/// a referral.
 pub(crate) fn text(response: &Response) -> Vec<String> {
     let kind = match response.kind {
         AnswerKind::Records => "records",
@@ -258,7 +258,7 @@ pub(crate) fn text(response: &Response) -> Vec<String> {
         .collect()
 }
 
-/// A record as text, even if the codec does not know its type.
+/// A record as text, even if hickory-proto does not know its type.
 pub(crate) fn line(record: &Record) -> String {
     match &record.data {
         RData::Unknown {
@@ -272,7 +272,7 @@ pub(crate) fn line(record: &Record) -> String {
     }
 }
 
-/// A name from its uncompressed bytes.
+/// Parses a name from its uncompressed bytes.
 pub(crate) fn wire_to_name(mut wire: &[u8]) -> Name {
     let mut labels = Vec::new();
     while wire[0] != 0 {
@@ -286,10 +286,10 @@ pub(crate) fn wire_to_name(mut wire: &[u8]) -> Name {
     name
 }
 
-/// Asserts what is answered under the origin `dns.test.` from a packet of these records.
+/// Asserts the answer under the origin `dns.test.` from a packet of these records.
 #[track_caller]
-pub(crate) fn check(records: &[&str], asked: &str, expected: &[&str]) {
+pub(crate) fn check(records: &[&str], query: &str, expected: &[&str]) {
     let packet = packet(records.iter().map(|text| record(text)).collect());
-    let answer = answer(&authority(&["dns.test."]), Some(&packet), asked);
-    assert_eq!(text(&answer), expected, "{asked}");
+    let answer = answer(&authority(&["dns.test."]), Some(&packet), query);
+    assert_eq!(text(&answer), expected, "{query}");
 }

@@ -28,7 +28,7 @@ fn check_hosts(data: &[&str], expected: &[&str]) {
 
 /// RFC 1035, section 3.3.9; RFC 2782; RFC 9460, section 4.1.
 #[test]
-fn the_addresses_of_hosts_come_along() {
+fn addresses_of_hosts_are_additional_records() {
     check_hosts(
         &["MX 10 h.KEY.", "MX 20 i.KEY.dns.test.", "MX 30 mx.test."],
         &[
@@ -54,9 +54,9 @@ fn the_addresses_of_hosts_come_along() {
     );
 }
 
-/// What a packet's publisher wrote elsewhere is data, and means what it says.
+/// Names in the data of other types are plain data, and are not changed.
 #[test]
-fn other_names_in_data_stay_as_they_are() {
+fn names_in_data_of_other_types_are_not_changed() {
     check(
         &["p.KEY. 60 PTR h.KEY.", HOSTS[0]],
         "p.KEY.dns.test. PTR",
@@ -82,7 +82,7 @@ fn two_spellings_of_a_host_are_one_record() {
     assert_eq!(answer.records().len(), 2, "{:?}", text(&answer));
 }
 
-/// RFC 2181, section 5.4.1: what a cut hides is no data.
+/// RFC 2181, section 5.4.1: records that a cut hides are not data of the zone.
 #[test]
 fn hidden_addresses_stay_hidden() {
     let records = [

@@ -1,8 +1,8 @@
-//! What one packet can make a question cost. Anybody can publish and ask.
+//! Limits the cost that a hostile packet can cause for a query. Anybody can publish and ask.
 //!
-//! Work is counted in steps that each take some nanoseconds: labels read or compared, and records
-//! written. Without such packets a question takes tens of them, and the rest of an answer's cost,
-//! that of two system calls, is thousands of nanoseconds.
+//! Work is counted in steps that each take a few nanoseconds: labels read or compared, and records
+//! written. A query of an ordinary packet takes tens of steps. The rest of the cost, two system
+//! calls, is thousands of nanoseconds.
 
 use quorate_packet::DNS_SIZE_MAX;
 
@@ -12,19 +12,19 @@ use crate::{
     work_fixture,
 };
 
-/// The most steps of an answer.
+/// The largest number of steps of an answer.
 const STEPS_MAX: u64 = 2_000;
 
-/// What fits a datagram (RFC 9715).
+/// The largest size of a datagram (RFC 9715).
 const UDP_SIZE: usize = 1232;
 
-/// A DNS message that is written by hand, with pointers wherever one likes.
-struct Raw {
+/// A DNS message that is built byte by byte, with pointers at any place.
+struct RawMessage {
     bytes: Vec<u8>,
 }
 
-impl Raw {
-    /// The key as the only question's name, so that offset 12 is it.
+impl RawMessage {
+    /// A message with the key as the name of its only question, so that the key is at offset 12.
     fn new() -> Self {
         let mut raw = Self {
             bytes: vec![0, 0, 0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0],
@@ -43,8 +43,8 @@ impl Raw {
         self.bytes.len() as u16
     }
 
-    /// A record whose owner is `label` before the name at an offset, or that name itself. Gives the
-    /// offset of its owner.
+    /// Adds a record whose owner is `label` before the name at an offset, or that name itself.
+    /// Returns the offset of its owner.
     fn record(&mut self, label: &[u8], behind: u16, record_type: u16, data: &[u8]) -> u16 {
         let at = self.here();
         if !label.is_empty() {
@@ -59,7 +59,7 @@ impl Raw {
         at
     }
 
-    /// A record at a name of `count` labels of one letter, and the offset of that name.
+    /// Adds a record at a name of `count` labels of one letter. Returns the offset of that name.
     fn deep(&mut self, letter: u8, count: usize) -> u16 {
         let at = self.here();
         for _ in 0..count {
@@ -84,10 +84,10 @@ fn with_name(before: &[u8], at: u16) -> Vec<u8> {
     [before, &pointer(at)].concat()
 }
 
-/// The labels that a name of the key under the origin has room for, of one letter each.
+/// How many labels of one letter fit in a name of the key under the origin.
 const DEPTH_MAX: usize = (255 - 53 - 10) / 2 - 1;
 
-/// Packets that make most work_fixture, and what to ask for.
+/// The packets that cause the most work, and the questions to ask.
 fn packets() -> Vec<(&'static str, Vec<u8>, String)> {
     let deep_name = |letter: &str, count: usize| format!("{letter}.").repeat(count);
     vec![
@@ -130,19 +130,19 @@ fn packets() -> Vec<(&'static str, Vec<u8>, String)> {
             format!("x.{}KEY.dns.test. A", deep_name("d", DEPTH_MAX - 20)),
         ),
         ("siblings", siblings(), "zz9.KEY.dns.test. A".to_owned()),
-        ("twins", twins(), "KEY.dns.test. MX".to_owned()),
+        ("duplicates", duplicates(), "KEY.dns.test. MX".to_owned()),
     ]
 }
 
 fn plain() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     raw.record(b"_iroh", 12, 16, b"\x18relay=https://relay.test");
     raw.bytes
 }
 
-/// Records of equal size with long names that differ in their last letters only.
+/// Records of equal size with long names that differ only in their last letters.
 fn pointers() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let tail = raw.deep(b'p', DEPTH_MAX - 2);
     for at in 0..45 {
         if raw.has_room(18) {
@@ -158,7 +158,7 @@ fn pointers() -> Vec<u8> {
 }
 
 fn chain(is_delegated: bool) -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     if is_delegated {
         raw.record(b"", 12, 2, &with_name(b"\x02ns", 12));
     }
@@ -179,7 +179,7 @@ fn chain(is_delegated: bool) -> Vec<u8> {
 
 /// Aliases from one deep name to the next.
 fn deep_chain() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let deep = raw.deep(b'd', DEPTH_MAX - 2);
     let mut next = raw.record(b"z", deep, 1, &[192, 0, 2, 1]);
     for letter in (b'a'..=b'h').rev().collect::<Vec<_>>().into_iter().rev() {
@@ -188,9 +188,9 @@ fn deep_chain() -> Vec<u8> {
     raw.bytes
 }
 
-/// Hosts at every depth of one deep name, and addresses at some.
+/// Hosts at every depth of one deep name, and addresses at some of them.
 fn deep_hosts(record_type: u16, before: &[u8]) -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let deep = raw.deep(b'd', DEPTH_MAX);
     for at in 0..14 {
         raw.record(b"", deep + 2 * at, 1, &[192, 0, 2, at as u8]);
@@ -207,7 +207,7 @@ fn deep_hosts(record_type: u16, before: &[u8]) -> Vec<u8> {
 
 /// A cut with servers at every depth below it.
 fn cut() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let at_cut = raw.record(b"s", 12, 16, b"\x01x");
     let deep = raw.here();
     for _ in 0..DEPTH_MAX - 2 {
@@ -229,7 +229,7 @@ fn cut() -> Vec<u8> {
 
 /// Each deep DNAME leads to a name below the next.
 fn dnames() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     let deep = raw.deep(b'd', DEPTH_MAX - 20);
     let mut next = deep;
     for letter in b'a'..=b'h' {
@@ -242,7 +242,7 @@ fn dnames() -> Vec<u8> {
 }
 
 fn siblings() -> Vec<u8> {
-    let mut raw = Raw::new();
+    let mut raw = RawMessage::new();
     for at in 0..60 {
         if raw.has_room(20) {
             raw.record(
@@ -256,9 +256,9 @@ fn siblings() -> Vec<u8> {
     raw.bytes
 }
 
-/// Pairs of hosts that are one under the origin.
-fn twins() -> Vec<u8> {
-    let mut raw = Raw::new();
+/// Pairs of hosts that are the same under the origin.
+fn duplicates() -> Vec<u8> {
+    let mut raw = RawMessage::new();
     let under = raw.here();
     raw.label(KEY.to_string().as_bytes());
     raw.bytes
@@ -275,18 +275,18 @@ fn twins() -> Vec<u8> {
     raw.bytes
 }
 
-fn ask(dns: &[u8], asked: &str, size_max: usize) -> Response {
-    let (authority, asked) = (authority(&["dns.test."]), question(asked));
-    answer_in(&authority, Some(&packet_of(dns)), &asked, size_max)
+fn ask(dns: &[u8], query: &str, size_max: usize) -> Response {
+    let (authority, query) = (authority(&["dns.test."]), question(query));
+    answer_in(&authority, Some(&packet_of(dns)), &query, size_max)
 }
 
 #[test]
-fn these_packets_are_served() {
-    for (what, dns, asked) in packets() {
+fn hostile_packets_are_answered() {
+    for (what, dns, query) in packets() {
         assert!(dns.len() <= DNS_SIZE_MAX, "{what}");
         let packet = CompiledPacket::compile(&packet_of(&dns));
         assert!(packet.tree().is_ok(), "{what}");
-        let answer = ask(&dns, &asked, 65535);
+        let answer = ask(&dns, &query, 65535);
         let expected = match what {
             "cut" | "deep NS" => AnswerKind::Referral,
             "siblings" => AnswerKind::NxDomain,
@@ -306,11 +306,11 @@ fn these_packets_are_served() {
 
 #[test]
 fn no_packet_makes_a_question_much_work() {
-    for (what, dns, asked) in packets() {
+    for (what, dns, query) in packets() {
         for size_max in [512, UDP_SIZE] {
-            let (authority, asked) = (authority(&["dns.test."]), question(&asked));
+            let (authority, query) = (authority(&["dns.test."]), question(&query));
             let packet = CompiledPacket::compile(&packet_of(&dns));
-            let steps = work_fixture::of(|| answer_compiled(&authority, &packet, &asked, size_max));
+            let steps = work_fixture::of(|| answer_compiled(&authority, &packet, &query, size_max));
             assert!(
                 steps > 0 && steps <= STEPS_MAX,
                 "{what}: {steps} steps for {size_max}"
@@ -319,12 +319,11 @@ fn no_packet_makes_a_question_much_work() {
     }
 }
 
-/// A message of 64 KiB has room for all that a packet has. Names in it may be at most as long as
-/// names can be.
+/// All records of a packet fit in a message of 64 KiB, even if their names have the largest size.
 #[test]
 fn an_answer_over_tcp_is_bounded_by_its_packet() {
-    for (what, dns, asked) in packets() {
-        let answer = ask(&dns, &asked, 65535);
+    for (what, dns, query) in packets() {
+        let answer = ask(&dns, &query, 65535);
         assert!(
             answer.bytes.len() <= 16 * DNS_SIZE_MAX,
             "{what}: {}",
@@ -336,26 +335,26 @@ fn an_answer_over_tcp_is_bounded_by_its_packet() {
 fn answer_compiled(
     authority: &crate::Authority,
     packet: &CompiledPacket,
-    asked: &[u8],
+    query: &[u8],
     size_max: usize,
 ) -> usize {
     let mut out = Vec::with_capacity(2048);
-    write(authority, packet, asked, size_max, &mut out);
+    write(authority, packet, query, size_max, &mut out);
     out.len()
 }
 
 fn write(
     authority: &crate::Authority,
     packet: &CompiledPacket,
-    asked: &[u8],
+    query: &[u8],
     size_max: usize,
     out: &mut Vec<u8>,
 ) {
     out.clear();
     out.extend([0; 12]);
-    let question = crate::Question::parse(asked).unwrap();
+    let question = crate::Question::parse(query).unwrap();
     out.extend_from_slice(question.wire());
-    let crate::Located::Key(of_key) = authority.locate(&question) else {
+    let crate::LookupResult::NeedsPacket(of_key) = authority.lookup(&question) else {
         panic!("a question below a key");
     };
     let answer = of_key.answer(Some(packet)).unwrap();

@@ -1,48 +1,48 @@
-//! A DNS question plus records gives an [`Answer`], as values.
+//! Answers DNS questions from configured records and from the records in signed packets.
 //!
-//! Nothing here does I/O, so that an answer needs two steps, and the caller looks for the packet
+//! Nothing here does I/O. So an answer takes two steps, and the caller fetches the packet
 //! between them:
 //!
 //! ```text
-//! Authority::locate(question) ──▶ Located::Answer(answer)         decided by configuration
-//!                             ──▶ Located::Key(question)          a packet decides: find it
-//!                                   question.answer(packet) ──▶ answer
-//! Answer::write ──▶ records behind the header and question of a response
+//! Authority::lookup(question) ──▶ LookupResult::Answer(answer)         configuration decides
+//!                             ──▶ LookupResult::NeedsPacket(lookup)    a packet decides: fetch it
+//!                                   lookup.answer(packet) ──▶ answer
+//! Answer::write ──▶ records after the header and question of a response
 //! ```
 //!
-//! Under each configured origin stand the zones of all keys, `<z32>.<origin>`, made of the records
-//! in the key's packet whose owner names end in that key. What stands at the origin itself and beside
-//! the keys comes from configuration. NS records in a packet hand names on to other
-//! servers; those at the key itself only names that the packet does not have. Nothing is ever added
-//! to what a key published: an iroh endpoint fails to parse a TXT record set that holds a string it
-//! does not know.
+//! Each key has its own zone `<z32>.<origin>` under each configured origin. The zone consists of
+//! the records in the key's packet whose owner names end in that key. The records at the origin
+//! itself and at names next to the keys come from configuration. NS records in a packet delegate
+//! names to other servers; NS records at the key itself delegate only names that the packet does
+//! not have. Nothing is ever added to what a key published: an iroh endpoint fails to parse a TXT
+//! record set that holds a string it does not know.
 //!
-//! Packets and configured records are compiled before anybody asks: into a tree of names over the
-//! very bytes that the records came in. Both are then answered by one algorithm, and record sets go
-//! from those bytes to the response's. Anybody can publish and ask, so no packet may make a question
-//! much work: nothing is searched for that could be found beforehand, nothing is compared with all of
-//! its kind, and what exceeds the size of a response is given up there.
+//! Packets and configured records are compiled before the first query: into a tree of names over
+//! the same bytes that the records arrived in. One algorithm answers from both, and record sets are
+//! copied from those bytes to the response. Anybody can publish and ask, so no packet may make a
+//! query expensive: nothing is searched for that could be found beforehand, nothing is compared
+//! with all others of its kind, and writing stops when the response is full.
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`Origin`], [`Soa`] | what the operator configures, checked by [`Authority::new`] |
 //! | [`Question`] | a question on the wire |
-//! | [`Authority`] | all origins; tells who can answer a question |
-//! | [`Located`] | an answer, or the key whose packet holds it |
-//! | [`KeyQuestion`] | a question about names below a key |
-//! | [`CompiledPacket`] | a packet, made ready to be asked |
+//! | [`Authority`] | all origins; finds the zone of a question |
+//! | [`LookupResult`] | an answer, or the key whose packet is needed for it |
+//! | [`PacketLookup`] | a question about names at or below a key |
+//! | [`CompiledPacket`] | a packet, parsed and indexed for queries |
 //! | [`Answer`] | records, no data, NXDOMAIN, a referral, or refused |
 //!
-//! and inside:
+//! The private modules:
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | `message`, `name`, `rdata` | records, names and the names in data, where they stand in a message |
-//! | `tree_builder`, `outline`, `target_finder` | from records to their tree, and where their names lead |
+//! | `message`, `name`, `rdata` | records, names, and names in RDATA, as offsets in a message |
+//! | `tree_builder`, `node_list`, `target_finder` | build the tree, and link names in RDATA to nodes |
 //! | `tree` | names, record sets and records as offsets |
-//! | `resolver`, `cut` | the algorithm of RFC 1034, section 4.3.2, and what a packet's NS records mean |
-//! | `writer` | record sets to bytes |
-//! | `zone`, `zone_message` | what configuration puts at an origin |
+//! | `resolver`, `cut` | the algorithm of RFC 1034, section 4.3.2, and NS records in packets |
+//! | `writer` | writes record sets to a response |
+//! | `zone`, `zone_message` | the configured records of an origin |
 //!
 //! Sources: RFC 1034, 1035, 2181 (record sets, zone cuts), 2308 (negative answers), 3597 (unknown
 //! types), 4343 (case), 4592 (wildcards), 6672 (DNAME), 8020 (names that do not exist), 8482 (ANY),
@@ -57,13 +57,13 @@ pub mod file;
 mod fixture;
 #[cfg(test)]
 mod hostile_tests;
-mod key_question;
 mod message;
 mod name;
+mod node_list;
 #[cfg(test)]
 mod oracle_fixture;
 mod origin;
-mod outline;
+mod packet_lookup;
 #[cfg(test)]
 mod property_tests;
 mod question;
@@ -81,11 +81,11 @@ mod zone;
 mod zone_data;
 mod zone_message;
 
-pub use answer::{Answer, AnswerKind, Written};
-pub use authority::{Authority, Located};
+pub use answer::{Answer, AnswerKind, WriteSummary};
+pub use authority::{Authority, LookupResult};
 pub use compiled::CompiledPacket;
-pub use key_question::{KeyQuestion, UndecodableError};
 pub use message::MessageError;
 pub use origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError, Soa};
+pub use packet_lookup::{PacketLookup, UndecodableError};
 pub use question::Question;
 pub use resolver::ALIAS_COUNT_MAX;

@@ -1,13 +1,13 @@
-//! The records of a DNS message, where they stand in it.
+//! The records of a DNS message, by their offsets in it.
 //!
-//! Everything stays in the message: what is kept are offsets, so that a message takes as much memory
-//! as it has bytes, however often its names point to the same long one.
+//! Only offsets are kept, so the memory for a message is proportional to its size, however often
+//! its names point to the same long name.
 
 use quorate_packet::message::{HEADER_SIZE, counts_fit};
 
 use crate::{
     name,
-    rdata::{Layout, types},
+    rdata::{RdataFormat, types},
 };
 
 /// The type, class, TTL and length between the name of a record and its data, in bytes.
@@ -19,16 +19,16 @@ const LENGTH_SIZE: usize = 2;
 /// The class of the Internet (RFC 1035, section 3.2.4).
 pub(crate) const CLASS_IN: u16 = 1;
 
-/// Why the bytes of a packet are no DNS message.
+/// Why the bytes of a packet are not a valid DNS message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// Shorter than a header, or than its header claims.
+    /// The message is shorter than a header, or than its header claims.
     #[error("it is shorter than its header claims")]
     Counts,
-    /// A name that does not end, is too long, or points elsewhere than back.
+    /// A name does not end, is too long, or has a pointer that does not lead backwards.
     #[error("the name at byte {0} is malformed")]
     Name(u16),
-    /// A question or record that the end of the message cuts off.
+    /// The message ends within a question or record.
     #[error("it ends within the question or record at byte {0}")]
     End(u16),
 }
@@ -40,12 +40,12 @@ pub(crate) struct SourceRecord {
     pub(crate) record_type: u16,
     pub(crate) class: u16,
     pub(crate) ttl_secs: u32,
-    /// Where the length of the data stands, and behind it the data.
+    /// The offset of the length of the data. The data follows the length.
     pub(crate) length_at: usize,
 }
 
-/// The bytes of data whose length stands at this offset, from where to where.
-pub(crate) fn rdata_extent(message: &[u8], length_at: usize) -> (usize, usize) {
+/// The start and end of the data whose length is at this offset.
+pub(crate) fn rdata_range(message: &[u8], length_at: usize) -> (usize, usize) {
     let start = length_at + LENGTH_SIZE;
     let length = match message.get(length_at..start) {
         Some([high, low]) => usize::from(u16::from_be_bytes([*high, *low])),
@@ -55,7 +55,7 @@ pub(crate) fn rdata_extent(message: &[u8], length_at: usize) -> (usize, usize) {
 }
 
 impl SourceRecord {
-    /// Reads the record at an offset, and gives the offset behind it.
+    /// Reads the record at an offset, and returns it with the offset after it.
     pub(crate) fn read(message: &[u8], at: usize) -> Result<(Self, usize), MessageError> {
         let fixed_at = name_end(message, at)?;
         let fixed = message.get(fixed_at..).unwrap_or_default();
@@ -76,18 +76,18 @@ impl SourceRecord {
         }
     }
 
-    /// The size of the data once its names are unpacked, in bytes. `None` when there is no data, or
-    /// when its names are not where its type has them.
+    /// The size of the data with all names uncompressed, in bytes. `None` if there is no data, or
+    /// if its names are not where its type has them.
     pub(crate) fn unpacked_size(&self, message: &[u8]) -> Option<usize> {
-        let (start, end) = rdata_extent(message, self.length_at);
-        match Layout::of(self.record_type) {
+        let (start, end) = rdata_range(message, self.length_at);
+        match RdataFormat::of(self.record_type) {
             None => (start < end).then_some(end - start),
-            Some(layout) => layout.unpacked_size(message, start, end),
+            Some(format) => format.unpacked_size(message, start, end),
         }
     }
 }
 
-/// The answers of a message, and the smallest TTL of all its records, in seconds.
+/// The answer section of a message, and the smallest TTL of all its records, in seconds.
 #[derive(Debug)]
 pub(crate) struct Records {
     pub(crate) answers: Vec<SourceRecord>,
@@ -111,14 +111,14 @@ impl Records {
         let answer_count = count(6);
         let mut answers = Vec::with_capacity(answer_count);
         let mut ttl_secs_min = None;
-        for place in 0..answer_count + count(8) + count(10) {
+        for index in 0..answer_count + count(8) + count(10) {
             let (record, end) = SourceRecord::read(message, at)?;
             at = end;
             if record.record_type != types::OPT {
                 let ttl_secs = ttl_secs_min.unwrap_or(u32::MAX).min(record.ttl_secs);
                 ttl_secs_min = Some(ttl_secs);
             }
-            if place < answer_count {
+            if index < answer_count {
                 answers.push(record);
             }
         }
@@ -130,8 +130,8 @@ impl Records {
 }
 
 fn name_end(message: &[u8], at: usize) -> Result<usize, MessageError> {
-    let extent = name::check(message, at).ok_or(MessageError::Name(offset(at)))?;
-    Ok(extent.end)
+    let checked = name::check(message, at).ok_or(MessageError::Name(offset(at)))?;
+    Ok(checked.end)
 }
 
 fn offset(at: usize) -> u16 {

@@ -3,23 +3,23 @@
 /// The longest name on the wire, in bytes (RFC 1035, section 2.3.4).
 pub(crate) const NAME_SIZE_MAX: usize = 255;
 
-/// The most labels of a name, without the root's: each takes two bytes at least.
+/// The largest number of labels in a name, without the root label: each takes at least two bytes.
 pub(crate) const LABEL_COUNT_MAX: usize = (NAME_SIZE_MAX - 1) / 2;
 
 /// The longest label, in bytes.
 const LABEL_SIZE_MAX: u8 = 63;
 
-/// Where the labels of an uncompressed name begin, from the left, without the root's.
+/// The offsets of the labels of an uncompressed name, from the left, without the root label.
 #[derive(Debug, Clone)]
 pub(crate) struct Labels {
     offsets: [u8; LABEL_COUNT_MAX],
     count: u8,
-    /// The size of the name, in bytes, with the root's label.
+    /// The size of the name, in bytes, with the root label.
     size: u8,
 }
 
 impl Labels {
-    /// Finds the labels of the uncompressed name that `bytes` begin with.
+    /// Finds the labels of the name at the start of `bytes`. `None` if it is compressed or invalid.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut offsets = [0; LABEL_COUNT_MAX];
         let mut count = 0;
@@ -51,7 +51,7 @@ impl Labels {
     }
 }
 
-/// An uncompressed name and where its labels begin.
+/// An uncompressed name and the offsets of its labels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NameRef<'n> {
     pub(crate) bytes: &'n [u8],
@@ -59,7 +59,7 @@ pub(crate) struct NameRef<'n> {
 }
 
 impl<'n> NameRef<'n> {
-    /// The name that `bytes` begin with, whose labels these are.
+    /// The name at the start of `bytes`, which `labels` were parsed from.
     pub(crate) fn new(bytes: &'n [u8], labels: &'n Labels) -> Self {
         Self {
             bytes: &bytes[..labels.size()],
@@ -71,15 +71,15 @@ impl<'n> NameRef<'n> {
         self.offsets.len()
     }
 
-    /// The label at this place from the right, where the root's has none; without its length.
-    pub(crate) fn label_from_right(&self, place: usize) -> Option<&'n [u8]> {
-        let at = self.offsets.len().checked_sub(place + 1)?;
+    /// The label at this index from the right, without its length byte and without the root.
+    pub(crate) fn label_from_right(&self, index: usize) -> Option<&'n [u8]> {
+        let at = self.offsets.len().checked_sub(index + 1)?;
         let at = usize::from(self.offsets[at]);
         let len = usize::from(self.bytes[at]);
         Some(&self.bytes[at + 1..][..len])
     }
 
-    /// Where the last `label_count` labels begin, in bytes from the start of the name.
+    /// The offset of the last `label_count` labels, in bytes from the start of the name.
     pub(crate) fn suffix_offset(&self, label_count: usize) -> usize {
         match self.offsets.len().checked_sub(label_count) {
             Some(at) if label_count > 0 => usize::from(self.offsets[at]),
@@ -87,12 +87,12 @@ impl<'n> NameRef<'n> {
         }
     }
 
-    /// The name of the last `label_count` labels, which it has.
+    /// The last `label_count` labels as a name. The name must have that many.
     pub(crate) fn suffix(&self, label_count: usize) -> &'n [u8] {
         &self.bytes[self.suffix_offset(label_count)..]
     }
 
-    /// Whether it lies at or below a name of so many labels.
+    /// Whether the name is at or below `zone`, which has `label_count` labels.
     pub(crate) fn is_within(&self, zone: &[u8], label_count: usize) -> bool {
         self.label_count() >= label_count && self.suffix(label_count).eq_ignore_ascii_case(zone)
     }
@@ -102,7 +102,7 @@ impl<'n> NameRef<'n> {
     }
 }
 
-/// A name that is no part of any message: where an alias leads, under the origin that was asked.
+/// A name that is not part of a message: the target of an alias under the origin of the question.
 #[derive(Debug, Clone)]
 pub(crate) struct Name {
     bytes: [u8; NAME_SIZE_MAX],
@@ -110,7 +110,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// The name of these pieces, which make one together; `None` when it is too long.
+    /// Joins `pieces` into one name. `None` if the result is too long.
     pub(crate) fn from_pieces<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Option<Self> {
         let mut bytes = [0; NAME_SIZE_MAX];
         let mut size = 0;
@@ -129,13 +129,13 @@ impl Name {
     }
 }
 
-/// The labels of a name in a message, from the left: where each begins, and itself without its
-/// length. Pointers are followed (RFC 1035, section 4.1.4); the name must have been
+/// The labels of a name in a message, from the left: the offset of each, and its bytes without the
+/// length. Pointers are followed (RFC 1035, section 4.1.4). The name must have been
 /// [checked](check), or the labels end early.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceLabels<'m> {
     message: &'m [u8],
-    /// Where the labels that are left begin.
+    /// The offset of the next label.
     pub(crate) at: usize,
 }
 
@@ -144,13 +144,13 @@ impl<'m> SourceLabels<'m> {
         Self { message, at }
     }
 
-    /// Whether these are the labels of the same name, whatever their case.
+    /// Whether both are the same name, ignoring case.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let (mut labels, mut others) = (self.clone(), other.clone());
         loop {
             match (labels.next(), others.next()) {
                 (None, None) => return true,
-                // What is one in the message is the same from there on.
+                // Labels at the same offset are the same, and so is the rest of both names.
                 (Some((a, _)), Some((b, _))) if a == b => return true,
                 (Some((_, a)), Some((_, b))) if a.eq_ignore_ascii_case(b) => {}
                 _ => return false,
@@ -184,9 +184,8 @@ impl<'m> Iterator for SourceLabels<'m> {
     }
 }
 
-/// The pieces of a name in a message that stand in one there: as few as it has pointers, and one
-/// more. Without the root's label, and without what stands behind the first `size_max` bytes, where
-/// a label begins.
+/// The contiguous pieces of a name in a message: at most one more than it has pointers. The root
+/// label is left out, and so is the rest after `size_max` bytes, which must end at a label.
 #[derive(Debug, Clone)]
 pub(crate) struct SourcePieces<'m> {
     message: &'m [u8],
@@ -208,7 +207,7 @@ impl<'m> Iterator for SourcePieces<'m> {
     type Item = &'m [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The labels know how to follow pointers.
+        // `SourceLabels` follows the pointers.
         let mut labels = SourceLabels::new(self.message, self.at);
         if self.size_left == 0 {
             return None;
@@ -229,28 +228,28 @@ impl<'m> Iterator for SourcePieces<'m> {
     }
 }
 
-/// The two high bits that tell a pointer from the length of a label.
+/// The two high bits that distinguish a pointer from the length of a label.
 pub(crate) const POINTER: u8 = 0xc0;
 
-/// Where the pointer at this offset leads.
+/// The offset that the pointer at `at` refers to.
 fn pointer_target(message: &[u8], at: usize) -> Option<usize> {
     let high = usize::from(*message.get(at)? & !POINTER);
     let low = usize::from(*message.get(at + 1)?);
     Some(high << 8 | low)
 }
 
-/// What a name in a message takes.
+/// A name in a message that [`check`] found well-formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NameExtent {
-    /// The offset behind its last byte in place: that of the root's label, or of a pointer.
+pub(crate) struct CheckedName {
+    /// The offset after its last byte in index: after the root label, or after the first pointer.
     pub(crate) end: usize,
     /// Its size without pointers, in bytes.
     pub(crate) size: usize,
 }
 
-/// Checks that a well-formed name stands at this offset: with pointers that lead backwards only,
-/// and so never in a circle, and not too long.
-pub(crate) fn check(message: &[u8], start: usize) -> Option<NameExtent> {
+/// Checks the name at this offset: `None` if it is malformed, too long, or has a pointer that does
+/// not lead backwards. So pointers never form a circle.
+pub(crate) fn check(message: &[u8], start: usize) -> Option<CheckedName> {
     let mut at = start;
     let mut piece_start = start;
     let mut end = None;
@@ -259,7 +258,7 @@ pub(crate) fn check(message: &[u8], start: usize) -> Option<NameExtent> {
         match *message.get(at)? {
             0 => {
                 let end = end.unwrap_or(at + 1);
-                return Some(NameExtent { end, size });
+                return Some(CheckedName { end, size });
             }
             len @ 1..=LABEL_SIZE_MAX => {
                 size += 1 + usize::from(len);
@@ -281,7 +280,7 @@ pub(crate) fn check(message: &[u8], start: usize) -> Option<NameExtent> {
     }
 }
 
-/// The offset behind a [checked](check) name in place.
+/// The offset after a [checked](check) name in index.
 pub(crate) fn end_in_place(message: &[u8], mut at: usize) -> usize {
     loop {
         match message.get(at).copied() {
@@ -299,7 +298,7 @@ mod tests {
     #[test]
     fn a_name_may_point_backwards_only() {
         let message = b"\x01a\0\x01b\xc0\x00\xc0\x03\xc0\x09\xc0\x0d\x01c\xc0\x0b";
-        let size_at = |at| check(message, at).map(|extent| extent.size);
+        let size_at = |at| check(message, at).map(|checked| checked.size);
         assert_eq!(size_at(0), Some(3));
         assert_eq!(size_at(3), Some(5));
         assert_eq!(size_at(7), Some(5), "a pointer to a name with a pointer");

@@ -1,5 +1,5 @@
-//! Answers the slow way: from decoded records, whole names, and one search of all records for every
-//! step. What it says is compared with what the trees say.
+//! A slow reference implementation: it answers from decoded records and complete names, and
+//! searches all records for every step. Tests compare its answers with those of the trees.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,11 @@ use crate::{
 pub(crate) struct Oracle {
     pub(crate) origin: Name,
     apex: Name,
-    is_of_key: bool,
+    is_key_zone: bool,
     records: Vec<Record>,
 }
 
-/// What should be answered, as lines in lower case.
+/// The expected answer, as lines in lower case.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) kind: AnswerKind,
@@ -46,25 +46,25 @@ impl Oracle {
         Self {
             origin: origin.clone(),
             apex,
-            is_of_key: true,
+            is_key_zone: true,
             records: records.collect(),
         }
     }
 
-    /// What configuration puts at an origin.
+    /// The zone of an origin.
     pub(crate) fn of_origin(origin: &Name, records: Vec<Record>) -> Self {
         Self {
             origin: origin.clone(),
             apex: origin.clone(),
-            is_of_key: false,
+            is_key_zone: false,
             records,
         }
     }
 
-    /// The answer to a question of a name in the zone.
-    pub(crate) fn answer(&self, asked: &Name, of_type: RecordType) -> Expected {
+    /// The answer to a question about a name in the zone.
+    pub(crate) fn answer(&self, qname: &Name, of_type: RecordType) -> Expected {
         let mut aliases = Vec::new();
-        let mut owners = vec![asked.clone()];
+        let mut owners = vec![qname.clone()];
         let mut followed = BTreeSet::new();
         loop {
             let name = owners[owners.len() - 1].clone();
@@ -114,8 +114,8 @@ impl Oracle {
                 lines(&set);
                 target_of(&alias.data).unwrap()
             };
-            let is_inside =
-                self.apex.zone_of(&target) && (self.is_of_key || !self.is_keys(&target));
+            let is_inside = self.apex.zone_of(&target)
+                && (self.is_key_zone || !self.is_at_or_below_key(&target));
             if !is_inside || owners.contains(&target) || owners.len() >= ALIAS_COUNT_MAX {
                 return self.expected(AnswerKind::Records, aliases);
             }
@@ -155,7 +155,7 @@ impl Oracle {
         records.any(|record| record.name == *name && record.record_type() == of_type)
     }
 
-    /// The names from the apex down to this one.
+    /// The names from the apex down to `name`.
     fn path(&self, name: &Name) -> Vec<Name> {
         let counts = self.apex.iter().len()..=name.iter().len();
         counts.map(|count| name.trim_to(count)).collect()
@@ -187,10 +187,11 @@ impl Oracle {
         {
             return Some(cut);
         }
-        let delegated = self.is_of_key && self.has(&self.apex, RecordType::NS);
-        let asks_for_it = *name == self.apex && of_type == RecordType::NS;
-        let is_left = asks_for_it || self.node(name, |record| !self.is_key_cut(record)).is_none();
-        (delegated && dname.is_none() && is_left).then(|| self.apex.clone())
+        let delegated = self.is_key_zone && self.has(&self.apex, RecordType::NS);
+        let asks_for_ns = *name == self.apex && of_type == RecordType::NS;
+        let is_answered_by_key_cut =
+            asks_for_ns || self.node(name, |record| !self.is_key_cut(record)).is_none();
+        (delegated && dname.is_none() && is_answered_by_key_cut).then(|| self.apex.clone())
     }
 
     fn is_key_cut(&self, record: &Record) -> bool {
@@ -203,10 +204,10 @@ impl Oracle {
             || record.record_type().is_ip_addr() && hosts.any(|host| host == record.name)
     }
 
-    /// The name of the records for a name, itself or a wildcard; `None` when it does not exist.
-    fn node(&self, name: &Name, is_meant: impl Fn(&Record) -> bool) -> Option<Name> {
+    /// The owner of the records for `name`: itself or a wildcard; `None` if it does not exist.
+    fn node(&self, name: &Name, counts: impl Fn(&Record) -> bool) -> Option<Name> {
         let exists = |name: &Name| {
-            let mut records = self.records.iter().filter(|record| is_meant(record));
+            let mut records = self.records.iter().filter(|record| counts(record));
             records.any(|record| name.zone_of(&record.name))
         };
         let mut path = self.path(name).into_iter().rev();
@@ -222,7 +223,7 @@ impl Oracle {
         self.highest_cut(name).is_some() || self.highest_dname(name).is_some()
     }
 
-    fn is_keys(&self, name: &Name) -> bool {
+    fn is_at_or_below_key(&self, name: &Name) -> bool {
         let label = name.iter().rev().nth(self.origin.iter().len());
         label.is_some_and(|label| PublicKey::parse_z32(label).is_ok())
     }
@@ -259,7 +260,8 @@ impl Oracle {
             .filter(wants)
             .filter_map(|record| target_of(&record.data))
         {
-            let is_inside = self.apex.zone_of(&host) && (self.is_of_key || !self.is_keys(&host));
+            let is_inside =
+                self.apex.zone_of(&host) && (self.is_key_zone || !self.is_at_or_below_key(&host));
             if is_inside && is_wanted(&host) && !hosts.contains(&host) {
                 hosts.push(host);
             }
@@ -276,7 +278,7 @@ fn name_of_key(key: &PublicKey) -> Name {
     Name::from_ascii(key.to_string()).unwrap()
 }
 
-/// A name that ends in the bare key, under an origin; `None` if it does not or is too long there.
+/// Moves a name that ends in the bare key under an origin; `None` if it does not or is too long.
 fn under_origin(name: &Name, key: &PublicKey, origin: &Name) -> Option<Name> {
     let last = name.iter().next_back()?;
     if PublicKey::parse_z32(last).as_ref() != Ok(key) {
@@ -287,7 +289,7 @@ fn under_origin(name: &Name, key: &PublicKey, origin: &Name) -> Option<Name> {
     Some(name)
 }
 
-/// The name that DNS goes on with.
+/// The name in the data that DNS resolves next.
 fn target_of(data: &RData) -> Option<Name> {
     let mut found = None;
     with_target(data, |target| {

@@ -1,14 +1,14 @@
-//! What the operator configures.
+//! The configuration of an origin, and its checks.
 
 use quorate_state::{NamedSet, RecordSets, WireName, ZoneRejection, check_owner, check_together};
 
 use crate::rdata::types;
 
-/// The longest that NXDOMAIN may be cached, in seconds. An endpoint that was asked for before
-/// it published stays invisible for this long.
+/// The longest time that NXDOMAIN may be cached, in seconds. An endpoint that a client looked up
+/// before it published stays invisible for this long.
 pub const NEGATIVE_TTL_SECS_MAX: u32 = 60;
 
-/// A name under which the zones of all keys stand, and what stands at that name itself.
+/// A name under which all keys have their zones, and the configured records of its own zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The name; the root makes keys top-level domains.
@@ -16,10 +16,10 @@ pub struct Origin {
     pub soa: Soa,
     /// The TTL of the start of authority, in seconds.
     pub soa_ttl_secs: u32,
-    /// All other records, at the name itself and below it, but not at or below a key. Beside those of
-    /// ordinary names they may be aliases, wildcards, cuts and DNAMEs.
+    /// All other records, at the name itself and below it, but not at or below a key. They may
+    /// include aliases, wildcards, cuts and DNAMEs.
     pub sets: RecordSets,
-    /// The least TTL that records of packets are served with, in seconds.
+    /// The smallest TTL that records of packets are served with, in seconds.
     pub ttl_secs_min: u32,
     /// The largest TTL that records of packets are served with, in seconds.
     pub ttl_secs_max: u32,
@@ -29,15 +29,15 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Soa {
     pub mname: WireName,
-    /// The mailbox of whom to ask, as a name.
+    /// The mailbox of the person in charge, as a name.
     pub rname: WireName,
     /// The version of the zone.
     pub serial: u32,
     /// How often a secondary asks for a new version.
     pub refresh_secs: u32,
-    /// How soon it asks again after a failure.
+    /// How long it waits before it retries after a failure.
     pub retry_secs: u32,
-    /// How long it answers without having heard from the primary.
+    /// How long it answers without contact to the primary.
     pub expire_secs: u32,
     /// How long a negative answer may be cached (RFC 2308, section 4), but never longer than
     /// [`NEGATIVE_TTL_SECS_MAX`].
@@ -49,13 +49,13 @@ pub struct Soa {
 pub enum OriginError {
     #[error("origin {0} is configured twice: merge the two")]
     Duplicate(WireName),
-    /// Records that it cannot have.
+    /// It has records that are not allowed there.
     #[error("origin {origin}: {reason}")]
     Records {
         origin: WireName,
         reason: ZoneRejection,
     },
-    /// A record that has no form on the wire.
+    /// A record cannot be written in wire form.
     #[error(
         "a record of type {record_type} at {owner} of origin {origin} cannot be encoded: check its data"
     )]
@@ -64,13 +64,13 @@ pub enum OriginError {
         record_type: u16,
         origin: WireName,
     },
-    /// More records than can be addressed.
+    /// It has more records than offsets can address.
     #[error("origin {origin} has too many records: split it")]
     TooLarge { origin: WireName },
 }
 
 impl Origin {
-    /// Checks it by itself, and beside the others, whose names are at least as long.
+    /// Checks it alone, and against the others in `longer`, whose names are at least as long.
     pub(crate) fn check(&self, longer: &[Self]) -> Result<(), OriginError> {
         if longer.iter().any(|other| other.name == self.name) {
             return Err(OriginError::Duplicate(self.name.clone()));
@@ -85,7 +85,7 @@ impl Origin {
     fn check_records(&self, longer: &[Self]) -> Result<(), ZoneRejection> {
         let zones = || longer.iter().map(|other| &other.name);
         for ((owner, record_type), records) in &self.sets {
-            // Only configuration has the name servers of the origin itself.
+            // `check_in` rejects NS records at the origin itself: only configuration may have them.
             if (owner, *record_type) != (&self.name, types::NS) {
                 let set = NamedSet {
                     owner: owner.clone(),

@@ -1,4 +1,4 @@
-//! What holds of every answer, whatever was published.
+//! Properties of every answer, for any packet.
 
 use std::iter;
 
@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use quorate_packet::DNS_SIZE_MAX;
 
 use crate::{
-    Authority, CompiledPacket, Located, Question,
+    Authority, CompiledPacket, LookupResult, Question,
     fixture::{
         KEY, Response, add, answer_in, authority, line, name, origin, packet_of, question, record,
         records_of,
@@ -18,7 +18,7 @@ use crate::{
     oracle_fixture::{Expected, Oracle},
 };
 
-/// Few, so that names meet; and one so long that four are too much.
+/// A few labels, so that names collide; one is so long that four of it are too long for a name.
 const LABELS: [&str; 6] = ["a", "B", "b", "*", "_iroh", LONG];
 const LONG: &str = "loooooooooooooooooooooooooooooooooooooooooooooooooooooooong";
 const TYPES: [&str; 12] = [
@@ -36,7 +36,7 @@ const TYPES: [&str; 12] = [
     "TYPE65400",
 ];
 
-/// Some labels, and one of these ends.
+/// A few labels, and one of these ends.
 fn any_name(ends: &'static [&'static str]) -> impl Strategy<Value = String> {
     (vec(select(&LABELS[..]), 0..=3), select(ends)).prop_map(|(labels, end)| {
         let labels = labels.into_iter().chain(iter::once(end));
@@ -44,12 +44,12 @@ fn any_name(ends: &'static [&'static str]) -> impl Strategy<Value = String> {
     })
 }
 
-/// A name as packets have it: mostly of the key's zone.
+/// An owner name in a packet: mostly in the key's zone.
 fn any_owner() -> impl Strategy<Value = String> {
     any_name(&["KEY.", "KEY.", "KEY.", "KEY.", "KEY.dns.test.", "test."])
 }
 
-/// A name as an origin has it.
+/// An owner name in an origin.
 fn any_static() -> impl Strategy<Value = String> {
     any_name(&[
         "dns.test.",
@@ -97,16 +97,16 @@ fn encode(records: &[Record]) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-fn question_of(asked: &[u8]) -> (Name, RecordType) {
-    let message = [&[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], asked].concat();
+fn question_of(query: &[u8]) -> (Name, RecordType) {
+    let message = [&[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], query].concat();
     let query = Message::from_vec(&message).unwrap().queries.remove(0);
     (query.name().clone(), query.query_type())
 }
 
-/// Asserts that an answer says the same as another, whatever the case of the letters, which are
-/// those of the question in the name asked.
+/// Asserts that an answer has the expected records, ignoring case. The name in the question must be
+/// repeated in its own case.
 #[track_caller]
-fn check_same(answer: &Response, mut expected: Expected, asked: &Name) {
+fn check_same(answer: &Response, mut expected: Expected, query: &Name) {
     let message = &answer.message;
     let lines = |records: &[Record]| -> Vec<String> { records.iter().map(line).collect() };
     let mut authorities = lines(&message.authorities);
@@ -137,8 +137,8 @@ fn check_same(answer: &Response, mut expected: Expected, asked: &Name) {
         && first.record_type() != RecordType::DNAME
     {
         assert!(
-            first.name.eq_case(asked),
-            "{first} is not what was asked for"
+            first.name.eq_case(query),
+            "{first} does not repeat the name in the question"
         );
     }
 }
@@ -150,33 +150,33 @@ proptest! {
     })]
 
     #[test]
-    fn packets_are_answered_as_the_slow_way_says(
+    fn packets_are_answered_like_the_oracle(
         records in vec(any_record(any_owner), 0..8),
-        asked in any_question(),
+        query in any_question(),
     ) {
         let dns = encode(&records);
         prop_assume!(dns.len() <= DNS_SIZE_MAX);
-        let asked = question(&asked);
-        let (asked_name, asked_type) = question_of(&asked);
+        let query = question(&query);
+        let (qname, qtype) = question_of(&query);
         let origin = name("dns.test.");
         let authority = authority(&["dns.test."]);
-        let answer = answer_in(&authority, Some(&packet_of(&dns)), &asked, 65535);
-        let oracle = match name("KEY.dns.test.").zone_of(&asked_name) {
+        let answer = answer_in(&authority, Some(&packet_of(&dns)), &query, 65535);
+        let oracle = match name("KEY.dns.test.").zone_of(&qname) {
             true => Oracle::of_key(&origin, &KEY, &records),
             false => Oracle::of_origin(&origin, records_of(&crate::fixture::origin("dns.test."))),
         };
-        check_same(&answer, oracle.answer(&asked_name, asked_type), &asked_name);
+        check_same(&answer, oracle.answer(&qname, qtype), &qname);
     }
 
     #[test]
-    fn configured_records_are_answered_as_the_slow_way_says(
+    fn configured_records_are_answered_like_the_oracle(
         records in vec(any_record(any_static), 0..8),
-        asked in any_name(&["dns.test.", "DNS.test.", "ns1.dns.test."]),
-        asked_type in select(&TYPES[..]),
+        query in any_name(&["dns.test.", "DNS.test.", "ns1.dns.test."]),
+        qtype in select(&TYPES[..]),
     ) {
         let mut origin = origin("dns.test.");
         for mut record in records {
-            // What is in the way of the others is left out.
+            // Records that conflict with earlier ones are left out.
             record.ttl >>= 1;
             let before = origin.clone();
             add(&mut origin, &record);
@@ -185,20 +185,20 @@ proptest! {
             }
         }
         let authority = Authority::new(vec![origin.clone()]).unwrap();
-        let asked = question(&format!("{asked} {asked_type}"));
-        let (asked_name, asked_type) = question_of(&asked);
-        let answer = answer_in(&authority, None, &asked, 65535);
+        let query = question(&format!("{query} {qtype}"));
+        let (qname, qtype) = question_of(&query);
+        let answer = answer_in(&authority, None, &query, 65535);
         let oracle = Oracle::of_origin(&name("dns.test."), records_of(&origin));
-        check_same(&answer, oracle.answer(&asked_name, asked_type), &asked_name);
+        check_same(&answer, oracle.answer(&qname, qtype), &qname);
     }
 
-    /// What the store gives back may be of a newer version, or damaged.
+    /// The bytes from the store may be damaged, or written by a newer version.
     #[test]
-    fn no_bytes_of_a_packet_break_an_answer(
+    fn no_packet_bytes_cause_a_panic(
         records in vec(any_record(any_owner), 1..8),
         changes in vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0xc0), 0..40u8]), 0..6),
         bytes in vec(any::<u8>(), 0..100),
-        asked in any_question(),
+        query in any_question(),
         size_max in 300..1500usize,
     ) {
         let mut changed = encode(&records);
@@ -208,19 +208,19 @@ proptest! {
             changed[at] = byte;
         }
         let authority = authority(&["dns.test."]);
-        let asked = question(&asked);
-        let asked = Question::parse(&asked).unwrap();
+        let query = question(&query);
+        let query = Question::parse(&query).unwrap();
         for dns in [changed, bytes] {
             let packet = CompiledPacket::compile(&packet_of(&dns));
-            // What the codec takes where a packet enters is served.
+            // A packet that hickory-proto accepts when it is published can be served.
             if quorate_packet::message::counts_fit(&dns) && Message::from_vec(&dns).is_ok() {
                 assert!(packet.tree().is_ok());
             }
-            if let Located::Key(question) = authority.locate(&asked)
+            if let LookupResult::NeedsPacket(question) = authority.lookup(&query)
                 && let Ok(answer) = question.answer(Some(&packet))
             {
-                let mut out = [&[0; 12], asked.wire()].concat();
-                answer.write(&asked, size_max, &mut out);
+                let mut out = [&[0; 12], query.wire()].concat();
+                answer.write(&query, size_max, &mut out);
                 prop_assert!(out.len() <= size_max);
             }
         }

@@ -1,4 +1,4 @@
-//! Questions, from bytes that anybody may have sent.
+//! Parses the question of a query. Anybody may have sent the bytes.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::name::{Labels, NameRef};
 /// What follows the name of a question, in bytes: type and class.
 const FIXED_SIZE: usize = 4;
 
-/// A question as it was asked, byte for byte (RFC 1035, section 4.1.2).
+/// A question, byte for byte as the client sent it (RFC 1035, section 4.1.2).
 #[derive(Debug, Clone)]
 pub struct Question<'q> {
     wire: &'q [u8],
@@ -18,15 +18,15 @@ pub struct Question<'q> {
 }
 
 impl<'q> Question<'q> {
-    /// Parses the question that `bytes` begin with: what follows the header of a query. `None` when
-    /// there is no whole one. Its name cannot be compressed, since nothing stands before it.
+    /// Parses the question at the start of `bytes`, which follow the header of a query. `None` if
+    /// it is incomplete or malformed. Its name cannot be compressed: it is the first.
     pub fn parse(bytes: &'q [u8]) -> Option<Self> {
         let labels = Labels::parse(bytes)?;
         let wire = bytes.get(..labels.size() + FIXED_SIZE)?;
         Some(Self { wire, labels })
     }
 
-    /// All of it: name, type, class.
+    /// The complete question: name, type, class.
     pub fn wire(&self) -> &'q [u8] {
         self.wire
     }
@@ -36,12 +36,12 @@ impl<'q> Question<'q> {
         &self.wire[..self.labels.size()]
     }
 
-    /// The type that is asked for.
+    /// The type (QTYPE).
     pub fn record_type(&self) -> u16 {
         self.fixed(0)
     }
 
-    /// The class that is asked for.
+    /// The class (QCLASS).
     pub fn class(&self) -> u16 {
         self.fixed(2)
     }
@@ -66,7 +66,7 @@ impl fmt::Display for Question<'_> {
 
 fn write_name(name: NameRef<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let places = (0..name.label_count()).rev();
-    for label in places.filter_map(|place| name.label_from_right(place)) {
+    for label in places.filter_map(|index| name.label_from_right(index)) {
         write!(f, "{}.", label_text(label))?;
     }
     match name.label_count() {
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_what_was_asked() {
+    fn a_question_keeps_its_bytes() {
         let bytes = b"\x05_iRoh\x03a.b\0\0\x10\0\x01more";
         let question = Question::parse(bytes).unwrap();
         assert_eq!(question.wire().len(), bytes.len() - 4);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_question_is_one() {
+    fn incomplete_questions_are_rejected() {
         let bytes = b"\x05_iroh\0\0\x10\0\x01";
         for size in 0..bytes.len() {
             assert!(Question::parse(&bytes[..size]).is_none(), "{size}");

@@ -1,12 +1,12 @@
-//! Where names stand in RDATA.
+//! The offsets of names in RDATA.
 //!
-//! RDATA of other types is opaque (RFC 3597). That of these was written with compressed names once,
-//! or may be by lenient programs, and so must be unpacked before it goes into another message
-//! (section 4).
+//! RDATA of types without a format here is opaque (RFC 3597). RDATA of the types here was once
+//! written with compressed names, or lenient programs may still do so. So its names must be
+//! uncompressed before it is copied into another message (section 4).
 
 use crate::name;
 
-/// The types that mean something here, by their numbers (RFC 6895, section 3.1).
+/// The types that have a special meaning here, by their numbers (RFC 6895, section 3.1).
 pub(crate) mod types {
     pub(crate) const A: u16 = 1;
     pub(crate) const NS: u16 = 2;
@@ -26,76 +26,77 @@ pub(crate) mod types {
     pub(crate) const ANY: u16 = 255;
 }
 
-/// How the RDATA of a type is made up: something, names, something.
+/// The format of a type's RDATA: a prefix, names, a suffix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Layout {
-    before: Before,
+pub(crate) struct RdataFormat {
+    prefix: PrefixFormat,
     name_count: u8,
-    after: After,
-    /// Whether its names may be compressed in what is sent: those of RFC 1035 alone (RFC 3597,
-    /// section 4), and of these only the ones that every reader knows to this day.
+    suffix: SuffixFormat,
+    /// Whether its names may be compressed in responses. Only those of RFC 1035 may (RFC 3597,
+    /// section 4), and of these only the ones that every reader still knows.
     pub(crate) is_compressible: bool,
-    /// Whether DNS itself goes on with the name: an alias, a server, the host of a service.
-    pub(crate) leads_on: bool,
-    /// Whether the name is another one for that of the record's owner.
+    /// Whether DNS itself resolves the name next: an alias, a name server, the host of a service.
+    pub(crate) names_are_resolved: bool,
+    /// Whether the record makes its owner an alias of the name.
     pub(crate) is_alias: bool,
-    /// Whether the addresses of the name come along (RFC 1035, section 3.3; RFC 2782; RFC 9460,
-    /// section 4.1).
-    pub(crate) wants_addresses: bool,
+    /// Whether the addresses of the name go into the additional section (RFC 1035, section 3.3;
+    /// RFC 2782; RFC 9460, section 4.1).
+    pub(crate) needs_addresses: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum PrefixFormat {
     Bytes(u8),
     /// Two numbers and three strings (RFC 3403, section 4.1).
     Naptr,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
+enum SuffixFormat {
     Bytes(u8),
     Any,
 }
 
-impl Layout {
-    /// The layout of a type, if its RDATA has names to be unpacked.
+impl RdataFormat {
+    /// The format of a type; `None` if its RDATA has no names that may be compressed.
     pub(crate) fn of(record_type: u16) -> Option<Self> {
-        let (before, name_count, after) = match record_type {
+        let (prefix_size, name_count, suffix) = match record_type {
             // NS, MD, MF, CNAME, MB, MG, MR, PTR, NSAP-PTR, DNAME.
-            2..=5 | 7..=9 | 12 | 23 | types::DNAME => (0, 1, After::Bytes(0)),
-            types::SOA => (0, 2, After::Bytes(20)),
+            2..=5 | 7..=9 | 12 | 23 | types::DNAME => (0, 1, SuffixFormat::Bytes(0)),
+            types::SOA => (0, 2, SuffixFormat::Bytes(20)),
             // MINFO, RP.
-            14 | 17 => (0, 2, After::Bytes(0)),
+            14 | 17 => (0, 2, SuffixFormat::Bytes(0)),
             // MX, AFSDB, RT, KX.
-            types::MX | 18 | 21 | 36 => (2, 1, After::Bytes(0)),
+            types::MX | 18 | 21 | 36 => (2, 1, SuffixFormat::Bytes(0)),
             // PX.
-            26 => (2, 2, After::Bytes(0)),
+            26 => (2, 2, SuffixFormat::Bytes(0)),
             // SIG, NXT.
-            24 => (18, 1, After::Any),
-            30 => (0, 1, After::Any),
-            types::SRV => (6, 1, After::Bytes(0)),
-            types::SVCB | types::HTTPS => (2, 1, After::Any),
+            24 => (18, 1, SuffixFormat::Any),
+            30 => (0, 1, SuffixFormat::Any),
+            types::SRV => (6, 1, SuffixFormat::Bytes(0)),
+            types::SVCB | types::HTTPS => (2, 1, SuffixFormat::Any),
             // NAPTR.
-            35 => (0, 1, After::Bytes(0)),
+            35 => (0, 1, SuffixFormat::Bytes(0)),
             _ => return None,
         };
-        let before = match record_type {
-            35 => Before::Naptr,
-            _ => Before::Bytes(before),
+        let prefix = match record_type {
+            35 => PrefixFormat::Naptr,
+            _ => PrefixFormat::Bytes(prefix_size),
         };
         let hosts = [types::NS, types::MX, types::SRV, types::SVCB, types::HTTPS];
-        let wants_addresses = hosts.contains(&record_type);
+        let needs_addresses = hosts.contains(&record_type);
         Some(Self {
-            before,
+            prefix,
             name_count,
-            after,
+            suffix,
             is_compressible: matches!(
                 record_type,
                 types::NS | types::CNAME | types::SOA | types::PTR | types::MX
             ),
-            leads_on: wants_addresses || [types::CNAME, types::DNAME].contains(&record_type),
+            names_are_resolved: needs_addresses
+                || [types::CNAME, types::DNAME].contains(&record_type),
             is_alias: record_type == types::CNAME,
-            wants_addresses,
+            needs_addresses,
         })
     }
 
@@ -103,36 +104,36 @@ impl Layout {
         usize::from(self.name_count)
     }
 
-    /// Where the first name stands in RDATA that begins at this offset.
+    /// The offset of the first name in RDATA that begins at `start`.
     pub(crate) fn name_at(&self, message: &[u8], start: usize) -> usize {
-        match self.before {
-            Before::Bytes(size) => start + usize::from(size),
-            Before::Naptr => {
+        match self.prefix {
+            PrefixFormat::Bytes(size) => start + usize::from(size),
+            PrefixFormat::Naptr => {
                 let string_end = |at| at + 1 + usize::from(message.get(at).copied().unwrap_or(0));
                 string_end(string_end(string_end(start + 4)))
             }
         }
     }
 
-    /// Checks RDATA from `start` to `end`, and gives its size once its names are unpacked, in bytes.
+    /// Checks RDATA from `start` to `end`. Returns its size with uncompressed names, in bytes.
     pub(crate) fn unpacked_size(&self, message: &[u8], start: usize, end: usize) -> Option<usize> {
         let mut at = self.name_at(message, start);
         let mut size = at - start;
         for _ in 0..self.name_count {
-            let extent = name::check(message, at)?;
-            at = extent.end;
-            size += extent.size;
+            let checked = name::check(message, at)?;
+            at = checked.end;
+            size += checked.size;
         }
-        let after = end.checked_sub(at)?;
-        let is_whole = match self.after {
-            After::Any => true,
-            After::Bytes(size) => usize::from(size) == after,
+        let suffix_size = end.checked_sub(at)?;
+        let is_complete = match self.suffix {
+            SuffixFormat::Any => true,
+            SuffixFormat::Bytes(size) => usize::from(size) == suffix_size,
         };
-        is_whole.then_some(size + after)
+        is_complete.then_some(size + suffix_size)
     }
 
-    /// Whether two checked RDATA with one name each are the same but for what stands behind the first
-    /// `prefix_size` bytes of it.
+    /// Whether two checked RDATA with one name each are the same, if only the first `prefix_size`
+    /// bytes of the names are compared.
     pub(crate) fn is_same_up_to(
         &self,
         message: &[u8],
@@ -154,7 +155,7 @@ impl Layout {
             && (prefix(at_a).zip(prefix(at_b))).all(|(a, b)| a.eq_ignore_ascii_case(b))
     }
 
-    /// Whether two checked RDATA mean the same: names do so in any case of their letters.
+    /// Whether two checked RDATA are equal. The case of names is ignored.
     pub(crate) fn is_same(&self, message: &[u8], a: (usize, usize), b: (usize, usize)) -> bool {
         let (mut at_a, mut at_b) = (self.name_at(message, a.0), self.name_at(message, b.0));
         if message.get(a.0..at_a) != message.get(b.0..at_b) {

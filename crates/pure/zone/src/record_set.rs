@@ -1,13 +1,13 @@
-//! Record sets of an answer, before they are written.
+//! The record sets of an answer, before they are written.
 
 use crate::{
     Question, name::Name, rdata::types, target::Target, tree::Set, zone::Zone, zone_data::ZoneData,
 };
 
-/// How long a resolver may keep the stand-in that ANY gets, in seconds.
+/// How long a resolver may cache the synthesized answer to ANY, in seconds.
 const ANY_TTL_SECS: u32 = 3600;
 
-/// The stand-in's data (RFC 8482, section 4.2): a CPU and no operating system.
+/// The HINFO data of that answer (RFC 8482, section 4.2): a CPU and no operating system.
 pub(crate) const ANY_RDATA: &[u8] = b"\x07RFC8482\0";
 
 /// A record set: one owner, one type, one TTL.
@@ -21,23 +21,24 @@ pub(crate) struct RecordSet<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The name asked, or where the alias before in the answer leads, without its first labels.
-    Followed {
-        /// Whether it is still the name asked.
-        is_asked: bool,
+    /// The name in the question, or the target of the previous alias in the answer, without its
+    /// first labels.
+    CurrentName {
+        /// Whether it is the name in the question.
+        is_question_name: bool,
         skipped_label_count: u8,
     },
     /// A name in the data of another record.
-    Named { name_at: u32, target: Target },
+    InRdata { name_at: u32, target: Target },
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Content<'a> {
     Set(ZoneData<'a>, Set),
-    /// An alias made of a DNAME (RFC 6672, section 3.1).
-    Alias(ZoneData<'a>, Box<Name>),
-    /// A stand-in of few bytes for whatever there is (RFC 8482, section 4.2).
-    StandIn,
+    /// A CNAME that was synthesized from a DNAME (RFC 6672, section 3.1).
+    SynthesizedCname(ZoneData<'a>, Box<Name>),
+    /// A small HINFO in place of all records of the name (RFC 8482, section 4.2).
+    SynthesizedHinfo,
 }
 
 impl<'a> RecordSet<'a> {
@@ -50,13 +51,13 @@ impl<'a> RecordSet<'a> {
         }
     }
 
-    /// The SOA of a negative answer to a question in this zone, with its TTL there (RFC 2308,
+    /// The SOA of a negative answer to a question in this zone, with its negative TTL (RFC 2308,
     /// section 5).
     pub(crate) fn soa(zone: &'a Zone, question: &Question<'_>) -> Self {
         let below = question.name_ref().label_count() - zone.label_count();
         Self {
-            owner: Owner::Followed {
-                is_asked: true,
+            owner: Owner::CurrentName {
+                is_question_name: true,
                 skipped_label_count: below as u8,
             },
             record_type: types::SOA,
@@ -65,26 +66,31 @@ impl<'a> RecordSet<'a> {
         }
     }
 
-    /// Whether it is this set of its zone.
+    /// Whether it is the set `set` of its zone.
     pub(crate) fn is_of(&self, set: Set) -> bool {
         matches!(self.content, Content::Set(_, of_zone) if of_zone == set)
     }
 
-    pub(crate) fn alias(owner: Owner, ttl_secs: u32, data: ZoneData<'a>, target: Name) -> Self {
+    pub(crate) fn synthesized_cname(
+        owner: Owner,
+        ttl_secs: u32,
+        data: ZoneData<'a>,
+        target: Name,
+    ) -> Self {
         Self {
             owner,
             record_type: types::CNAME,
             ttl_secs,
-            content: Content::Alias(data, Box::new(target)),
+            content: Content::SynthesizedCname(data, Box::new(target)),
         }
     }
 
-    pub(crate) fn stand_in(owner: Owner) -> Self {
+    pub(crate) fn synthesized_hinfo(owner: Owner) -> Self {
         Self {
             owner,
             record_type: types::HINFO,
             ttl_secs: ANY_TTL_SECS,
-            content: Content::StandIn,
+            content: Content::SynthesizedHinfo,
         }
     }
 }

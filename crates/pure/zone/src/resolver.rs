@@ -1,20 +1,20 @@
-//! The algorithm of RFC 1034, section 4.3.2, from step 3 on, for both kinds of zones.
+//! The algorithm of RFC 1034, section 4.3.2, from step 3 on. It serves origins and keys alike.
 
 use crate::{
     Question,
     answer::{Answer, AnswerKind},
     cut,
-    message::rdata_extent,
+    message::rdata_range,
     name::{Name, NameRef},
-    rdata::{Layout, types},
+    rdata::{RdataFormat, types},
     record_set::{Content, Owner, RecordSet},
     target::Target,
-    tree::{Flags, Node, Place, Record, Set},
+    tree::{Flags, NameMatch, Node, Record, Set},
     zone_data::ZoneData,
 };
 
-/// How many aliases are followed in one answer: more than any honest zone has, few enough that a
-/// hostile one is cheap.
+/// The largest number of aliases that one answer follows: more than any honest zone has, and so few
+/// that a hostile zone is cheap to answer from.
 pub const ALIAS_COUNT_MAX: usize = 8;
 
 /// Answers one question from the records of one zone.
@@ -22,18 +22,18 @@ pub(crate) struct Resolver<'a> {
     question: &'a Question<'a>,
     data: ZoneData<'a>,
     aliases: Vec<RecordSet<'a>>,
-    /// Where the aliases led, one after the other.
+    /// The targets of the followed aliases, in order.
     targets: Vec<Name>,
-    /// The node of the name that the search is at, if that is known beforehand.
+    /// The node of the current name, if the alias that led to it stored it.
     node: Option<Node>,
 }
 
-/// What became of an alias.
+/// Whether the search continues after an alias.
 enum Step {
-    /// It leads to another name of the zone.
-    On,
-    /// It leads elsewhere, or around in a circle.
-    Out,
+    /// The alias leads to another name of the zone.
+    Continue,
+    /// The alias leads out of the zone or in a circle.
+    Stop,
 }
 
 impl<'a> Resolver<'a> {
@@ -50,21 +50,23 @@ impl<'a> Resolver<'a> {
     pub(crate) fn resolve(mut self) -> Answer<'a> {
         let record_type = self.question.record_type();
         loop {
-            let step = match self.place(record_type) {
-                Place::Cut(node, depth) => return self.referral(node, depth),
-                Place::Dname(node, depth) => match self.substitute(node, depth) {
+            let step = match self.match_name(record_type) {
+                NameMatch::Cut(node, depth) => return self.referral(node, depth),
+                NameMatch::Dname(node, depth) => match self.substitute(node, depth) {
                     Some(step) => step,
                     None => return self.finish(AnswerKind::YxDomain),
                 },
-                Place::Foreign => Step::Out,
-                Place::Nowhere if self.denies() => return self.negative(AnswerKind::NxDomain),
-                Place::Nowhere if self.aliases.is_empty() => {
+                NameMatch::OtherOrigin => Step::Stop,
+                NameMatch::NotFound if self.can_deny_names() => {
+                    return self.negative(AnswerKind::NxDomain);
+                }
+                NameMatch::NotFound if self.aliases.is_empty() => {
                     return self.finish(AnswerKind::Refused);
                 }
-                Place::Nowhere => Step::Out,
-                Place::Exact(node) | Place::Wildcard(node) => {
-                    if let Some(set) = self.set(node, record_type) {
-                        return self.found(set);
+                NameMatch::NotFound => Step::Stop,
+                NameMatch::Exact(node) | NameMatch::Wildcard(node) => {
+                    if let Some(set) = self.matching_set(node, record_type) {
+                        return self.positive_answer(set);
                     }
                     match self.data.tree.set(node, types::CNAME) {
                         Some(alias) => self.follow(alias),
@@ -73,13 +75,13 @@ impl<'a> Resolver<'a> {
                 }
             };
             match step {
-                Step::On => {}
-                Step::Out => return self.finish(AnswerKind::Records),
+                Step::Continue => {}
+                Step::Stop => return self.finish(AnswerKind::Records),
             }
         }
     }
 
-    /// The name that the search is at.
+    /// The current name: the last alias target, or else the name in the question.
     fn name(&self) -> NameRef<'_> {
         match self.targets.last() {
             Some(target) => target.as_ref(),
@@ -87,50 +89,51 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// That name, without its first labels, as the owner of records.
+    /// The current name without its first labels, as the owner of records.
     fn owner(&self, skipped_label_count: usize) -> Owner {
-        Owner::Followed {
-            is_asked: self.targets.is_empty(),
+        Owner::CurrentName {
+            is_question_name: self.targets.is_empty(),
             skipped_label_count: skipped_label_count as u8,
         }
     }
 
-    /// The same, down to so many labels below the apex.
+    /// The ancestor of the current name at this depth below the apex, as the owner of records.
     fn owner_at_depth(&self, depth: usize) -> Owner {
         let kept = self.data.apex_label_count() + depth;
         self.owner(self.name().label_count() - kept)
     }
 
-    fn place(&mut self, record_type: u16) -> Place {
+    /// Matches the current name against the zone.
+    fn match_name(&mut self, record_type: u16) -> NameMatch {
         let ZoneData { tree, message, .. } = self.data;
         if let Some(node) = self.node.take() {
-            return Place::Exact(node);
+            return NameMatch::Exact(node);
         }
         let (name, apex) = (self.name(), self.data.apex_label_count());
-        let place = tree.find(message, name, apex, Flags::NONE);
-        let is_answered = matches!(place, Place::Cut(..) | Place::Dname(..));
-        if self.data.is_of_key
+        let found = tree.find(message, name, apex, Flags::NONE);
+        let is_answered = matches!(found, NameMatch::Cut(..) | NameMatch::Dname(..));
+        if self.data.is_key_zone
             && !is_answered
-            && cut::is_left_to_key_cut(tree, message, name, apex, record_type)
+            && cut::is_answered_by_key_cut(tree, message, name, apex, record_type)
         {
-            return Place::Cut(Node::APEX, 0);
+            return NameMatch::Cut(Node::APEX, 0);
         }
-        place
+        found
     }
 
-    /// Whether this server may say that a name does not exist. The root has names that others serve:
-    /// to deny google.com would be a lie.
-    fn denies(&self) -> bool {
+    /// Whether this server may answer that a name does not exist. As the root it may not: others
+    /// serve names there, and an NXDOMAIN for google.com would be wrong.
+    fn can_deny_names(&self) -> bool {
         self.data.apex_label_count() > 0
     }
 
-    /// The answer to the type that is asked for, at this node.
-    fn set(&self, node: Node, record_type: u16) -> Option<RecordSet<'a>> {
+    /// The record set that answers the question's type at this node.
+    fn matching_set(&self, node: Node, record_type: u16) -> Option<RecordSet<'a>> {
         let tree = self.data.tree;
         match record_type {
             types::ANY => {
                 let first = tree.sets(node).next();
-                first.map(|_| RecordSet::stand_in(self.owner(0)))
+                first.map(|_| RecordSet::synthesized_hinfo(self.owner(0)))
             }
             _ => {
                 let set = tree.set(node, record_type)?;
@@ -139,25 +142,25 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn found(mut self, set: RecordSet<'a>) -> Answer<'a> {
+    fn positive_answer(mut self, set: RecordSet<'a>) -> Answer<'a> {
         let mut answer = Answer::empty(AnswerKind::Records, Some(self.data.zone.index));
-        if let Some(wanting) = self.set_wanting_addresses(&set) {
+        if let Some(set) = self.set_needing_addresses(&set) {
             let hidden = Flags::CUT.with(Flags::OCCLUDED);
             let is_own = |_, node| !self.data.tree.flags(node).has(hidden);
-            answer.additionals = self.addresses(wanting, is_own);
+            answer.additionals = self.addresses(set, is_own);
         }
         answer.aliases = std::mem::take(&mut self.aliases);
         answer.records = Some(set);
         answer
     }
 
-    /// The set of the zone that this is, if the addresses of the hosts in its data come along.
-    fn set_wanting_addresses(&self, set: &RecordSet<'a>) -> Option<Set> {
+    /// The zone's own set of `set`, if the addresses of its hosts are additional records.
+    fn set_needing_addresses(&self, set: &RecordSet<'a>) -> Option<Set> {
         let Content::Set(_, of_zone) = set.content else {
             return None;
         };
-        let layout = Layout::of(set.record_type)?;
-        layout.wants_addresses.then_some(of_zone)
+        let format = RdataFormat::of(set.record_type)?;
+        format.needs_addresses.then_some(of_zone)
     }
 
     fn negative(self, kind: AnswerKind) -> Answer<'a> {
@@ -175,8 +178,8 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Refers to the servers of a cut, with all addresses of theirs that this zone has (RFC 1034,
-    /// section 4.3.2, step 3b).
+    /// A referral to the servers of a cut, with all addresses that this zone has for them (RFC
+    /// 1034, section 4.3.2, step 3b).
     fn referral(self, node: Node, depth: usize) -> Answer<'a> {
         let Some(set) = self.data.tree.set(node, types::NS) else {
             return self.negative(AnswerKind::NxDomain);
@@ -193,10 +196,10 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The addresses that this zone has of the hosts in the data of a set.
+    /// The addresses that this zone has for the hosts in the data of a set.
     fn addresses(&self, set: Set, is_wanted: impl Fn(Target, Node) -> bool) -> Vec<RecordSet<'a>> {
         let ZoneData { tree, message, .. } = self.data;
-        let Some(layout) = Layout::of(tree.record_type(set)) else {
+        let Some(format) = RdataFormat::of(tree.record_type(set)) else {
             return Vec::new();
         };
         let apex = self.question.name_ref();
@@ -214,88 +217,89 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             seen.push(node);
-            let (start, _) = rdata_extent(message, record.length_at());
-            let name_at = layout.name_at(message, start) as u32;
+            let (start, _) = rdata_range(message, record.length_at());
+            let name_at = format.name_at(message, start) as u32;
             let addresses = [types::A, types::AAAA].map(|of_type| tree.set(node, of_type));
-            let owner = Owner::Named { name_at, target };
+            let owner = Owner::InRdata { name_at, target };
             let addresses = addresses.into_iter().flatten();
             sets.extend(addresses.map(|set| RecordSet::new(owner, self.data, set)));
         }
         sets
     }
 
-    /// Answers an alias, and follows it unless that is what was asked for.
+    /// Adds an alias to the answer, and continues at its target.
     fn follow(&mut self, alias: Set) -> Step {
         let set = RecordSet::new(self.owner(0), self.data, alias);
         self.aliases.push(set);
         let Some(target) = self.target_name(alias, &[]) else {
-            return Step::Out;
+            return Step::Stop;
         };
         let first = self.data.tree.records(alias).next();
-        self.node = first.and_then(|alias| self.plain_target(&alias));
-        self.go_on(target)
+        self.node = first.and_then(|alias| self.direct_target(&alias));
+        self.continue_at(target)
     }
 
-    /// Answers a DNAME and the alias that it makes, and follows that; `None` when its name would be
-    /// too long (RFC 6672, section 3.2, step 3c).
+    /// Adds a DNAME and its synthesized CNAME to the answer, and continues at the CNAME's target.
+    /// `None` if the target would be too long (RFC 6672, section 3.2, step 3c).
     fn substitute(&mut self, node: Node, depth: usize) -> Option<Step> {
         let dname = self.data.tree.set(node, types::DNAME)?;
         let set = RecordSet::new(self.owner_at_depth(depth), self.data, dname);
         let ttl_secs = set.ttl_secs;
-        // One that leads to names below itself is met again, and a set stands once in an answer.
+        // A DNAME that leads below itself is found again; an answer must have a set only once.
         if !self.aliases.iter().any(|alias| alias.is_of(dname)) {
             self.aliases.push(set);
         }
         let name = self.name();
         let kept = name.suffix_offset(self.data.apex_label_count() + depth);
         let target = self.target_name(dname, &name.bytes[..kept])?;
-        let alias = RecordSet::alias(self.owner(0), ttl_secs, self.data, target.clone());
+        let alias =
+            RecordSet::synthesized_cname(self.owner(0), ttl_secs, self.data, target.clone());
         self.aliases.push(alias);
-        Some(self.go_on(target))
+        Some(self.continue_at(target))
     }
 
-    /// Where the only record of a set leads, with `before` before it.
-    fn target_name(&self, set: Set, before: &[u8]) -> Option<Name> {
+    /// The target of the only record of a set, after the labels `prefix`.
+    fn target_name(&self, set: Set, prefix: &[u8]) -> Option<Name> {
         let ZoneData { tree, message, .. } = self.data;
         let record = tree.records(set).next()?;
-        let (start, _) = rdata_extent(message, record.length_at());
+        let (start, _) = rdata_range(message, record.length_at());
         self.data
-            .target_name(self.question, before, start, record.target(0))
+            .target_name(self.question, prefix, start, record.target(0))
     }
 
-    /// The node that an alias leads to, if nothing but its records decides what the answer is.
-    fn plain_target(&self, alias: &Record<'_>) -> Option<Node> {
+    /// The node of an alias' target, if only the records of that node decide the answer.
+    fn direct_target(&self, alias: &Record<'_>) -> Option<Node> {
         let tree = self.data.tree;
         let node = alias.target_node()?;
         let apex = self.question.name_ref();
         let apex = apex.suffix(self.data.apex_label_count());
         self.data.prefix_size(alias.target(0)?, apex)?;
-        let decided_elsewhere = Flags::CUT.with(Flags::OCCLUDED).with(Flags::FOREIGN);
+        let decided_elsewhere = Flags::CUT.with(Flags::OCCLUDED).with(Flags::OTHER_ORIGIN);
         let flags = tree.flags(node);
-        // A cut at the key decides about it, and about what is there for the cut alone.
-        let is_left_to_key_cut = self.data.is_of_key
+        // A cut at the key answers for the key, and for names that exist only because of the cut.
+        let is_answered_by_key_cut = self.data.is_key_zone
             && cut::key_cut(tree).is_some()
             && (node == Node::APEX || !flags.has(Flags::DATA));
-        let is_plain = !flags.has(decided_elsewhere) && !is_left_to_key_cut;
+        let is_plain = !flags.has(decided_elsewhere) && !is_answered_by_key_cut;
         is_plain.then_some(node)
     }
 
-    /// Goes on with the target of an alias.
-    fn go_on(&mut self, target: Name) -> Step {
+    /// Continues the search at the target of an alias.
+    fn continue_at(&mut self, target: Name) -> Step {
         let name = target.as_ref();
         let apex_label_count = self.data.apex_label_count();
         let apex = self.question.name_ref();
         let apex = apex.suffix(apex_label_count);
         let is_inside = name.is_within(apex, apex_label_count)
-            && (self.data.is_of_key || self.data.zone.key(name).is_none());
+            && (self.data.is_key_zone || self.data.zone.key(name).is_none());
         let mut before = self.targets.iter().map(Name::as_ref);
         let is_known =
             before.any(|before| before.is_same(name)) || self.question.name_ref().is_same(name);
         if !is_inside || is_known || self.targets.len() + 1 >= ALIAS_COUNT_MAX {
-            return Step::Out;
+            return Step::Stop;
         }
         self.targets.push(target);
-        Step::On
+        Step::Continue
     }
 }
 

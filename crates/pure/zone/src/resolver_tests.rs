@@ -2,7 +2,7 @@ use hickory_proto::rr::{DNSClass, RData, Record, RecordType, rdata::NULL};
 
 use super::*;
 use crate::{
-    CompiledPacket, Located,
+    CompiledPacket, LookupResult,
     fixture::{KEY, answer, authority, check, name, packet, packet_of, question, record, text},
 };
 
@@ -42,25 +42,25 @@ fn every_origin_serves_the_same_records() {
     }
 }
 
-/// RFC 4343: letter case does not matter, and the client gets back its own (draft 0x20).
+/// RFC 4343: letter case does not matter, and the client gets its own case back (draft 0x20).
 #[test]
-fn the_owner_echoes_the_question() {
+fn the_owner_repeats_the_case_of_the_question() {
     let authority = authority(&["dns.test."]);
     let packet = packet(vec![record(&IROH.replace("_iroh", "_IRoh"))]);
-    let asked = format!("_iROH.{}.dNs.TeSt.", KEY.to_string().to_uppercase());
-    let answer = answer(&authority, Some(&packet), &format!("{asked} TXT"));
-    assert_eq!(answer.records()[0].name.to_ascii(), asked);
+    let query = format!("_iROH.{}.dNs.TeSt.", KEY.to_string().to_uppercase());
+    let answer = answer(&authority, Some(&packet), &format!("{query} TXT"));
+    assert_eq!(answer.records()[0].name.to_ascii(), query);
 }
 
 #[test]
 fn a_key_without_a_packet_does_not_exist() {
     let authority = authority(&["dns.test."]);
-    for asked in [
+    for query in [
         "_iroh.KEY.dns.test. TXT",
         "KEY.dns.test. A",
         "KEY.dns.test. ANY",
     ] {
-        let answer = answer(&authority, None, asked);
+        let answer = answer(&authority, None, query);
         assert_eq!(text(&answer), ["nxdomain", "SOA dns.test. 30"]);
     }
 }
@@ -69,8 +69,8 @@ fn a_key_without_a_packet_does_not_exist() {
 #[test]
 fn a_name_with_other_types_has_no_data() {
     for record_type in ["A", "AAAA", "CNAME", "HTTPS", "SOA", "NS", "DS"] {
-        let asked = format!("_iroh.KEY.dns.test. {record_type}");
-        check(&[IROH], &asked, &["no data", "SOA dns.test. 30"]);
+        let query = format!("_iroh.KEY.dns.test. {record_type}");
+        check(&[IROH], &query, &["no data", "SOA dns.test. 30"]);
     }
 }
 
@@ -90,23 +90,23 @@ fn a_name_with_names_below_it_has_no_data() {
     check(&["*.KEY. 30 A 192.0.2.9"], "KEY.dns.test. A", &no_data);
 }
 
-/// RFC 8020: nothing is at the key, and nothing below it.
+/// RFC 8020: neither the key nor any name below it exists.
 #[test]
 fn a_key_without_servable_records_does_not_exist() {
     let soa = "KEY. 30 SOA ns.KEY. me.KEY. 1 2 3 4 5";
     for records in [&[][..], &["_iroh. 30 TXT outside"], &[soa]] {
         for owner in ["KEY", "x.KEY", "a.x.KEY"] {
             for record_type in ["A", "SOA", "NS", "CNAME", "ANY"] {
-                let asked = format!("{owner}.dns.test. {record_type}");
-                check(records, &asked, &["nxdomain", "SOA dns.test. 30"]);
+                let query = format!("{owner}.dns.test. {record_type}");
+                check(records, &query, &["nxdomain", "SOA dns.test. 30"]);
             }
         }
     }
 }
 
-/// A SOA of its own would take a key out of the origin's hands.
+/// A SOA of its own would make the key a separate zone, outside the origin's control.
 #[test]
-fn soa_stands_at_the_apex_alone() {
+fn a_soa_in_a_packet_is_not_served() {
     let records = ["KEY. 30 SOA ns.KEY. me.KEY. 1 2 3 4 5", IROH];
     check(
         &records,
@@ -191,7 +191,7 @@ fn unknown_types_are_opaque() {
 
 /// RFC 8482, section 4.2.
 #[test]
-fn any_gets_one_small_record() {
+fn any_is_answered_with_one_small_record() {
     check(
         &[IROH, "_iroh.KEY. 30 A 192.0.2.9"],
         "_iroh.KEY.dns.test. ANY",
@@ -246,9 +246,9 @@ mod aliases {
         }
     }
 
-    /// RFC 6604, section 3: the code is that of the last name.
+    /// RFC 6604, section 3: the response code is for the last name.
     #[test]
-    fn an_alias_to_nothing_is_a_negative_answer() {
+    fn an_alias_to_a_missing_name_is_a_negative_answer() {
         let alias = "www.KEY. 60 CNAME web.KEY.";
         let answered = "www.KEY.dns.test. 60 IN CNAME web.KEY.dns.test.";
         check(
@@ -264,7 +264,7 @@ mod aliases {
     }
 
     #[test]
-    fn a_circle_ends_where_it_closes() {
+    fn a_circle_of_aliases_ends() {
         check(
             &["A.KEY. 60 CNAME b.KEY.", "b.KEY. 60 CNAME a.KEY."],
             "a.KEY.dns.test. TXT",
@@ -277,7 +277,7 @@ mod aliases {
     }
 
     #[test]
-    fn a_long_chain_is_cut() {
+    fn a_long_chain_of_aliases_ends() {
         let chain: Vec<_> = (0..12)
             .map(|at| record(&format!("a{at}.KEY. 60 CNAME a{}.KEY.", at + 1)))
             .collect();
@@ -292,7 +292,7 @@ mod aliases {
 
     /// RFC 2181, section 10.1.
     #[test]
-    fn of_two_aliases_the_first_counts() {
+    fn only_the_first_of_two_aliases_counts() {
         check(
             &["a.KEY. 60 CNAME one.test.", "a.KEY. 60 CNAME two.test."],
             "a.KEY.dns.test. A",
@@ -300,9 +300,9 @@ mod aliases {
         );
     }
 
-    /// A key may stand in names of its own zone.
+    /// A key may occur in names of its own zone.
     #[test]
-    fn of_two_labels_that_are_the_key_the_last_is_its_zone() {
+    fn the_last_label_that_is_the_key_is_the_apex() {
         check(
             &[
                 "www.KEY. 60 CNAME web.KEY.KEY.",
@@ -318,7 +318,7 @@ mod aliases {
     }
 
     #[test]
-    fn a_target_that_is_too_long_under_the_origin_stays_as_it_is() {
+    fn a_target_that_is_too_long_under_the_origin_is_not_changed() {
         let labels = ["x", "y", "z"].map(|letter| letter.repeat(63));
         let long = format!("w.{}.KEY.", labels.join("."));
         let alias = format!("a.KEY. 60 CNAME {long}");
@@ -327,7 +327,7 @@ mod aliases {
     }
 }
 
-/// RFC 4592; the zone is that of its section 2.2.1.
+/// RFC 4592; the zone is the one of its section 2.2.1.
 mod wildcards {
     use super::*;
 
@@ -360,7 +360,7 @@ mod wildcards {
     }
 
     #[test]
-    fn a_wildcard_answers_for_no_name_that_exists_or_lies_below_one() {
+    fn a_wildcard_does_not_apply_to_existing_names_or_names_below_them() {
         let nxdomain = ["nxdomain", "SOA dns.test. 30"];
         let no_data = ["no data", "SOA dns.test. 30"];
         check(&ZONE, "host1.KEY.dns.test. MX", &no_data);
@@ -376,7 +376,7 @@ mod wildcards {
     }
 
     #[test]
-    fn a_wildcard_can_be_asked_for_itself() {
+    fn a_wildcard_can_be_queried_itself() {
         check(
             &ZONE,
             "*.KEY.dns.test. TXT",
@@ -408,19 +408,19 @@ mod wildcards {
 }
 
 #[test]
-fn a_damaged_packet_is_an_error_and_no_answer() {
+fn a_damaged_packet_is_an_error() {
     let packet = CompiledPacket::compile(&packet_of(&[0xff; 40]));
     let authority = authority(&["dns.test."]);
-    let asked = question("KEY.dns.test. A");
-    let asked = Question::parse(&asked).unwrap();
-    let Located::Key(question) = authority.locate(&asked) else {
+    let query = question("KEY.dns.test. A");
+    let query = Question::parse(&query).unwrap();
+    let LookupResult::NeedsPacket(question) = authority.lookup(&query) else {
         panic!("not below a key");
     };
     assert_eq!(question.answer(Some(&packet)).unwrap_err().key, KEY);
     assert_eq!(packet.ttl_secs_min(), None);
 }
 
-/// An operator's bounds on what publishers say.
+/// The operator limits the TTLs of published records.
 #[test]
 fn ttls_are_clamped_per_origin() {
     let clamped = |min, max| {

@@ -1,24 +1,24 @@
-//! Where the names in the data of a zone's records lead.
+//! Finds the targets in the RDATA of a zone: names that are in the same zone.
 
 use quorate_packet::{PublicKey, Z32_LEN};
 
 use crate::{
-    message::rdata_extent,
+    message::rdata_range,
     name::{SourceLabels, end_in_place},
-    rdata::Layout,
+    rdata::RdataFormat,
     target::{Apex, Target},
     tree::{Node, RecordTree, TARGET_WORD_COUNT},
 };
 
-/// Finds where the names in RDATA lead.
+/// Finds the targets of all records of a zone, and the nodes that they refer to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TargetFinder<'m> {
     pub(crate) message: &'m [u8],
     pub(crate) apex: Apex<'m>,
 }
 
-/// Where a name in the data of a record leads.
-struct Found {
+/// The target of a name in the data of a record.
+struct FoundTarget {
     word_at: usize,
     data: (usize, usize),
     target: Target,
@@ -26,24 +26,24 @@ struct Found {
 }
 
 impl TargetFinder<'_> {
-    /// Whether it matters where the names in this data lead. In a packet only those are meant under
-    /// the origin that DNS itself goes on with: the rest is what its publisher wrote.
-    pub(crate) fn follows(&self, layout: &Layout) -> bool {
-        layout.leads_on || matches!(self.apex, Apex::Origin(_))
+    /// Whether targets are stored for the names in this data. In a packet only the names that DNS
+    /// itself resolves belong to the origin of the question: the rest is what its publisher wrote.
+    pub(crate) fn needs_targets(&self, format: &RdataFormat) -> bool {
+        format.names_are_resolved || matches!(self.apex, Apex::Origin(_))
     }
 
-    /// Writes down where the names in the data of records lead.
+    /// Stores the targets of all names in the data of records.
     pub(crate) fn find_all(self, tree: &mut RecordTree) {
         let mut found = Vec::new();
         for node in (0..tree.node_count() as u32).map(Node) {
             for set in tree.sets(node) {
-                let layout = Layout::of(tree.record_type(set));
-                if let Some(layout) = layout.filter(|layout| self.follows(layout)) {
+                let format = RdataFormat::of(tree.record_type(set));
+                if let Some(format) = format.filter(|format| self.needs_targets(format)) {
                     let first = found.len();
-                    for (word_at, length_at) in tree.record_places(set) {
-                        self.push_targets(tree, node, layout, word_at, length_at, &mut found);
+                    for (word_at, length_at) in tree.record_offsets(set) {
+                        self.push_targets(tree, node, format, word_at, length_at, &mut found);
                     }
-                    self.mark_twins(layout, &mut found[first..]);
+                    self.mark_duplicates(format, &mut found[first..]);
                 }
             }
         }
@@ -52,21 +52,21 @@ impl TargetFinder<'_> {
         }
     }
 
-    /// Finds where the names in the data of a record lead.
+    /// Finds the targets of the names in the data of a record.
     fn push_targets(
         &self,
         tree: &RecordTree,
         owner: Node,
-        layout: Layout,
+        format: RdataFormat,
         word_at: usize,
         length_at: usize,
-        found: &mut Vec<Found>,
+        found: &mut Vec<FoundTarget>,
     ) {
-        let data = rdata_extent(self.message, length_at);
-        let mut at = layout.name_at(self.message, data.0);
-        for name in 0..layout.name_count() {
+        let data = rdata_range(self.message, length_at);
+        let mut at = format.name_at(self.message, data.0);
+        for name in 0..format.name_count() {
             if let Some((target, node)) = self.target(tree, owner, at) {
-                found.push(Found {
+                found.push(FoundTarget {
                     word_at: word_at + 1 + name * TARGET_WORD_COUNT,
                     data,
                     target,
@@ -77,21 +77,21 @@ impl TargetFinder<'_> {
         }
     }
 
-    /// Marks the targets in the data of a set that may be the same as others there.
-    fn mark_twins(&self, layout: Layout, found: &mut [Found]) {
+    /// Marks the targets of a set that may equal others of the set.
+    fn mark_duplicates(&self, format: RdataFormat, found: &mut [FoundTarget]) {
         for at in 0..found.len() {
             let (data, target) = (found[at].data, found[at].target);
-            let is_twin = |other: &Found| {
+            let may_be_duplicate = |other: &FoundTarget| {
                 let size = usize::from(target.prefix_size);
-                target.may_be_twin_of(other.target)
-                    && layout.is_same_up_to(self.message, data, other.data, size)
+                target.may_equal(other.target)
+                    && format.is_same_up_to(self.message, data, other.data, size)
             };
-            found[at].target.is_twin = found.iter().any(is_twin);
+            found[at].target.may_be_duplicate = found.iter().any(may_be_duplicate);
         }
     }
 
-    /// Where the name at this offset leads, in a record of `owner`, and the node that it is; `None`
-    /// when it leads out of the zone.
+    /// The target and the node of the name at this offset, in a record of `owner`. `None` if the
+    /// name is outside the zone.
     fn target(
         &self,
         tree: &RecordTree,
@@ -109,20 +109,20 @@ impl TargetFinder<'_> {
         let target = Target {
             prefix_size: prefix_size as u8,
             is_below_owner,
-            is_twin: false,
+            may_be_duplicate: false,
             rest_at,
         };
         Some((target, node))
     }
 
-    /// The labels of a name left of the apex, from the left, and where what is written behind the
-    /// apex stands.
+    /// The labels of a name before the apex, from the left, and the offset of the labels after the
+    /// key. `None` if the name does not end in the apex.
     fn labels_above_apex(&self, name_at: usize) -> Option<(Vec<&[u8]>, Option<u16>)> {
         let mut labels: Vec<&[u8]> = Vec::new();
         let mut rest = SourceLabels::new(self.message, name_at);
         match self.apex {
             Apex::Key(key) => {
-                // An origin may have a key in its name: the last one is that of the zone.
+                // An origin may have the key in its name too: the last one is the apex.
                 let mut last = None;
                 while let Some((_, label)) = rest.next() {
                     if is_key(label, key) {
@@ -139,8 +139,8 @@ impl TargetFinder<'_> {
                 labels.extend(rest.map(|(_, label)| label));
                 let above = labels.len().checked_sub(origin.label_count())?;
                 let mut apex = labels[above..].iter().rev().enumerate();
-                let is_inside = apex.all(|(place, label)| {
-                    let same = origin.label_from_right(place);
+                let is_inside = apex.all(|(index, label)| {
+                    let same = origin.label_from_right(index);
                     same.is_some_and(|same| label.eq_ignore_ascii_case(same))
                 });
                 labels.truncate(above);
@@ -150,7 +150,7 @@ impl TargetFinder<'_> {
     }
 }
 
-/// Whether a label names this key, in whatever spelling.
+/// Whether a label is this key, in any spelling that z-base-32 allows.
 pub(crate) fn is_key(label: &[u8], key: &PublicKey) -> bool {
     label.len() == Z32_LEN && PublicKey::parse_z32(label).as_ref() == Ok(key)
 }

@@ -1,23 +1,23 @@
 //! The records of a zone as a tree of labels, for lookups label by label from the apex down.
 //!
-//! A name exists when it has records or names below it do, so every label on the way to a record is
-//! a node (RFC 8020). All of it is one slice of words: offsets into the message that the records
-//! came in, and places in the slice itself. A packet's tree is thus about as small as the packet.
+//! A name exists if it or a name below it has records, so every label on the way to a record is a
+//! node (RFC 8020). The tree is one slice of words: offsets into the message that the records came
+//! in, and indexes into the slice itself. So a packet's tree is about as small as the packet.
 //!
 //! ```text
 //! header   node count | set count
-//! node     label offset and flags | first child | first set            in order of depth: the
-//! set      type and flags | TTL | first record                         children of a node stand
-//! record   offset of length and data | for each name: target, node     in one row, sorted, and
+//! node     label offset and flags | first child | first set            by depth: the children
+//! set      type and flags | TTL | first record                         of a node are next to
+//! record   offset of length and data | for each name: target, node     each other, sorted
 //! ```
 //!
-//! each field that says "first" ends where the next one's begins.
+//! Each range that a "first" field starts ends where the next node's or set's range starts.
 
 use std::{cmp::Ordering, ops::Range};
 
 use crate::{
     name::NameRef,
-    rdata::Layout,
+    rdata::RdataFormat,
     target::{OUTSIDE, Target},
 };
 
@@ -25,32 +25,33 @@ pub(crate) const HEADER_WORD_COUNT: usize = 2;
 pub(crate) const NODE_WORD_COUNT: usize = 3;
 pub(crate) const SET_WORD_COUNT: usize = 3;
 
-/// The words for each name in the data of a record: its [`Target`], and the node it is.
+/// The number of words for each name in the data of a record: its [`Target`], and its node.
 pub(crate) const TARGET_WORD_COUNT: usize = 2;
 
-/// What stands for the node of a name that has none.
+/// In place of a node: the name has none.
 pub(crate) const NO_NODE: u32 = u32::MAX;
 
-/// The bits of a node's first word beside the offset of its label.
+/// The number of bits of a node's first word that hold its flags; the rest is the label's offset.
 const FLAG_BITS: u32 = 5;
 
-/// The largest offset that has room beside the flags.
+/// The largest offset that fits next to the flags.
 pub(crate) const OFFSET_MAX: usize = (1 << (u32::BITS - FLAG_BITS)) - 1;
 
-/// What is known of a node before anybody asks.
+/// Properties of a node that are computed when the tree is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flags(pub(crate) u32);
 
 impl Flags {
     pub(crate) const NONE: Self = Self(0);
-    /// NS records hand the name on to other servers.
+    /// NS records delegate the name to other servers.
     pub(crate) const CUT: Self = Self(1);
     pub(crate) const DNAME: Self = Self(1 << 1);
-    /// It lies below a cut or a DNAME, so that nothing here is an answer.
+    /// The node is below a cut or a DNAME, so its records are never an answer.
     pub(crate) const OCCLUDED: Self = Self(1 << 2);
-    /// Here or below is more than a cut at the key and its glue.
+    /// The node, or one below it, has records other than a cut at the key and its glue.
     pub(crate) const DATA: Self = Self(1 << 3);
-    pub(crate) const FOREIGN: Self = Self(1 << 4);
+    /// Another origin begins at the node.
+    pub(crate) const OTHER_ORIGIN: Self = Self(1 << 4);
 
     pub(crate) fn has(self, any: Self) -> bool {
         self.0 & any.0 != 0
@@ -73,22 +74,23 @@ impl Node {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Set(pub(crate) u32);
 
-/// Where a name asked lies in the tree. Depths count labels from the apex.
+/// The result of matching a name against the tree. Depths count labels from the apex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum NameMatch {
     Exact(Node),
-    /// At none; this wildcard stands at its closest encloser (RFC 4592, section 3.3.1).
+    /// No node is the name; its closest encloser has this wildcard (RFC 4592, section 3.3.1).
     Wildcard(Node),
-    /// At or below a cut.
+    /// The name is at or below this cut.
     Cut(Node, usize),
+    /// The name is below this DNAME.
     Dname(Node, usize),
-    /// At or below another origin.
-    Foreign,
-    /// It does not exist.
-    Nowhere,
+    /// The name is at or below another origin.
+    OtherOrigin,
+    /// The name does not exist.
+    NotFound,
 }
 
-/// The tree. Without records there is no node, not even the apex.
+/// The tree. Without records it has no node, not even the apex.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordTree {
     pub(crate) words: Box<[u32]>,
@@ -139,7 +141,7 @@ impl RecordTree {
         self.node_word(node.0, 1)..end
     }
 
-    /// The child of this label, in any case of its letters.
+    /// The child with this label, ignoring case.
     pub(crate) fn child(&self, message: &[u8], node: Node, label: &[u8]) -> Option<Node> {
         let Range { mut start, mut end } = self.children(node);
         while start < end {
@@ -155,7 +157,7 @@ impl RecordTree {
         None
     }
 
-    /// The sets of a node, by their types.
+    /// The sets of a node, sorted by type.
     pub(crate) fn sets(&self, node: Node) -> impl Iterator<Item = Set> + use<> {
         let next = node.0 + 1;
         let end = match (next as usize) < self.node_count() {
@@ -174,7 +176,7 @@ impl RecordTree {
         (self.set_word(set.0, 0) >> 16) as u16
     }
 
-    /// Whether the records of a set know where the names in their data lead.
+    /// Whether the records of a set have targets for the names in their data.
     fn has_targets(&self, set: Set) -> bool {
         self.set_word(set.0, 0) & 1 != 0
     }
@@ -195,15 +197,15 @@ impl RecordTree {
             true => self.set_word(next, 2) as usize,
             false => self.words.len(),
         };
-        let layout = Layout::of(self.record_type(set)).filter(|_| self.has_targets(set));
-        let names = layout.map_or(0, |layout| layout.name_count());
+        let format = RdataFormat::of(self.record_type(set)).filter(|_| self.has_targets(set));
+        let names = format.map_or(0, |format| format.name_count());
         let words = &self.words[self.set_word(set.0, 2) as usize..end];
         let records = words.chunks_exact(1 + names * TARGET_WORD_COUNT);
         records.map(|words| Record { words })
     }
 
-    /// Where the words of each record stand, and in the message the length of its data.
-    pub(crate) fn record_places(&self, set: Set) -> impl Iterator<Item = (usize, usize)> {
+    /// For each record: the index of its words, and the offset in the message of its data's length.
+    pub(crate) fn record_offsets(&self, set: Set) -> impl Iterator<Item = (usize, usize)> {
         let first = self.set_word(set.0, 2) as usize;
         self.records(set).scan(first, |at, record| {
             let place = (*at, record.length_at());
@@ -212,39 +214,39 @@ impl RecordTree {
         })
     }
 
-    /// Finds the place of a name whose last `apex_label_count` labels are the apex, among the nodes
-    /// that have one of the flags `visible` (among all without any).
+    /// Matches a name whose last `apex_label_count` labels are the apex against the nodes that have
+    /// one of the flags `visible`; against all nodes if `visible` is `NONE`.
     pub(crate) fn find(
         &self,
         message: &[u8],
         name: NameRef<'_>,
         apex_label_count: usize,
         visible: Flags,
-    ) -> Place {
+    ) -> NameMatch {
         let is_visible = |node: &Node| visible == Flags::NONE || self.flags(*node).has(visible);
         let mut node = Node::APEX;
         if self.node_count() == 0 || !is_visible(&node) {
-            return Place::Nowhere;
+            return NameMatch::NotFound;
         }
         let labels = (apex_label_count..).map_while(|place| name.label_from_right(place));
         for (depth, label) in labels.enumerate() {
             if self.flags(node).has(Flags::DNAME) {
-                return Place::Dname(node, depth);
+                return NameMatch::Dname(node, depth);
             }
             let Some(child) = self.child(message, node, label).filter(is_visible) else {
                 let wildcard = self.child(message, node, b"*").filter(is_visible);
-                return wildcard.map_or(Place::Nowhere, Place::Wildcard);
+                return wildcard.map_or(NameMatch::NotFound, NameMatch::Wildcard);
             };
             node = child;
             let flags = self.flags(node);
             if flags.has(Flags::CUT) {
-                return Place::Cut(node, depth + 1);
+                return NameMatch::Cut(node, depth + 1);
             }
-            if flags.has(Flags::FOREIGN) {
-                return Place::Foreign;
+            if flags.has(Flags::OTHER_ORIGIN) {
+                return NameMatch::OtherOrigin;
             }
         }
-        Place::Exact(node)
+        NameMatch::Exact(node)
     }
 
     /// Adds a flag to a node.
@@ -252,13 +254,13 @@ impl RecordTree {
         self.words[HEADER_WORD_COUNT + node.0 as usize * NODE_WORD_COUNT] |= flags.0;
     }
 
-    /// Writes down where a name in the data of a record leads.
+    /// Stores the target of a name in the data of a record.
     pub(crate) fn set_target(&mut self, word_at: usize, target: Target, node: Option<Node>) {
         self.words[word_at] = target.to_word();
         self.words[word_at + 1] = node.map_or(NO_NODE, |node| node.0);
     }
 
-    /// The memory behind the tree, in bytes.
+    /// The heap memory of the tree, in bytes.
     #[cfg(test)]
     pub(crate) fn heap_size(&self) -> usize {
         size_of_val(&*self.words)
@@ -272,12 +274,12 @@ pub(crate) struct Record<'t> {
 }
 
 impl Record<'_> {
-    /// Where the length of the data stands in the message, and behind it the data.
+    /// The offset in the message of the length of the data. The data follows the length.
     pub(crate) fn length_at(&self) -> usize {
         self.words[0] as usize
     }
 
-    /// Where a name in the data leads, if that is into the zone, and was looked into.
+    /// The target of a name in the data; `None` if it is outside the zone or was not resolved.
     pub(crate) fn target(&self, name: usize) -> Option<Target> {
         let word = self.words.get(1 + name * TARGET_WORD_COUNT)?;
         Target::from_word(*word)
@@ -292,7 +294,7 @@ impl Record<'_> {
     }
 }
 
-/// The order of labels among the children of a node: short ones first, then by their letters in
+/// The order of labels among the children of a node: short ones first, then alphabetically in
 /// lower case.
 pub(crate) fn label_order(a: &[u8], b: &[u8]) -> Ordering {
     let by_size = a.len().cmp(&b.len());

@@ -1,13 +1,13 @@
-//! From records to their tree.
+//! Builds the tree of a zone from its records.
 
 use quorate_state::TTL_SECS_MAX;
 
 use crate::{
     cut,
-    message::{SourceRecord, rdata_extent},
+    message::{SourceRecord, rdata_range},
     name::SourceLabels,
-    outline::{Content, Entry, Outline, Owners, label},
-    rdata::{Layout, types},
+    node_list::{Entry, EntryKind, NodeList, OwnerLabels, label},
+    rdata::{RdataFormat, types},
     target::Apex,
     target_finder::{TargetFinder, is_key},
     tree::{
@@ -16,14 +16,14 @@ use crate::{
     },
 };
 
-/// Collects the records of a zone, by their offsets in one message, and makes their tree.
+/// Collects the records of a zone, by their offsets in one message, and builds their tree.
 pub(crate) struct TreeBuilder<'m> {
     message: &'m [u8],
     apex: Apex<'m>,
-    /// The labels of all owners, each from the apex on, by their offsets.
+    /// The offsets of the labels of all owner names, each in order from the apex down.
     labels: Vec<u32>,
     entries: Vec<Entry>,
-    /// Where a label was found to be the key, so that most names need no decoding.
+    /// The offset of a label that is the key, so that most names need no decoding.
     key_at: Option<usize>,
 }
 
@@ -38,11 +38,11 @@ impl<'m> TreeBuilder<'m> {
         }
     }
 
-    /// Adds a record whose names were checked, unless its owner lies outside the zone.
+    /// Adds a record whose names were checked. Ignores it if its owner is outside the zone.
     pub(crate) fn push(&mut self, record: &SourceRecord, unpacked_size: usize) {
         self.push_at(
             record.owner_at,
-            Content::Record {
+            EntryKind::Record {
                 record_type: record.record_type,
                 ttl_secs: record.ttl_secs,
                 length_at: record.length_at,
@@ -52,11 +52,11 @@ impl<'m> TreeBuilder<'m> {
     }
 
     /// Adds a name at which another origin begins.
-    pub(crate) fn push_foreign(&mut self, owner_at: usize) {
-        self.push_at(owner_at, Content::Foreign);
+    pub(crate) fn push_other_origin(&mut self, owner_at: usize) {
+        self.push_at(owner_at, EntryKind::OtherOrigin);
     }
 
-    fn push_at(&mut self, owner_at: usize, content: Content) {
+    fn push_at(&mut self, owner_at: usize, kind: EntryKind) {
         let start = self.labels.len();
         let labels = SourceLabels::new(self.message, owner_at);
         self.labels.extend(labels.map(|(at, _)| at as u32));
@@ -66,22 +66,22 @@ impl<'m> TreeBuilder<'m> {
                 self.labels[start..].reverse();
                 self.entries.push(Entry {
                     labels: (start as u32, self.labels.len() as u32),
-                    content,
+                    kind,
                 });
             }
             None => self.labels.truncate(start),
         }
     }
 
-    /// How many of the last labels, of those from `start` on, are the apex of the zone.
+    /// The label count of the apex, if `labels[start..]` end in it.
     fn apex_label_count(&mut self, start: usize) -> Option<usize> {
         match self.apex {
             Apex::Origin(origin) => {
                 let count = origin.label_count();
                 let own = self.labels.len() - start;
-                let is_same = |place: usize| {
-                    let label = label(self.message, self.labels[self.labels.len() - 1 - place]);
-                    let same = origin.label_from_right(place);
+                let is_same = |index: usize| {
+                    let label = label(self.message, self.labels[self.labels.len() - 1 - index]);
+                    let same = origin.label_from_right(index);
                     same.is_some_and(|same| label.eq_ignore_ascii_case(same))
                 };
                 (own >= count && (0..count).all(is_same)).then_some(count)
@@ -99,31 +99,31 @@ impl<'m> TreeBuilder<'m> {
         }
     }
 
-    /// The tree of all that was added.
+    /// The tree of all added records.
     pub(crate) fn build(mut self) -> RecordTree {
         if self.entries.is_empty() {
             return RecordTree {
                 words: Box::default(),
             };
         }
-        let owners = Owners {
+        let owners = OwnerLabels {
             message: self.message,
             labels: &self.labels,
         };
-        let outline = Outline::new(owners, &mut self.entries);
+        let node_list = NodeList::new(owners, &mut self.entries);
         let finder = TargetFinder {
             message: self.message,
             apex: self.apex,
         };
-        let mut words = outline_words(&outline, self.entries.len());
-        let sets_at = words.len() - outline.groups.len() * SET_WORD_COUNT;
-        for (at, group) in outline.groups.iter().enumerate() {
-            let head = SetWords {
+        let mut words = node_words(&node_list, self.entries.len());
+        let sets_at = words.len() - node_list.groups.len() * SET_WORD_COUNT;
+        for (at, group) in node_list.groups.iter().enumerate() {
+            let set = SetEncoder {
                 message: self.message,
                 finder,
                 entries: &self.entries[group.entries.0..group.entries.1],
             };
-            let head = head.push_to(&mut words);
+            let head = set.push_to(&mut words);
             words[sets_at + at * SET_WORD_COUNT..][..SET_WORD_COUNT].copy_from_slice(&head);
         }
         let words = words.into();
@@ -131,14 +131,14 @@ impl<'m> TreeBuilder<'m> {
         finder.find_all(&mut tree);
         flag_occluded(&mut tree);
         if matches!(self.apex, Apex::Key(_)) {
-            cut::flag_data(&mut tree);
+            cut::flag_names_with_data(&mut tree);
         }
         tree
     }
 }
 
-/// The words of a tree up to its sets, for which there is room.
-fn outline_words(Outline { nodes, groups }: &Outline, record_count: usize) -> Vec<u32> {
+/// The words of a tree up to its sets; those of the sets are zero.
+fn node_words(NodeList { nodes, groups }: &NodeList, record_count: usize) -> Vec<u32> {
     let size = HEADER_WORD_COUNT + nodes.len() * NODE_WORD_COUNT + groups.len() * SET_WORD_COUNT;
     let mut words = Vec::with_capacity(size + record_count);
     words.extend([nodes.len() as u32, groups.len() as u32]);
@@ -162,82 +162,82 @@ fn outline_words(Outline { nodes, groups }: &Outline, record_count: usize) -> Ve
     words
 }
 
-/// Lays out the entries of one name and type.
-struct SetWords<'m> {
+/// Encodes the entries of one name and type as a record set of the tree.
+struct SetEncoder<'m> {
     message: &'m [u8],
     finder: TargetFinder<'m>,
     entries: &'m [Entry],
 }
 
-impl SetWords<'_> {
-    /// Appends the words of the records, without duplicates, and gives those of the set, with one
-    /// TTL for all (RFC 2181, section 5).
+impl SetEncoder<'_> {
+    /// Appends the words of the records, without duplicates, and returns the words of the set, with
+    /// one TTL for all (RFC 2181, section 5).
     fn push_to(&self, words: &mut Vec<u32>) -> [u32; SET_WORD_COUNT] {
         let first = words.len();
         let mut ttl_secs_min = TTL_SECS_MAX;
         let mut head = 0;
-        for (place, entry) in self.entries.iter().enumerate() {
-            let Content::Record {
+        for (index, entry) in self.entries.iter().enumerate() {
+            let EntryKind::Record {
                 record_type,
                 ttl_secs,
                 length_at,
                 ..
-            } = entry.content
+            } = entry.kind
             else {
                 continue;
             };
-            // One with the highest bit set counts as 0 (RFC 2181, section 8).
+            // A TTL with the highest bit set counts as 0 (RFC 2181, section 8).
             ttl_secs_min = match ttl_secs {
                 0..=TTL_SECS_MAX => ttl_secs_min.min(ttl_secs),
                 _ => 0,
             };
-            let layout = Layout::of(record_type);
-            let followed = layout.filter(|layout| self.finder.follows(layout));
-            head = RecordTree::set_head(record_type, followed.is_some());
-            // A name has one alias at most (RFC 2181, section 10.1; RFC 6672, section 2.4).
+            let format = RdataFormat::of(record_type);
+            let resolved = format.filter(|format| self.finder.needs_targets(format));
+            head = RecordTree::set_head(record_type, resolved.is_some());
+            // A name has at most one alias (RFC 2181, section 10.1; RFC 6672, section 2.4).
             let is_single = matches!(record_type, types::CNAME | types::DNAME);
-            if place > 0 && (is_single || self.is_known(entry, layout, place)) {
+            if index > 0 && (is_single || self.is_known(entry, format, index)) {
                 continue;
             }
             words.push(length_at as u32);
-            let name_count = followed.map_or(0, |layout| layout.name_count());
+            let name_count = resolved.map_or(0, |format| format.name_count());
             words.resize(words.len() + name_count * TARGET_WORD_COUNT, 0);
         }
         [head, ttl_secs_min, first as u32]
     }
 
-    /// Whether an entry before this place says the same.
-    fn is_known(&self, entry: &Entry, layout: Option<Layout>, place: usize) -> bool {
-        let Content::Record {
+    /// Whether an entry before this index has the same data.
+    fn is_known(&self, entry: &Entry, format: Option<RdataFormat>, index: usize) -> bool {
+        let EntryKind::Record {
             length_at,
             unpacked_size: size,
             ..
-        } = entry.content
+        } = entry.kind
         else {
             return false;
         };
-        self.entries[..place]
+        self.entries[..index]
             .iter()
-            .any(|before| match before.content {
-                Content::Record {
+            .any(|before| match before.kind {
+                EntryKind::Record {
                     length_at: before_at,
                     unpacked_size,
                     ..
-                } => unpacked_size == size && self.is_same_data(layout, before_at, length_at),
-                Content::Foreign => false,
+                } => unpacked_size == size && self.is_same_data(format, before_at, length_at),
+                EntryKind::OtherOrigin => false,
             })
     }
 
-    fn is_same_data(&self, layout: Option<Layout>, a: usize, b: usize) -> bool {
-        let (a, b) = (rdata_extent(self.message, a), rdata_extent(self.message, b));
-        match layout {
-            Some(layout) => layout.is_same(self.message, a, b),
+    fn is_same_data(&self, format: Option<RdataFormat>, a: usize, b: usize) -> bool {
+        let (a, b) = (rdata_range(self.message, a), rdata_range(self.message, b));
+        match format {
+            Some(format) => format.is_same(self.message, a, b),
             None => self.message.get(a.0..a.1) == self.message.get(b.0..b.1),
         }
     }
 }
 
-/// Flags what lies below cuts and DNAMEs.
+/// Flags the nodes below cuts and DNAMEs.
 fn flag_occluded(tree: &mut RecordTree) {
     for node in (0..tree.node_count() as u32).map(Node) {
         let occluding = Flags::CUT.with(Flags::DNAME).with(Flags::OCCLUDED);

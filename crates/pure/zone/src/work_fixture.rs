@@ -1,4 +1,4 @@
-//! Steps of work, counted in tests.
+//! Counts steps of work in tests.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ pub(crate) fn step() {
     STEPS.set(STEPS.get() + 1);
 }
 
-/// How many steps something takes.
+/// The number of steps that `run` takes.
 pub(crate) fn of<T>(run: impl FnOnce() -> T) -> u64 {
     let before = STEPS.get();
     run();

@@ -1,24 +1,24 @@
-//! Record sets, to bytes.
+//! Writes record sets to a response.
 //!
-//! Names are compressed (RFC 1035, section 4.1.4) by what they are, not by what they look like: the
-//! name asked and the ends of it; where the alias before leads; and what the packet itself had once,
-//! by its offset there. So no name is ever searched for, and an answer is about as large as the
-//! packet's own records at most, which were compressed too.
+//! Names are compressed (RFC 1035, section 4.1.4) by their origin, not by comparison. A pointer can
+//! refer to the name in the question or a suffix of it, to the target of the previous alias, or to
+//! a label that the packet has at the same offset. So no name is ever searched for, and an answer
+//! is at most about as large as the packet's own records, which were compressed too.
 
 use quorate_packet::{DNS_SIZE_MAX, message::HEADER_SIZE};
 
 use crate::{
     Question,
-    message::{CLASS_IN, rdata_extent},
+    message::{CLASS_IN, rdata_range},
     name::{NAME_SIZE_MAX, Name, NameRef, POINTER, SourceLabels, SourcePieces, end_in_place},
-    rdata::Layout,
+    rdata::RdataFormat,
     record_set::{ANY_RDATA, Content, Owner, RecordSet},
     target::Target,
     tree::Record,
     zone_data::ZoneData,
 };
 
-/// The offsets that a pointer can hold are below this.
+/// Pointers can hold only offsets below this.
 const POINTER_TARGET_END: usize = 1 << 14;
 
 /// Appends record sets to a message that holds its header and question.
@@ -26,15 +26,15 @@ pub(crate) struct Writer<'w> {
     out: &'w mut Vec<u8>,
     size_max: usize,
     question: NameRef<'w>,
-    /// Where the target of the last alias stands.
+    /// The offset of the target of the last alias.
     target_at: usize,
     written: Option<WrittenNames>,
 }
 
-/// Where the labels of a packet's names stand in the message that is written.
+/// For each offset of a packet: where its label is in the response.
 struct WrittenNames {
-    /// 0 for none. The high bit tells names under the origin from those as they are in the packet:
-    /// behind the same label these go on differently.
+    /// 0 if it was not written. The high bit marks names that end in the question's origin instead
+    /// of ending as in the packet: after the same label these continue differently.
     offsets: [u16; DNS_SIZE_MAX],
 }
 
@@ -60,8 +60,8 @@ impl<'w> Writer<'w> {
         }
     }
 
-    /// Writes sets and counts their records, up to the first set that does not fit; says whether all
-    /// did.
+    /// Writes sets and counts their records, up to the first set that does not fit. Returns whether
+    /// all of them fit.
     pub(crate) fn write_all<'s>(
         &mut self,
         sets: impl IntoIterator<Item = &'s RecordSet<'s>>,
@@ -76,7 +76,7 @@ impl<'w> Writer<'w> {
         })
     }
 
-    /// Writes all of a set and counts its records, or nothing.
+    /// Writes a complete set and returns its record count; `None` if it does not fit.
     fn write_set(&mut self, set: &RecordSet<'_>) -> Option<u16> {
         let start = self.out.len();
         let mut count = 0;
@@ -92,19 +92,23 @@ impl<'w> Writer<'w> {
         };
         let fits = match &set.content {
             Content::Set(data, of_zone) => {
-                let layout = Layout::of(set.record_type);
+                let format = RdataFormat::of(set.record_type);
                 let apex = question.suffix(data.apex_label_count());
                 let records = data.tree.records(*of_zone);
                 let mut records = records.filter(|record| !data.is_duplicate(record, apex));
                 records.all(|record| {
-                    write(&mut |writer| match layout {
+                    write(&mut |writer| match format {
                         None => writer.write_opaque(data, &record),
-                        Some(layout) => writer.write_named(data, &record, layout),
+                        Some(format) => writer.write_named(data, &record, format),
                     })
                 })
             }
-            Content::Alias(data, target) => write(&mut |writer| writer.write_alias(data, target)),
-            Content::StandIn => write(&mut |writer| writer.out.extend_from_slice(ANY_RDATA)),
+            Content::SynthesizedCname(data, target) => {
+                write(&mut |writer| writer.write_alias(data, target))
+            }
+            Content::SynthesizedHinfo => {
+                write(&mut |writer| writer.out.extend_from_slice(ANY_RDATA))
+            }
         };
         if !fits {
             self.out.truncate(start);
@@ -113,7 +117,7 @@ impl<'w> Writer<'w> {
         Some(count)
     }
 
-    /// Writes what stands before the data of a record and its length.
+    /// Writes owner, type, class and TTL of a record.
     fn write_head(&mut self, set: &RecordSet<'_>, owner_at: &mut Option<usize>) {
         match *owner_at {
             Some(at) if at < POINTER_TARGET_END => self.write_pointer(at),
@@ -124,28 +128,28 @@ impl<'w> Writer<'w> {
         self.out.extend_from_slice(&set.ttl_secs.to_be_bytes());
     }
 
-    /// Writes data with its length before it.
+    /// Writes the length and the data of a record.
     fn write_length_and(&mut self, write_data: &mut dyn FnMut(&mut Self)) {
         let length_at = self.out.len();
         self.out.extend_from_slice(&[0; 2]);
         write_data(self);
-        // Unpacked data was at most 65535 bytes long in its message, but may be longer here: it does
-        // not fit then.
+        // Uncompressed data had at most 65535 bytes in its message, but may have more here. Then it
+        // does not fit anyway.
         let length = u16::try_from(self.out.len() - length_at - 2).unwrap_or(u16::MAX);
         self.out[length_at..][..2].copy_from_slice(&length.to_be_bytes());
     }
 
-    /// Writes the owner of a set, and gives where that name stands.
+    /// Writes the owner of a set, and returns the offset of that name.
     fn write_owner(&mut self, set: &RecordSet<'_>) -> usize {
         match (set.owner, &set.content) {
             (
-                Owner::Followed {
-                    is_asked,
+                Owner::CurrentName {
+                    is_question_name,
                     skipped_label_count,
                 },
                 _,
             ) => {
-                let start = match is_asked {
+                let start = match is_question_name {
                     true => HEADER_SIZE,
                     false => self.target_at,
                 };
@@ -157,18 +161,18 @@ impl<'w> Writer<'w> {
                 self.write_pointer(at);
                 at
             }
-            (Owner::Named { name_at, target }, Content::Set(data, _)) => {
+            (Owner::InRdata { name_at, target }, Content::Set(data, _)) => {
                 self.write_name(data, name_at as usize, Some(target), true)
             }
-            // Only addresses are named by other records, and they are of a zone.
-            (Owner::Named { .. }, _) => {
+            // Only addresses have an owner from RDATA, and they always are a set of a zone.
+            (Owner::InRdata { .. }, _) => {
                 self.write_pointer(HEADER_SIZE);
                 HEADER_SIZE
             }
         }
     }
 
-    /// Writes a pointer, or what stands there if that is smaller.
+    /// Writes a pointer to a name, or the name itself if it is the root, which is smaller.
     fn write_pointer(&mut self, at: usize) {
         match self.out.get(at) {
             Some(0) => self.out.push(0),
@@ -179,23 +183,23 @@ impl<'w> Writer<'w> {
         }
     }
 
-    /// Writes data as it is.
+    /// Writes data without names.
     fn write_opaque(&mut self, data: &ZoneData<'_>, record: &Record<'_>) {
-        let (start, end) = rdata_extent(data.message, record.length_at());
+        let (start, end) = rdata_range(data.message, record.length_at());
         let rdata = data.message.get(start..end).unwrap_or_default();
         self.out.extend_from_slice(rdata);
     }
 
     /// Writes data that has names.
-    fn write_named(&mut self, data: &ZoneData<'_>, record: &Record<'_>, layout: Layout) {
-        let (start, end) = rdata_extent(data.message, record.length_at());
-        let mut at = layout.name_at(data.message, start);
+    fn write_named(&mut self, data: &ZoneData<'_>, record: &Record<'_>, format: RdataFormat) {
+        let (start, end) = rdata_range(data.message, record.length_at());
+        let mut at = format.name_at(data.message, start);
         let before = data.message.get(start..at).unwrap_or_default();
         self.out.extend_from_slice(before);
-        for name in 0..layout.name_count() {
+        for name in 0..format.name_count() {
             let target = record.target(name);
-            let name_at = self.write_name(data, at, target, layout.is_compressible);
-            if layout.is_alias {
+            let name_at = self.write_name(data, at, target, format.is_compressible);
+            if format.is_alias {
                 self.target_at = name_at;
             }
             at = end_in_place(data.message, at);
@@ -204,8 +208,8 @@ impl<'w> Writer<'w> {
         self.out.extend_from_slice(after);
     }
 
-    /// Writes a name of a message, and gives where it stands. If it leads into the zone asked, it
-    /// ends in the apex as that was asked.
+    /// Writes a name of a message, and returns its offset. If it is in the zone of the question, it
+    /// ends in the apex exactly as the question has it.
     fn write_name(
         &mut self,
         data: &ZoneData<'_>,
@@ -215,7 +219,7 @@ impl<'w> Writer<'w> {
     ) -> usize {
         let apex = self.question.suffix(data.apex_label_count());
         let prefix_size = target.and_then(|target| data.prefix_size(target, apex));
-        if compressed && data.is_of_key {
+        if compressed && data.is_key_zone {
             return self.write_remembered(data.message, name_at, prefix_size, apex);
         }
         let start = self.out.len();
@@ -233,7 +237,7 @@ impl<'w> Writer<'w> {
         start
     }
 
-    /// Writes a name of a packet up to the label that was written before.
+    /// Writes a name of a packet up to the first label that was written before.
     fn write_remembered(
         &mut self,
         message: &[u8],
@@ -253,7 +257,7 @@ impl<'w> Writer<'w> {
                 self.out.push(0);
                 break start;
             };
-            if let Some(known) = self.written(at, mode) {
+            if let Some(known) = self.find_written(at, mode) {
                 self.write_pointer(known);
                 break known;
             }
@@ -262,14 +266,14 @@ impl<'w> Writer<'w> {
             self.out.extend_from_slice(&message[at..][..size]);
             prefix_left = prefix_left.map(|left| left.saturating_sub(size));
         };
-        // A name that is a pointer alone stands where that leads.
+        // A name that is only a pointer is where the pointer leads.
         match self.out.get(start) {
             Some(POINTER..) => end_at,
             _ => start,
         }
     }
 
-    /// Writes the apex of the zone asked, and gives where it stands.
+    /// Writes the apex of the question's zone, and returns its offset in the question.
     fn write_apex(&mut self, apex: &[u8], compressed: bool) -> usize {
         let at = HEADER_SIZE + self.question.bytes.len() - apex.len();
         match compressed {
@@ -279,7 +283,7 @@ impl<'w> Writer<'w> {
         at
     }
 
-    /// Writes an alias that was made of a DNAME.
+    /// Writes the data of a CNAME that was synthesized from a DNAME.
     fn write_alias(&mut self, data: &ZoneData<'_>, target: &Name) {
         let target = target.as_ref();
         let apex = self.question.suffix(data.apex_label_count());
@@ -298,14 +302,14 @@ impl<'w> Writer<'w> {
         }
     }
 
-    /// Where the label at this offset of the packet, and what follows it, was written.
-    fn written(&self, at: usize, mode: u16) -> Option<usize> {
+    /// The offset in the response at which the packet's label at `at` and its rest were written.
+    fn find_written(&self, at: usize, mode: u16) -> Option<usize> {
         let offset = *self.written.as_ref()?.offsets.get(at)?;
         let is_known = offset != 0 && offset & UNDER_ORIGIN == mode;
         is_known.then_some(usize::from(offset & !UNDER_ORIGIN))
     }
 
-    /// Remembers that the label at this offset of the packet is written next.
+    /// Stores that the label at this offset of the packet is written next.
     fn remember(&mut self, at: usize, mode: u16) {
         let here = self.out.len();
         if here >= POINTER_TARGET_END {

@@ -4,10 +4,10 @@ use crate::fixture::{
     KEY, Response, answer_in, authority, name, packet, packet_of, question, record, wire_name,
 };
 
-fn ask(records: &[String], asked: &str, size_max: usize) -> Response {
+fn ask(records: &[String], query: &str, size_max: usize) -> Response {
     let records = records.iter().map(|text| record(text)).collect();
-    let (authority, asked) = (authority(&["dns.test."]), question(asked));
-    answer_in(&authority, Some(&packet(records)), &asked, size_max)
+    let (authority, query) = (authority(&["dns.test."]), question(query));
+    answer_in(&authority, Some(&packet(records)), &query, size_max)
 }
 
 /// RFC 1035, section 4.1.4: 16 bytes for each record, whatever the case of its name.
@@ -23,22 +23,22 @@ fn the_owner_is_a_pointer_to_the_question() {
     assert_eq!(answer.bytes[12 + question_size..][..2], [0xc0, 12]);
 }
 
-/// RFC 2181, section 9: never a part of a set.
+/// RFC 2181, section 9: a set is never written partially.
 #[test]
-fn a_set_that_does_not_fit_is_left_out_whole() {
+fn a_set_that_does_not_fit_is_left_out_completely() {
     let records: Vec<String> = (0..26)
         .map(|host| format!("www.KEY. 30 A 192.0.2.{host}"))
         .chain(["alias.KEY. 30 CNAME www.KEY.".to_owned()])
         .collect();
-    let whole = ask(&records, "www.KEY.dns.test. A", 512);
-    let cut = ask(&records, "www.KEY.dns.test. A", whole.bytes.len() - 1);
+    let complete = ask(&records, "www.KEY.dns.test. A", 512);
+    let cut = ask(&records, "www.KEY.dns.test. A", complete.bytes.len() - 1);
     assert!(!cut.is_complete && cut.records().is_empty());
     let cut = ask(&records, "alias.KEY.dns.test. A", 300);
     assert!(!cut.is_complete);
-    assert_eq!(cut.records().len(), 1, "the alias has room");
+    assert_eq!(cut.records().len(), 1, "the alias fits");
 }
 
-/// RFC 9471, section 3.1; other additional records can be asked for.
+/// RFC 9471, section 3.1; clients can query for other additional records.
 #[test]
 fn only_required_glue_makes_an_answer_incomplete() {
     let addresses = |host: &str| -> Vec<String> {
@@ -61,7 +61,7 @@ fn only_required_glue_makes_an_answer_incomplete() {
 
 /// RFC 3597, section 4: only types that every reader knows may have compressed names in their data.
 #[test]
-fn names_in_data_are_compressed_for_old_types_alone() {
+fn only_old_types_have_compressed_names_in_data() {
     let size = |record_type: &str, data: &str| {
         let records = [format!("s.KEY. 30 {record_type} {data}h.KEY.")];
         let answer = ask(&records, &format!("s.KEY.dns.test. {record_type}"), 512);
@@ -69,15 +69,15 @@ fn names_in_data_are_compressed_for_old_types_alone() {
         answer.bytes.len() - (12 + question_size) - 12
     };
     let compressed = 2 + 2;
-    let whole = 2 + 53 + 10;
+    let complete = 2 + 53 + 10;
     assert_eq!(size("CNAME", ""), compressed);
     assert_eq!(size("MX", "1 "), 2 + compressed);
-    assert_eq!(size("SRV", "1 2 3 "), 6 + whole);
-    assert_eq!(size("SVCB", "1 "), 2 + whole);
-    assert_eq!(size("DNAME", ""), whole);
+    assert_eq!(size("SRV", "1 2 3 "), 6 + complete);
+    assert_eq!(size("SVCB", "1 "), 2 + complete);
+    assert_eq!(size("DNAME", ""), complete);
 }
 
-/// What a packet has compressed is as small in the answer: names that it has once are written once.
+/// A packet's compression is kept: names that the packet has only once are written only once.
 #[test]
 fn names_outside_the_zone_are_written_once() {
     let records: Vec<String> = (0..10)
@@ -92,10 +92,10 @@ fn names_outside_the_zone_are_written_once() {
     );
 }
 
-/// A name below the bare key and the same below the origin share their labels in the packet, not in
-/// the answer.
+/// A name below the bare key and the same name below the origin share their labels in the packet,
+/// but not in the answer.
 #[test]
-fn a_name_moved_under_the_origin_is_no_target_for_one_that_is_not() {
+fn names_under_the_origin_and_others_share_no_pointers() {
     let records = ["a.KEY. 30 CNAME b.KEY.", "b.KEY. 30 PTR b.KEY."].map(str::to_owned);
     let answer = ask(&records, "a.KEY.dns.test. PTR", 512);
     let expected = [
@@ -106,12 +106,12 @@ fn a_name_moved_under_the_origin_is_no_target_for_one_that_is_not() {
     assert_eq!(lines, expected);
 }
 
-/// RFC 3597, section 4: a pointer means nothing in another message.
+/// RFC 3597, section 4: a pointer is only valid in its own message.
 #[test]
 fn names_in_data_of_old_types_are_unpacked() {
     let name_at = 12 + 4;
     let short = wire_name(&name("KEY."));
-    // Type, what stands before the pointers to the key, how many there are.
+    // Type, bytes before the pointers to the key, number of pointers.
     let cases: [(u16, &[u8], usize); 13] = [
         (3, b"", 1),
         (4, b"", 1),
@@ -137,9 +137,9 @@ fn names_in_data_of_old_types_are_unpacked() {
         dns.extend(((before.len() + pointers.len()) as u16).to_be_bytes());
         dns.extend(before);
         dns.extend(pointers);
-        let asked = question(&format!("old.KEY.dns.test. TYPE{record_type}"));
+        let query = question(&format!("old.KEY.dns.test. TYPE{record_type}"));
         let authority = authority(&["dns.test."]);
-        let answer = answer_in(&authority, Some(&packet_of(&dns)), &asked, 512);
+        let answer = answer_in(&authority, Some(&packet_of(&dns)), &query, 512);
         assert_eq!(answer.records().len(), 1, "type {record_type}");
         let unpacked = [before, &short.repeat(count)].concat();
         match &answer.records()[0].data {
@@ -154,7 +154,7 @@ fn names_in_data_of_old_types_are_unpacked() {
     }
 }
 
-/// A record whose names are not where its type has them would be read as something else.
+/// If the names of a record are not where its type has them, readers would misread the record.
 #[test]
 fn malformed_data_is_left_out() {
     for rdata in [&b"\xc0\x10x"[..], b"\xc0\x80", b"\x05abc", b""] {
@@ -163,11 +163,11 @@ fn malformed_data_is_left_out() {
         dns.extend(wire_name(&name("KEY.")));
         dns.extend([0, 7, 0, 1, 0, 0, 0, 30, 0, rdata.len() as u8]);
         dns.extend(rdata);
-        let asked = question("old.KEY.dns.test. TYPE7");
+        let query = question("old.KEY.dns.test. TYPE7");
         let answer = answer_in(
             &authority(&["dns.test."]),
             Some(&packet_of(&dns)),
-            &asked,
+            &query,
             512,
         );
         assert!(answer.records().is_empty(), "{rdata:?}");

@@ -1,4 +1,4 @@
-//! One origin: what configuration puts there, and where the keys begin.
+//! The zone of one origin: its configured records, and which names are below a key.
 
 use std::ops::RangeInclusive;
 
@@ -16,22 +16,22 @@ use crate::{
 /// An origin, ready to answer.
 #[derive(Debug)]
 pub(crate) struct Zone {
-    /// Its place among all zones.
+    /// Its index among all zones.
     pub(crate) index: usize,
     pub(crate) name: WireName,
     labels: Labels,
-    /// What the tree's offsets count in.
+    /// The bytes that the tree's offsets refer to.
     pub(crate) message: Box<[u8]>,
     pub(crate) tree: RecordTree,
     /// The SOA, and its TTL in negative answers, in seconds.
     pub(crate) soa: Set,
     pub(crate) negative_ttl_secs: u32,
-    /// The TTLs that records of packets are served with, in seconds.
+    /// The smallest and the largest TTL of served packet records, in seconds.
     ttl_secs: RangeInclusive<u32>,
 }
 
 impl Zone {
-    /// The zone of a checked origin, and the origins inside it.
+    /// The zone of a checked origin; `inner` are the origins inside it.
     pub(crate) fn new(
         index: usize,
         origin: &Origin,
@@ -44,7 +44,7 @@ impl Zone {
         Ok(Self {
             index,
             name: origin.name.clone(),
-            labels: Labels::parse(name).expect("it was a name"),
+            labels: Labels::parse(name).expect("a `WireName` is a valid name"),
             message,
             soa: soa.expect("every origin has a SOA"),
             tree,
@@ -62,13 +62,13 @@ impl Zone {
     }
 
     pub(crate) fn clamp_ttl_secs(&self, ttl_secs: u32) -> u32 {
-        // Its settings were checked: the least is not above the largest.
+        // The settings were checked: the smallest is not above the largest.
         ttl_secs
             .max(*self.ttl_secs.start())
             .min(*self.ttl_secs.end())
     }
 
-    /// The key below which a name in this zone lies, if it lies below one.
+    /// The key that a name in this zone is at or below, if there is one.
     pub(crate) fn key(&self, name: NameRef<'_>) -> Option<PublicKey> {
         let above = name.label_from_right(self.label_count())?;
         match above.len() {

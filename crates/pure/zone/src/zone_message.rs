@@ -1,4 +1,4 @@
-//! The records of an origin, on the wire.
+//! The configured records of an origin, in wire form.
 
 use quorate_state::WireName;
 
@@ -12,24 +12,24 @@ use crate::{
     tree_builder::TreeBuilder,
 };
 
-/// Records one after the other, with all names unpacked: so that each stands by itself, however
-/// many there are.
+/// Records one after the other, without compressed names. So no record depends on another,
+/// however many there are.
 pub(crate) struct ZoneMessage<'o> {
     origin: &'o WireName,
     bytes: Vec<u8>,
     records: Vec<(SourceRecord, usize)>,
-    foreign: Vec<usize>,
+    other_origins: Vec<usize>,
 }
 
 impl<'o> ZoneMessage<'o> {
-    /// That of an origin, without the records of those inside it.
+    /// The records of an origin. It only notes the names of the origins inside it.
     pub(crate) fn new(origin: &'o Origin, inner: &[&Origin]) -> Result<Self, OriginError> {
         let mut message = Self {
             origin: &origin.name,
-            // Offset 0 is that of no name.
+            // No name is at offset 0.
             bytes: vec![0],
             records: Vec::new(),
-            foreign: Vec::new(),
+            other_origins: Vec::new(),
         };
         message.push(
             &origin.name,
@@ -43,7 +43,7 @@ impl<'o> ZoneMessage<'o> {
             }
         }
         for inner in inner {
-            message.foreign.push(message.bytes.len());
+            message.other_origins.push(message.bytes.len());
             message.bytes.extend_from_slice(inner.name.as_bytes());
         }
         Ok(message)
@@ -74,7 +74,7 @@ impl<'o> ZoneMessage<'o> {
         self.bytes.extend_from_slice(&length_bytes);
         self.bytes.extend_from_slice(data);
         let size = record.unpacked_size(&self.bytes);
-        // A pointer would lead to whatever stands there.
+        // Configured data must have no pointers: they would refer to unrelated bytes here.
         let size = size.filter(|size| length.is_some() && *size == data.len());
         let size = size.ok_or_else(|| OriginError::Unencodable {
             owner: owner.clone(),
@@ -88,15 +88,15 @@ impl<'o> ZoneMessage<'o> {
     /// The bytes, and the tree of the records in them.
     pub(crate) fn compile(self) -> (Box<[u8]>, RecordTree) {
         let name = self.origin.as_bytes();
-        let labels = Labels::parse(name).expect("it was a name");
+        let labels = Labels::parse(name).expect("a `WireName` is a valid name");
         let apex = Apex::Origin(NameRef::new(name, &labels));
         let bytes: Box<[u8]> = self.bytes.into();
         let mut builder = TreeBuilder::new(&bytes, apex, self.records.len());
         for (record, size) in &self.records {
             builder.push(record, *size);
         }
-        for owner_at in self.foreign {
-            builder.push_foreign(owner_at);
+        for owner_at in self.other_origins {
+            builder.push_other_origin(owner_at);
         }
         let tree = builder.build();
         (bytes, tree)

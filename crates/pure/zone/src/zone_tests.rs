@@ -9,9 +9,9 @@ use crate::{
     fixture::{add, answer, canonical, name, origin, packet, record, text},
 };
 
-/// Why the records of an origin are refused.
+/// The reason why the records of an origin are rejected.
 #[track_caller]
-fn refused(error: &OriginError) -> &ZoneRejection {
+fn rejection(error: &OriginError) -> &ZoneRejection {
     match error {
         OriginError::Records { reason, .. } => reason,
         other => panic!("{other}"),
@@ -28,11 +28,11 @@ fn with_records(text: &str, records: &[&str]) -> Origin {
     origin
 }
 
-/// Asserts what is answered from these records of the origin `dns.test.`.
+/// Asserts the answer from these records of the origin `dns.test.`.
 #[track_caller]
-fn check(records: &[&str], asked: &str, expected: &[&str]) {
+fn check(records: &[&str], query: &str, expected: &[&str]) {
     let authority = Authority::new(vec![with_records("dns.test.", records)]).unwrap();
-    assert_eq!(text(&answer(&authority, None, asked)), expected, "{asked}");
+    assert_eq!(text(&answer(&authority, None, query)), expected, "{query}");
 }
 
 #[test]
@@ -50,13 +50,13 @@ fn configured_records_of_every_type_are_answered() {
     ] {
         let line = format!("www.dns.test. 60 {record_type} {data}");
         let expected = format!("www.dns.test. 60 IN {record_type} {data}");
-        let asked = format!("www.dns.test. {record_type}");
-        check(&[&line], &asked, &["records", &expected]);
+        let query = format!("www.dns.test. {record_type}");
+        check(&[&line], &query, &["records", &expected]);
     }
 }
 
 #[test]
-fn records_at_the_apex_join_those_of_its_fields() {
+fn records_at_the_apex_are_added_to_the_soa() {
     let records = ["dns.test. 60 A 192.0.2.7", "dns.test. 60 TXT x"];
     check(
         &records,
@@ -112,17 +112,17 @@ fn names_of_an_origin_can_be_delegated() {
         "additional ns.sub.dns.test. 60 IN A 192.0.2.9",
         "additional ns1.dns.test. 600 IN A 192.0.2.2",
     ];
-    for asked in [
+    for query in [
         "sub.dns.test. NS",
         "x.sub.dns.test. A",
         "ns.sub.dns.test. A",
     ] {
-        check(&records, asked, &referral);
+        check(&records, query, &referral);
     }
 }
 
 #[test]
-fn an_alias_to_what_others_decide_is_the_answer() {
+fn an_alias_out_of_the_zone_is_the_answer() {
     let alias = |target: &str| format!("www.dns.test. 60 CNAME {target}");
     for target in ["_x.KEY.dns.test.", "deep.inner.dns.test.", "example.org."] {
         let outer = with_records("dns.test.", &[&alias(target)]);
@@ -144,8 +144,8 @@ fn configured_records_do_not_answer_for_keys() {
         &["*.dns.test. 60 TXT wild", "dns.test. 60 TXT x"],
     );
     let authority = Authority::new(vec![origin]).unwrap();
-    for asked in ["KEY.dns.test. TXT", "_iroh.KEY.dns.test. TXT"] {
-        assert_eq!(text(&answer(&authority, None, asked)), ["nxdomain", SOA]);
+    for query in ["KEY.dns.test. TXT", "_iroh.KEY.dns.test. TXT"] {
+        assert_eq!(text(&answer(&authority, None, query)), ["nxdomain", SOA]);
     }
     let packet = packet(vec![record("_iroh.KEY. 30 TXT one")]);
     let answer = answer(&authority, Some(&packet), "KEY.dns.test. TXT");
@@ -153,7 +153,7 @@ fn configured_records_do_not_answer_for_keys() {
 }
 
 #[test]
-fn a_zone_of_many_names_is_searched_as_fast() {
+fn a_zone_with_many_names_is_searched_fast() {
     let mut large = origin("dns.test.");
     let address = RecordSet {
         ttl_secs: 60,
@@ -175,7 +175,7 @@ fn a_zone_of_many_names_is_searched_as_fast() {
 }
 
 #[test]
-fn the_serial_is_the_one_given() {
+fn the_configured_serial_is_served() {
     let mut newer = origin("dns.test.");
     newer.soa.serial = u32::MAX;
     let authority = Authority::new(vec![newer]).unwrap();
@@ -183,12 +183,12 @@ fn the_serial_is_the_one_given() {
     assert!(matches!(&answer.records()[0].data, RData::SOA(soa) if soa.serial == u32::MAX));
     assert!(
         answer.records()[0].ttl > NEGATIVE_TTL_SECS_MAX,
-        "it is no negative answer"
+        "it is not a negative answer"
     );
 }
 
 #[test]
-fn records_that_cannot_be_served_say_why() {
+fn errors_of_records_state_the_reason() {
     let problem = |records: &[&str]| {
         let origins = vec![
             with_records("dns.test.", records),
@@ -203,12 +203,12 @@ fn records_that_cannot_be_served_say_why() {
     );
     for owner in ["KEY.dns.test.", "x.KEY.dns.test."] {
         let error = problem(&[&format!("{owner} 60 A 192.0.2.1")]);
-        assert!(matches!(refused(&error), BelowKey(_)), "{error}");
+        assert!(matches!(rejection(&error), BelowKey(_)), "{error}");
     }
     for owner in ["inner.dns.test.", "x.inner.dns.test."] {
         let error = problem(&[&format!("{owner} 60 A 192.0.2.1")]);
         assert!(
-            matches!(refused(&error), OfOther { zone, .. } if zone.to_string() == "inner.dns.test."),
+            matches!(rejection(&error), OfOther { zone, .. } if zone.to_string() == "inner.dns.test."),
             "{error}"
         );
     }
@@ -217,57 +217,57 @@ fn records_that_cannot_be_served_say_why() {
         "WWW.dns.test. 60 CNAME b.test.",
     ] {
         let error = problem(&["www.dns.test. 60 CNAME a.test.", beside]);
-        assert!(matches!(refused(&error), Cname(_)), "{error}");
+        assert!(matches!(rejection(&error), Cname(_)), "{error}");
     }
     assert_eq!(
         text(&["dns.test. 60 CNAME a.test."]),
         "origin dns.test.: dns.test. would have a CNAME beside other records, or more than one"
     );
     assert!(matches!(
-        refused(&problem(&["ns1.dns.test. 60 CNAME a.test."])),
+        rejection(&problem(&["ns1.dns.test. 60 CNAME a.test."])),
         Cname(owner) if owner.to_string() == "ns1.dns.test."
     ));
     assert!(matches!(
-        refused(&problem(&[
+        rejection(&problem(&[
             "a.dns.test. 60 DNAME a.test.",
             "a.dns.test. 60 DNAME b.test."
         ])),
         Dname(_)
     ));
     assert!(matches!(
-        refused(&problem(&["a.dns.test. 60 DNAME a.test.", "x.y.a.dns.test. 60 TXT b"])),
+        rejection(&problem(&["a.dns.test. 60 DNAME a.test.", "x.y.a.dns.test. 60 TXT b"])),
         BelowDname { dname, .. } if dname.to_string() == "a.dns.test."
     ));
     assert!(matches!(
-        refused(&problem(&["dns.test. 60 SOA a. b. 1 2 3 4 5"])),
+        rejection(&problem(&["dns.test. 60 SOA a. b. 1 2 3 4 5"])),
         Apex(_)
     ));
     assert!(matches!(
-        refused(&problem(&["a.dns.test. 60 SOA a. b. 1 2 3 4 5"])),
+        rejection(&problem(&["a.dns.test. 60 SOA a. b. 1 2 3 4 5"])),
         Type(6)
     ));
     assert!(matches!(
-        refused(&problem(&["a.dns.test. 4294967295 TXT x"])),
+        rejection(&problem(&["a.dns.test. 4294967295 TXT x"])),
         Ttl(u32::MAX)
     ));
 }
 
 #[test]
-fn data_without_a_form_on_the_wire_are_refused() {
+fn data_that_cannot_be_encoded_is_rejected() {
     for (record_type, data) in [
         (16, &b""[..]),
         (2, b"\x01a"),
         (2, b"\0\0"),
         (2, b"\xc0\x01"),
     ] {
-        let mut odd = origin("dns.test.");
+        let mut invalid = origin("dns.test.");
         let set = RecordSet {
             ttl_secs: 60,
             rdata: vec![data.into()],
         };
         let owner = canonical(&name("a.dns.test."));
-        odd.sets.insert((owner, record_type), set);
-        let error = Authority::new(vec![odd]).unwrap_err();
+        invalid.sets.insert((owner, record_type), set);
+        let error = Authority::new(vec![invalid]).unwrap_err();
         assert!(matches!(error, OriginError::Unencodable { .. }), "{error}");
     }
 }

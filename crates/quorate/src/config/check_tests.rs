@@ -99,7 +99,9 @@ fn encrypted_listeners_need_a_certificate_and_its_key() {
     );
     check(
         "[dns]\nlisten = []\n",
-        &["FILE:3: dns.listen: it is empty: resolvers ask over UDP and TCP first"],
+        &[
+            "FILE:3: dns.listen: it is empty: list at least one address, because resolvers query over UDP and TCP",
+        ],
     );
 }
 
@@ -130,15 +132,15 @@ fn origins_must_differ_and_hold_together() {
          \"ns.example.com.\" = [\"192.0.2.1\"]\n\"ns.example.org.\" = []\n\
          \"other.example.org.\" = [\"192.0.2.1\"]\n",
         &[
-            "FILE:5: dns.origins[0].ttl_secs: 0 is not between 1 and 604800: resolvers keep a mistake \
+            "FILE:5: dns.origins[0].ttl_secs: 0 is not between 1 and 604800: resolvers cache a mistake \
              this long",
             "FILE:6: dns.origins[0].soa.minimum_secs: 86400 is not between 1 and 60: an endpoint that \
-             was asked for before it published stays invisible this long",
+             a client looked up before it published stays invisible this long",
             "FILE:8: dns.origins[0].ns_addresses.\"ns.example.com.\": ns.example.com. lies outside \
              example.org.: set it in its own zone",
-            "FILE:9: dns.origins[0].ns_addresses.\"ns.example.org.\": it lists no address",
+            "FILE:9: dns.origins[0].ns_addresses.\"ns.example.org.\": no address is listed",
             "FILE:10: dns.origins[0].ns_addresses.\"other.example.org.\": other.example.org. is not \
-             in the list ns",
+             listed in ns",
         ],
     );
     check(

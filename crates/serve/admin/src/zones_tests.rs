@@ -126,12 +126,12 @@ async fn records_that_cannot_be_set_are_rejected_with_the_reason() {
         (of_type("SOA", "a b 1 2 3 4 5"), "is not a type of records"),
         (
             of_type("A", "192.0.2.1 192.0.2.2"),
-            "\"192.0.2.1 192.0.2.2\" is no A: trailing tokens",
+            "\"192.0.2.1 192.0.2.2\" is not valid A data: trailing tokens",
         ),
         (mx(&[]), "a set of no records"),
         (
             json!({"name": "a..b", "type": "A", "ttl_secs": 1, "data": []}),
-            "\"a..b\" is no domain name: ",
+            "\"a..b\" is not a valid domain name: ",
         ),
         (
             json!({"name": "www", "type": "A", "ttl_secs": 1, "data": ["192.0.2.1"]}),

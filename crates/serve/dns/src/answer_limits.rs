@@ -1,31 +1,31 @@
-//! How much is sent to addresses that may be forged.
+//! Limits on responses to addresses that may be forged.
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwapOption;
 use quorate_limit::{LimitConfig, Networks, ResponseRates};
 
-/// How much is answered over UDP, where anybody can ask in the name of another. Whoever has shown a
-/// valid cookie, or is exempt, is not limited.
+/// Limits on responses over UDP, where anybody can forge the address of another. Clients that sent
+/// a valid cookie, or are exempt, are not limited.
 pub struct AnswerLimits {
     rates: ResponseRates,
     exempt: Networks,
     size_max: usize,
 }
 
-/// How an answer is limited.
+/// The limit of one response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limited {
-    /// Not at all.
-    No,
-    /// To so many bytes.
-    To(usize),
-    /// The client has to ask again over TCP.
-    Refused,
+pub(crate) enum AnswerLimit {
+    /// There is no limit.
+    Unlimited,
+    /// The response may have this many bytes.
+    Size(usize),
+    /// The response is empty and truncated, so that the client retries over TCP.
+    RetryOverTcp,
 }
 
 impl AnswerLimits {
-    /// The limits that `config` asks for, if it does.
+    /// The limits that `config` sets; `None` if it disables them.
     pub fn new(config: &LimitConfig) -> Option<Self> {
         config.enabled.then(|| Self {
             rates: ResponseRates::new(config),
@@ -34,24 +34,26 @@ impl AnswerLimits {
         })
     }
 
-    /// This machine is exempt too. Whoever is in an exempt network can be made the target of answers
-    /// that somebody else asked for, so that checks refuse a list of everybody.
+    /// Loopback addresses are exempt too. An address in an exempt network can be flooded with
+    /// responses to forged queries, so the checks reject a list that covers everybody.
     fn is_exempt(&self, address: IpAddr) -> bool {
         address.to_canonical().is_loopback() || self.exempt.contains(address)
     }
 
-    /// How the next answer to this address is limited. The clock is read once.
-    fn next(&self, address: IpAddr) -> Limited {
+    /// The limit of the next response to this address. Reads the clock once.
+    fn next(&self, address: IpAddr) -> AnswerLimit {
         match address {
-            address if self.is_exempt(address) => Limited::No,
-            address if self.rates.admits(address, Instant::now()) => Limited::To(self.size_max),
-            _ => Limited::Refused,
+            address if self.is_exempt(address) => AnswerLimit::Unlimited,
+            address if self.rates.admits(address, Instant::now()) => {
+                AnswerLimit::Size(self.size_max)
+            }
+            _ => AnswerLimit::RetryOverTcp,
         }
     }
 }
 
-/// The limits in force, shared by who applies and who changes them. Without any, everybody gets all
-/// they ask for.
+/// The current limits, shared between the code that applies them and the code that replaces them.
+/// Without limits, every client gets complete responses.
 #[derive(Clone, Default)]
 pub struct SharedLimits(Arc<ArcSwapOption<AnswerLimits>>);
 
@@ -60,12 +62,12 @@ impl SharedLimits {
         Self(Arc::new(ArcSwapOption::from_pointee(limits)))
     }
 
-    /// Has these be in force, for every query that comes later.
+    /// Replaces the limits for all later queries.
     pub fn replace(&self, limits: Option<AnswerLimits>) {
         self.0.store(limits.map(Arc::new));
     }
 
-    /// Whether nothing is limited for whoever is at this address.
+    /// Whether responses to this address are not limited.
     pub fn is_exempt(&self, address: IpAddr) -> bool {
         let limits = self.0.load();
         limits
@@ -73,11 +75,11 @@ impl SharedLimits {
             .is_none_or(|limits| limits.is_exempt(address))
     }
 
-    pub(crate) fn next(&self, address: IpAddr) -> Limited {
+    pub(crate) fn next(&self, address: IpAddr) -> AnswerLimit {
         let limits = self.0.load();
         limits
             .as_ref()
-            .map_or(Limited::No, |limits| limits.next(address))
+            .map_or(AnswerLimit::Unlimited, |limits| limits.next(address))
     }
 }
 

@@ -1,10 +1,10 @@
-//! What a server tells of itself in the class CH (RFC 4892).
+//! The identity that a server reports in the class CH (RFC 4892).
 
 use quorate_zone::Question;
 
 pub(crate) const CLASS_CH: u16 = 3;
 
-/// The types whose questions get the text.
+/// Questions with these types get the text.
 const TYPE_TXT: u16 = 16;
 const TYPE_ANY: u16 = 255;
 
@@ -12,7 +12,7 @@ const TYPE_ANY: u16 = 255;
 const ID_NAMES: [&[u8]; 2] = [b"\x02id\x06server\0", b"\x08hostname\x04bind\0"];
 const VERSION_NAMES: [&[u8]; 2] = [b"\x07version\x06server\0", b"\x07version\x04bind\0"];
 
-/// What this server tells of itself; an empty text is told nobody.
+/// The name and the version that this server reports. An empty text is not reported.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Identity {
     /// The name of this node.
@@ -22,7 +22,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// What a question in the class CH is answered, if it is.
+    /// The text that answers a question in the class CH, if there is one.
     pub(crate) fn text(&self, question: &Question<'_>) -> Option<&str> {
         if !matches!(question.record_type(), TYPE_TXT | TYPE_ANY) {
             return None;
@@ -39,7 +39,7 @@ impl Identity {
         (!text.is_empty()).then_some(text)
     }
 
-    /// What a query for the name of this server is answered (RFC 5001).
+    /// The text of the NSID option (RFC 5001), if it is not empty.
     pub(crate) fn nsid(&self) -> Option<&str> {
         (!self.id.is_empty()).then_some(&self.id)
     }

@@ -1,11 +1,11 @@
-//! What configuration says of the zones, for those who put replicated records beside it.
+//! The configured zones, for code that adds replicated records to them.
 
 use std::collections::BTreeMap;
 
 use quorate_replica::{WireName, check_beside, check_owner};
 use quorate_zone::{Origin, file::type_text};
 
-/// The zones that are configured, and what stands in them.
+/// The configured zones and their records.
 #[derive(Debug, Clone)]
 pub struct ConfiguredZones {
     zones: BTreeMap<WireName, Origin>,
@@ -31,11 +31,11 @@ impl ConfiguredZones {
             .collect()
     }
 
-    /// Whether replicated records of this owner and type can stand in a zone beside what configuration
-    /// has there. Where both have some, configuration counts.
+    /// Checks whether a zone may have replicated records of this owner and type next to its
+    /// configured records. Configured records take precedence over replicated ones.
     ///
     /// # Errors
-    /// What speaks against it, in words for an operator.
+    /// Why it may not, in words for an operator.
     pub fn check(&self, zone: &WireName, owner: &WireName, record_type: u16) -> Result<(), String> {
         check_owner(owner, zone, self.zones.keys()).map_err(|error| error.to_string())?;
         let Some(configured) = self.zones.get(zone) else {
@@ -43,13 +43,13 @@ impl ConfiguredZones {
         };
         if configured.sets.contains_key(&(owner.clone(), record_type)) {
             return Err(format!(
-                "{owner} has records of type {} in the configuration of this node, which counts: change \
-                 dns.origins",
+                "{owner} has records of type {} in the configuration of this node, which takes \
+                 precedence: change dns.origins",
                 type_text(record_type)
             ));
         }
         check_beside(zone, &configured.sets, owner, record_type).map_err(|error| {
-            format!("{error}: the configuration of this node counts; change dns.origins")
+            format!("{error}: the configuration of this node takes precedence; change dns.origins")
         })
     }
 }

@@ -8,7 +8,7 @@ fn name(text: &str) -> WireName {
     parse_name(text, &WireName::root()).unwrap()
 }
 
-/// Records at `www`, an alias, an address at the apex; a zone inside.
+/// Records at `www`, an alias, an address at the apex; and a nested zone.
 fn config(records: &[&str]) -> DnsConfig {
     let origin = |name: &str| OriginSettings {
         name: name.to_owned(),
@@ -41,7 +41,7 @@ fn errors(config: &DnsConfig) -> Vec<String> {
 }
 
 #[test]
-fn configuration_counts_where_it_has_records() {
+fn configured_records_take_precedence() {
     let config = config(&[
         "www A 192.0.2.9",
         "alias CNAME www",
@@ -93,7 +93,7 @@ fn configuration_counts_where_it_has_records() {
 }
 
 #[test]
-fn records_are_served_as_zone_files_write_them() {
+fn records_in_zone_file_syntax_are_served() {
     let lines = [
         "www 300 A 192.0.2.1",
         "www 600 A 192.0.2.2",
@@ -111,7 +111,7 @@ fn records_are_served_as_zone_files_write_them() {
     let origins = config.origins(&KeyPath::default(), &mut Findings::default());
     let origin = &origins.unwrap()[0];
     let counts = origin.sets.values().map(|set| set.rdata.len());
-    // The name server and its address, and an address of the zone itself.
+    // The name server and its address, and an address of the apex.
     assert_eq!(counts.sum::<usize>(), lines.len() + 3);
     let www = &origin.sets[&(name("www.dns.example"), 1)];
     assert_eq!(
@@ -123,7 +123,7 @@ fn records_are_served_as_zone_files_write_them() {
 }
 
 #[test]
-fn what_is_wrong_with_a_record_is_told_at_its_key() {
+fn an_error_in_a_record_is_reported_at_its_key() {
     let key = "y".repeat(52);
     for (lines, error) in [
         (
@@ -165,7 +165,7 @@ fn what_is_wrong_with_a_record_is_told_at_its_key() {
 }
 
 #[test]
-fn a_zone_file_is_told_with_its_line() {
+fn an_error_in_a_zone_file_is_reported_with_its_line() {
     let dir = std::env::temp_dir().join(format!("quorate-zone-file-{}", std::process::id()));
     std::fs::write(&dir, "a TXT x\n\nb A nonsense\n").unwrap();
     let mut config = config(&[]);
@@ -187,7 +187,7 @@ fn a_zone_file_is_told_with_its_line() {
 }
 
 #[test]
-fn a_zone_without_name_servers_is_warned_of() {
+fn a_zone_without_name_servers_is_a_warning() {
     let mut config = config(&[]);
     assert_eq!(findings(&config).warnings, []);
     config.origins[1].ns.clear();

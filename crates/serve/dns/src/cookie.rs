@@ -1,4 +1,4 @@
-//! DNS cookies (RFC 7873), as all servers of a zone make and read them alike (RFC 9018).
+//! DNS cookies (RFC 7873) in the format that all servers of a zone can share (RFC 9018).
 
 use std::{hash::Hasher, net::IpAddr};
 
@@ -8,75 +8,75 @@ use subtle::ConstantTimeEq;
 
 use crate::edns::CLIENT_COOKIE_SIZE;
 
-/// The size of a cookie that this server gives, in bytes: the client's part, and ours (RFC 9018,
+/// The size of a cookie in a response, in bytes: the client cookie and the server cookie (RFC 9018,
 /// section 4).
 pub(crate) const COOKIE_SIZE: usize = CLIENT_COOKIE_SIZE + SERVER_COOKIE_SIZE;
 
 const SERVER_COOKIE_SIZE: usize = 16;
 
-/// The only version there is.
+/// The only version of server cookies.
 const VERSION: u8 = 1;
 
-/// How long ago a cookie may have been made, in seconds (RFC 9018, section 4.3).
+/// The largest age of a valid cookie, in seconds (RFC 9018, section 4.3).
 const AGE_SECS_MAX: u32 = 3600;
 
-/// How far ahead of ours the clock of the server that made it may be, in seconds (the same).
+/// How far the timestamp of a valid cookie may be in the future, in seconds (the same).
 const AHEAD_SECS_MAX: u32 = 300;
 
-/// From this age on a client gets a new one with its answer, in seconds (the same).
+/// From this age on the response has a new cookie, in seconds (the same).
 const RENEWAL_AGE_SECS: u32 = 1800;
 
 /// The size of a secret, in bytes.
 const SECRET_SIZE: usize = 16;
 
-/// What the cookies of all nodes are made with.
+/// Creates and checks server cookies, with secrets that all nodes share.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CookieJar {
+pub(crate) struct ServerCookies {
     pub(crate) current: [u8; SECRET_SIZE],
-    /// Made cookies until the last rotation; they are valid for as long as they would have been.
+    /// The secret before the last rotation. Its cookies stay valid until they expire.
     pub(crate) previous: Option<[u8; SECRET_SIZE]>,
 }
 
-/// What the cookie of a query proves.
-/// The names are those in metrics.
+/// The result of checking the cookie of a query.
+/// The names are the label values in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum Proof {
-    /// The client has heard from us at the address that the query came from.
+pub(crate) enum CookieStatus {
+    /// The server cookie is valid: the client received it at the address that the query came from.
     Valid,
-    /// Nothing: it is only the client's part, with which a client begins.
+    /// There is only a client cookie, as in a client's first query. It proves nothing.
     ClientOnly,
-    /// Nothing: our part is not ours, too old, or was made for another address.
+    /// The server cookie is forged, expired, or for another address. It proves nothing.
     Invalid,
 }
 
-impl CookieJar {
-    /// What a cookie that comes from `address` proves at `now`, in seconds since the epoch, and the
-    /// cookie to answer with.
+impl ServerCookies {
+    /// Checks a cookie from `address` at `now_secs`, in seconds since the epoch. Returns the result
+    /// and the cookie for the response.
     pub(crate) fn check(
         &self,
         (client, server): (&[u8; CLIENT_COOKIE_SIZE], &[u8]),
         address: IpAddr,
         now_secs: u32,
-    ) -> (Proof, [u8; COOKIE_SIZE]) {
-        let bake = || self.bake(client, address, now_secs);
+    ) -> (CookieStatus, [u8; COOKIE_SIZE]) {
+        let new_cookie = || self.new_cookie(client, address, now_secs);
         if server.is_empty() {
-            return (Proof::ClientOnly, bake());
+            return (CookieStatus::ClientOnly, new_cookie());
         }
         let Ok(server) = <&[u8; SERVER_COOKIE_SIZE]>::try_from(server) else {
-            return (Proof::Invalid, bake());
+            return (CookieStatus::Invalid, new_cookie());
         };
         let (head, hash) = server.split_at(8);
-        let made_secs = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-        // Serial number arithmetic (RFC 1982), as the seconds begin anew in 2106.
-        let age_secs = now_secs.wrapping_sub(made_secs);
-        let is_ahead = made_secs.wrapping_sub(now_secs) <= AHEAD_SECS_MAX;
+        let created_secs = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+        // Serial number arithmetic (RFC 1982), because 32 bits of seconds wrap around in 2106.
+        let age_secs = now_secs.wrapping_sub(created_secs);
+        let is_ahead = created_secs.wrapping_sub(now_secs) <= AHEAD_SECS_MAX;
         if head[0] != VERSION || !(age_secs <= AGE_SECS_MAX || is_ahead) {
-            return (Proof::Invalid, bake());
+            return (CookieStatus::Invalid, new_cookie());
         }
         let is_of = |secret: &[u8; SECRET_SIZE]| {
             let ours = hash_of(secret, client, head, address).to_le_bytes();
-            // In a time that does not tell where they differ.
+            // In constant time, so that the duration does not reveal where they differ.
             bool::from(ours.ct_eq(hash))
         };
         if is_of(&self.current) {
@@ -84,17 +84,17 @@ impl CookieJar {
             let cookie = if fresh {
                 joined(client, server)
             } else {
-                bake()
+                new_cookie()
             };
-            return (Proof::Valid, cookie);
+            return (CookieStatus::Valid, cookie);
         }
         match self.previous.as_ref().is_some_and(is_of) {
-            true => (Proof::Valid, bake()),
-            false => (Proof::Invalid, bake()),
+            true => (CookieStatus::Valid, new_cookie()),
+            false => (CookieStatus::Invalid, new_cookie()),
         }
     }
 
-    fn bake(
+    fn new_cookie(
         &self,
         client: &[u8; CLIENT_COOKIE_SIZE],
         address: IpAddr,
@@ -109,7 +109,7 @@ impl CookieJar {
     }
 }
 
-/// The hash over all of a cookie before it, and the address it is for (RFC 9018, section 4.4).
+/// The hash of the cookie's other fields and the client's address (RFC 9018, section 4.4).
 fn hash_of(
     secret: &[u8; SECRET_SIZE],
     client: &[u8; CLIENT_COOKIE_SIZE],
@@ -142,8 +142,11 @@ mod tests {
 
     use super::*;
 
-    fn jar_of(current: [u8; SECRET_SIZE], previous: Option<[u8; SECRET_SIZE]>) -> CookieJar {
-        CookieJar { current, previous }
+    fn cookies_of(
+        current: [u8; SECRET_SIZE],
+        previous: Option<[u8; SECRET_SIZE]>,
+    ) -> ServerCookies {
+        ServerCookies { current, previous }
     }
 
     const NOW_SECS: u32 = 1_559_731_985;
@@ -153,33 +156,38 @@ mod tests {
         HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap()
     }
 
-    fn jar() -> CookieJar {
-        jar_of([5; SECRET_SIZE], None)
+    fn cookies() -> ServerCookies {
+        cookies_of([5; SECRET_SIZE], None)
     }
 
     fn address() -> IpAddr {
         [192, 0, 2, 1].into()
     }
 
-    fn proof(jar: &CookieJar, server: &[u8], address: IpAddr, now_secs: u32) -> Proof {
-        jar.check((&CLIENT, server), address, now_secs).0
+    fn status(
+        cookies: &ServerCookies,
+        server: &[u8],
+        address: IpAddr,
+        now_secs: u32,
+    ) -> CookieStatus {
+        cookies.check((&CLIENT, server), address, now_secs).0
     }
 
-    /// The server's part of a cookie that is made at [`NOW_SECS`].
-    fn server_part(jar: &CookieJar) -> Vec<u8> {
-        let (proof, cookie) = jar.check((&CLIENT, &[]), address(), NOW_SECS);
-        assert_eq!(proof, Proof::ClientOnly);
+    /// The server part of a cookie that is created at [`NOW_SECS`].
+    fn server_part(cookies: &ServerCookies) -> Vec<u8> {
+        let (status, cookie) = cookies.check((&CLIENT, &[]), address(), NOW_SECS);
+        assert_eq!(status, CookieStatus::ClientOnly);
         cookie[CLIENT_COOKIE_SIZE..].to_vec()
     }
 
-    /// Secrets (now, before), the client's address, its cookie and the time, the cookie to answer
-    /// with: RFC 9018, appendix A.1, A.2 and A.4.
+    /// Secrets (current, previous), the client's address, its cookie and the time, the cookie of
+    /// the response: RFC 9018, appendix A.1, A.2 and A.4.
     #[test]
-    fn cookies_are_those_of_the_rfc() {
+    fn cookies_match_the_examples_of_the_rfc() {
         let first = "e5e973e5a6b2a43f48e7dc849e37bfcf";
         let old = "dd3bdf9344b678b185a6f5cb60fca715";
         let new = "445536bcd2513298075a5d379663c962";
-        for (current, previous, address, asked, now_secs, answered) in [
+        for (current, previous, address, request_cookie, now_secs, response_cookie) in [
             (
                 first,
                 None,
@@ -205,33 +213,34 @@ mod tests {
                 "22681ab97d52c298010000005cf7c609a6bb79d16625507a",
             ),
         ] {
-            let jar = jar_of(secret(current), previous.map(secret));
-            let asked = HEXLOWER.decode(asked.as_bytes()).unwrap();
-            let (client, server) = asked.split_first_chunk().unwrap();
-            let (proof, cookie) = jar.check((client, server), address.parse().unwrap(), now_secs);
+            let cookies = cookies_of(secret(current), previous.map(secret));
+            let request_cookie = HEXLOWER.decode(request_cookie.as_bytes()).unwrap();
+            let (client, server) = request_cookie.split_first_chunk().unwrap();
+            let (status, cookie) =
+                cookies.check((client, server), address.parse().unwrap(), now_secs);
             let expected = if server.is_empty() {
-                Proof::ClientOnly
+                CookieStatus::ClientOnly
             } else {
-                Proof::Valid
+                CookieStatus::Valid
             };
-            assert_eq!(proof, expected);
-            assert_eq!(HEXLOWER.encode(&cookie), answered);
+            assert_eq!(status, expected);
+            assert_eq!(HEXLOWER.encode(&cookie), response_cookie);
         }
     }
 
-    /// RFC 9018, appendix A.3. The query there comes 112 minutes after its cookie was made, which
-    /// section 4.3 takes for too late.
+    /// RFC 9018, appendix A.3. The query there comes 112 minutes after its cookie was created,
+    /// which is too late according to section 4.3.
     #[test]
     fn reserved_bytes_are_in_the_hash_and_not_repeated() {
-        let jar = jar_of(secret("e5e973e5a6b2a43f48e7dc849e37bfcf"), None);
-        let asked = HEXLOWER.decode(b"fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5");
-        let asked = asked.unwrap();
-        let (client, server) = asked.split_first_chunk().unwrap();
+        let cookies = cookies_of(secret("e5e973e5a6b2a43f48e7dc849e37bfcf"), None);
+        let request_cookie = HEXLOWER.decode(b"fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5");
+        let request_cookie = request_cookie.unwrap();
+        let (client, server) = request_cookie.split_first_chunk().unwrap();
         let address = [203, 0, 113, 203].into();
-        let in_time = jar.check((client, server), address, 1_559_727_985 + 1800);
-        assert_eq!(in_time.0, Proof::Valid);
-        let (proof, cookie) = jar.check((client, server), address, 1_559_734_700);
-        assert_eq!(proof, Proof::Invalid);
+        let in_time = cookies.check((client, server), address, 1_559_727_985 + 1800);
+        assert_eq!(in_time.0, CookieStatus::Valid);
+        let (status, cookie) = cookies.check((client, server), address, 1_559_734_700);
+        assert_eq!(status, CookieStatus::Invalid);
         assert_eq!(
             HEXLOWER.encode(&cookie),
             "fc93fc62807ddb86010000005cf7a9acf73a7810aca2381e"
@@ -240,8 +249,8 @@ mod tests {
 
     #[test]
     fn a_cookie_is_valid_for_an_hour_and_renewed_after_half_of_it() {
-        let jar = jar();
-        let server = server_part(&jar);
+        let cookies = cookies();
+        let server = server_part(&cookies);
         for (age_secs, valid, renewed) in [
             (0, true, false),
             (1799, true, false),
@@ -250,8 +259,8 @@ mod tests {
             (3601, false, true),
         ] {
             let now_secs = NOW_SECS + age_secs;
-            let (proof, cookie) = jar.check((&CLIENT, &server), address(), now_secs);
-            assert_eq!(proof == Proof::Valid, valid, "{age_secs}");
+            let (status, cookie) = cookies.check((&CLIENT, &server), address(), now_secs);
+            assert_eq!(status == CookieStatus::Valid, valid, "{age_secs}");
             assert_eq!(
                 cookie[CLIENT_COOKIE_SIZE..] != server,
                 renewed,
@@ -262,47 +271,56 @@ mod tests {
 
     #[test]
     fn a_clock_may_be_five_minutes_ahead() {
-        let jar = jar();
-        let server = server_part(&jar);
+        let cookies = cookies();
+        let server = server_part(&cookies);
         assert_eq!(
-            proof(&jar, &server, address(), NOW_SECS - 300),
-            Proof::Valid
+            status(&cookies, &server, address(), NOW_SECS - 300),
+            CookieStatus::Valid
         );
         assert_eq!(
-            proof(&jar, &server, address(), NOW_SECS - 301),
-            Proof::Invalid
+            status(&cookies, &server, address(), NOW_SECS - 301),
+            CookieStatus::Invalid
         );
     }
 
     #[test]
     fn a_cookie_is_for_one_address_and_one_secret() {
-        let server = server_part(&jar());
+        let server = server_part(&cookies());
         let elsewhere = [192, 0, 2, 2].into();
-        assert_eq!(proof(&jar(), &server, elsewhere, NOW_SECS), Proof::Invalid);
-        let rotated = jar_of([6; SECRET_SIZE], Some([5; SECRET_SIZE]));
-        assert_eq!(proof(&rotated, &server, address(), NOW_SECS), Proof::Valid);
-        let twice = jar_of([7; SECRET_SIZE], Some([6; SECRET_SIZE]));
-        assert_eq!(proof(&twice, &server, address(), NOW_SECS), Proof::Invalid);
+        assert_eq!(
+            status(&cookies(), &server, elsewhere, NOW_SECS),
+            CookieStatus::Invalid
+        );
+        let rotated = cookies_of([6; SECRET_SIZE], Some([5; SECRET_SIZE]));
+        assert_eq!(
+            status(&rotated, &server, address(), NOW_SECS),
+            CookieStatus::Valid
+        );
+        let twice = cookies_of([7; SECRET_SIZE], Some([6; SECRET_SIZE]));
+        assert_eq!(
+            status(&twice, &server, address(), NOW_SECS),
+            CookieStatus::Invalid
+        );
     }
 
     #[test]
-    fn no_other_bytes_are_a_cookie() {
-        let jar = jar();
-        let server = server_part(&jar);
+    fn other_bytes_are_not_a_valid_cookie() {
+        let cookies = cookies();
+        let server = server_part(&cookies);
         for at in 0..server.len() {
             let mut changed = server.clone();
             changed[at] ^= 1;
             assert_eq!(
-                proof(&jar, &changed, address(), NOW_SECS),
-                Proof::Invalid,
+                status(&cookies, &changed, address(), NOW_SECS),
+                CookieStatus::Invalid,
                 "{at}"
             );
         }
         for size in [8, 15, 17, 32] {
             let other = vec![1; size];
             assert_eq!(
-                proof(&jar, &other, address(), NOW_SECS),
-                Proof::Invalid,
+                status(&cookies, &other, address(), NOW_SECS),
+                CookieStatus::Invalid,
                 "{size}"
             );
         }

@@ -1,4 +1,4 @@
-//! What a query costs.
+//! Measures the cost of a query.
 
 use std::{collections::HashMap, hint::black_box, sync::Arc};
 
@@ -15,10 +15,10 @@ use crate::{
     edns::option, fixture::*,
 };
 
-/// A replica that costs nothing but the search for a key.
-struct Indexed(HashMap<PublicKey, Arc<IndexedPacket>>);
+/// A replica whose only cost is the search for a key.
+struct IndexedReplica(HashMap<PublicKey, Arc<IndexedPacket>>);
 
-impl Reader for Indexed {
+impl Reader for IndexedReplica {
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         Ok(self.0.get(key).cloned())
     }
@@ -42,7 +42,7 @@ fn key(number: usize) -> PublicKey {
     PublicKey::from_bytes(bytes)
 }
 
-/// As an iroh endpoint publishes it.
+/// The packet of an iroh endpoint.
 fn endpoint(key: PublicKey) -> Vec<u8> {
     let mut message = Message::response(0, OpCode::Query);
     message.add_answer(txt(
@@ -54,12 +54,12 @@ fn endpoint(key: PublicKey) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-/// As many hosts with long, almost equal names as a packet has room for.
+/// As many hosts with long, almost equal names as fit in a packet.
 fn hostile(key: PublicKey) -> Vec<u8> {
     let mut message = Message::response(0, OpCode::Query);
-    for nth in 0..=u8::MAX {
+    for number in 0..=u8::MAX {
         let owner = name(&format!("_iroh.{key}."));
-        let target = name(&format!("h{nth}.{}.{key}.", "x".repeat(60)));
+        let target = name(&format!("h{number}.{}.{key}.", "x".repeat(60)));
         let data = RData::PTR(rdata::PTR(target));
         let mut longer = message.clone();
         longer.add_answer(Record::from_rdata(owner, 30, data));
@@ -86,18 +86,17 @@ fn responder(key_count: usize, packet: fn(PublicKey) -> Vec<u8>, limited: bool) 
         &DnsConfig::default(),
         vec![origin("dns.test.")],
         SharedLimits::new(limits),
-        Arc::new(Indexed(packets.collect())),
+        Arc::new(IndexedReplica(packets.collect())),
         DnsMetrics::register(&quorate_metrics::Registry::new()).unwrap(),
     )
     .unwrap()
 }
 
-/// Ordinary questions, one after another, cost no memory: neither those with an answer nor those
-/// without one, with EDNS or without.
+/// Ordinary queries allocate nothing, with or without an answer, with or without EDNS.
 #[test]
 fn an_ordinary_question_allocates_nothing() {
     let responder = responder(100, endpoint, true);
-    let asked = [
+    let questions = [
         (iroh(key(7), "dns.test."), RecordType::TXT),
         (iroh(key(7), "dns.test."), RecordType::A),
         (format!("other.{}.dns.test.", key(7)), RecordType::TXT),
@@ -106,18 +105,18 @@ fn an_ordinary_question_allocates_nothing() {
         ("google.com.".to_owned(), RecordType::A),
     ];
     let mut messages = Vec::new();
-    for (owner, record_type) in asked {
+    for (owner, record_type) in questions {
         let plain = query(&owner, record_type);
         let cookie = [&option::COOKIE.to_be_bytes()[..], &[0, 8], &[1; 8]].concat();
         messages.push(with_opt(plain.clone(), 1232, 0, &[]));
         messages.push(with_opt(plain.clone(), 1232, 0, &cookie));
         messages.push(plain);
     }
-    let stranger = client(DnsTransport::Udp);
+    let client = client(DnsTransport::Udp);
     let mut out = Vec::with_capacity(1232);
     let mut ask_all = || {
         for message in &messages {
-            responder.respond(message, &stranger, &mut out).unwrap();
+            responder.respond(message, &client, &mut out).unwrap();
         }
     };
     ask_all();
@@ -125,21 +124,25 @@ fn an_ordinary_question_allocates_nothing() {
     assert_eq!(counted.count_total, 0);
 }
 
-/// For people: `cargo test --release -p quorate-dns --lib -- --ignored --nocapture costs`.
+/// Run by hand: `cargo test --release -p quorate-dns --lib -- --ignored --nocapture costs`.
 #[test]
-#[ignore = "it measures"]
-#[expect(clippy::print_stdout, reason = "for people")]
+#[ignore = "a benchmark to run by hand"]
+#[expect(clippy::print_stdout, reason = "it prints results for people")]
 fn costs() {
     const ROUNDS: usize = 1_000_000;
     let cookie = [&option::COOKIE.to_be_bytes()[..], &[0, 8], &[1; 8]].concat();
     let of = |number, record_type| query(&iroh(key(number), "dns.test."), record_type);
     for (key_count, limited) in [(10_000, false), (10_000, true), (1_000_000, true)] {
         let responder = responder(key_count, endpoint, limited);
-        let plain: Vec<_> = (0..key_count).map(|nth| of(nth, RecordType::TXT)).collect();
-        let misses: Vec<_> = (0..10_000)
-            .map(|nth| of(key_count + nth, RecordType::TXT))
+        let plain: Vec<_> = (0..key_count)
+            .map(|number| of(number, RecordType::TXT))
             .collect();
-        let no_data: Vec<_> = (0..10_000).map(|nth| of(nth, RecordType::A)).collect();
+        let misses: Vec<_> = (0..10_000)
+            .map(|number| of(key_count + number, RecordType::TXT))
+            .collect();
+        let no_data: Vec<_> = (0..10_000)
+            .map(|number| of(number, RecordType::A))
+            .collect();
         let with_options = |messages: &[Vec<u8>], options: &[u8]| -> Vec<Vec<u8>> {
             let messages = messages.iter().take(10_000).cloned();
             messages
@@ -159,7 +162,7 @@ fn costs() {
     }
     let responder = responder(1_000, hostile, true);
     for (what, record_type) in [("PTR", RecordType::PTR), ("TXT", RecordType::TXT)] {
-        let messages: Vec<_> = (0..1_000).map(|nth| of(nth, record_type)).collect();
+        let messages: Vec<_> = (0..1_000).map(|number| of(number, record_type)).collect();
         let nanos = nanos_per_query(&responder, &messages, ROUNDS / 10);
         println!("hostile, {what}: {nanos} ns");
         let opts: Vec<_> = messages
@@ -171,7 +174,7 @@ fn costs() {
     }
 }
 
-/// Each of the messages in an order that no cache foresees, from many addresses.
+/// Sends each of the messages, in an order that no CPU cache predicts, from many addresses.
 fn nanos_per_query(responder: &Responder, messages: &[Vec<u8>], rounds: usize) -> u64 {
     let mut out = Vec::with_capacity(1232);
     let mut at = 1;
@@ -189,7 +192,7 @@ fn nanos_per_query(responder: &Responder, messages: &[Vec<u8>], rounds: usize) -
     (cpu_nanos() - start) / rounds as u64
 }
 
-/// How long this thread has run, in nanoseconds: what others take of the machine is not counted.
+/// The CPU time of this thread, in nanoseconds: the time of other programs does not count.
 fn cpu_nanos() -> u64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     stat.split(' ').next().unwrap().parse().unwrap()

@@ -1,5 +1,5 @@
-//! DNS over HTTPS: messages (RFC 8484), and JSON as public resolvers give it. TLS is the business of
-//! whoever serves the router.
+//! DNS over HTTPS: messages (RFC 8484), and JSON in the format of public resolvers. The HTTP server
+//! of the router terminates TLS.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -18,39 +18,39 @@ use hickory_proto::serialize::binary::DecodeError;
 use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body, with_methods};
 
 use crate::{
-    DnsClient, DnsTransport, QUERY_SIZE_MAX, Responder, Summary,
+    DnsClient, DnsTransport, QUERY_SIZE_MAX, Responder, ResponseSummary,
     json::{JsonMessage, JsonQuery, JsonQueryError},
 };
 
-/// The path that clients try by default.
+/// The path that clients use by default.
 const PATH: &str = "/dns-query";
 
 /// The media type of DNS messages.
 const DNS_MESSAGE: &str = "application/dns-message";
 
-/// The media types of DNS in JSON. The first is what is given.
+/// The media types of DNS in JSON. Responses have the first.
 const DNS_JSON: [&str; 2] = ["application/dns-json", "application/json"];
 
 /// The methods of the resource.
 const DOH_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 
-/// `GET`, `HEAD` and `POST` at `/dns-query`. Whatever a response's RCODE, its HTTP status is 200
-/// (RFC 8484, section 4.2.1); other statuses say that there was no DNS message to answer.
+/// `GET`, `HEAD` and `POST` at `/dns-query`. A DNS response with any RCODE has the HTTP status 200
+/// (RFC 8484, section 4.2.1); other statuses mean that the request had no DNS query to answer.
 pub fn doh_router(responder: Arc<Responder>) -> Router {
     let resource = with_methods(
         routing::get(get).post(post),
         DOH_METHODS,
-        "a query comes by GET, HEAD or POST",
+        "send the query with GET, HEAD or POST",
     );
     Router::new().route(PATH, resource).with_state(responder)
 }
 
-/// Why a request has no DNS response.
+/// Why a request gets no DNS response.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
-    #[error("only {DNS_MESSAGE} and {} are given here: leave out Accept, or accept one", DNS_JSON[0])]
+    #[error("responses are {DNS_MESSAGE} or {}: accept one of them, or omit Accept", DNS_JSON[0])]
     NotAcceptable,
-    #[error("the body must be {DNS_MESSAGE}, and Content-Type must say so")]
+    #[error("the body must be {DNS_MESSAGE}: set Content-Type to it")]
     MediaType,
     #[error(transparent)]
     JsonQuery(#[from] JsonQueryError),
@@ -58,15 +58,15 @@ enum RequestError {
     Parameters(#[from] QueryRejection),
     #[error("the parameter dns is not base64url without padding (RFC 8484, section 6)")]
     Encoding,
-    #[error("a query has at most {QUERY_SIZE_MAX} bytes")]
+    #[error("a query may have at most {QUERY_SIZE_MAX} bytes")]
     TooLong,
-    #[error("the address is too long: a query has at most {QUERY_SIZE_MAX} bytes")]
+    #[error("the URL is too long: a query may have at most {QUERY_SIZE_MAX} bytes")]
     UriTooLong,
-    #[error("the body did not arrive whole and in time")]
+    #[error("the body did not arrive completely and in time")]
     BodyLost,
     #[error("the message is not a DNS query")]
     NotAQuery,
-    #[error("the response cannot be shown as JSON")]
+    #[error("the response cannot be converted to JSON")]
     Unreadable(#[from] DecodeError),
 }
 
@@ -96,7 +96,7 @@ impl IntoResponse for RequestError {
     }
 }
 
-/// HEAD too: the HTTP server leaves out the body.
+/// Serves HEAD too: the HTTP server leaves out the body.
 async fn get(
     State(responder): State<Arc<Responder>>,
     client: DnsClient,
@@ -142,7 +142,7 @@ async fn post(
     respond(&responder, &client, &message, format)
 }
 
-/// Whoever is at the other end of the connection, which the HTTP server tells.
+/// The client is the peer of the connection, which the HTTP server stores in the request.
 impl<S: Sync> FromRequestParts<S> for DnsClient {
     type Rejection = std::convert::Infallible;
 
@@ -160,10 +160,10 @@ fn respond(
     format: Format,
 ) -> Result<Response, RequestError> {
     let mut out = Vec::new();
-    let Summary { ttl_secs } = responder
+    let ResponseSummary { ttl_secs } = responder
         .respond(message, client, &mut out)
         .ok_or(RequestError::NotAQuery)?;
-    // RFC 8484, section 5.1: never fresh for longer than a record in it.
+    // RFC 8484, section 5.1: never fresh for longer than the smallest TTL in it.
     let cache_control = match ttl_secs {
         Some(secs) => format!("max-age={secs}"),
         None => "no-store".to_owned(),
@@ -180,7 +180,7 @@ fn respond(
     Ok((headers, body).into_response())
 }
 
-/// How a response is given.
+/// The format of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Message,
@@ -188,13 +188,13 @@ enum Format {
 }
 
 impl Format {
-    /// This one, in which the question came, or else the other, as the client accepts it: one that
-    /// names no type or any type accepts all. What it likes best is not asked.
+    /// Negotiates the format: `self`, the format of the question, or else the other, if the client
+    /// accepts it. A client without Accept accepts all. Quality values (`q`) are ignored.
     fn negotiated(self, headers: &HeaderMap) -> Result<Self, RequestError> {
         let accepts = |format: Self| {
             let values = headers.get_all(header::ACCEPT).iter();
             let mut values = values.filter_map(|value| value.to_str().ok());
-            values.any(|value| value.split(',').any(|range| format.fits(range)))
+            values.any(|value| value.split(',').any(|range| format.includes_range(range)))
         };
         if !headers.contains_key(header::ACCEPT) || accepts(self) {
             return Ok(self);
@@ -208,8 +208,8 @@ impl Format {
             .ok_or(RequestError::NotAcceptable)
     }
 
-    /// Whether a media range has this format in it.
-    fn fits(self, range: &str) -> bool {
+    /// Whether a media range of Accept includes this format.
+    fn includes_range(self, range: &str) -> bool {
         let types = match self {
             Self::Message => &[DNS_MESSAGE][..],
             Self::Json => &DNS_JSON[..],
@@ -219,7 +219,7 @@ impl Format {
     }
 }
 
-/// Whether `value` is this type, parameters aside (RFC 9110, section 8.3.1).
+/// Whether `value` is this type, ignoring parameters (RFC 9110, section 8.3.1).
 fn is_media_type(value: &str, media_type: &str) -> bool {
     let name = value.split(';').next().unwrap_or_default();
     name.trim().eq_ignore_ascii_case(media_type)

@@ -43,7 +43,7 @@ fn check_alice(status: StatusCode, headers: &HeaderMap, body: &[u8]) {
 }
 
 #[tokio::test]
-async fn get_and_post_answer_alike() {
+async fn get_and_post_have_equal_responses() {
     let (status, headers, by_get) = send(get_request(&alice_query()), Body::empty()).await;
     check_alice(status, &headers, &by_get);
     let (status, headers, by_post) = send(post_request(DNS_MESSAGE), alice_query()).await;
@@ -52,7 +52,7 @@ async fn get_and_post_answer_alike() {
 }
 
 #[tokio::test]
-async fn head_says_what_get_would() {
+async fn head_has_the_headers_of_get() {
     let (_, of_get, body) = send(get_request(&alice_query()), Body::empty()).await;
     let head = get_request(&alice_query()).method(Method::HEAD);
     let (status, of_head, nothing) = send(head, Body::empty()).await;
@@ -68,7 +68,7 @@ async fn head_says_what_get_would() {
     assert_eq!(of_head[header::CONTENT_LENGTH], body.len().to_string());
 }
 
-/// RFC 8484, section 4.2.1; and section 5.1 on how long it may be cached.
+/// RFC 8484, section 4.2.1; section 5.1 defines how long it may be cached.
 #[tokio::test]
 async fn every_rcode_is_a_200() {
     let nobody = query(&iroh(NOBODY, "dns.test."), RecordType::TXT);
@@ -90,9 +90,9 @@ async fn every_rcode_is_a_200() {
     }
 }
 
-/// `*/*` is what curl sends by itself.
+/// curl sends `*/*` by default.
 #[tokio::test]
-async fn whoever_accepts_anything_is_served() {
+async fn clients_that_accept_anything_are_served() {
     for accept in [
         "*/*",
         "application/*",
@@ -145,9 +145,9 @@ async fn a_query_that_is_too_long_is_not_read() {
     assert_eq!(status, StatusCode::OK);
 }
 
-/// As the HTTP server ends the body of a slow client, and that of one that is gone.
+/// The errors with which the HTTP server ends the body of a slow client, and of one that is gone.
 #[tokio::test]
-async fn a_body_that_does_not_arrive_is_a_timeout_and_no_bad_request() {
+async fn a_body_that_does_not_arrive_is_a_timeout() {
     let slow = BodyError::Slow(std::time::Duration::from_secs(10));
     for error in [slow.into(), BoxError::from("connection reset")] {
         let begin = Bytes::from(alice_query()[..10].to_vec());
@@ -179,7 +179,7 @@ async fn a_get_without_a_query_is_a_bad_request() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(problem["type"], ProblemType::BadRequest.uri(), "{path}");
-        assert_ne!(problem["detail"], "", "it says why");
+        assert_ne!(problem["detail"], "", "the detail has the reason");
     }
     let (status, ..) = send(post_request(DNS_MESSAGE), Body::empty()).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
@@ -189,7 +189,7 @@ async fn a_get_without_a_query_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_the_right_ones() {
+async fn other_methods_get_the_allowed_ones() {
     for method in [Method::PUT, Method::DELETE, Method::PATCH] {
         let request = Request::builder().method(method).uri("/dns-query");
         let (status, headers, _) = send(request, Body::empty()).await;
@@ -216,7 +216,7 @@ async fn a_preflight_is_granted() {
     }
 }
 
-/// JSON, as public resolvers give it.
+/// JSON in the format of public resolvers.
 mod json {
     use serde_json::{Value, json};
 
@@ -283,9 +283,9 @@ mod json {
         assert_eq!(refused["Status"], 5);
     }
 
-    /// What is asked in one form may be answered in the other.
+    /// A question in one format may be answered in the other.
     #[tokio::test]
-    async fn accept_decides_about_the_form() {
+    async fn accept_decides_the_format() {
         let (_, headers, body) = ask(&path(&alice_query()), Some("application/dns-json")).await;
         assert_eq!(headers[header::CONTENT_TYPE], "application/dns-json");
         assert_eq!(headers[header::VARY], "accept");
@@ -298,7 +298,7 @@ mod json {
     }
 
     #[tokio::test]
-    async fn parameters_that_make_no_query_are_bad_requests() {
+    async fn invalid_parameters_are_bad_requests() {
         for parameters in [
             "&type=nonsense",
             "&type=65536",

@@ -1,6 +1,6 @@
-//! What a query says in its OPT record (RFC 6891).
+//! The OPT record of a query (RFC 6891).
 
-/// The options that mean something here, by their numbers.
+/// The option codes that this server supports.
 pub(crate) mod option {
     /// RFC 5001.
     pub(crate) const NSID: u16 = 3;
@@ -14,31 +14,31 @@ pub(crate) mod option {
     pub(crate) const EXTENDED_ERROR: u16 = 15;
 }
 
-/// The largest datagram that is sent, and that we say to take, in bytes: what passes every network
-/// without being cut to pieces (RFC 9715, section 3.2).
+/// The largest datagram that the server sends, and announces to accept, in bytes: it passes every
+/// network without fragmentation (RFC 9715, section 3.2).
 pub const UDP_SIZE_MAX: u16 = 1232;
 
-/// The size of a client's part of a cookie, in bytes (RFC 7873, section 4).
+/// The size of a client cookie, in bytes (RFC 7873, section 4).
 pub(crate) const CLIENT_COOKIE_SIZE: usize = 8;
 
-/// What follows the name of a record, before its data: type, class, TTL and length.
+/// The size of a record's fields between its name and its data: type, class, TTL and length.
 pub(crate) const RECORD_FIXED_SIZE: usize = 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Edns<'m> {
-    /// The largest datagram that the client takes, in bytes.
+    /// The largest datagram that the client accepts, in bytes.
     pub(crate) udp_size: u16,
     pub(crate) version: u8,
-    /// The bit DO, which the response repeats (RFC 3225, section 3).
+    /// The DO bit, which the response repeats (RFC 3225, section 3).
     pub(crate) dnssec_ok: bool,
-    /// What the client wants to know, if its options could be read.
+    /// The options; the default if they are malformed.
     pub(crate) options: Options<'m>,
 }
 
 /// The options of a query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Options<'m> {
-    /// The client's own part of a cookie, and behind it perhaps that of a server.
+    /// The client cookie, and the server cookie after it, which may be empty.
     pub(crate) cookie: Option<(&'m [u8; CLIENT_COOKIE_SIZE], &'m [u8])>,
     pub(crate) nsid: bool,
     pub(crate) tcp_keepalive: bool,
@@ -46,7 +46,7 @@ pub(crate) struct Options<'m> {
 }
 
 impl<'m> Edns<'m> {
-    /// The fixed part of an OPT record, without options.
+    /// Reads the fixed part of an OPT record, without options.
     pub(crate) fn new(fixed: &[u8; RECORD_FIXED_SIZE]) -> Self {
         Self {
             udp_size: u16::from_be_bytes([fixed[2], fixed[3]]),
@@ -58,9 +58,9 @@ impl<'m> Edns<'m> {
 }
 
 impl<'m> Options<'m> {
-    /// Parses options: code, length, data, each (RFC 6891, section 6.1.2). Those that mean nothing
-    /// here are skipped. `None` if one has not all of its data, or a cookie a size that no cookie
-    /// has (RFC 7873, section 5.2.2).
+    /// Parses options: code, length and data of each (RFC 6891, section 6.1.2). Unsupported ones
+    /// are skipped. `None` if one is incomplete, or a cookie has a wrong size (section
+    /// 5.2.2 of RFC 7873).
     pub(crate) fn parse(mut data: &'m [u8]) -> Option<Self> {
         let mut options = Self::default();
         while !data.is_empty() {
@@ -69,7 +69,7 @@ impl<'m> Options<'m> {
             let value;
             (value, data) = rest.split_at_checked(size)?;
             match u16::from_be_bytes([code_high, code_low]) {
-                // RFC 7873, section 5: of several, the first.
+                // RFC 7873, section 5: only the first cookie counts.
                 option::COOKIE if options.cookie.is_none() => {
                     options.cookie = Some(parse_cookie(value)?);
                 }
@@ -83,7 +83,7 @@ impl<'m> Options<'m> {
     }
 }
 
-/// A client's part alone, or with 8 to 32 bytes of a server's (RFC 7873, section 4).
+/// Parses a client cookie alone, or with a server cookie of 8 to 32 bytes (RFC 7873, section 4).
 fn parse_cookie(value: &[u8]) -> Option<(&[u8; CLIENT_COOKIE_SIZE], &[u8])> {
     let (client, server) = value.split_first_chunk()?;
     matches!(server.len(), 0 | 8..=32).then_some((client, server))
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_mean_nothing_are_skipped() {
+    fn unsupported_options_are_skipped() {
         let bytes = [
             written(8, &[0, 1, 24, 0, 192, 0, 2]),
             written(option::NSID, b""),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn options_cut_short_are_malformed() {
+    fn incomplete_options_are_malformed() {
         let bytes = written(option::PADDING, &[0; 4]);
         for size in 1..bytes.len() {
             assert_eq!(Options::parse(&bytes[..size]), None, "{size}");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_cookies_the_first_counts() {
+    fn only_the_first_of_several_cookies_counts() {
         let bytes = [
             written(option::COOKIE, &[1; 8]),
             written(option::COOKIE, &[2; 24]),

@@ -1,4 +1,4 @@
-//! A certificate, a server that shows it, and clients that trust it.
+//! A certificate, a server that uses it, and clients that trust it.
 
 use std::sync::Arc;
 
@@ -34,11 +34,11 @@ impl Encryption {
         }
     }
 
-    /// Trusts the certificate that the files now hold.
+    /// A client that trusts the certificate that is in the files now.
     pub(crate) fn client(&self, protocol: &[u8]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
-        let shown = CertificateDer::from_pem_file(&self.files.certificate_file);
-        roots.add(shown.unwrap()).unwrap();
+        let certificate = CertificateDer::from_pem_file(&self.files.certificate_file);
+        roots.add(certificate.unwrap()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -48,7 +48,7 @@ impl Encryption {
         config
     }
 
-    /// Makes another certificate and shows it.
+    /// Creates another certificate and makes the server use it.
     pub(crate) fn replace(&self) {
         self.files.make(&LinuxDisk, ["localhost"]).unwrap();
         assert!(self.certificate.replace(self.certificate.read().unwrap()));

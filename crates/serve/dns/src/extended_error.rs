@@ -1,18 +1,18 @@
-//! Extended errors (RFC 8914): why a response code was given.
+//! Extended DNS errors (RFC 8914): the reason of a response code.
 
-/// The reasons that this server gives, by their numbers (RFC 8914, section 4).
+/// The extended errors that this server sends, by their numbers (RFC 8914, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExtendedError {
-    /// Something failed that has no number of its own.
+    /// An error without a number of its own.
     Other = 0,
-    /// The node has not caught up since it started. Other servers may know.
+    /// The node has not caught up since it started. Other servers may have the answer.
     NotReady = 14,
     /// The operator does not allow it.
     Prohibited = 18,
     /// No zone of this server has the name.
     NotAuthoritative = 20,
-    /// The opcode is not one that this server knows.
+    /// This server does not support the opcode.
     NotSupported = 21,
-    /// What the key published cannot be read any more.
+    /// The stored packet of the key cannot be decoded.
     InvalidData = 24,
 }

@@ -1,4 +1,4 @@
-//! A replica of a few packets, and queries by the byte.
+//! A replica with a few packets, and queries as bytes.
 
 use std::sync::Arc;
 
@@ -23,21 +23,21 @@ use crate::{
     AnswerLimits, DnsClient, DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits,
 };
 
-/// Has `_iroh` and more.
+/// This key publishes `_iroh` and more.
 pub(crate) const ALICE: PublicKey = PublicKey::from_bytes([1; 32]);
-/// Has answers of every size.
+/// This key has answers of every size.
 pub(crate) const BIG: PublicKey = PublicKey::from_bytes([2; 32]);
-/// Has a packet that cannot be decoded.
+/// This key has a packet that cannot be decoded.
 pub(crate) const DAMAGED: PublicKey = PublicKey::from_bytes([3; 32]);
-pub(crate) const UNLUCKY: PublicKey = PublicKey::from_bytes([5; 32]);
-/// Has a zone cut, `sub`.
+pub(crate) const PANICKING: PublicKey = PublicKey::from_bytes([5; 32]);
+/// This key has a zone cut, `sub`.
 pub(crate) const CUT: PublicKey = PublicKey::from_bytes([6; 32]);
 pub(crate) const NOBODY: PublicKey = PublicKey::from_bytes([4; 32]);
 
-/// How many bytes the name has whose SRV records [`BIG`] publishes.
+/// The labels of the owner of the SRV records of [`BIG`].
 const SRV_LABELS: [&[u8]; 3] = [&[b's'; 60], &[b'r'; 60], &[b'v'; 60]];
 
-/// A responder, and what it reads from and counts in.
+/// A responder, its replica and its metrics.
 pub(crate) struct Fixture {
     pub(crate) responder: Arc<Responder>,
     pub(crate) replica: Arc<FakeReplica>,
@@ -46,15 +46,15 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// Without limits, and without a secret for cookies.
+    /// A fixture without limits, and without a secret for cookies.
     pub(crate) fn new() -> Self {
         Self::with(&DnsConfig::default(), None)
     }
 
-    /// As configured, with limits if they are.
+    /// A fixture with this configuration and these limits.
     pub(crate) fn with(config: &DnsConfig, limits: Option<&quorate_limit::LimitConfig>) -> Self {
         let replica = FakeReplica::new();
-        replica.panic_at(UNLUCKY);
+        replica.panic_at(PANICKING);
         for (key, dns) in [
             (ALICE, alice()),
             (BIG, big()),
@@ -84,8 +84,8 @@ impl Fixture {
         }
     }
 
-    /// From now on, cookies are made with this secret.
-    pub(crate) fn agree_on_cookies(&self, current: [u8; 16], previous: Option<[u8; 16]>) {
+    /// Sets the secrets of cookies for later queries.
+    pub(crate) fn set_cookie_secrets(&self, current: [u8; 16], previous: Option<[u8; 16]>) {
         self.replica.agree_on(ZoneState {
             cookie_secrets: CookieSecrets {
                 current: Some(CookieSecret(current)),
@@ -115,8 +115,8 @@ impl Fixture {
         )
     }
 
-    /// The value of a figure, with `label="value"` pairs as Prometheus prints them.
-    pub(crate) fn figure(&self, line_start: &str) -> u64 {
+    /// The value of a metric. `line_start` has `label="value"` pairs in the format of Prometheus.
+    pub(crate) fn metric(&self, line_start: &str) -> u64 {
         let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather());
         let text = text.unwrap();
         let mut lines = text.lines();
@@ -125,7 +125,7 @@ impl Fixture {
     }
 }
 
-/// A client by this transport.
+/// A client with this transport.
 pub(crate) fn client(transport: DnsTransport) -> DnsClient {
     DnsClient::new([192, 0, 2, 9].into(), transport)
 }
@@ -178,8 +178,8 @@ fn alice() -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-/// `txt`: one set of 540 bytes. `alias`: an alias to it. `<SRV_LABELS>`: records that take 20 bytes
-/// here and 260 in an answer, where their targets must not be compressed (RFC 2782).
+/// `txt`: one set of 540 bytes. `alias`: an alias to it. `<SRV_LABELS>`: records with 20 bytes here
+/// and 260 in an answer, where their targets must not be compressed (RFC 2782).
 fn big() -> Vec<u8> {
     let mut message = Message::response(0, OpCode::Query);
     for letter in ["a", "b", "c"] {
@@ -198,7 +198,7 @@ fn big() -> Vec<u8> {
         bytes.push(label.len() as u8);
         bytes.extend_from_slice(label);
     }
-    // A pointer to the key in the first owner name, behind the label `txt`.
+    // A pointer to the key in the first owner name, after the label `txt`.
     bytes.extend_from_slice(&[0xc0, 12 + 4]);
     let pointer = (0xc000 | owner_at).to_be_bytes();
     for port in 0..5u8 {
@@ -212,7 +212,7 @@ fn big() -> Vec<u8> {
     bytes
 }
 
-/// `sub`: a server with an address of IPv4, and 16 of IPv6 for which 512 bytes have no room.
+/// `sub`: a server with one IPv4 address, and 16 IPv6 addresses that do not fit in 512 bytes.
 pub(crate) fn cut() -> Vec<u8> {
     let mut message = Message::response(0, OpCode::Query);
     let server = name(&format!("ns.sub.{CUT}."));
@@ -238,7 +238,7 @@ pub(crate) fn iroh(key: PublicKey, origin: &str) -> String {
     format!("_iroh.{key}.{origin}")
 }
 
-/// A question on the wire.
+/// A question in wire form.
 pub(crate) fn question(owner: &str, record_type: RecordType) -> Vec<u8> {
     let mut bytes = Vec::new();
     for label in &name(owner) {
@@ -251,7 +251,7 @@ pub(crate) fn question(owner: &str, record_type: RecordType) -> Vec<u8> {
     bytes
 }
 
-/// A query with id 0xabcd and RD.
+/// A query with the ID 0xabcd and RD.
 pub(crate) fn query(owner: &str, record_type: RecordType) -> Vec<u8> {
     let header = [0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     [&header[..], &question(owner, record_type)].concat()
@@ -268,7 +268,7 @@ pub(crate) fn with_opt(mut query: Vec<u8>, udp_size: u16, version: u8, options: 
     query
 }
 
-/// A query that [`ALICE`] answers.
+/// A query that the packet of [`ALICE`] answers.
 pub(crate) fn alice_query() -> Vec<u8> {
     query(&iroh(ALICE, "dns.test."), RecordType::TXT)
 }

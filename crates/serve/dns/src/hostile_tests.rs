@@ -1,4 +1,4 @@
-//! What anybody may send or publish.
+//! Malformed queries and packets: anybody may send and publish them.
 
 use hickory_proto::{
     op::{self, Message, MessageType, ResponseCode},
@@ -8,8 +8,8 @@ use quorate_fake::unverified;
 
 use crate::{DnsTransport, UDP_SIZE_MAX, fixture::*};
 
-/// Numbers below the one given, the same in every run.
-fn draws() -> impl FnMut(usize) -> usize {
+/// Pseudorandom numbers below an argument, the same in every run.
+fn random_numbers() -> impl FnMut(usize) -> usize {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     move |below| {
         state ^= state << 13;
@@ -19,25 +19,25 @@ fn draws() -> impl FnMut(usize) -> usize {
     }
 }
 
-/// Mutants of a query: flipped bytes, cut and grown. Each gets a well-formed response or none.
+/// Mutants of a query (flipped bytes, shorter, longer) get a well-formed response or none.
 #[test]
-fn no_message_breaks_the_responder() {
+fn no_message_causes_a_panic() {
     let fixture = Fixture::new();
     let originals = [
         with_opt(alice_query(), 1232, 0, &[0, 12, 0, 2, 1, 2]),
         query(&srv_owner(), RecordType::SRV),
         query(&format!("alias.{BIG}.dns.test."), RecordType::TXT),
     ];
-    let mut draw = draws();
+    let mut random_below = random_numbers();
     let mut answered = 0;
     for round in 0..30_000 {
         let mut message = originals[round % originals.len()].clone();
-        for _ in 0..draw(4) {
-            let at = draw(message.len());
-            message[at] = draw(256) as u8;
+        for _ in 0..random_below(4) {
+            let at = random_below(message.len());
+            message[at] = random_below(256) as u8;
         }
-        if draw(3) == 0 {
-            let size = draw(message.len() + 20);
+        if random_below(3) == 0 {
+            let size = random_below(message.len() + 20);
             message.resize(size, 0xc0);
         }
         let Some(bytes) = fixture.respond(&message, DnsTransport::Udp) else {
@@ -52,10 +52,10 @@ fn no_message_breaks_the_responder() {
     assert!(answered > 10_000);
 }
 
-/// However a query comes, it is answered alike: over streams byte for byte, and in a datagram as far
-/// as it has room. What an OPT record adds is an OPT record.
+/// The response does not depend on the transport: it is equal byte for byte over streams, and in a
+/// datagram as far as it fits. An OPT record in the query only adds an OPT record.
 #[test]
-fn all_transports_answer_alike() {
+fn all_transports_have_equal_responses() {
     let fixture = Fixture::new();
     let originals: Vec<Vec<u8>> = [ALICE, BIG, CUT, NOBODY]
         .into_iter()
@@ -70,13 +70,13 @@ fn all_transports_answer_alike() {
             types.map(|of_type| query(&format!("{label}.{key}.dns.test."), of_type))
         })
         .collect();
-    let mut draw = draws();
-    let mut whole = 0;
+    let mut random_below = random_numbers();
+    let mut complete_count = 0;
     for round in 0..20_000 {
         let mut message = originals[round % originals.len()].clone();
-        for _ in 0..draw(3) {
-            let at = draw(message.len());
-            message[at] = draw(256) as u8;
+        for _ in 0..random_below(3) {
+            let at = random_below(message.len());
+            message[at] = random_below(256) as u8;
         }
         let of = |message: &[u8], transport| fixture.respond(message, transport);
         let by_tcp = of(&message, DnsTransport::Tcp);
@@ -88,7 +88,7 @@ fn all_transports_answer_alike() {
         assert_eq!(by_udp[..2], by_tcp[..2]);
         if by_udp[2] & 2 == 0 && by_udp.len() == by_tcp.len() {
             assert_eq!(by_udp, by_tcp);
-            whole += 1;
+            complete_count += 1;
         }
         if message[10..12] == [0, 0] && by_tcp[3] & 0x0f == 0 {
             let with_opt = of(&with_opt(message, 1232, 0, &[]), DnsTransport::Tcp).unwrap();
@@ -96,13 +96,13 @@ fn all_transports_answer_alike() {
             assert_eq!(with_opt[by_tcp.len()..][..3], [0, 0, 41]);
         }
     }
-    assert!(whole > 10_000, "{whole}");
+    assert!(complete_count > 10_000, "{complete_count}");
 }
 
-/// Whatever the codec accepts may be published: mutants of a packet with data of every type that
-/// has a form of its own, and of one with a zone cut. Each record in it is then asked for.
+/// Everything that hickory-proto accepts may be published. Tries mutants of a packet with data of
+/// every type that it knows, and of one with a zone cut, and asks for each record in them.
 #[test]
-fn no_published_packet_breaks_the_responder() {
+fn no_published_packet_causes_a_panic() {
     let many_types = packet_of_many_types();
     assert_eq!(
         Message::from_vec(&many_types).unwrap().answers.len(),
@@ -110,14 +110,14 @@ fn no_published_packet_breaks_the_responder() {
     );
     let originals = [(ALICE, many_types), (CUT, cut())];
     let fixture = Fixture::new();
-    let mut draw = draws();
+    let mut random_below = random_numbers();
     let mut answered = [0; 2];
     for round in 0..20_000 {
         let (key, original) = &originals[round % originals.len()];
         let mut dns = original.clone();
-        for _ in 0..=draw(6) {
-            let at = draw(dns.len());
-            dns[at] = draw(256) as u8;
+        for _ in 0..=random_below(6) {
+            let at = random_below(dns.len());
+            dns[at] = random_below(256) as u8;
         }
         let Ok(published) = Message::from_vec(&dns) else {
             continue;
@@ -137,7 +137,7 @@ fn no_published_packet_breaks_the_responder() {
     assert!(answered.iter().all(|count| *count > 1_000), "{answered:?}");
 }
 
-/// RFC 3597, section 4: also where the codec knows the type, the data is the publisher's.
+/// RFC 3597, section 4: data is served unchanged, even if hickory-proto knows the type.
 #[test]
 fn data_of_every_type_comes_back_byte_for_byte() {
     let fixture = Fixture::new();

@@ -1,4 +1,4 @@
-//! DNS messages as JSON (`application/dns-json`), in the form that public resolvers give them.
+//! DNS messages as JSON (`application/dns-json`), in the format of public resolvers.
 
 use hickory_proto::{
     op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
@@ -9,7 +9,7 @@ use quorate_packet::message::HEADER_SIZE;
 use quorate_zone::file::rdata_text;
 use serde::{Deserialize, Serialize};
 
-/// What a client asks for in the parameters of a URL.
+/// The query parameters of a URL.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct JsonQuery {
     name: Option<String>,
@@ -20,28 +20,30 @@ pub(crate) struct JsonQuery {
     cd: Option<String>,
 }
 
-/// Why there is no query in the parameters of a URL.
+/// Why the parameters of a URL are not a valid query.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JsonQueryError {
-    /// There is no name.
-    #[error("the parameter name is missing: give it a domain name, or dns a message in base64url")]
+    /// The name is missing.
+    #[error(
+        "the parameter name is missing: set it to a domain name, or dns to a message in base64url"
+    )]
     NoName,
-    /// The name is none.
-    #[error("the parameter name is no domain name")]
+    /// The name is invalid.
+    #[error("the parameter name is not a valid domain name")]
     Name,
-    /// The type is none.
-    #[error("the parameter type is neither a type of records, such as TXT, nor its number")]
+    /// The type is invalid.
+    #[error("the parameter type is not a record type: write a name such as TXT, or its number")]
     Type,
-    /// A switch is neither on nor off.
-    #[error("the parameters do and cd are 0, 1, false or true")]
+    /// `do` or `cd` is not a boolean.
+    #[error("the parameters do and cd must be 0, 1, false or true")]
     Switch,
 }
 
-/// The size of the datagrams that the query claims to take: it goes by HTTP.
+/// The UDP size that the query announces. It has no effect over HTTP.
 const EDNS_SIZE: u16 = 4096;
 
 impl JsonQuery {
-    /// The query on the wire, with the id 0 (RFC 8484, section 4.1).
+    /// The query in wire form, with the ID 0 (RFC 8484, section 4.1).
     pub(crate) fn message(&self) -> Result<Vec<u8>, JsonQueryError> {
         let name = self.name.as_deref().ok_or(JsonQueryError::NoName)?;
         let name = Name::from_ascii(name).map_err(|_| JsonQueryError::Name)?;
@@ -63,7 +65,7 @@ impl JsonQuery {
     }
 }
 
-/// A type by its name, as `TYPE65280` (RFC 3597, section 5), or by its number.
+/// Parses the name of a type, such as `TXT` or `TYPE65280` (RFC 3597, section 5), or its number.
 fn parse_type(text: &str) -> Option<u16> {
     let text = text.to_ascii_uppercase();
     let number = text.strip_prefix("TYPE").unwrap_or(&text);
@@ -120,8 +122,8 @@ struct JsonRecord {
 }
 
 impl JsonMessage {
-    /// Reads a response that this server has written. What the codec cannot read, since a key has
-    /// published data that are none of their type, no JSON can show: SERVFAIL.
+    /// Reads a response that this server has written. If hickory-proto cannot parse it, because a
+    /// key published data that are not valid for their type, the result is an empty SERVFAIL.
     pub(crate) fn read(response: &[u8]) -> Result<Self, DecodeError> {
         let message = Message::from_vec(response).or_else(|_| {
             let mut bytes = response.to_vec();

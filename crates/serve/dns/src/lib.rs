@@ -1,4 +1,4 @@
-//! DNS over UDP, TCP and HTTPS, answered from the local replica.
+//! The DNS server: answers queries over UDP, TCP, TLS, QUIC and HTTPS from the local replica.
 //!
 //! ```text
 //! UDP threads ─┐                                    ┌─▶ options, cookie, limits
@@ -6,27 +6,27 @@
 //! QUIC, HTTPS ─┘   (bytes, client)                  └─▶ Response ─▶ bytes
 //! ```
 //!
-//! What is said is decided in `quorate-authority`; here bytes become questions and answers bytes.
-//! Anybody may send anything, so three rules hold: nothing that a message claims makes us reserve
-//! memory; a datagram costs no task and no memory beyond its loop's buffers; connections are counted
-//! (`quorate-listener`), and each must make progress. All queries go one way, from bytes to bytes: an
-//! ordinary one allocates nothing, and waits for nobody. A replica that cannot be read is a SERVFAIL,
-//! never a negative answer.
+//! `quorate-zone` decides the answers; this crate converts bytes to questions and answers to bytes.
+//! Anybody may send anything, so three rules hold. Nothing that a message claims makes the server
+//! reserve memory. A datagram costs no task, and no memory beyond the buffers of its thread.
+//! Connections are counted (`quorate_http::listener`), and each must make progress. All queries
+//! take the same path, from bytes to bytes: an ordinary one allocates nothing, and waits for
+//! nothing. A replica that cannot be read is a SERVFAIL, never a negative answer.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Responder`] | bytes of a query to bytes of a response, for every transport |
-//! | [`DnsClient`] | who asks, and by which transport |
-//! | [`AnswerLimits`], [`SharedLimits`] | how much goes to addresses that may be forged |
+//! | [`Responder`] | turns the bytes of a query into the bytes of a response, for every transport |
+//! | [`DnsClient`] | the address and the transport of a client |
+//! | [`AnswerLimits`], [`SharedLimits`] | limits on responses to addresses that may be forged |
 //! | [`DnsConfig`] → [`DnsListeners`] → [`DnsServer`] | the listeners for UDP, TCP, TLS and QUIC |
 //! | [`OriginSettings`] | a zone to serve, as it is configured |
-//! | [`ConfiguredZones`] | what stands in these zones, for those who add to it |
+//! | [`ConfiguredZones`] | the configured records, for code that adds replicated records to them |
 //! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query`: messages, and JSON |
-//! | [`DnsMetrics`] | what all of them tell Prometheus |
+//! | [`DnsMetrics`] | the metrics of all of them |
 //!
-//! hickory-proto reads records of zones, and responses that are wanted in JSON. Its server is not
-//! used: it cannot screen datagrams before its parser, starts a task for each and does not count
-//! connections.
+//! hickory-proto parses responses that a client wants in JSON, and builds JSON queries. Its server
+//! is not used: it cannot filter datagrams before its parser, starts a task for each datagram and
+//! does not count connections.
 //!
 //! Sources: RFC 1035 (messages), 5001 (NSID), 6891 (EDNS), 7766 and 7828 (TCP), 7830 and 8467
 //! (padding), 7873 and 9018 (cookies), 8484 (HTTPS), 8914 (extended errors), 9471 (glue), 9619 (one
@@ -85,6 +85,6 @@ pub use listen::ListenAddresses;
 pub use metrics::DnsMetrics;
 pub use origin::{OriginSettings, SoaSettings};
 pub use query::QUERY_SIZE_MAX;
-pub use responder::{Responder, Summary};
+pub use responder::{Responder, ResponseSummary};
 pub use server::{DnsListeners, DnsServer};
 pub use transport::DnsTransport;

@@ -1,4 +1,4 @@
-//! How much strangers get over UDP.
+//! Limits on responses over UDP to clients whose address is not proved.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::{DnsClient, DnsConfig, DnsTransport, edns::option, fixture::*};
 
-/// Three answers at once, and one a second.
+/// A burst of three answers, and one a second.
 fn limits() -> quorate_limit::LimitConfig {
     quorate_limit::LimitConfig {
         dns_answer_burst: 3,
@@ -24,33 +24,33 @@ fn ask(fixture: &Fixture, message: &[u8], client: &DnsClient) -> Vec<u8> {
     out
 }
 
-fn stranger() -> DnsClient {
+fn client_without_cookie() -> DnsClient {
     client(DnsTransport::Udp)
 }
 
-fn refused(fixture: &Fixture) -> u64 {
-    fixture.figure("quorate_dns_responses_rate_limited_total")
+fn rate_limited_count(fixture: &Fixture) -> u64 {
+    fixture.metric("quorate_dns_responses_rate_limited_total")
 }
 
-/// As `slip 1` of other servers: whoever really asked comes back over TCP.
+/// Like `slip 1` in other servers: a real client retries over TCP.
 #[test]
-fn whoever_asks_too_often_is_sent_to_tcp() {
+fn a_client_above_its_rate_must_retry_over_tcp() {
     let fixture = Fixture::with(&DnsConfig::default(), Some(&limits()));
     let message = with_opt(alice_query(), 1232, 0, &[]);
     let first: Vec<_> = (0..3)
-        .map(|_| ask(&fixture, &message, &stranger()))
+        .map(|_| ask(&fixture, &message, &client_without_cookie()))
         .collect();
     assert!(
         first
             .iter()
             .all(|response| parse(response).answers.len() == 1)
     );
-    let response = ask(&fixture, &message, &stranger());
+    let response = ask(&fixture, &message, &client_without_cookie());
     assert!(response.len() <= message.len(), "no amplification");
     let response = parse(&response);
     assert!(response.truncation && response.answers.is_empty());
     assert!(response.edns.is_some() && response.queries.len() == 1);
-    assert_eq!(refused(&fixture), 1);
+    assert_eq!(rate_limited_count(&fixture), 1);
 
     let over_tcp = ask(&fixture, &message, &client(DnsTransport::Tcp));
     assert_eq!(parse(&over_tcp).answers.len(), 1);
@@ -61,20 +61,25 @@ fn whoever_asks_too_often_is_sent_to_tcp() {
 #[test]
 fn a_cookie_or_an_exempt_address_is_not_limited() {
     let fixture = Fixture::with(&DnsConfig::default(), Some(&limits()));
-    fixture.agree_on_cookies([7; 16], None);
+    fixture.set_cookie_secrets([7; 16], None);
     let cookie = [&option::COOKIE.to_be_bytes()[..], &[0, 8], &[1; 8]].concat();
     let message = with_opt(alice_query(), 1232, 0, &cookie);
-    let response = ask(&fixture, &message, &stranger());
+    let response = ask(&fixture, &message, &client_without_cookie());
     // The cookie is the only option, at the end.
     let cookie = [
         &option::COOKIE.to_be_bytes()[..],
         &[0, 24],
         &response[response.len() - 24..],
     ];
-    let proven = with_opt(alice_query(), 1232, 0, &cookie.concat());
+    let with_cookie = with_opt(alice_query(), 1232, 0, &cookie.concat());
     let loopback = DnsClient::new(IpAddr::from([127, 0, 0, 1]), DnsTransport::Udp);
     for _ in 0..20 {
-        assert_eq!(parse(&ask(&fixture, &proven, &stranger())).answers.len(), 1);
+        assert_eq!(
+            parse(&ask(&fixture, &with_cookie, &client_without_cookie()))
+                .answers
+                .len(),
+            1
+        );
         assert_eq!(
             parse(&ask(&fixture, &alice_query(), &loopback))
                 .answers
@@ -82,10 +87,10 @@ fn a_cookie_or_an_exempt_address_is_not_limited() {
             1
         );
     }
-    assert_eq!(refused(&fixture), 0);
+    assert_eq!(rate_limited_count(&fixture), 0);
 }
 
-/// A stranger may have been forged, and gets little that somebody else has to take.
+/// The address may be forged, so the response is small: somebody else may receive it.
 #[test]
 fn a_stranger_gets_no_large_answer_over_udp() {
     let fixture = Fixture::with(
@@ -98,31 +103,33 @@ fn a_stranger_gets_no_large_answer_over_udp() {
         0,
         &[],
     );
-    let response = ask(&fixture, &message, &stranger());
+    let response = ask(&fixture, &message, &client_without_cookie());
     assert!(response.len() <= message.len(), "no amplification");
     assert!(parse(&response).truncation && parse(&response).answers.is_empty());
-    let figure = "quorate_dns_responses_size_limited_total";
-    assert_eq!(fixture.figure(figure), 1);
+    let metric = "quorate_dns_responses_size_limited_total";
+    assert_eq!(fixture.metric(metric), 1);
 
     let exempt = DnsClient::new("::1".parse().unwrap(), DnsTransport::Udp);
     assert_eq!(parse(&ask(&fixture, &message, &exempt)).answers.len(), 3);
     let unlimited = Fixture::new();
     assert_eq!(
-        parse(&ask(&unlimited, &message, &stranger())).answers.len(),
+        parse(&ask(&unlimited, &message, &client_without_cookie()))
+            .answers
+            .len(),
         3
     );
-    assert_eq!(fixture.figure(figure), 1);
+    assert_eq!(fixture.metric(metric), 1);
 }
 
 #[test]
-fn limits_that_are_turned_off_limit_nobody() {
+fn disabled_limits_have_no_effect() {
     let off = quorate_limit::LimitConfig {
         enabled: false,
         ..limits()
     };
     let fixture = Fixture::with(&DnsConfig::default(), Some(&off));
     for _ in 0..10 {
-        let response = ask(&fixture, &alice_query(), &stranger());
+        let response = ask(&fixture, &alice_query(), &client_without_cookie());
         assert_eq!(parse(&response).answers.len(), 1);
     }
 }

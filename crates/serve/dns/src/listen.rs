@@ -1,4 +1,4 @@
-//! Where DNS listens.
+//! The setting for the addresses where DNS listens.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -7,16 +7,16 @@ use std::{
 
 use quorate_setting::{KeyPath, Merged, SettingValue, Value};
 
-/// The port by default. That of DNS, 53, takes a privilege.
+/// The default port. Port 53, the standard port of DNS, needs a privilege.
 const PORT: u16 = 5300;
 
-/// Addresses to listen at, as a list or a single one. An unspecified address takes its family alone.
+/// Addresses to listen on: a list or a single one. An unspecified address covers only its family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddresses(Vec<SocketAddr>);
 
 impl ListenAddresses {
-    /// Whether the machine can do without `address`: nobody asked for IPv6 by the default, and there
-    /// are machines without.
+    /// Whether the server may start without `address`: the default includes IPv6, and some machines
+    /// have no IPv6.
     pub(crate) fn is_optional(&self, address: SocketAddr) -> bool {
         address.is_ipv6() && *self == Self::default()
     }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told_with_its_key() {
+    fn an_invalid_address_is_reported_with_its_key() {
         for (text, key) in [
             ("\"localhost:53\"", "dns.listen"),
             ("5300", "dns.listen"),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_default_can_do_without_ipv6() {
+    fn only_the_default_address_of_ipv6_is_optional() {
         let default = ListenAddresses::default();
         assert_eq!(
             default

@@ -1,31 +1,31 @@
-//! What the DNS server tells Prometheus.
+//! The metrics of the DNS server.
 
 use quorate_metrics::{By, Counter, Error, Figure, Registry};
 
-use crate::{DnsTransport, cookie::Proof, rcode::Rcode};
+use crate::{DnsTransport, cookie::CookieStatus, rcode::Rcode};
 
-/// The label `origin` of queries for names in none.
+/// The label `origin` of queries for names outside all origins.
 const NO_ORIGIN: &str = "other";
 
 quorate_metrics::metrics! {
-    /// Figures that are the same for all origins.
-    pub(crate) struct Figures in "quorate_dns" {
-        /// Messages ignored because they were too short for a header, or responses
+    /// Metrics that all origins share.
+    pub(crate) struct SharedMetrics in "quorate_dns" {
+        /// Messages ignored because they were shorter than a header, were responses, or broke the rules of their transport
         pub(crate) messages_ignored_total: Counter,
-        /// Responses that left something out to fit the datagrams that the client takes
+        /// Responses truncated to fit the largest datagram that the client accepts
         pub(crate) responses_truncated_total: Counter,
-        /// Responses that were left empty and truncated since their address gets too many
+        /// Responses sent empty and truncated because the client's address exceeded its rate limit
         pub(crate) responses_rate_limited_total: Counter,
-        /// Responses that were left empty and truncated since they were too long for a client without a cookie
+        /// Responses sent empty and truncated because they were too long for a client without a valid cookie
         pub(crate) responses_size_limited_total: Counter,
-        /// Queries with a cookie, by what it proved
-        pub(crate) cookies_total: Counter { proof: Proof },
-        /// Time to answer a query, of one query in 64, in seconds
+        /// Queries with a cookie, by the result of checking it
+        pub(crate) cookies_total: Counter { proof: CookieStatus },
+        /// Time to answer a query, measured for one query in 64, in seconds
         pub(crate) response_duration_seconds: Histogram { transport: DnsTransport } = DURATION_BUCKETS,
     }
 }
 
-/// From what a plain answer takes to what a loop must never take, in seconds.
+/// From the time of a simple answer to a time that a thread must never spend on one, in seconds.
 const DURATION_BUCKETS: [f64; 10] = [
     0.000_000_5,
     0.000_001,
@@ -39,20 +39,20 @@ const DURATION_BUCKETS: [f64; 10] = [
     0.01,
 ];
 
-/// Queries answered, by transport and response code, of one origin.
+/// The counters of answered queries of one origin, by transport and response code.
 pub(crate) type QueryCounters = By<By<Counter, Rcode>, DnsTransport>;
 
-/// Figures of the DNS server.
+/// Metrics of the DNS server.
 #[derive(Debug, Clone)]
 pub struct DnsMetrics {
-    pub(crate) figures: Figures,
+    pub(crate) shared: SharedMetrics,
     queries_total: <Counter as Figure>::Vec,
-    /// Queries for names in no origin.
+    /// Queries for names outside all origins.
     pub(crate) other_queries: QueryCounters,
 }
 
 impl DnsMetrics {
-    /// Registers the figures. Fails when one of their names is taken.
+    /// Registers the metrics. Fails if one of their names is already registered.
     pub fn register(registry: &Registry) -> Result<Self, Error> {
         let queries_total = Counter::vec(
             "quorate_dns_queries_total",
@@ -62,13 +62,13 @@ impl DnsMetrics {
         )?;
         registry.register(Box::new(queries_total.clone()))?;
         Ok(Self {
-            figures: Figures::register(registry)?,
+            shared: SharedMetrics::register(registry)?,
             other_queries: QueryCounters::with(&queries_total, &[NO_ORIGIN]),
             queries_total,
         })
     }
 
-    /// The figures of an origin: made at zero when it is first served.
+    /// The counters of an origin. They start at zero when the origin is first served.
     pub(crate) fn queries_of(&self, origin: &str) -> QueryCounters {
         QueryCounters::with(&self.queries_total, &[origin])
     }

@@ -13,17 +13,17 @@ const FIXED_SIZE: usize = 11;
 /// The size of an option before its data: code and length.
 const OPTION_FIXED_SIZE: usize = 4;
 
-/// Responses over encrypted transports are padded to multiples of so many bytes (RFC 8467, section
-/// 4.1): what an eavesdropper sees of their sizes says little of what was asked.
+/// Responses over encrypted transports are padded to multiples of this size, in bytes (RFC 8467,
+/// section 4.1), so that an eavesdropper learns little about the question from the size.
 const PADDING_BLOCK_SIZE: usize = 468;
 
 const TYPE_OPT: u16 = 41;
 
-/// What a response says to a client that knows EDNS.
+/// The OPT record for a client that supports EDNS.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Opt<'a> {
     pub(crate) dnssec_ok: bool,
-    /// The name of this server; RFC 5001.
+    /// The name of this server (RFC 5001).
     pub(crate) nsid: Option<&'a str>,
     pub(crate) cookie: Option<[u8; COOKIE_SIZE]>,
     /// How long an idle connection stays open, in units of 100 ms (RFC 7828, section 3.1).
@@ -42,10 +42,10 @@ impl Opt<'_> {
         FIXED_SIZE + nsid + cookie + keepalive + error
     }
 
-    /// Writes the record at the end of a message that may have `size_max` bytes with it. All but
-    /// the padding has to have room.
+    /// Writes the record at the end of a message. With the record, the message may have `size_max`
+    /// bytes; everything but the padding must fit.
     pub(crate) fn write(&self, rcode: Rcode, size_max: usize, out: &mut Vec<u8>) {
-        // The root's name, type, and our size in place of a class.
+        // The root name, the type, and the UDP size of this server in the class field.
         out.push(0);
         out.extend_from_slice(&TYPE_OPT.to_be_bytes());
         out.extend_from_slice(&UDP_SIZE_MAX.to_be_bytes());
@@ -78,8 +78,8 @@ impl Opt<'_> {
     }
 }
 
-/// How many bytes of padding make a message of so many bytes a multiple of the block. `None` if it
-/// has no room for the option.
+/// How many bytes of padding make a message of `unpadded` bytes a multiple of the block size.
+/// `None` if the option does not fit.
 fn padding_size(unpadded: usize, size_max: usize) -> Option<usize> {
     let least = unpadded + OPTION_FIXED_SIZE;
     let padded = least.next_multiple_of(PADDING_BLOCK_SIZE).min(size_max);
@@ -92,7 +92,7 @@ fn write_option(code: u16, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
-/// A size within a message, all of whose sizes take two bytes.
+/// A size as two bytes: no size in a message needs more.
 fn size_bytes(size: usize) -> [u8; 2] {
     u16::try_from(size).unwrap_or(u16::MAX).to_be_bytes()
 }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn its_size_is_known_before_it_is_written() {
+    fn the_size_is_known_before_writing() {
         for opt in [
             Opt::default(),
             Opt {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_response_code_has_its_high_bits_there() {
+    fn the_opt_record_has_the_high_bits_of_the_response_code() {
         for (rcode, high) in [
             (Rcode::ServFail, 0),
             (Rcode::BadVers, 1),
@@ -142,7 +142,7 @@ mod tests {
 
     /// RFC 8467, section 4.1; RFC 7830, section 3 on the limit of a message.
     #[test]
-    fn a_padded_message_is_a_multiple_of_468_bytes_or_as_long_as_it_may_be() {
+    fn a_padded_message_is_a_multiple_of_468_bytes_or_fills_the_limit() {
         for before in 12..2000 {
             let mut out = vec![0; before];
             full().write(Rcode::NoError, 65535, &mut out);

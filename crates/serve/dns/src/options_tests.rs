@@ -1,4 +1,4 @@
-//! What options of EDNS get.
+//! Responses to EDNS options.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::{
 const SECRET: [u8; 16] = [7; 16];
 const COOKIE_OF_CLIENT: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
-/// The options in the OPT record at the end of a response, by the byte.
+/// Parses the options in the OPT record at the end of a response.
 fn options(response: &[u8]) -> Vec<(u16, Vec<u8>)> {
     let hickory = parse(response).edns.expect("an OPT");
     let count = hickory.options().options.len();
-    // Of all places where an OPT record could begin, the one that ends with the response.
+    // The OPT record is the one that ends where the response ends.
     let start = (12..response.len() - 10).rev().find(|at| {
         let size = u16::from_be_bytes([response[at + 9], response[at + 10]]);
         response[*at..].starts_with(&[0, 0, 41]) && at + 11 + usize::from(size) == response.len()
@@ -39,13 +39,13 @@ fn value(response: &[u8], code: u16) -> Option<Vec<u8>> {
     options.find(|(of, _)| *of == code).map(|(_, value)| value)
 }
 
-fn written(code: u16, value: &[u8]) -> Vec<u8> {
+fn encode(code: u16, value: &[u8]) -> Vec<u8> {
     let size = value.len() as u16;
     [&code.to_be_bytes()[..], &size.to_be_bytes(), value].concat()
 }
 
 fn alice_query_with(code: u16, value: &[u8]) -> Vec<u8> {
-    with_opt(alice_query(), 1232, 0, &written(code, value))
+    with_opt(alice_query(), 1232, 0, &encode(code, value))
 }
 
 mod cookies {
@@ -53,7 +53,7 @@ mod cookies {
 
     fn fixture() -> Fixture {
         let fixture = Fixture::new();
-        fixture.agree_on_cookies(SECRET, None);
+        fixture.set_cookie_secrets(SECRET, None);
         fixture
     }
 
@@ -62,10 +62,10 @@ mod cookies {
     }
 
     fn count(fixture: &Fixture, proof: &str) -> u64 {
-        fixture.figure(&format!("quorate_dns_cookies_total{{proof=\"{proof}\"}}"))
+        fixture.metric(&format!("quorate_dns_cookies_total{{proof=\"{proof}\"}}"))
     }
 
-    /// RFC 7873, section 5.2.3: a client that has no cookie of ours yet is answered.
+    /// RFC 7873, section 5.2.3: a client without a server cookie is answered.
     #[test]
     fn a_client_gets_an_answer_and_a_cookie_that_is_valid() {
         let fixture = fixture();
@@ -85,27 +85,27 @@ mod cookies {
         );
     }
 
-    /// RFC 7873, section 5.2.4; over TCP the address is proved (section 5.2.3).
+    /// RFC 7873, section 5.2.4; TCP proves the address (section 5.2.3).
     #[test]
-    fn a_cookie_that_is_not_ours_is_badcookie_over_udp_alone() {
+    fn an_invalid_cookie_is_badcookie_over_udp_only() {
         let fixture = fixture();
         let forged = [&COOKIE_OF_CLIENT[..], &[9; 16]].concat();
         let message = alice_query_with(option::COOKIE, &forged);
-        let refused = fixture.respond(&message, DnsTransport::Udp).unwrap();
-        let given = cookie(&refused);
-        let parsed = parse(&refused);
+        let rejected = fixture.respond(&message, DnsTransport::Udp).unwrap();
+        let given = cookie(&rejected);
+        let parsed = parse(&rejected);
         assert_eq!(u16::from(parsed.response_code), 23);
         assert!(parsed.answers.is_empty() && parsed.queries.len() == 1);
         let answered = fixture.respond(&message, DnsTransport::Tcp).unwrap();
         assert_eq!(parse(&answered).answers.len(), 1);
         assert_eq!(count(&fixture, "invalid"), 2);
 
-        let again = alice_query_with(option::COOKIE, &given);
-        let again = fixture.respond(&again, DnsTransport::Udp).unwrap();
+        let retry = alice_query_with(option::COOKIE, &given);
+        let retried = fixture.respond(&retry, DnsTransport::Udp).unwrap();
         assert_eq!(
-            parse(&again).answers.len(),
+            parse(&retried).answers.len(),
             1,
-            "what came with BADCOOKIE is valid"
+            "the cookie in BADCOOKIE is valid"
         );
     }
 
@@ -115,18 +115,18 @@ mod cookies {
         let message = alice_query_with(option::COOKIE, &COOKIE_OF_CLIENT);
         let given = cookie(&fixture.respond(&message, DnsTransport::Udp).unwrap());
         let message = alice_query_with(option::COOKIE, &given);
-        fixture.agree_on_cookies([8; 16], Some(SECRET));
+        fixture.set_cookie_secrets([8; 16], Some(SECRET));
         let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
         assert_eq!(parse(&response).answers.len(), 1);
-        assert_ne!(cookie(&response), given, "the new secret made it");
-        fixture.agree_on_cookies([9; 16], Some([8; 16]));
+        assert_ne!(cookie(&response), given, "the new secret created it");
+        fixture.set_cookie_secrets([9; 16], Some([8; 16]));
         let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
         assert_eq!(u16::from(parse(&response).response_code), 23);
     }
 
     /// RFC 7873, section 5.4.
     #[test]
-    fn a_cookie_alone_can_be_asked_for() {
+    fn a_query_may_request_only_a_cookie() {
         let mut message = alice_query_with(option::COOKIE, &COOKIE_OF_CLIENT);
         message.drain(12..alice_query().len());
         message[5] = 0;
@@ -139,15 +139,15 @@ mod cookies {
     }
 
     #[test]
-    fn without_a_secret_or_when_turned_off_cookies_are_ignored() {
-        let turned_off = DnsConfig {
+    fn cookies_are_ignored_without_a_secret_or_when_disabled() {
+        let disabled = DnsConfig {
             cookies: false,
             ..DnsConfig::default()
         };
-        let turned_off = Fixture::with(&turned_off, None);
-        turned_off.agree_on_cookies(SECRET, None);
+        let disabled = Fixture::with(&disabled, None);
+        disabled.set_cookie_secrets(SECRET, None);
         let forged = [&COOKIE_OF_CLIENT[..], &[9; 16]].concat();
-        for fixture in [Fixture::new(), turned_off] {
+        for fixture in [Fixture::new(), disabled] {
             let message = alice_query_with(option::COOKIE, &forged);
             let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
             assert_eq!(parse(&response).answers.len(), 1);
@@ -156,9 +156,9 @@ mod cookies {
     }
 }
 
-/// RFC 5001: only if it is asked for.
+/// RFC 5001: only if the client requests it.
 #[test]
-fn a_server_that_has_a_name_tells_it() {
+fn nsid_is_the_name_of_the_server() {
     let named = DnsConfig {
         server_id: "fra-1".to_owned(),
         ..DnsConfig::default()
@@ -167,16 +167,16 @@ fn a_server_that_has_a_name_tells_it() {
     let message = alice_query_with(option::NSID, b"");
     let response = named.respond(&message, DnsTransport::Udp).unwrap();
     assert_eq!(options(&response), [(option::NSID, b"fra-1".to_vec())]);
-    let unasked = with_opt(alice_query(), 1232, 0, &[]);
-    let response = named.respond(&unasked, DnsTransport::Udp).unwrap();
+    let without_nsid = with_opt(alice_query(), 1232, 0, &[]);
+    let response = named.respond(&without_nsid, DnsTransport::Udp).unwrap();
     assert_eq!(options(&response), []);
     let response = Fixture::new().respond(&message, DnsTransport::Udp).unwrap();
     assert_eq!(options(&response), []);
 }
 
-/// RFC 7828, section 3.3.2; over UDP it is ignored, and HTTP has its own.
+/// RFC 7828, section 3.3.2; over UDP the option is ignored, and HTTP has its own timeouts.
 #[test]
-fn a_connection_is_told_how_long_it_may_be_idle() {
+fn a_connection_receives_its_idle_timeout() {
     let fixture = Fixture::new();
     let message = alice_query_with(option::TCP_KEEPALIVE, b"");
     for (transport, timeout) in [
@@ -198,7 +198,7 @@ fn a_connection_is_told_how_long_it_may_be_idle() {
 
 /// RFC 7830, section 4; RFC 8467, section 4.1.
 #[test]
-fn what_is_encrypted_is_padded_for_whoever_pads() {
+fn encrypted_responses_are_padded_if_the_query_is() {
     let fixture = Fixture::new();
     let padded = alice_query_with(option::PADDING, &[0; 40]);
     let unpadded = with_opt(alice_query(), 1232, 0, &[]);
@@ -220,7 +220,7 @@ fn what_is_encrypted_is_padded_for_whoever_pads() {
 
 /// RFC 8914.
 #[test]
-fn a_response_without_an_answer_says_why() {
+fn a_response_without_an_answer_has_an_extended_error() {
     let fixture = Fixture::new();
     let reason = |message: Vec<u8>| {
         let message = with_opt(message, 1232, 0, &[]);
@@ -231,7 +231,7 @@ fn a_response_without_an_answer_says_why() {
     assert_eq!(reason(alice_query()), None);
     assert_eq!(reason(of_key(NOBODY)), None);
     assert_eq!(reason(of_key(DAMAGED)), Some(24), "invalid data");
-    assert_eq!(reason(of_key(UNLUCKY)), Some(0), "other");
+    assert_eq!(reason(of_key(PANICKING)), Some(0), "other");
     let elsewhere = query("google.com.", RecordType::A);
     assert_eq!(reason(elsewhere), Some(20), "not authoritative");
     let transfer = query("dns.test.", RecordType::AXFR);
@@ -241,9 +241,9 @@ fn a_response_without_an_answer_says_why() {
 }
 
 /// A replica that has not caught up since the node started.
-struct Starting;
+struct NotReadyReplica;
 
-impl Reader for Starting {
+impl Reader for NotReadyReplica {
     fn packet(&self, _: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         self.check_ready().map(|()| None)
     }
@@ -261,21 +261,21 @@ impl Reader for Starting {
     }
 }
 
-/// RFC 8914, section 4.15; resolvers ask another server.
+/// RFC 8914, section 4.15; resolvers then ask another server.
 #[test]
-fn a_node_that_has_not_caught_up_says_not_ready() {
+fn a_node_that_has_not_caught_up_reports_not_ready() {
     let responder = Responder::new(
         &DnsConfig::default(),
         vec![origin("dns.test.")],
         SharedLimits::default(),
-        Arc::new(Starting),
+        Arc::new(NotReadyReplica),
         DnsMetrics::register(&Registry::new()).unwrap(),
     );
     let mut response = Vec::new();
     let responder = responder.unwrap();
-    // The cluster may have agreed on records beside keys, too.
-    let beside_keys = ["dns.test.", "www.dns.test."].map(|name| query(name, RecordType::A));
-    for message in beside_keys.into_iter().chain([alice_query()]) {
+    // The zone may also have replicated records.
+    let queries = ["dns.test.", "www.dns.test."].map(|name| query(name, RecordType::A));
+    for message in queries.into_iter().chain([alice_query()]) {
         let message = with_opt(message, 1232, 0, &[]);
         responder.respond(&message, &client(DnsTransport::Udp), &mut response);
         assert_eq!(response[3] & 0x0f, 2, "SERVFAIL");
@@ -285,15 +285,15 @@ fn a_node_that_has_not_caught_up_says_not_ready() {
     assert_eq!(response.len(), alice_query().len(), "no OPT");
 }
 
-/// RFC 4892; RFC 8914 for the refusal.
+/// RFC 4892; RFC 8914 for the reason of REFUSED.
 #[test]
-fn the_class_ch_tells_what_the_operator_lets_it_tell() {
+fn the_class_ch_reports_the_configured_identity() {
     let config = DnsConfig {
         server_id: "fra-1".to_owned(),
         server_version: "Quorate".to_owned(),
         ..DnsConfig::default()
     };
-    let told = Fixture::with(&config, None);
+    let reporting = Fixture::with(&config, None);
     let by_default = Fixture::new();
     for (owner, text) in [
         ("id.server.", "fra-1"),
@@ -303,7 +303,7 @@ fn the_class_ch_tells_what_the_operator_lets_it_tell() {
     ] {
         let mut message = query(owner, RecordType::TXT);
         *message.last_mut().unwrap() = 3;
-        let response = told.ask(&message);
+        let response = reporting.ask(&message);
         assert!(response.authoritative);
         let answer = &response.answers[0];
         assert_eq!(answer.data.to_string(), text);
@@ -320,6 +320,10 @@ fn the_class_ch_tells_what_the_operator_lets_it_tell() {
     ] {
         let mut message = query(owner, record_type);
         *message.last_mut().unwrap() = 3;
-        assert_eq!(u16::from(told.ask(&message).response_code), 5, "{owner}");
+        assert_eq!(
+            u16::from(reporting.ask(&message).response_code),
+            5,
+            "{owner}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A zone under which records are served, as it is configured.
+//! The configuration of an origin: a zone under which records are served.
 
 use std::{
     collections::BTreeMap,
@@ -19,36 +19,36 @@ use quorate_zone::{
 
 const WEEK_SECS: u32 = 7 * 24 * 3600;
 
-/// The most bytes of a zone file: some 20,000 records. They are made ready anew, while queries wait, each
-/// time that replicated records change.
+/// The largest zone file, in bytes: about 20,000 records. They are compiled again, while queries
+/// wait, each time that replicated records change.
 const ZONE_FILE_SIZE_MAX: u64 = 1024 * 1024;
 
 settings! {
-    /// A zone under which records are served, and what stands at its apex.
+    /// A zone under which records are served, and the records of its apex.
     pub struct OriginSettings {
-        /// The zone, "." for the root.
+        /// Name of the zone; "." for the root.
         name: String = String::new();
-        /// The zone's name servers, as the zone above delegates to them.
+        /// Name servers of the zone, the same as in the delegation of its parent zone.
         ns: Vec<String> = Vec::new();
-        /// The IPv4 addresses of the zone's own name.
+        /// IPv4 addresses of the zone's own name.
         a: Vec<Ipv4Addr> = Vec::new();
-        /// The IPv6 addresses of the zone's own name.
+        /// IPv6 addresses of the zone's own name.
         aaaa: Vec<Ipv6Addr> = Vec::new();
-        /// How long resolvers may keep these.
-        ttl_secs: u32 = 3600, in 1..=WEEK_SECS, "resolvers keep a mistake this long";
-        /// The start of authority (RFC 1035, section 3.3.13).
+        /// How long resolvers may cache these records.
+        ttl_secs: u32 = 3600, in 1..=WEEK_SECS, "resolvers cache a mistake this long";
+        /// The start of authority (SOA; RFC 1035, section 3.3.13).
         soa: SoaSettings = SoaSettings::default();
-        /// Other records, each a line as in a zone file: "www 300 A 192.0.2.1". Names are relative to
-        /// the zone.
+        /// Other records, each as a line of a zone file: "www 300 A 192.0.2.1". Names are relative
+        /// to the zone.
         records: Vec<String> = Vec::new();
-        /// A zone file (RFC 1035, section 5) with more of them; empty for none. The SOA and the name
-        /// servers of the zone itself stand in soa and ns, not in it.
+        /// Zone file (RFC 1035, section 5) with more records; empty for none. The SOA and the name
+        /// servers of the zone itself must be in soa and ns, not in this file.
         zone_file: PathBuf = PathBuf::new();
-        /// The least time that resolvers are told to keep a record that a key has published.
-        ttl_secs_min: u32 = 0, in 0..=WEEK_SECS, "resolvers keep a mistake this long";
-        /// The longest time that they are told.
-        ttl_secs_max: u32 = WEEK_SECS, in 1..=WEEK_SECS, "resolvers keep a mistake this long";
-        /// The addresses of those name servers whose names lie inside the zone.
+        /// Smallest TTL of a record that a key has published: a smaller TTL is raised to it.
+        ttl_secs_min: u32 = 0, in 0..=WEEK_SECS, "resolvers cache a mistake this long";
+        /// Largest TTL of a record that a key has published: a larger TTL is lowered to it.
+        ttl_secs_max: u32 = WEEK_SECS, in 1..=WEEK_SECS, "resolvers cache a mistake this long";
+        /// Addresses of the name servers whose names are inside the zone.
         ns_addresses: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     }
 }
@@ -56,30 +56,30 @@ settings! {
 settings! {
     /// The start of authority.
     pub struct SoaSettings {
-        /// The primary name server; empty for the first of ns, or the zone itself.
+        /// Primary name server; empty for the first of ns, or the zone's name if ns is empty.
         mname: String = String::new();
-        /// The mailbox of whom to ask, as a name; empty for hostmaster.<zone>.
+        /// Mailbox of the person in charge, as a name; empty for hostmaster.<zone>.
         rname: String = String::new();
-        /// The version of the zone's apex.
+        /// Serial number: the version of the zone's configured records.
         serial: u32 = 1;
-        /// How often secondaries of other software look for a new version.
+        /// How often secondaries that run other software check for a new version.
         refresh_secs: u32 = 7200, in 60..=WEEK_SECS, SECONDARY;
-        /// How long they wait after a look that failed.
+        /// How long they wait after a failed check.
         retry_secs: u32 = 900, in 60..=WEEK_SECS, SECONDARY;
-        /// How long they answer without a look that succeeded.
+        /// How long they answer without a successful check.
         expire_secs: u32 = 1_209_600, in 3600..=52 * WEEK_SECS, SECONDARY;
-        /// How long "no such name" may be cached (RFC 2308, section 4): an endpoint that was asked
-        /// for before it published stays invisible this long.
+        /// How long "no such name" may be cached (RFC 2308, section 4): an endpoint that a client
+        /// looked up before it published stays invisible for this long.
         minimum_secs: u32 = 60, in 1..=NEGATIVE_TTL_SECS_MAX,
-            "an endpoint that was asked for before it published stays invisible this long";
+            "an endpoint that a client looked up before it published stays invisible this long";
     }
 }
 
-const SECONDARY: &str = "secondaries of any other software expect a time in this range";
+const SECONDARY: &str = "secondaries that run other software expect a time in this range";
 
 impl OriginSettings {
-    /// The zone, if its name can be read. `findings` gets to know all that is wrong or doubtful;
-    /// what is wrong is left out of the zone.
+    /// Builds the zone; `None` if its name is invalid. Adds all errors and warnings to `findings`,
+    /// and leaves invalid records out of the zone.
     pub(crate) fn zone(&self, key: &KeyPath, findings: &mut Findings) -> Option<Origin> {
         let name = read_name(&key.key("name"), &self.name, findings)?;
         let key_of_ns = key.key("ns");
@@ -88,22 +88,22 @@ impl OriginSettings {
             .filter_map(|(at, ns)| read_name(&key_of_ns.index(at), ns, findings))
             .collect();
         if self.ns.is_empty() {
-            let reason = "there is none: the zone above cannot delegate to this one, and resolvers that \
-                          look for its name servers find none";
+            let reason = "no name server is listed: the parent zone cannot delegate to this zone, and \
+                          resolvers that query its name servers find none";
             findings.warning(key_of_ns.clone(), reason);
         }
         if self.ttl_secs_min > self.ttl_secs_max {
             let reason = format!(
-                "{} is more than ttl_secs_max, {}",
+                "{} is larger than ttl_secs_max ({})",
                 self.ttl_secs_min, self.ttl_secs_max
             );
             findings.error(key.key("ttl_secs_min"), reason);
         }
         let ns_data = ns.iter().map(|ns| Bytes::copy_from_slice(ns.as_bytes()));
         let mut records = vec![self.set(&name, RecordType::NS, ns_data)];
-        let of_name = self.a.iter().map(|a| IpAddr::V4(*a));
-        let of_name = of_name.chain(self.aaaa.iter().map(|aaaa| IpAddr::V6(*aaaa)));
-        records.extend(of_name.map(|address| self.address(&name, address)));
+        let apex_addresses = self.a.iter().map(|a| IpAddr::V4(*a));
+        let apex_addresses = apex_addresses.chain(self.aaaa.iter().map(|aaaa| IpAddr::V6(*aaaa)));
+        records.extend(apex_addresses.map(|address| self.address(&name, address)));
         for (server, addresses) in &self.ns_addresses {
             let key = key.key("ns_addresses").key(server);
             let Some(server) = read_name(&key, server, findings) else {
@@ -114,10 +114,10 @@ impl OriginSettings {
             match sets.iter().try_for_each(|set| set.check_in(&name)) {
                 Err(error) => findings.error(key.clone(), error.to_string()),
                 Ok(()) if ns.contains(&server) => {}
-                Ok(()) => findings.error(key.clone(), format!("{server} is not in the list ns")),
+                Ok(()) => findings.error(key.clone(), format!("{server} is not listed in ns")),
             }
             if sets.is_empty() {
-                findings.error(key, "it lists no address");
+                findings.error(key, "no address is listed");
             }
             records.extend(sets);
         }
@@ -125,7 +125,7 @@ impl OriginSettings {
             let is_inside = server.labels_in(&name).is_some();
             if is_inside && !records.iter().any(|set| is_address_of(set, server)) {
                 let reason = format!(
-                    "{server} lies inside the zone and has no address in ns_addresses: resolvers \
+                    "{server} is inside the zone but has no address in ns_addresses: resolvers \
                      may not find it"
                 );
                 findings.warning(key_of_ns.index(at), reason);
@@ -147,7 +147,7 @@ impl OriginSettings {
         })
     }
 
-    /// Reads the records that are written as in a zone file, here or in a file.
+    /// Reads the records in zone file form, from `records` and from `zone_file`.
     fn read_records(
         &self,
         zone: &WireName,
@@ -156,19 +156,19 @@ impl OriginSettings {
         findings: &mut Findings,
     ) {
         let parse = |text: &str| quorate_zone::file::parse(text, zone, self.ttl_secs);
-        let mut found = |parsed: Vec<(usize, NamedSet)>| {
+        let mut add = |parsed: Vec<(usize, NamedSet)>| {
             records.extend(parsed.into_iter().map(|(_, set)| set));
         };
         for (at, line) in self.records.iter().enumerate() {
             match parse(line) {
-                Ok(parsed) => found(parsed),
+                Ok(parsed) => add(parsed),
                 Err(error) => findings.error(key.key("records").index(at), error.reason),
             }
         }
         if !self.zone_file.as_os_str().is_empty() {
             let text = read_zone_file(&self.zone_file);
             match text.and_then(|text| parse(&text).map_err(|error| error.to_string())) {
-                Ok(parsed) => found(parsed),
+                Ok(parsed) => add(parsed),
                 Err(reason) => {
                     let reason = format!("{}: {reason}", self.zone_file.display());
                     findings.error(key.key("zone_file"), reason);
@@ -215,15 +215,16 @@ impl SoaSettings {
         ns: Option<&WireName>,
         findings: &mut Findings,
     ) -> Soa {
-        let mut written = |field, text: &str| {
+        let mut configured_name = |field, text: &str| {
             let text = (!text.is_empty()).then_some(text)?;
             read_name(&key.key(field), text, findings)
         };
-        // Of a name too long for a label more, the name itself.
+        // If the name is too long for one more label, the name itself.
         let hostmaster = || parse_name("hostmaster", name).unwrap_or_else(|_| name.clone());
         Soa {
-            mname: written("mname", &self.mname).unwrap_or_else(|| ns.unwrap_or(name).clone()),
-            rname: written("rname", &self.rname).unwrap_or_else(hostmaster),
+            mname: configured_name("mname", &self.mname)
+                .unwrap_or_else(|| ns.unwrap_or(name).clone()),
+            rname: configured_name("rname", &self.rname).unwrap_or_else(hostmaster),
             serial: self.serial,
             refresh_secs: self.refresh_secs,
             retry_secs: self.retry_secs,
@@ -245,7 +246,7 @@ fn read_zone_file(path: &Path) -> Result<String, String> {
     }
 }
 
-/// Parses a domain name, with or without its last dot.
+/// Parses a domain name, with or without its final dot. Adds errors to `findings`.
 fn read_name(key: &KeyPath, text: &str, findings: &mut Findings) -> Option<WireName> {
     if text.is_empty() {
         let reason = "it is missing; write a domain name such as \"dns.example.org.\"";
@@ -262,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_has_a_start_of_authority_without_being_told() {
+    fn an_origin_has_a_default_start_of_authority() {
         let mut settings = OriginSettings {
             name: "Quorate.test".into(),
             ..OriginSettings::default()

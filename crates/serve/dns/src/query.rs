@@ -1,4 +1,4 @@
-//! Queries, from bytes that anybody may have sent.
+//! Parses queries. Anybody may have sent the bytes.
 
 use quorate_packet::message::HEADER_SIZE;
 use quorate_zone::Question;
@@ -8,57 +8,57 @@ use crate::{
     rcode::Rcode,
 };
 
-/// The largest query that is read, in bytes. A question takes at most 271; the rest is room for
+/// The largest query that is read, in bytes. Header and question need at most 271; the rest is for
 /// options such as padding to blocks of 128 (RFC 8467).
 pub const QUERY_SIZE_MAX: usize = 4096;
 
 /// The longest name on the wire, in bytes (RFC 1035, section 2.3.4).
 const NAME_SIZE_MAX: usize = 255;
 
-/// What follows the name of a question: type and class.
+/// The size of the type and class of a question, in bytes.
 const QUESTION_FIXED_SIZE: usize = 4;
 
 const TYPE_OPT: [u8; 2] = [0, 41];
 
-/// What of a query's header returns in the response: its id, opcode, and the bits RD and CD.
+/// The fields of a query's header that the response repeats: ID, opcode, and the bits RD and CD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) id: [u8; 2],
-    /// Opcode and RD, at their places in the third byte.
+    /// Opcode and RD, at their positions in the third byte.
     pub(crate) opcode_and_rd: u8,
-    /// CD, at its place in the fourth byte (RFC 4035, section 3.1.6).
+    /// CD, at its position in the fourth byte (RFC 4035, section 3.1.6).
     pub(crate) cd: u8,
 }
 
-/// A message that is to be answered.
+/// A message that gets a response.
 #[derive(Debug)]
 pub(crate) struct Query<'m> {
     pub(crate) header: Header,
-    /// The OPT record, as far as the message could be read: whoever sent one is answered with one,
-    /// also if nothing else makes sense (RFC 6891, section 7).
+    /// The OPT record, if parsing reached one. A query with an OPT record gets a response with one,
+    /// even if the rest is malformed (RFC 6891, section 7).
     pub(crate) edns: Option<Edns<'m>>,
-    /// What is asked, or what is said to a message that asks nothing.
+    /// The question, or the response code for a message without a valid one.
     pub(crate) question: Result<Question<'m>, Rcode>,
 }
 
 impl<'m> Query<'m> {
-    /// Parses a message. Nothing is allocated, and no name is followed. `None` if it is too short
-    /// for a header, or itself a response: an answer could start a quarrel between two servers.
+    /// Parses a message without allocations, and without following compression pointers. `None` if
+    /// it is shorter than a header, or a response: answering responses could make two servers loop.
     pub(crate) fn parse(message: &'m [u8]) -> Option<Self> {
         let (header, _) = message.split_first_chunk::<HEADER_SIZE>()?;
         if header[2] & 0x80 != 0 {
             return None;
         }
-        let mut body = Body::new(header, message);
-        let well_formed = body.parse().is_some();
-        let asks_cookie = body.edns.is_some_and(|edns| edns.options.cookie.is_some());
+        let mut body = MessageBody::new(header, message);
+        let is_well_formed = body.parse().is_some();
+        let requests_cookie = body.edns.is_some_and(|edns| edns.options.cookie.is_some());
         let question = match (body.question, body.question_count) {
-            // What stands in messages of other opcodes is not ours to judge.
+            // Messages with other opcodes may have another format, so they are not checked.
             _ if header[2] & 0x78 != 0 => Err(Rcode::NotImp),
-            _ if !well_formed => Err(Rcode::FormErr),
+            _ if !is_well_formed => Err(Rcode::FormErr),
             (Some(question), 1) => Ok(question),
-            // RFC 7873, section 5.4: a cookie is all that is wanted.
-            (_, 0) if asks_cookie => Err(Rcode::NoError),
+            // RFC 7873, section 5.4: the client only requests a cookie.
+            (_, 0) if requests_cookie => Err(Rcode::NoError),
             // RFC 9619.
             (_, _) => Err(Rcode::FormErr),
         };
@@ -74,12 +74,12 @@ impl<'m> Query<'m> {
     }
 }
 
-struct Body<'m> {
+struct MessageBody<'m> {
     message: &'m [u8],
-    /// Where the next part of it begins.
+    /// The offset of the next part.
     at: usize,
     question_count: u16,
-    /// Answers and authorities, which say nothing to this server, but must be there.
+    /// The number of answer and authority records. This server skips them, but they must be there.
     other_count: u32,
     additional_count: u16,
     /// The first question.
@@ -87,7 +87,7 @@ struct Body<'m> {
     edns: Option<Edns<'m>>,
 }
 
-impl<'m> Body<'m> {
+impl<'m> MessageBody<'m> {
     fn new(header: &[u8; HEADER_SIZE], message: &'m [u8]) -> Self {
         let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         Self {
@@ -101,16 +101,16 @@ impl<'m> Body<'m> {
         }
     }
 
-    /// Reads all of it, or as far as it can be read.
+    /// Parses the complete message; `None` if it is malformed. Keeps what it read until then.
     fn parse(&mut self) -> Option<()> {
-        for nth in 0..self.question_count {
+        for index in 0..self.question_count {
             let question = Question::parse(self.message.get(self.at..)?);
-            match (nth, question) {
+            match (index, question) {
                 (0, Some(question)) => {
                     self.at += question.wire().len();
                     self.question = Some(question);
                 }
-                // More than one is refused, but an OPT may stand behind them.
+                // More than one question is an error, but an OPT record may follow them.
                 (1.., _) => {
                     self.skip_name()?;
                     self.at += QUESTION_FIXED_SIZE;
@@ -135,7 +135,7 @@ impl<'m> Body<'m> {
         if !fixed.starts_with(&TYPE_OPT) {
             return Some(());
         }
-        // There is one at most, and the root owns it (RFC 6891, section 6.1.1).
+        // At most one is allowed, and its owner is the root (RFC 6891, section 6.1.1).
         let is_duplicate = self.edns.is_some();
         let edns = self.edns.get_or_insert_with(|| Edns::new(fixed));
         if is_duplicate || self.message[name_at] != 0 {
@@ -145,8 +145,7 @@ impl<'m> Body<'m> {
         Some(())
     }
 
-    /// Moves behind the name that comes next. A compressed name ends in a pointer, which is not
-    /// followed.
+    /// Skips the next name. A compressed name ends in a pointer, which is not followed.
     fn skip_name(&mut self) -> Option<()> {
         let start = self.at;
         loop {
@@ -166,7 +165,7 @@ impl<'m> Body<'m> {
         }
     }
 
-    /// Moves behind the rest of a record, whose name ends here, and gives that rest.
+    /// Skips the rest of a record after its name, and returns that rest.
     fn skip_fixed(&mut self) -> Option<(&'m [u8; RECORD_FIXED_SIZE], &'m [u8])> {
         let rest = self.message.get(self.at..)?;
         let (fixed, rest) = rest.split_first_chunk::<RECORD_FIXED_SIZE>()?;

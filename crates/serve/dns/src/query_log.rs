@@ -1,4 +1,4 @@
-//! A sample of the queries, for operators who look for what is asked.
+//! Logs a sample of the queries, so that operators can see what clients ask for.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,22 +7,22 @@ use std::{
 
 use quorate_zone::Question;
 
-use crate::{DnsClient, rcode::Rcode, sample::Nth};
+use crate::{DnsClient, rcode::Rcode, sample::QueryNumber};
 
-/// The target of the lines, by which a filter can choose them.
+/// The target of the log lines, for log filters.
 pub(crate) const TARGET: &str = "quorate::queries";
 
-/// How many queries a second are logged at most: more than anybody reads, few enough that a flood
-/// fills no disk and costs its victims nothing.
+/// The largest number of logged queries a second: more than anybody reads, and so few that a flood
+/// neither fills a disk nor slows down other queries.
 const LOGGED_PER_SEC_MAX: u64 = 100;
 
-/// Logs one query in so many.
+/// Logs one of every `one_in` queries.
 #[derive(Debug)]
 pub(crate) struct QueryLog {
-    /// 0 for none.
+    /// 0 logs none.
     one_in: u32,
     started: Instant,
-    /// The second since the start (the high 32 bits), and how many were logged in it.
+    /// The current second since the start (the high 32 bits), and how many were logged in it.
     logged: AtomicU64,
 }
 
@@ -35,13 +35,13 @@ impl QueryLog {
         }
     }
 
-    /// Whether the `nth` query is in the sample.
-    pub(crate) fn takes(&self, nth: Nth) -> bool {
-        self.one_in != 0 && nth.0.is_multiple_of(self.one_in)
+    /// Whether the query with this number is in the sample.
+    pub(crate) fn is_sampled(&self, number: QueryNumber) -> bool {
+        self.one_in != 0 && number.0.is_multiple_of(self.one_in)
     }
 
-    /// Logs a query of the sample, unless there were too many in this second. It has no question if none
-    /// could be read.
+    /// Logs a query of the sample, unless too many were logged in this second. `question` is `None`
+    /// if it could not be parsed.
     pub(crate) fn log(
         &self,
         client: &DnsClient,
@@ -134,16 +134,18 @@ mod tests {
     }
 
     #[test]
-    fn one_query_in_so_many_is_taken_and_none_by_default() {
+    fn one_of_n_queries_is_sampled_and_none_by_default() {
         let taken = |one_in| {
             let log = QueryLog::new(one_in);
-            (0..1000).filter(|nth| log.takes(Nth(*nth))).count()
+            (0..1000)
+                .filter(|number| log.is_sampled(QueryNumber(*number)))
+                .count()
         };
         assert_eq!([taken(0), taken(1), taken(10)], [0, 1000, 100]);
     }
 
     #[test]
-    fn a_flood_is_logged_no_faster_than_the_bound() {
+    fn a_flood_is_logged_at_the_limited_rate() {
         let log = QueryLog::new(1);
         let admitted = |millis| log.admits(Duration::from_millis(millis));
         assert_eq!((0..1000).filter(|_| admitted(10)).count(), 100);

@@ -21,15 +21,15 @@ fn a_plain_query_is_read() {
 }
 
 #[test]
-fn what_is_shorter_than_a_header_is_no_query() {
+fn a_message_shorter_than_a_header_is_ignored() {
     for size in 0..HEADER_SIZE {
         assert!(Query::parse(&alice_query()[..size]).is_none());
     }
 }
 
-/// An answer to a response could be answered for ever.
+/// Two servers that answer responses could loop forever.
 #[test]
-fn a_response_is_no_query() {
+fn a_response_is_ignored() {
     let mut message = alice_query();
     message[2] |= 0x80;
     assert!(Query::parse(&message).is_none());
@@ -41,7 +41,7 @@ fn other_opcodes_are_not_implemented() {
         let mut message = alice_query();
         message[2] |= opcode << 3;
         assert_eq!(rcode(&message), Rcode::NotImp, "{opcode}");
-        assert_eq!(rcode(&message[..20]), Rcode::NotImp, "{opcode}, cut short");
+        assert_eq!(rcode(&message[..20]), Rcode::NotImp, "{opcode}, truncated");
     }
 }
 
@@ -77,7 +77,7 @@ fn a_message_without_a_question_may_ask_for_a_cookie() {
 
 /// RFC 6891, section 7.
 #[test]
-fn the_opt_of_a_message_that_makes_no_sense_is_read() {
+fn the_opt_of_a_malformed_message_is_read() {
     let well_formed = with_opt(alice_query(), 1232, 0, &[]);
     let mut other_opcode = well_formed.clone();
     other_opcode[2] |= 0x20;
@@ -104,7 +104,7 @@ fn the_opt_of_a_message_that_makes_no_sense_is_read() {
 }
 
 #[test]
-fn a_query_cut_short_anywhere_is_malformed() {
+fn a_query_truncated_anywhere_is_malformed() {
     let message = with_opt(alice_query(), 1232, 0, &[0, 12, 0, 1, 7]);
     assert!(Query::parse(&message).unwrap().question.is_ok());
     for size in HEADER_SIZE..message.len() {
@@ -113,19 +113,19 @@ fn a_query_cut_short_anywhere_is_malformed() {
 }
 
 #[test]
-fn bytes_behind_the_last_record_are_malformed() {
+fn bytes_after_the_last_record_are_malformed() {
     assert_eq!(rcode(&[&alice_query()[..], b"x"].concat()), Rcode::FormErr);
 }
 
 #[test]
-fn a_header_that_claims_much_is_malformed() {
+fn a_header_with_too_large_counts_is_malformed() {
     assert_eq!(
         rcode(&[0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]),
         Rcode::FormErr
     );
 }
 
-/// Nothing stands before a question that it could point to, and it is echoed byte for byte.
+/// No name comes before a question that it could point to, and it is repeated byte for byte.
 #[test]
 fn a_question_is_not_compressed() {
     let pointer = [
@@ -155,7 +155,7 @@ fn names_and_labels_have_their_limits() {
 #[test]
 fn other_records_are_skipped() {
     let mut message = alice_query();
-    // A TSIG-like record whose name is a pointer to the question's.
+    // A TSIG-like record whose name is a pointer to the name in the question.
     message.extend_from_slice(&[0xc0, 12, 0, 250, 0, 255, 0, 0, 0, 0, 0, 2, 1, 2]);
     message[11] = 1;
     let message = with_opt(message, 4096, 0, &[]);
@@ -205,10 +205,10 @@ mod properties {
         })
     }
 
-    /// Bytes, bytes behind the header of a query of one question, and a query with bytes changed.
+    /// Random bytes, random bytes after the header of a query, and a query with changed bytes.
     fn any_message() -> impl Strategy<Value = Vec<u8>> {
         let bytes = || vec(any::<u8>(), 0..300);
-        let behind_header = bytes().prop_map(|rest| {
+        let after_header = bytes().prop_map(|rest| {
             let header = [0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
             [&header[..], &rest].concat()
         });
@@ -220,7 +220,7 @@ mod properties {
             }
             message
         });
-        prop_oneof![bytes(), behind_header, changed]
+        prop_oneof![bytes(), after_header, changed]
     }
 
     proptest! {
@@ -229,10 +229,10 @@ mod properties {
             ..ProptestConfig::with_cases(1024)
         })]
 
-        /// A parser that anybody may feed. What is to be answered has an id, and what is read has
-        /// one question, which the codec reads from the same bytes.
+        /// Anybody may send bytes to the parser. If it finds a query, the ID is that of the
+        /// message; if it finds a question, hickory-proto finds the same one.
         #[test]
-        fn no_bytes_break_the_parser(message in any_message()) {
+        fn no_bytes_cause_a_panic(message in any_message()) {
             let Some(query) = Query::parse(&message) else {
                 prop_assert!(message.len() < HEADER_SIZE || message[2] & 0x80 != 0);
                 return Ok(());
@@ -244,7 +244,7 @@ mod properties {
         }
 
         #[test]
-        fn what_hickory_asks_is_what_is_read(
+        fn queries_of_hickory_are_parsed_correctly(
             name in any_name(),
             record_type: u16,
             class: u16,

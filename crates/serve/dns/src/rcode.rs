@@ -3,8 +3,8 @@
 use quorate_zone::AnswerKind;
 use strum::{IntoStaticStr, VariantArray};
 
-/// The response codes that this server gives, by their numbers (RFC 6895, section 2.3). The names
-/// are those in metrics.
+/// The response codes that this server sends, by their numbers (RFC 6895, section 2.3). The names
+/// are the label values in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Rcode {

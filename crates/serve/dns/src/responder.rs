@@ -1,4 +1,4 @@
-//! From the bytes of a query to the bytes of a response.
+//! Turns the bytes of a query into the bytes of a response.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -7,13 +7,15 @@ use std::{
 };
 
 use quorate_replica::{ReadError, Reader};
-use quorate_zone::{Answer, AnswerKind, Located, Origin, OriginError, Question, UndecodableError};
+use quorate_zone::{
+    Answer, AnswerKind, LookupResult, Origin, OriginError, Question, UndecodableError,
+};
 
 use crate::{
     DnsClient, DnsConfig, DnsMetrics, DnsTransport, SharedLimits,
-    answer_limits::Limited,
+    answer_limits::AnswerLimit,
     chaos::{CLASS_CH, Identity},
-    cookie::Proof,
+    cookie::CookieStatus,
     edns::{Edns, UDP_SIZE_MAX},
     extended_error::ExtendedError,
     opt::Opt,
@@ -21,8 +23,8 @@ use crate::{
     query_log::QueryLog,
     rcode::Rcode,
     response::{Response, UDP_SIZE_MIN},
-    sample::Nth,
-    zones::{Served, Zones},
+    sample::QueryNumber,
+    zones::{ServedZones, Zones},
 };
 
 /// The largest message over anything but UDP, in bytes (RFC 1035, section 4.2.2).
@@ -31,20 +33,20 @@ const STREAM_SIZE_MAX: usize = u16::MAX as usize;
 /// The unit of the timeout in the option edns-tcp-keepalive (RFC 7828, section 3.1).
 const KEEPALIVE_UNIT_MILLIS: u128 = 100;
 
-/// The types that ask for a whole zone: IXFR and AXFR.
+/// The types of zone transfers: IXFR and AXFR.
 const TRANSFER_TYPES: [u16; 2] = [251, 252];
 
-/// What a response says, for who passes it on.
+/// What the caller of [`Responder::respond`] must know about the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary {
-    /// How long the response may be cached, in seconds; `None` when it may not be.
+pub struct ResponseSummary {
+    /// How long the response may be cached, in seconds; `None` if it may not be.
     pub ttl_secs: Option<u32>,
 }
 
 /// Answers queries from the local replica.
 ///
-/// All queries go one way, from bytes to bytes. An ordinary question allocates nothing, waits for
-/// nobody, and looks at the clock once, for the rate limit.
+/// All queries take the same path, from bytes to bytes. An ordinary query allocates nothing, waits
+/// for nothing, and reads the clock once, for the rate limit.
 pub struct Responder {
     zones: Zones,
     replica: Arc<dyn Reader>,
@@ -60,23 +62,23 @@ pub struct Responder {
 struct Outcome {
     rcode: Rcode,
     ttl_secs: Option<u32>,
-    /// The origin that has the name asked for, by its index.
+    /// The index of the origin that the question's name is in.
     origin: Option<usize>,
 }
 
-/// Why there is no answer. All of it is SERVFAIL to clients: saying that there is no data would make
-/// resolvers believe it.
+/// Why there is no answer. Clients get SERVFAIL for each: resolvers would believe and cache a
+/// negative answer.
 #[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("the replica was asked in vain")]
+enum AnswerError {
+    #[error("the replica cannot be read")]
     Read(#[from] ReadError),
-    #[error("the replica gave a packet that cannot be served")]
+    #[error("the stored packet cannot be served")]
     Undecodable(#[from] UndecodableError),
 }
 
 impl Responder {
-    /// Answers for these origins from this replica, and for what its cluster has agreed on beside
-    /// them, as far as `limits` let them.
+    /// Answers for these origins from their configured records, from packets in the replica, and
+    /// from the replicated zone records, within `limits`. Fails if the origins conflict.
     pub fn new(
         config: &DnsConfig,
         origins: Vec<Origin>,
@@ -99,49 +101,50 @@ impl Responder {
         })
     }
 
-    /// Writes the response to the `message` of a client in place of what `out` holds. `None` when
-    /// nothing may be said: the message is shorter than a header, or a response, or breaks the rules
-    /// of its transport.
+    /// Writes the response to a client's `message` to `out`, and replaces its content. `None` if
+    /// the message must not be answered: it is shorter than a header, is a response, or breaks the
+    /// rules of its transport.
     pub fn respond(
         &self,
         message: &[u8],
         client: &DnsClient,
         out: &mut Vec<u8>,
-    ) -> Option<Summary> {
-        let nth = Nth::next();
-        let started = nth.is_timed().then(Instant::now);
-        let query = Query::parse(message).filter(|query| !is_fatal(query, client.transport));
+    ) -> Option<ResponseSummary> {
+        let number = QueryNumber::next();
+        let started = number.is_timed().then(Instant::now);
+        let query =
+            Query::parse(message).filter(|query| !breaks_transport_rules(query, client.transport));
         let Some(query) = query else {
-            self.metrics.figures.messages_ignored_total.inc();
+            self.metrics.shared.messages_ignored_total.inc();
             return None;
         };
         let zones = self.zones.current(&*self.replica);
-        // Anybody can publish what is read here. Should a packet ever cause a panic, that must not
-        // end the loop that answers everybody else.
+        // Anybody can publish what is read here. If a packet ever causes a panic, that must not end
+        // the thread that answers all other clients.
         let attempt = AssertUnwindSafe(|| self.write_response(&query, client, &zones, out));
         let outcome = catch_unwind(attempt).unwrap_or_else(|_| {
-            tracing::error!("a panic was answered with SERVFAIL");
+            tracing::error!("answering a query panicked: the client received SERVFAIL");
             let mut response = Response::new(&query, size_max(&query, client.transport));
             response.explain(ExtendedError::Other);
             response.write_empty(Rcode::ServFail, out);
             Rcode::ServFail.into()
         });
         self.count(&outcome, client, &zones);
-        if self.query_log.takes(nth) {
+        if self.query_log.is_sampled(number) {
             let question = query.question.as_ref().ok();
             self.query_log
                 .log(client, question, outcome.rcode, out.len());
         }
         if let Some(started) = started {
-            let durations = &self.metrics.figures.response_duration_seconds;
+            let durations = &self.metrics.shared.response_duration_seconds;
             let duration = started.elapsed().as_secs_f64();
             durations.of(client.transport).observe(duration);
         }
         let ttl_secs = outcome.ttl_secs;
-        Some(Summary { ttl_secs })
+        Some(ResponseSummary { ttl_secs })
     }
 
-    fn count(&self, outcome: &Outcome, client: &DnsClient, zones: &Served) {
+    fn count(&self, outcome: &Outcome, client: &DnsClient, zones: &ServedZones) {
         let queries = outcome.origin.and_then(|origin| zones.queries.get(origin));
         let queries = queries.unwrap_or(&self.metrics.other_queries);
         queries.of(client.transport).of(outcome.rcode).inc();
@@ -151,16 +154,16 @@ impl Responder {
         &self,
         query: &Query<'_>,
         client: &DnsClient,
-        zones: &Served,
+        zones: &ServedZones,
         out: &mut Vec<u8>,
     ) -> Outcome {
         let mut response = Response::new(query, size_max(query, client.transport));
-        let mut proof = None;
+        let mut cookie_status = None;
         if let (Some(edns), Some(opt)) = (&query.edns, &mut response.opt) {
             self.answer_options(edns, client.transport, opt);
-            proof = self.check_cookie(edns, client, zones, opt);
+            cookie_status = self.check_cookie(edns, client, zones, opt);
         }
-        let question = match checked_question(query, client.transport, proof) {
+        let question = match question_to_answer(query, client.transport, cookie_status) {
             Ok(question) => question,
             Err(rcode) => {
                 if rcode == Rcode::NotImp {
@@ -170,11 +173,11 @@ impl Responder {
                 return rcode.into();
             }
         };
-        match self.limited(client, proof) {
-            Limited::No => {}
-            Limited::To(size_max) => response.limit(size_max),
-            Limited::Refused => {
-                self.metrics.figures.responses_rate_limited_total.inc();
+        match self.answer_limit(client, cookie_status) {
+            AnswerLimit::Unlimited => {}
+            AnswerLimit::Size(size_max) => response.limit(size_max),
+            AnswerLimit::RetryOverTcp => {
+                self.metrics.shared.responses_rate_limited_total.inc();
                 response.write_truncated(out);
                 return Rcode::NoError.into();
             }
@@ -183,18 +186,18 @@ impl Responder {
             return self.write_identity(question, response, out);
         }
         let answered = self.write_answer(question, &mut response, zones, out);
-        answered.unwrap_or_else(|fault| {
+        answered.unwrap_or_else(|error| {
             tracing::debug!(
-                error = &fault as &dyn std::error::Error,
+                error = &error as &dyn std::error::Error,
                 "answered SERVFAIL"
             );
-            response.explain(fault.extended_error());
+            response.explain(error.extended_error());
             response.write_empty(Rcode::ServFail, out);
             Rcode::ServFail.into()
         })
     }
 
-    /// Says what the client's options ask for.
+    /// Sets the options that the client requested.
     fn answer_options<'a>(&'a self, edns: &Edns<'_>, transport: DnsTransport, opt: &mut Opt<'a>) {
         let options = &edns.options;
         opt.nsid = self.identity.nsid().filter(|_| options.nsid);
@@ -203,26 +206,26 @@ impl Responder {
         opt.padded = options.padding && transport.is_encrypted();
     }
 
-    /// What the client's cookie proves, which is answered with one. `None` if it has none, or we
-    /// have nothing to make any with.
+    /// Checks the client's cookie, and sets the cookie of the response. `None` if the query has no
+    /// cookie, or this server has no secrets.
     fn check_cookie(
         &self,
         edns: &Edns<'_>,
         client: &DnsClient,
-        zones: &Served,
+        zones: &ServedZones,
         opt: &mut Opt<'_>,
-    ) -> Option<Proof> {
-        let (jar, cookie) = zones.cookies.as_ref().zip(edns.options.cookie)?;
-        let (proof, answered) = jar.check(cookie, client.address, now_secs());
-        opt.cookie = Some(answered);
-        self.metrics.figures.cookies_total.of(proof).inc();
-        Some(proof)
+    ) -> Option<CookieStatus> {
+        let (server_cookies, cookie) = zones.cookies.as_ref().zip(edns.options.cookie)?;
+        let (status, response_cookie) = server_cookies.check(cookie, client.address, now_secs());
+        opt.cookie = Some(response_cookie);
+        self.metrics.shared.cookies_total.of(status).inc();
+        Some(status)
     }
 
-    /// How the answer to a client is limited that may be somebody else.
-    fn limited(&self, client: &DnsClient, proof: Option<Proof>) -> Limited {
-        if !client.transport.is_datagram() || proof == Some(Proof::Valid) {
-            return Limited::No;
+    /// The limit of the response. Only clients whose address may be forged have one.
+    fn answer_limit(&self, client: &DnsClient, cookie_status: Option<CookieStatus>) -> AnswerLimit {
+        if !client.transport.is_datagram() || cookie_status == Some(CookieStatus::Valid) {
+            return AnswerLimit::Unlimited;
         }
         self.limits.next(client.address)
     }
@@ -250,21 +253,21 @@ impl Responder {
         &self,
         question: &Question<'_>,
         response: &mut Response<'_>,
-        zones: &Served,
+        zones: &ServedZones,
         out: &mut Vec<u8>,
-    ) -> Result<Outcome, Fault> {
-        match zones.authority.locate(question) {
-            Located::Answer(answer) => {
-                // Beside keys stand records that the cluster has agreed on.
+    ) -> Result<Outcome, AnswerError> {
+        match zones.authority.lookup(question) {
+            LookupResult::Answer(answer) => {
+                // The zone also has replicated records, so the replica must be up to date.
                 if answer.kind() != AnswerKind::Refused {
                     self.replica.check_ready()?;
                 }
                 Ok(self.write(question, &answer, response, out))
             }
-            Located::Key(question_of_key) => {
-                let indexed = self.replica.packet(question_of_key.key())?;
+            LookupResult::NeedsPacket(packet_lookup) => {
+                let indexed = self.replica.packet(packet_lookup.key())?;
                 let compiled = indexed.as_ref().map(|indexed| &indexed.compiled);
-                let answer = question_of_key.answer(compiled)?;
+                let answer = packet_lookup.answer(compiled)?;
                 Ok(self.write(question, &answer, response, out))
             }
         }
@@ -284,18 +287,18 @@ impl Responder {
                 false => ExtendedError::NotAuthoritative,
             });
         }
-        let figures = &self.metrics.figures;
+        let shared = &self.metrics.shared;
         match response.write_answer(question, answer, out) {
             true => {}
             false if response.is_limited => {
-                figures.responses_size_limited_total.inc();
+                shared.responses_size_limited_total.inc();
                 response.write_truncated(out);
                 return Outcome {
                     origin: answer.origin_index(),
                     ..Rcode::NoError.into()
                 };
             }
-            false => figures.responses_truncated_total.inc(),
+            false => shared.responses_truncated_total.inc(),
         }
         Outcome {
             rcode,
@@ -305,7 +308,7 @@ impl Responder {
     }
 }
 
-impl Fault {
+impl AnswerError {
     fn extended_error(&self) -> ExtendedError {
         match self {
             Self::Read(ReadError::NotReady(_)) => ExtendedError::NotReady,
@@ -315,7 +318,7 @@ impl Fault {
     }
 }
 
-/// Nothing but a response code was said.
+/// A response with only a response code.
 impl From<Rcode> for Outcome {
     fn from(rcode: Rcode) -> Self {
         Self {
@@ -326,14 +329,14 @@ impl From<Rcode> for Outcome {
     }
 }
 
-/// Whether the client breaks the rules of its transport, so that its connection ends (RFC 9250,
+/// Whether the query breaks the rules of its transport, so that the connection must end (RFC 9250,
 /// section 4.3.3).
-fn is_fatal(query: &Query<'_>, transport: DnsTransport) -> bool {
+fn breaks_transport_rules(query: &Query<'_>, transport: DnsTransport) -> bool {
     let is_keepalive = |edns: Edns<'_>| edns.options.tcp_keepalive;
     transport == DnsTransport::Quic && query.edns.is_some_and(is_keepalive)
 }
 
-/// The largest response that the client can take, and that should be sent, in bytes.
+/// The largest response to send, in bytes: what the client accepts, within this server's limits.
 fn size_max(query: &Query<'_>, transport: DnsTransport) -> usize {
     match query.edns {
         _ if !transport.is_datagram() => STREAM_SIZE_MAX,
@@ -342,25 +345,27 @@ fn size_max(query: &Query<'_>, transport: DnsTransport) -> usize {
     }
 }
 
-/// The question, if it is to be answered, or else all that is said.
-fn checked_question<'q, 'm>(
+/// The question to answer, or the response code of a response without records.
+fn question_to_answer<'q, 'm>(
     query: &'q Query<'m>,
     transport: DnsTransport,
-    proof: Option<Proof>,
+    cookie_status: Option<CookieStatus>,
 ) -> Result<&'q Question<'m>, Rcode> {
     match &query.question {
         Err(rcode @ (Rcode::FormErr | Rcode::NotImp)) => Err(*rcode),
-        // RFC 6891, section 6.1.3: a later version is told the latest that we know, 0.
+        // RFC 6891, section 6.1.3: the response has the latest version that this server knows, 0.
         _ if query.edns.is_some_and(|edns| edns.version > 0) => Err(Rcode::BadVers),
-        // RFC 7873, section 5.2.4. Whoever has a connection has proved more than a cookie does.
-        _ if transport.is_datagram() && proof == Some(Proof::Invalid) => Err(Rcode::BadCookie),
-        // Nothing was asked but a cookie, and we have none.
-        Err(_) if proof.is_none() => Err(Rcode::FormErr),
+        // RFC 7873, section 5.2.4. A connection proves the client's address better than a cookie.
+        _ if transport.is_datagram() && cookie_status == Some(CookieStatus::Invalid) => {
+            Err(Rcode::BadCookie)
+        }
+        // The client only requests a cookie, and this server has none.
+        Err(_) if cookie_status.is_none() => Err(Rcode::FormErr),
         question => question.as_ref().map_err(|rcode| *rcode),
     }
 }
 
-/// Seconds since the epoch, of which cookies hold the low 32 bits (RFC 9018, section 4.3).
+/// The low 32 bits of the seconds since the epoch, as cookies have them (RFC 9018, section 4.3).
 fn now_secs() -> u32 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| now.as_secs() as u32)

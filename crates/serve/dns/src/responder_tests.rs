@@ -58,7 +58,7 @@ fn a_missing_type_is_no_data_and_a_missing_name_nxdomain() {
     }
 }
 
-/// RFC 8020: nothing is there, and nothing below it.
+/// RFC 8020: neither the key nor any name below it exists.
 #[test]
 fn a_key_with_an_empty_packet_is_nxdomain() {
     let fixture = Fixture::new();
@@ -71,7 +71,7 @@ fn a_key_with_an_empty_packet_is_nxdomain() {
 }
 
 #[test]
-fn a_refusal_is_not_authoritative() {
+fn refused_is_not_authoritative() {
     let fixture = Fixture::new();
     let mut chaos = query("dns.test.", RecordType::SOA);
     *chaos.last_mut().unwrap() = 3;
@@ -104,7 +104,7 @@ fn a_referral_is_not_authoritative() {
     }
 }
 
-/// A negative answer would take the record out of every cache that asked.
+/// A negative answer would remove the record from every cache that asked.
 #[test]
 fn a_replica_that_cannot_be_read_is_a_servfail() {
     let fixture = Fixture::new();
@@ -122,15 +122,15 @@ fn a_packet_that_cannot_be_decoded_is_a_servfail() {
     assert_eq!(text(&Fixture::new().ask(&message)), ["ServFail"]);
 }
 
-/// It must not end a loop that serves others.
+/// A panic must not end a thread that serves other clients.
 #[test]
 fn a_panic_is_a_servfail() {
-    let message = query(&iroh(UNLUCKY, "dns.test."), RecordType::TXT);
+    let message = query(&iroh(PANICKING, "dns.test."), RecordType::TXT);
     assert_eq!(text(&Fixture::new().ask(&message)), ["ServFail"]);
 }
 
 #[test]
-fn the_header_returns_what_it_should_and_nothing_else() {
+fn the_response_copies_only_the_required_header_fields() {
     let fixture = Fixture::new();
     for (third, fourth) in [(0x00, 0x00), (0x01, 0x10), (0x07, 0xff)] {
         let mut message = alice_query();
@@ -168,7 +168,7 @@ fn the_question_is_echoed_byte_for_byte() {
 }
 
 #[test]
-fn garbage_behind_a_header_is_a_formerr_of_a_header() {
+fn garbage_after_a_header_gets_a_formerr_without_a_question() {
     let fixture = Fixture::new();
     let mut message = alice_query();
     message.truncate(40);
@@ -181,15 +181,15 @@ fn garbage_behind_a_header_is_a_formerr_of_a_header() {
 
 /// RFC 6891, section 7.
 #[test]
-fn whoever_sends_an_opt_gets_one_with_every_response_code() {
+fn a_query_with_opt_gets_opt_with_every_response_code() {
     let fixture = Fixture::new();
-    let well_formed = with_opt(alice_query(), 1232, 0, &[]);
-    let mut other_opcode = well_formed.clone();
+    let valid = with_opt(alice_query(), 1232, 0, &[]);
+    let mut other_opcode = valid.clone();
     other_opcode[2] |= 0x28;
     for (message, rcode) in [
-        ([&well_formed[..], b"more"].concat(), 1),
+        ([&valid[..], b"more"].concat(), 1),
         (with_opt(alice_query(), 1232, 0, &[7]), 1),
-        (with_opt(well_formed.clone(), 1232, 0, &[]), 1),
+        (with_opt(valid.clone(), 1232, 0, &[]), 1),
         (other_opcode, 4),
         (with_opt(alice_query(), 1232, 1, &[]), 16),
     ] {
@@ -227,7 +227,7 @@ mod edns {
 
     /// RFC 6891, section 6.1.3.
     #[test]
-    fn a_later_version_is_told_ours() {
+    fn a_later_edns_version_gets_version_0() {
         let fixture = Fixture::new();
         let response = fixture.ask(&with_opt(alice_query(), 1232, 1, &[0xff; 3]));
         assert_eq!(
@@ -236,7 +236,7 @@ mod edns {
             "broken options"
         );
         let response = fixture.ask(&with_opt(alice_query(), 1232, 1, &[]));
-        // hickory knows 16 by its other meaning, BADSIG.
+        // hickory-proto reads 16 as BADSIG, its other meaning.
         assert_eq!(u16::from(response.response_code), 16);
         assert_eq!(response.edns.unwrap().version(), 0);
         assert!(response.answers.is_empty() && response.queries.len() == 1);
@@ -259,7 +259,7 @@ mod sizes {
     }
 
     #[test]
-    fn a_set_that_does_not_fit_is_left_out_whole() {
+    fn a_set_that_does_not_fit_is_left_out_completely() {
         let fixture = Fixture::new();
         for message in [
             big_txt(),
@@ -273,12 +273,12 @@ mod sizes {
             assert_eq!(response.edns.is_some(), edns == 1, "OPT stays");
             assert_eq!(response.queries.len(), 1);
         }
-        let truncated = fixture.figure("quorate_dns_responses_truncated_total");
+        let truncated = fixture.metric("quorate_dns_responses_truncated_total");
         assert_eq!(truncated, 3);
     }
 
     #[test]
-    fn what_fits_before_it_stays() {
+    fn sets_before_it_are_kept() {
         let message = query(&format!("alias.{BIG}.dns.test."), RecordType::TXT);
         let response = Fixture::new().ask(&message);
         assert!(response.truncation);
@@ -294,14 +294,14 @@ mod sizes {
         let response = fixture.ask(&message);
         assert!(response.truncation);
         assert_eq!(response.authorities.len(), 1);
-        assert_eq!(response.additionals.len(), 1, "what fits stays");
+        assert_eq!(response.additionals.len(), 1, "the addresses that fit stay");
         let response = fixture.ask(&with_opt(message, 1232, 0, &[]));
         assert!(!response.truncation);
         assert_eq!(response.additionals.len(), 17);
     }
 
     #[test]
-    fn edns_and_tcp_make_room() {
+    fn larger_responses_fit_with_edns_and_tcp() {
         let fixture = Fixture::new();
         let message = with_opt(big_txt(), 1232, 0, &[]);
         assert_eq!(fixture.ask(&message).answers.len(), 3);
@@ -312,7 +312,7 @@ mod sizes {
         }
     }
 
-    /// RFC 9715: whatever the client says it can take, and whatever a stranger has published.
+    /// RFC 9715: for any UDP size of the client, and any published packet.
     #[test]
     fn no_datagram_is_larger_than_1232_bytes() {
         let fixture = Fixture::new();
@@ -338,7 +338,7 @@ mod sizes {
 }
 
 #[test]
-fn a_response_may_be_cached_as_long_as_its_shortest_record() {
+fn the_cache_time_is_the_smallest_ttl() {
     let fixture = Fixture::new();
     let ttl = |owner: &str| {
         let message = query(owner, RecordType::TXT);
@@ -365,7 +365,7 @@ fn queries_are_counted_by_origin_transport_and_rcode() {
     fixture.respond(&query("google.com.", RecordType::A), DnsTransport::Tcp);
     fixture.respond(&[0; 11], DnsTransport::Udp);
     let count = |origin: &str, rcode: &str, transport: &str| {
-        fixture.figure(&format!(
+        fixture.metric(&format!(
             "quorate_dns_queries_total{{origin=\"{origin}\",rcode=\"{rcode}\",transport=\"{transport}\"}}"
         ))
     };
@@ -375,12 +375,12 @@ fn queries_are_counted_by_origin_transport_and_rcode() {
     assert_eq!(count("two.test.", "nxdomain", "udp"), 1);
     assert_eq!(count("other", "refused", "tcp"), 1);
     assert_eq!(count("other", "refused", "udp"), 0);
-    assert_eq!(fixture.figure("quorate_dns_messages_ignored_total"), 1);
+    assert_eq!(fixture.metric("quorate_dns_messages_ignored_total"), 1);
 }
 
-/// No cache stands between the replica and the answer.
+/// There is no cache between the replica and the answer.
 #[test]
-fn what_is_published_replaced_or_removed_is_seen_at_once() {
+fn published_replaced_and_removed_packets_are_seen_immediately() {
     let fixture = Fixture::new();
     let message = query(&iroh(NOBODY, "dns.test."), RecordType::TXT);
     for round in 0..3 {

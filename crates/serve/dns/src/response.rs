@@ -1,7 +1,7 @@
-//! Responses, to bytes.
+//! Writes responses in wire form.
 
 use quorate_packet::message::HEADER_SIZE;
-use quorate_zone::{Answer, Question, Written};
+use quorate_zone::{Answer, Question, WriteSummary};
 
 use crate::{
     extended_error::ExtendedError,
@@ -10,8 +10,8 @@ use crate::{
     rcode::Rcode,
 };
 
-/// The largest datagram for clients that say nothing about it, in bytes (RFC 1035, section 2.3.4).
-/// A header, a question and an OPT record with all options have room in it.
+/// The largest datagram for clients without EDNS, in bytes (RFC 1035, section 2.3.4). A header, a
+/// question and an OPT record with all options fit in it.
 pub(crate) const UDP_SIZE_MIN: u16 = 512;
 
 /// The bits of a response's third byte.
@@ -19,26 +19,26 @@ const QR: u8 = 0x80;
 const AA: u8 = 0x04;
 const TC: u8 = 0x02;
 
-/// A TXT record in the class CH of a TTL of 0, whose owner is the question's name, up to the size
-/// of its data.
+/// The start of a TXT record in the class CH, up to the size of its data. Its owner is the
+/// question's name, and its TTL is 0.
 const CHAOS_TXT: [u8; 10] = [0xc0, HEADER_SIZE as u8, 0, 16, 0, 3, 0, 0, 0, 0];
 
-/// A response that is not written yet: what it says whatever the answer is.
+/// A response that is not written yet: the parts that do not depend on the answer.
 #[derive(Debug)]
 pub(crate) struct Response<'a> {
     header: Header,
-    /// Repeated in the client's own letter case (RFC 4343), if it could be read.
+    /// The question in the client's own letter case (RFC 4343), if it could be parsed.
     question: Option<&'a Question<'a>>,
-    /// For clients that know EDNS.
+    /// The OPT record, for clients that support EDNS.
     pub(crate) opt: Option<Opt<'a>>,
-    /// How many bytes it may have.
+    /// The largest size of the response, in bytes.
     size_max: usize,
-    /// Whether that is less than the client would take.
+    /// Whether that is less than the client accepts.
     pub(crate) is_limited: bool,
 }
 
 impl<'a> Response<'a> {
-    /// A response that says no more than it must.
+    /// A response to `query` without optional parts.
     pub(crate) fn new(query: &'a Query<'a>, size_max: usize) -> Self {
         Self {
             header: query.header,
@@ -52,33 +52,33 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Lets it have so many bytes at most.
+    /// Limits the size of the response, in bytes.
     pub(crate) fn limit(&mut self, size_max: usize) {
         self.is_limited = size_max < self.size_max;
         self.size_max = self.size_max.min(size_max);
     }
 
-    /// Says why, to clients that know EDNS.
+    /// Adds an extended error, for clients that support EDNS.
     pub(crate) fn explain(&mut self, error: ExtendedError) {
         if let Some(opt) = &mut self.opt {
             opt.extended_error = Some(error);
         }
     }
 
-    /// Writes a response without records in place of what `out` holds.
+    /// Writes a response without records to `out`, and replaces its content.
     pub(crate) fn write_empty(&self, rcode: Rcode, out: &mut Vec<u8>) {
         self.begin(out);
         self.end(rcode, 0, [0; 3], out);
     }
 
-    /// Writes a response without records that makes the client ask again over TCP.
+    /// Writes a response without records that makes the client retry over TCP.
     pub(crate) fn write_truncated(&self, out: &mut Vec<u8>) {
         self.begin(out);
         self.end(Rcode::NoError, TC, [0; 3], out);
     }
 
-    /// Writes the answer to the question: all of a record set or nothing of it (RFC 2181, section
-    /// 9), and nothing behind the first that does not fit. Says whether all of it did.
+    /// Writes the answer to the question: each record set completely or not at all (RFC 2181,
+    /// section 9), up to the first that does not fit. Returns whether all required records fit.
     pub(crate) fn write_answer(
         &self,
         question: &Question<'_>,
@@ -87,7 +87,7 @@ impl<'a> Response<'a> {
     ) -> bool {
         self.begin(out);
         let opt_size = self.opt.as_ref().map_or(0, Opt::size);
-        let Written {
+        let WriteSummary {
             counts,
             is_complete,
         } = answer.write(question, self.size_max - opt_size, out);
@@ -116,8 +116,8 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Writes what follows the records, and the header, with the number of answers, authorities and
-    /// additionals.
+    /// Writes the OPT record and the header. `counts` are the numbers of answer, authority and
+    /// additional records.
     fn end(&self, rcode: Rcode, bits: u8, mut counts: [u16; 3], out: &mut Vec<u8>) {
         if let Some(opt) = &self.opt {
             opt.write(rcode, self.size_max, out);

@@ -1,4 +1,4 @@
-//! Which queries are looked at more closely.
+//! Selects a sample of the queries, for logs and for timing.
 
 use std::cell::Cell;
 
@@ -7,15 +7,15 @@ thread_local! {
     static ANSWERED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Of so many queries one is timed: two looks at the clock cost a tenth of an answer.
+/// One of this many queries is timed: reading the clock twice costs a tenth of an answer.
 const TIMED_ONE_IN: u32 = 64;
 
-/// A query's number on its thread: a sample by it costs no look at what threads share.
+/// The number of a query on its thread. Sampling by it needs no state that threads share.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Nth(pub(crate) u32);
+pub(crate) struct QueryNumber(pub(crate) u32);
 
-impl Nth {
-    /// The number of a query that comes now.
+impl QueryNumber {
+    /// The number of the next query.
     pub(crate) fn next() -> Self {
         Self(ANSWERED.replace(ANSWERED.get().wrapping_add(1)))
     }

@@ -1,4 +1,4 @@
-//! All listeners but that of HTTPS.
+//! The listeners for UDP, TCP, TLS and QUIC.
 
 use std::{
     io,
@@ -24,18 +24,17 @@ use crate::{
     udp::{self, UdpThreads},
 };
 
-/// How often a free port is looked for that is free for both UDP and TCP.
+/// How often `bind` tries to find a port that is free for both UDP and TCP.
 const FREE_PORT_TRIES_MAX: usize = 16;
 
-/// How long a shutdown waits for responses that are under way. They are ready, so that only the
-/// client can be slow.
+/// How long a shutdown waits until responses are sent. They are ready; only clients can be slow.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The name of DNS over TLS in handshakes (RFC 7858, section 3.1).
 const TLS_PROTOCOL: &[u8] = b"dot";
 
 impl DnsConfig {
-    /// Takes the addresses. Queries wait from now on until [`serve`](DnsListeners::serve).
+    /// Binds the addresses. Queries then wait until [`serve`](DnsListeners::serve).
     pub async fn bind(self) -> Result<DnsListeners, BindError> {
         let mut bound = DnsListeners {
             udp: Vec::new(),
@@ -51,8 +50,10 @@ impl DnsConfig {
                     bound.tcp.push(tcp);
                     bound.udp.extend(udp);
                 }
-                Err(error) if config.listen.is_optional(*listen) && is_of_family(&error.source) => {
-                    tracing::warn!(%listen, "DNS is not served over IPv6: this machine has none");
+                Err(error)
+                    if config.listen.is_optional(*listen) && is_family_missing(&error.source) =>
+                {
+                    tracing::warn!(%listen, "DNS is not served over IPv6: this machine has no IPv6 address");
                 }
                 Err(error) => return Err(error),
             }
@@ -70,7 +71,7 @@ impl DnsConfig {
     }
 }
 
-/// Takes an address for TCP and UDP, with the same port where any will do.
+/// Binds an address for TCP and UDP. For port 0, both get the same port.
 fn bind_both(
     listen: SocketAddr,
     socket_count: usize,
@@ -102,17 +103,17 @@ fn bind_udp(
     })
 }
 
-/// Whether an address could not be taken because the machine has no address of its family.
-fn is_of_family(error: &io::Error) -> bool {
+/// Whether binding failed because the machine has no address of this family.
+fn is_family_missing(error: &io::Error) -> bool {
     let error = error.raw_os_error().map(Errno::from_raw);
     matches!(error, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
 
-/// Listeners that answer nothing yet.
+/// Bound listeners that do not answer yet.
 #[derive(Debug)]
 pub struct DnsListeners {
     config: DnsConfig,
-    /// As many for each address as threads answer it.
+    /// One for each thread, at each address.
     udp: Vec<UdpSocket>,
     tcp: Vec<Listener>,
     tls: Vec<Listener>,
@@ -120,18 +121,18 @@ pub struct DnsListeners {
 }
 
 impl DnsListeners {
-    /// The first address for UDP and TCP, with the port that was taken.
+    /// The first address for UDP and TCP, with the actual port.
     ///
     /// # Panics
     ///
-    /// Panics where there is none, which [`DnsConfig::check_listeners`] refuses.
+    /// Panics if there is none; [`DnsConfig::check_listeners`] rejects such a configuration.
     pub fn local_addr(&self) -> SocketAddr {
         self.tcp[0].local_addr()
     }
 
-    /// Answers with `responder` until [`DnsServer::shutdown`]. `certificate` is what encrypted
-    /// listeners show, without which they cannot be; clients that `is_exempt` may have any number of
-    /// connections; `metrics` counts those.
+    /// Answers with `responder` until [`DnsServer::shutdown`]. Encrypted listeners use
+    /// `certificate`, and fail without one. Clients that `is_exempt` may have any number of
+    /// connections. `metrics` counts the connections.
     pub fn serve(
         self,
         responder: Arc<Responder>,
@@ -186,7 +187,7 @@ impl DnsListeners {
     }
 }
 
-/// A running server. Dropping it shuts it down too, unawaited.
+/// A running server. Dropping it shuts it down too, without waiting.
 #[derive(Debug)]
 pub struct DnsServer {
     udp: UdpThreads,
@@ -215,7 +216,7 @@ impl DnsServer {
         addresses(&self.quic)
     }
 
-    /// Frees the addresses, and closes each connection after the responses that are under way.
+    /// Closes the listeners, and each connection after the responses in progress.
     pub async fn shutdown(self) {
         let others = self.tcp.into_iter().chain(self.tls).chain(self.quic);
         let others = join_all(others.map(ListenerServer::shutdown));

@@ -13,7 +13,7 @@ use tokio::{
 use super::*;
 use crate::fixture::*;
 
-/// Longer than anything here takes, unless it never happens.
+/// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
 const OPEN: &str = "quorate_listener_connections_open{listener=\"dns\"}";
@@ -71,7 +71,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn both_listeners_have_one_port_and_answer() {
+async fn udp_and_tcp_answer_on_one_port() {
     let (server, _) = serve(config()).await;
     let udp = udp_client(&server).await;
     udp.send(&alice_query()).await.unwrap();
@@ -82,7 +82,7 @@ async fn both_listeners_have_one_port_and_answer() {
     server.shutdown().await;
 }
 
-/// Of 0 to 12 bytes, only a header gets a response: FORMERR, as it holds no question.
+/// Of messages with 0 to 12 bytes, only a header gets a response: FORMERR (no question).
 #[tokio::test]
 async fn short_and_garbled_datagrams_leave_the_server_alive() {
     let (server, fixture) = serve(config()).await;
@@ -100,12 +100,12 @@ async fn short_and_garbled_datagrams_leave_the_server_alive() {
     assert_eq!(receive(&udp).await.response_code, ResponseCode::FormErr);
     udp.send(&alice_query()).await.unwrap();
     assert_eq!(receive(&udp).await.answers.len(), 1);
-    assert_eq!(fixture.figure("quorate_dns_messages_ignored_total"), 25);
+    assert_eq!(fixture.metric("quorate_dns_messages_ignored_total"), 25);
     server.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_whole_over_tcp() {
+async fn a_truncated_answer_is_complete_over_tcp() {
     let (server, _) = serve(config()).await;
     let message = query(&format!("txt.{BIG}.dns.test."), RecordType::TXT);
     let udp = udp_client(&server).await;
@@ -159,7 +159,7 @@ async fn a_query_in_pieces_is_answered() {
 }
 
 #[tokio::test]
-async fn garbage_over_tcp_ends_the_connection_and_no_other() {
+async fn garbage_over_tcp_ends_only_its_connection() {
     let (server, _) = serve(config()).await;
     let mut other = tcp_client(&server).await;
     let response = {
@@ -178,7 +178,7 @@ async fn garbage_over_tcp_ends_the_connection_and_no_other() {
         tcp.write_all(garbage).await.unwrap();
         assert!(is_closed(&mut tcp).await, "{garbage:?}");
     }
-    // A frame that holds a header can be told what is wrong with it, and the next may be right.
+    // A frame with a header gets an error response, and the next frame may be valid.
     other.write_all(&framed(&[0; 40])).await.unwrap();
     assert_eq!(
         read_message(&mut other).await.response_code,
@@ -200,9 +200,9 @@ async fn queries_before_garbage_are_answered() {
     server.shutdown().await;
 }
 
-/// Bytes that never become a query do not count as life.
+/// Bytes that never become a query do not count as activity.
 #[tokio::test]
-async fn an_idle_connection_is_closed_even_if_it_trickles() {
+async fn an_idle_connection_is_closed_even_if_it_sends_single_bytes() {
     let mut config = config();
     config.tcp_idle_timeout = Duration::from_millis(100);
     let (server, fixture) = serve(config).await;
@@ -224,7 +224,7 @@ async fn an_idle_connection_is_closed_even_if_it_trickles() {
         closed = timeout(LONG, closed) => closed.expect("an end"),
     }
     server.shutdown().await;
-    assert_eq!(fixture.figure(OPEN), 0);
+    assert_eq!(fixture.metric(OPEN), 0);
 }
 
 #[tokio::test]
@@ -235,12 +235,14 @@ async fn a_client_that_reads_nothing_is_closed() {
     let mut tcp = tcp_client(&server).await;
     let batch = framed(&query(&srv_owner(), RecordType::SRV)).repeat(100);
     let flood = async { while tcp.write_all(&batch).await.is_ok() {} };
-    timeout(LONG, flood).await.expect("the server gives up");
+    timeout(LONG, flood)
+        .await
+        .expect("the server closes the connection");
     server.shutdown().await;
-    assert_eq!(fixture.figure(OPEN), 0);
+    assert_eq!(fixture.metric(OPEN), 0);
 }
 
-/// A query that is answered, or `None` where the connection was closed.
+/// Sends a query, and returns the response, or `None` if the connection was closed.
 async fn ask(tcp: &mut TcpStream) -> Option<Message> {
     tcp.write_all(&framed(&alice_query())).await.ok()?;
     let read = async {
@@ -267,27 +269,27 @@ async fn one_client_cannot_shut_others_out() {
     let (server, fixture) = serve(config).await;
     let mut other = tcp_client_from(2, &server).await;
     ask(&mut other).await.expect("an answer");
-    let mut greedy = Vec::new();
+    let mut many = Vec::new();
     for _ in 0..20 {
-        greedy.push(tcp_client_from(1, &server).await);
+        many.push(tcp_client_from(1, &server).await);
     }
-    // All but the last four were closed for them.
-    for tcp in &mut greedy[..16] {
+    // All but the last four were closed, because each new connection closes an older one.
+    for tcp in &mut many[..16] {
         assert!(is_closed(tcp).await);
     }
     ask(&mut other).await.expect("the connection is still open");
     let mut late = tcp_client_from(3, &server).await;
-    ask(&mut late).await.expect("there is room");
-    for tcp in &mut greedy[16..] {
+    ask(&mut late).await.expect("a connection is free");
+    for tcp in &mut many[16..] {
         ask(tcp).await.expect("its last four are open");
     }
-    assert_eq!(fixture.figure(EVICTED), 16);
-    assert_eq!(fixture.figure(REFUSED), 0);
+    assert_eq!(fixture.metric(EVICTED), 16);
+    assert_eq!(fixture.metric(REFUSED), 0);
     server.shutdown().await;
 }
 
 #[tokio::test]
-async fn where_all_connections_are_taken_the_oldest_idle_gives_way() {
+async fn the_connection_idle_the_longest_is_closed_for_a_new_one() {
     let mut config = config();
     config.tcp_connection_count_max = 3;
     let (server, fixture) = serve(config).await;
@@ -304,7 +306,7 @@ async fn where_all_connections_are_taken_the_oldest_idle_gives_way() {
     for tcp in [0, 2] {
         ask(&mut open[tcp]).await.expect("it was used later");
     }
-    assert_eq!((fixture.figure(EVICTED), fixture.figure(OPEN)), (1, 3));
+    assert_eq!((fixture.metric(EVICTED), fixture.metric(OPEN)), (1, 3));
     server.shutdown().await;
 }
 
@@ -317,12 +319,12 @@ async fn shutdown_closes_connections_and_frees_the_address() {
     read_message(&mut tcp).await;
     timeout(LONG, server.shutdown()).await.expect("an end");
     assert!(is_closed(&mut tcp).await);
-    let again = DnsConfig::new(address).bind().await.unwrap();
-    assert_eq!(again.local_addr(), address);
+    let rebound = DnsConfig::new(address).bind().await.unwrap();
+    assert_eq!(rebound.local_addr(), address);
 }
 
 #[tokio::test]
-async fn a_taken_address_is_named() {
+async fn the_error_of_an_address_in_use_names_it() {
     let bound = config().bind().await.unwrap();
     let address = bound.local_addr();
     let error = DnsConfig::new(address).bind().await.unwrap_err();
@@ -331,7 +333,7 @@ async fn a_taken_address_is_named() {
 }
 
 #[tokio::test]
-async fn every_address_is_answered() {
+async fn every_listen_address_answers() {
     let listen = vec![
         (Ipv4Addr::LOCALHOST, 0).into(),
         (Ipv6Addr::LOCALHOST, 0).into(),
@@ -362,9 +364,9 @@ async fn every_address_is_answered() {
     }
 }
 
-/// One port for both families: neither takes the other's.
+/// Both families can use one port: neither socket receives the other's packets.
 #[tokio::test]
-async fn both_wildcards_have_one_port() {
+async fn both_wildcard_addresses_can_use_one_port() {
     let free = DnsConfig::new((Ipv4Addr::UNSPECIFIED, 0).into());
     let port = free.bind().await.unwrap().local_addr().port();
     let listen = vec![
@@ -381,7 +383,7 @@ async fn both_wildcards_have_one_port() {
 #[tokio::test]
 async fn a_second_server_cannot_share_the_port() {
     let (server, _) = serve(config()).await;
-    // Over UDP alone too, where the threads of one server share it.
+    // Neither can it over UDP alone, where the threads of one server share the port.
     for socket_count in [1, 2] {
         let error = udp::bind(server.local_addr(), socket_count).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
@@ -390,7 +392,7 @@ async fn a_second_server_cannot_share_the_port() {
 }
 
 #[tokio::test]
-async fn encrypted_listeners_without_a_certificate_are_no_server() {
+async fn encrypted_listeners_need_a_certificate() {
     let mut config = config();
     config.tls_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()];
     let fixture = Fixture::new();

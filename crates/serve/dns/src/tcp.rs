@@ -1,4 +1,4 @@
-//! DNS over TCP (RFC 7766) and over TLS (RFC 7858), which differ in what carries the bytes.
+//! DNS over TCP (RFC 7766) and over TLS (RFC 7858), which differ only in the stream of bytes.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -17,19 +17,19 @@ use crate::{DnsClient, DnsConfig, DnsTransport, QUERY_SIZE_MAX, Responder};
 /// The size of the length before each message, in bytes (RFC 1035, section 4.2.2).
 const PREFIX_SIZE: usize = 2;
 
-/// How many bytes of responses are gathered before they are sent: pipelined queries share a
-/// packet, and a client that reads nothing makes us keep little.
+/// How many bytes of responses are collected before they are sent. So responses to pipelined
+/// queries share packets, and a client that reads nothing makes the server keep little.
 const FLUSH_SIZE: usize = 16 * 1024;
 
-/// How long a client may take to hear that a TLS connection ends (RFC 8446, section 6.1).
+/// How long a client may take to receive the end of a TLS connection (RFC 8446, section 6.1).
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What connections share. No handshake keeps others waiting: one that takes too long ends, and one
-/// in whose place another could be gives way.
+/// The state that all connections share. A handshake does not delay others: it has a time limit,
+/// and it ends early if its slot is needed for another connection.
 pub(crate) struct TcpProtocol {
     pub(crate) config: DnsConfig,
     pub(crate) responder: Arc<Responder>,
-    /// What makes it DNS over TLS.
+    /// Set for DNS over TLS.
     pub(crate) tls: Option<TlsAcceptor>,
 }
 
@@ -60,20 +60,20 @@ impl TcpProtocol {
         };
         let mut connection = Connection::new(self, stream??, DnsTransport::Tls, place);
         let ended = connection.run(stop).await;
-        // Whether the client hears it or not, the connection is closed.
+        // The connection is closed even if the client does not receive this.
         let _ = timeout(CLOSE_TIMEOUT, connection.stream.shutdown()).await;
         ended
     }
 }
 
-/// One connection. Queries are answered in their order, since none waits for anything.
+/// One connection. Queries are answered in order, because none waits for anything.
 struct Connection<'a, S> {
     config: &'a DnsConfig,
     responder: &'a Responder,
     stream: S,
     client: DnsClient,
     place: Place,
-    /// What was received and not answered yet.
+    /// Received bytes that are not answered yet.
     received: BytesMut,
     /// The last response.
     response: Vec<u8>,
@@ -95,8 +95,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
     }
 
-    /// Serves the connection until the client ends it, brings no query for too long, or sends what
-    /// cannot be one.
+    /// Serves the connection until the client ends it, sends no complete query for too long, or
+    /// sends something that is not a query.
     async fn run(&mut self, stop: &CancellationToken) -> io::Result<()> {
         let mut deadline = Instant::now() + self.config.idle_timeout(&self.place);
         loop {
@@ -109,7 +109,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             if size == 0 {
                 return Ok(());
             }
-            // Only whole queries count as progress, or a byte a second would hold a connection.
+            // Only complete queries count as progress, or one byte a second would suffice.
             if self.answer_received().await? {
                 self.place.touch();
                 deadline = Instant::now() + self.config.idle_timeout(&self.place);
@@ -117,8 +117,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
     }
 
-    /// Answers every whole query received so far, and says whether there was one. What cannot be
-    /// one ends the connection after the responses to those before it.
+    /// Answers every complete query received so far, and returns whether there was one. Bytes that
+    /// are not a query end the connection after the responses to the queries before them.
     async fn answer_received(&mut self) -> io::Result<bool> {
         let unread = self.received.len();
         let result = loop {
@@ -133,16 +133,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         result
     }
 
-    /// Answers the next query, if it was received whole.
+    /// Answers the next query, if it was received completely. Returns whether it was.
     fn answer_next(&mut self) -> io::Result<bool> {
         let Some((length, rest)) = self.received.split_first_chunk::<PREFIX_SIZE>() else {
             return Ok(false);
         };
         let size = usize::from(u16::from_be_bytes(*length));
         if size > QUERY_SIZE_MAX {
-            return Err(io::Error::other(
-                "a query is longer than any query needs to be",
-            ));
+            return Err(io::Error::other(format!(
+                "a query has more than {QUERY_SIZE_MAX} bytes"
+            )));
         }
         let Some(message) = rest.get(..size) else {
             return Ok(false);
@@ -163,7 +163,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
         let written = async {
             self.stream.write_all(&self.unsent).await?;
-            // TLS keeps what it has not written.
+            // TLS buffers bytes until it is flushed.
             self.stream.flush().await
         };
         timeout(self.config.tcp_write_timeout, written).await??;

@@ -17,7 +17,7 @@ use crate::{
     fixture::*,
 };
 
-/// Longer than anything here takes, unless it never happens.
+/// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
 fn config() -> DnsConfig {
@@ -25,7 +25,7 @@ fn config() -> DnsConfig {
 }
 
 /// A connection from an address of this machine, without a handshake.
-async fn stranger(last: u8, server: &DnsServer) -> TcpStream {
+async fn connect_from(last: u8, server: &DnsServer) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, last], 0).into()).unwrap();
     socket.connect(server.tls_addrs()[0]).await.unwrap()
@@ -37,7 +37,7 @@ async fn client(
     encryption: &Encryption,
     protocol: &[u8],
 ) -> io::Result<TlsStream<TcpStream>> {
-    let stream = stranger(last, server).await;
+    let stream = connect_from(last, server).await;
     let connector = TlsConnector::from(Arc::new(encryption.client(protocol)));
     let name = ServerName::try_from("localhost").unwrap();
     let connected = timeout(LONG, connector.connect(name, stream)).await;
@@ -46,14 +46,14 @@ async fn client(
 
 async fn ask(stream: &mut TlsStream<TcpStream>, message: &[u8]) -> Message {
     let length = u16::try_from(message.len()).unwrap().to_be_bytes();
-    let asked = async {
+    let exchange = async {
         stream.write_all(&length).await.unwrap();
         stream.write_all(message).await.unwrap();
         let mut response = vec![0; stream.read_u16().await.unwrap().into()];
         stream.read_exact(&mut response).await.unwrap();
         response
     };
-    parse(&timeout(LONG, asked).await.expect("an answer"))
+    parse(&timeout(LONG, exchange).await.expect("an answer"))
 }
 
 async fn is_closed(stream: &mut TcpStream) -> bool {
@@ -62,7 +62,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
-async fn queries_over_tls_are_answered_until_a_stop() {
+async fn queries_over_tls_are_answered_until_shutdown() {
     let (server, fixture, encryption) = serve(config()).await;
     let mut tls = client(1, &server, &encryption, b"dot").await.unwrap();
     assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"dot"[..]));
@@ -71,18 +71,18 @@ async fn queries_over_tls_are_answered_until_a_stop() {
     }
     let counted =
         "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"tls\"}";
-    assert_eq!(fixture.figure(counted), 3);
-    // With close_notify, which tells an end from a cut (RFC 8446, section 6.1).
+    assert_eq!(fixture.metric(counted), 3);
+    // With close_notify, which proves that nothing was cut off (RFC 8446, section 6.1).
     timeout(LONG, server.shutdown()).await.expect("an end");
     let end = timeout(LONG, tls.read(&mut [0])).await.expect("an end");
     assert_eq!(end.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn who_speaks_another_protocol_is_turned_away() {
+async fn a_client_with_another_protocol_is_rejected() {
     let (server, _, encryption) = serve(config()).await;
     assert!(client(1, &server, &encryption, b"h2").await.is_err());
-    let mut plain = stranger(1, &server).await;
+    let mut plain = connect_from(1, &server).await;
     plain.write_all(&[0, 29]).await.unwrap();
     plain.write_all(&alice_query()).await.unwrap();
     let mut alert = Vec::new();
@@ -92,11 +92,11 @@ async fn who_speaks_another_protocol_is_turned_away() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_and_open_connections_stay() {
+async fn a_new_certificate_is_used_and_open_connections_stay() {
     let (server, _, encryption) = serve(config()).await;
     let mut old = client(1, &server, &encryption, b"dot").await.unwrap();
     encryption.replace();
-    // It trusts the new one alone.
+    // The client trusts only the new one.
     let mut new = client(1, &server, &encryption, b"dot").await.unwrap();
     for tls in [&mut old, &mut new] {
         assert_eq!(ask(tls, &alice_query()).await.answers.len(), 1);
@@ -111,10 +111,10 @@ async fn strangers_that_stall_in_the_handshake_do_not_shut_others_out() {
     config.tcp_connection_count_max = 8;
     config.tcp_connection_count_per_client_max = 4;
     let (server, _, encryption) = serve(config).await;
-    let mut strangers = Vec::new();
+    let mut stalled = Vec::new();
     for round in 0..6 {
         for last in 1..=4 {
-            strangers.push(stranger(last, &server).await);
+            stalled.push(connect_from(last, &server).await);
         }
         let mut tls = client(9, &server, &encryption, b"dot").await.unwrap();
         let answer = ask(&mut tls, &alice_query()).await;
@@ -129,6 +129,6 @@ async fn a_handshake_that_takes_too_long_is_ended() {
     config.tls_handshake_timeout = Duration::from_millis(100);
     config.tcp_idle_timeout = LONG * 2;
     let (server, _, _encryption) = serve(config).await;
-    assert!(is_closed(&mut stranger(1, &server).await).await);
+    assert!(is_closed(&mut connect_from(1, &server).await).await);
     server.shutdown().await;
 }

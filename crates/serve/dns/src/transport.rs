@@ -1,12 +1,12 @@
-//! Transports.
+//! The transports of DNS messages.
 
 use strum::{IntoStaticStr, VariantArray};
 
-/// How a query came. The names are those in metrics.
+/// The transport of a query. The names are the label values in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum DnsTransport {
-    /// A datagram. The response has to fit one.
+    /// A datagram. The response must fit in one.
     Udp,
     Tcp,
     /// A TLS connection (RFC 7858).
@@ -17,19 +17,18 @@ pub enum DnsTransport {
 }
 
 impl DnsTransport {
-    /// Whether responses go to whatever address the query claims to come from, and have to fit one
-    /// datagram.
+    /// Whether the client's address may be forged, and the response must fit in one datagram.
     pub fn is_datagram(self) -> bool {
         self == Self::Udp
     }
 
-    /// Whether others on the way see no more of a message than its size. Of HTTP that is the rule.
+    /// Whether the network sees only the size of a message. HTTP is assumed to be encrypted.
     pub fn is_encrypted(self) -> bool {
         matches!(self, Self::Tls | Self::Quic | Self::Https)
     }
 
-    /// Whether DNS itself decides how long an idle connection stays open: not QUIC (RFC 9250,
-    /// section 5.5.2), nor HTTP.
+    /// Whether DNS itself decides how long an idle connection stays open. It does not for QUIC (RFC
+    /// 9250, section 5.5.2), nor for HTTP.
     pub(crate) fn may_stay_idle(self) -> bool {
         matches!(self, Self::Tcp | Self::Tls)
     }

@@ -1,4 +1,4 @@
-//! What is asked is answered alike, however it came.
+//! The answers are the same over all transports.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::{DnsConfig, UDP_SIZE_MAX, encryption_fixture::serve, fixture::*};
 
-/// Longer than anything here takes, unless it never happens.
+/// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
 async fn ask_stream(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), query: &[u8]) -> Vec<u8> {
@@ -36,9 +36,9 @@ async fn ask_quic(connection: &quinn::Connection, query: &[u8]) -> Vec<u8> {
     receive.read_to_end(70_000).await.unwrap().split_off(2)
 }
 
-fn asked() -> Vec<(String, RecordType)> {
+fn questions() -> Vec<(String, RecordType)> {
     let of = |owner: &str, key| format!("{owner}.{key}.dns.test.");
-    let mut asked = vec![
+    let mut questions = vec![
         (iroh(ALICE, "dns.test."), TXT),
         (iroh(ALICE, "dns.test."), A),
         (iroh(NOBODY, "dns.test."), TXT),
@@ -50,13 +50,13 @@ fn asked() -> Vec<(String, RecordType)> {
         (srv_owner(), SRV),
     ];
     let apex = [SOA, NS, A, AAAA, MX].map(|kind| ("dns.test.".to_owned(), kind));
-    asked.extend(apex);
-    asked.push(("elsewhere.test.".to_owned(), TXT));
-    asked
+    questions.extend(apex);
+    questions.push(("elsewhere.test.".to_owned(), TXT));
+    questions
 }
 
-/// What the records of a response are, and all that is said of them.
-fn said(response: &[u8]) -> impl PartialEq + std::fmt::Debug + use<> {
+/// The content of a response: its records, flags and response code.
+fn content(response: &[u8]) -> impl PartialEq + std::fmt::Debug + use<> {
     let Message {
         metadata,
         queries,
@@ -86,7 +86,7 @@ async fn answers_are_equal_over_all_transports() {
         .unwrap();
     let quic = quic.await.unwrap();
 
-    for (owner, kind) in asked() {
+    for (owner, kind) in questions() {
         for has_edns in [false, true] {
             let mut query = query(&owner, kind);
             query[..2].fill(0);
@@ -107,10 +107,10 @@ async fn answers_are_equal_over_all_transports() {
             };
             let (over_tcp, encrypted, over_udp) = timeout(LONG, all).await.expect("answers");
             for response in &encrypted {
-                assert_eq!(said(response), said(&over_tcp), "{owner} {kind}");
+                assert_eq!(content(response), content(&over_tcp), "{owner} {kind}");
             }
             let is_truncated = over_udp[2] & 0x02 != 0;
-            // What fits leaves nothing out but what is optional.
+            // A response that fits may leave out only optional records.
             if !is_truncated {
                 assert_eq!(
                     parse(&over_udp).answers,

@@ -1,4 +1,4 @@
-//! The zones as they are served now: those of the configuration, and what the cluster has agreed on.
+//! The zones that are served now: configured records and replicated records together.
 
 use std::{
     error::Error,
@@ -11,40 +11,41 @@ use quorate_replica::{Reader, ZoneState};
 use quorate_zone::file::is_rdata;
 use quorate_zone::{Authority, Origin, OriginError};
 
-use crate::{ConfiguredZones, DnsMetrics, cookie::CookieJar, metrics::QueryCounters};
+use crate::{ConfiguredZones, DnsMetrics, cookie::ServerCookies, metrics::QueryCounters};
 
-/// The zones, which follow the cluster: one look at a number tells a query whether they still do.
+/// The zones. Each query compares one version number to notice that the replicated records changed.
 pub(crate) struct Zones {
     configured: ConfiguredZones,
-    takes_cookies: bool,
+    cookies_enabled: bool,
     metrics: DnsMetrics,
-    served: ArcSwap<Served>,
-    /// Held by whoever follows the cluster. Others wait: what a node has applied, it serves.
-    following: Mutex<()>,
+    served: ArcSwap<ServedZones>,
+    /// Locked by the thread that rebuilds the zones. Other queries wait for it, so that a node
+    /// never answers from zones older than its applied entries.
+    rebuild_lock: Mutex<()>,
 }
 
-/// What is served at one time.
-pub(crate) struct Served {
-    /// That of the replica when this was made.
+/// The zones and cookie secrets that are served at one time.
+pub(crate) struct ServedZones {
+    /// The zone version of the replica that this was built from.
     version: u64,
     pub(crate) authority: Authority,
-    /// What cookies are made with; `None` takes none.
-    pub(crate) cookies: Option<CookieJar>,
-    /// The counters of queries, by the index of their origin.
+    /// `None` disables cookies.
+    pub(crate) cookies: Option<ServerCookies>,
+    /// The query counters, by the index of the origin.
     pub(crate) queries: Vec<QueryCounters>,
 }
 
 impl Zones {
-    /// The zones of the configuration, if they go together.
+    /// The zones of this configuration and the replica. Fails if the origins conflict.
     pub(crate) fn new(
         origins: Vec<Origin>,
-        takes_cookies: bool,
+        cookies_enabled: bool,
         metrics: DnsMetrics,
         replica: &dyn Reader,
     ) -> Result<Self, OriginError> {
         let configured = ConfiguredZones::new(&origins);
         let authority = Authority::new(origins)?;
-        let served = Served {
+        let served = ServedZones {
             version: replica.zone_version(),
             queries: counters(&authority, &metrics),
             cookies: None,
@@ -52,76 +53,76 @@ impl Zones {
         };
         let zones = Self {
             configured,
-            takes_cookies,
+            cookies_enabled,
             metrics,
             served: ArcSwap::from_pointee(served),
-            following: Mutex::new(()),
+            rebuild_lock: Mutex::new(()),
         };
-        zones.serve(replica);
+        zones.rebuild(replica);
         Ok(zones)
     }
 
-    pub(crate) fn current(&self, replica: &dyn Reader) -> Guard<Arc<Served>> {
+    pub(crate) fn current(&self, replica: &dyn Reader) -> Guard<Arc<ServedZones>> {
         let served = self.served.load();
         if served.version == replica.zone_version() {
             return served;
         }
-        self.follow(replica);
+        self.rebuild_if_stale(replica);
         self.served.load()
     }
 
     #[cold]
-    fn follow(&self, replica: &dyn Reader) {
-        let following = self.following.lock();
-        let _following = following.unwrap_or_else(PoisonError::into_inner);
+    fn rebuild_if_stale(&self, replica: &dyn Reader) {
+        let rebuild_lock = self.rebuild_lock.lock();
+        let _guard = rebuild_lock.unwrap_or_else(PoisonError::into_inner);
         if self.served.load().version != replica.zone_version() {
-            self.serve(replica);
+            self.rebuild(replica);
         }
     }
 
-    /// Serves what the cluster has agreed on, as far as it can be served.
-    fn serve(&self, replica: &dyn Reader) {
-        // The number first: if both change now, the next query sees that they have.
+    /// Rebuilds the zones with the replicated records, as far as these can be served.
+    fn rebuild(&self, replica: &dyn Reader) {
+        // Read the version first: if the state changes meanwhile, the next query rebuilds again.
         let version = replica.zone_version();
         let state = replica.zone_state();
-        // A panic must not end the loop whose query happens to be the next.
+        // A panic must not end the thread whose query triggered the rebuild.
         let attempt = catch_unwind(AssertUnwindSafe(|| self.authority(&state)));
-        let attempt = attempt.unwrap_or_else(|_| Err("a panic ended the attempt".into()));
+        let attempt = attempt.unwrap_or_else(|_| Err("building the zones panicked".into()));
         let authority = attempt.or_else(|error| {
             tracing::warn!(
                 error,
-                "serving the zones of the configuration alone; change what the cluster has agreed on, \
-                 by `quorate zone`"
+                "the replicated zone records cannot be served, so only configured records are: \
+                 correct them with `quorate zone`"
             );
             Authority::new(self.configured.origins().cloned().collect())
         });
         let Ok(authority) = authority else {
             return;
         };
-        let secrets = &state.cookie_secrets;
-        let current = secrets.current.filter(|_| self.takes_cookies);
-        let jar = current.map(|current| CookieJar {
+        let stored = &state.cookie_secrets;
+        let current = stored.current.filter(|_| self.cookies_enabled);
+        let cookies = current.map(|current| ServerCookies {
             current: current.0,
-            previous: secrets.previous.map(|secret| secret.0),
+            previous: stored.previous.map(|secret| secret.0),
         });
-        self.served.store(Arc::new(Served {
+        self.served.store(Arc::new(ServedZones {
             version,
             queries: counters(&authority, &self.metrics),
-            cookies: jar,
+            cookies,
             authority,
         }));
     }
 
-    /// The configured zones with the replicated records, as far as these go together with what is
-    /// configured: there, configuration counts.
+    /// The configured zones with the replicated records. Replicated records that conflict with
+    /// configured ones are left out.
     fn authority(&self, state: &ZoneState) -> Result<Authority, Box<dyn Error>> {
         let mut origins: Vec<Origin> = self.configured.origins().cloned().collect();
         for origin in &mut origins {
-            let Some(agreed) = state.zones.get(&origin.name) else {
+            let Some(replicated) = state.zones.get(&origin.name) else {
                 continue;
             };
-            origin.soa.serial = origin.soa.serial.wrapping_add(agreed.serial);
-            for ((owner, record_type), set) in &agreed.sets {
+            origin.soa.serial = origin.soa.serial.wrapping_add(replicated.serial);
+            for ((owner, record_type), set) in &replicated.sets {
                 let mut set = set.clone();
                 set.rdata.retain(|data| is_rdata(*record_type, data));
                 if set.rdata.is_empty() {

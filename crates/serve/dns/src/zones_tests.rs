@@ -8,8 +8,8 @@ use quorate_zone::file::{parse, parse_name};
 
 use crate::fixture::{Fixture, alice_query, query};
 
-/// What the cluster has agreed on when this zone file was imported.
-fn agreed(before: &ZoneState, text: &str) -> ZoneState {
+/// The replicated state after this zone file was imported.
+fn imported(before: &ZoneState, text: &str) -> ZoneState {
     let zone = parse_name("dns.test", &WireName::root()).unwrap();
     let change = ZoneChange {
         set: parse(text, &zone, 60)
@@ -24,12 +24,12 @@ fn agreed(before: &ZoneState, text: &str) -> ZoneState {
     change.changed(before).unwrap().unwrap()
 }
 
-fn asked(fixture: &Fixture, owner: &str, record_type: RecordType) -> Message {
+fn ask(fixture: &Fixture, owner: &str, record_type: RecordType) -> Message {
     fixture.ask(&query(owner, record_type))
 }
 
 fn addresses(fixture: &Fixture, owner: &str) -> Vec<String> {
-    let answer = asked(fixture, owner, RecordType::A);
+    let answer = ask(fixture, owner, RecordType::A);
     answer
         .answers
         .iter()
@@ -38,48 +38,49 @@ fn addresses(fixture: &Fixture, owner: &str) -> Vec<String> {
 }
 
 fn serial(fixture: &Fixture) -> u32 {
-    match &asked(fixture, "dns.test.", RecordType::SOA).answers[0].data {
+    match &ask(fixture, "dns.test.", RecordType::SOA).answers[0].data {
         RData::SOA(soa) => soa.serial,
         other => panic!("{other}"),
     }
 }
 
 #[test]
-fn what_the_cluster_agrees_on_is_answered_from_the_next_query_on() {
+fn replicated_records_are_answered_from_the_next_query() {
     let fixture = Fixture::new();
     assert_eq!(serial(&fixture), 1);
     assert_eq!(addresses(&fixture, "www.dns.test."), [""; 0]);
-    let first = agreed(
+    let first = imported(
         &ZoneState::default(),
         "www A 192.0.2.7\n@ MX 10 www\n*.w TXT any",
     );
     fixture.replica.agree_on(first.clone());
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
     assert_eq!(serial(&fixture), 2);
-    let mx = asked(&fixture, "dns.test.", RecordType::MX);
+    let mx = ask(&fixture, "dns.test.", RecordType::MX);
     assert_eq!(mx.answers.len(), 1);
-    let wild = asked(&fixture, "x.w.dns.test.", RecordType::TXT);
+    let wild = ask(&fixture, "x.w.dns.test.", RecordType::TXT);
     assert_eq!(wild.answers.len(), 1);
 
     fixture
         .replica
-        .agree_on(agreed(&first, "other A 192.0.2.8"));
-    let gone = asked(&fixture, "www.dns.test.", RecordType::A);
+        .agree_on(imported(&first, "other A 192.0.2.8"));
+    let gone = ask(&fixture, "www.dns.test.", RecordType::A);
     assert_eq!(gone.metadata.response_code, ResponseCode::NXDomain);
     assert_eq!(serial(&fixture), 3);
 }
 
-/// Were configuration changed after a record was replicated, all replicated ones must not be lost.
+/// The configuration may change after records were replicated. Then only records that conflict are
+/// not served.
 #[test]
-fn where_configuration_has_records_it_counts_and_the_rest_is_served() {
+fn configured_records_take_precedence_and_others_are_served() {
     let fixture = Fixture::new();
-    let state = agreed(&ZoneState::default(), "@ A 192.0.2.99\nwww A 192.0.2.7");
+    let state = imported(&ZoneState::default(), "@ A 192.0.2.99\nwww A 192.0.2.7");
     fixture.replica.agree_on(state);
     assert_eq!(addresses(&fixture, "dns.test."), ["192.0.2.1"]);
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
 }
 
-/// A state that no command can make: one set at a name of `dns.test.`.
+/// A state that no command can create: one unchecked set at a name of `dns.test.`.
 fn unchecked(owner: &str, record_type: RecordType, data: &[u8]) -> ZoneState {
     let zone = parse_name("dns.test", &WireName::root()).unwrap();
     let owner = parse_name(owner, &zone).unwrap();
@@ -97,18 +98,18 @@ fn unchecked(owner: &str, record_type: RecordType, data: &[u8]) -> ZoneState {
     }
 }
 
-/// What speaks against one zone must not take the others, nor what keys have published.
+/// An error in one zone must not affect other zones, nor published packets.
 #[test]
-fn what_cannot_be_served_leaves_the_configuration_served() {
+fn invalid_replicated_records_leave_configured_ones_served() {
     let fixture = Fixture::new();
     let apex_alias = unchecked("@", RecordType::CNAME, b"\x01x\0");
-    let broken = unchecked("www", RecordType::A, &[192, 0, 2]);
-    for state in [apex_alias, broken] {
+    let invalid = unchecked("www", RecordType::A, &[192, 0, 2]);
+    for state in [apex_alias, invalid] {
         fixture.replica.agree_on(state);
         assert_eq!(fixture.ask(&alice_query()).answers.len(), 1);
         assert_eq!(addresses(&fixture, "dns.test."), ["192.0.2.1"]);
     }
-    let sound = agreed(&ZoneState::default(), "www A 192.0.2.7");
-    fixture.replica.agree_on(sound);
+    let valid = imported(&ZoneState::default(), "www A 192.0.2.7");
+    fixture.replica.agree_on(valid);
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
 }

@@ -1,4 +1,4 @@
-//! The scripts of `quorate-conformance`, run against a responder in this process.
+//! Runs the scripts of `quorate-conformance` against a responder in this process.
 
 use std::net::Ipv4Addr;
 
@@ -19,7 +19,7 @@ const TRANSPORTS: [(Transport, DnsTransport); 5] = [
 ];
 
 #[test]
-fn every_script_is_answered_as_it_says() {
+fn every_script_passes() {
     let mut failures = Vec::new();
     let mut count = 0;
     for script in scripts() {
@@ -59,7 +59,7 @@ fn respond(responder: &Responder, message: &[u8], transport: DnsTransport) -> Op
 fn responder(script: &Script) -> Responder {
     let file: Table = format!("[dns]\n{}", script.config)
         .parse()
-        .expect("settings are TOML");
+        .expect("the settings are TOML");
     let (mut config, mut merged) = (DnsConfig::default(), Merged::default());
     config.merge(&file["dns"], &KeyPath::default(), &mut merged);
     assert!(merged.refused.is_empty(), "{:?}", merged.refused);
@@ -69,7 +69,7 @@ fn responder(script: &Script) -> Responder {
 
     let replica = FakeReplica::new();
     for packet in &script.packets {
-        let key = packet.key.parse().expect("it is a key");
+        let key = packet.key.parse().expect("the key is valid");
         let signed = SignedPacket::parse(key, packet.payload.clone());
         let signed =
             signed.unwrap_or_else(|error| panic!("{}, {}: {error}", script.name, packet.key));
@@ -82,7 +82,7 @@ fn responder(script: &Script) -> Responder {
         },
         ..ZoneState::default()
     });
-    let metrics = DnsMetrics::register(&Registry::new()).expect("names are new");
+    let metrics = DnsMetrics::register(&Registry::new()).expect("the metrics are new");
     let responder = Responder::new(&config, origins, SharedLimits::default(), replica, metrics);
-    responder.expect("the settings are good")
+    responder.expect("the settings are valid")
 }

@@ -1,22 +1,22 @@
-//! Cases: questions and their answer.
+//! Parses cases: queries and their expected response.
 
 use std::fmt;
 
 use crate::{
-    Ask, Transport,
+    Query, Transport,
     expected::{Expected, ExpectedRecord, Section},
     presentation::{Piece, class, data, hex, name, type_number},
 };
 
-/// Questions that get one answer.
+/// Queries that expect the same response.
 #[derive(Debug)]
 pub struct Case {
-    /// Where it stands, as `file:line`.
-    pub place: String,
-    /// What demands it, and what it demands.
+    /// Its position in the scripts, as `file:line`.
+    pub position: String,
+    /// The standard that demands it, and what it demands.
     pub title: String,
-    pub asks: Vec<Ask>,
-    /// The transports it is for; none for all.
+    pub asks: Vec<Query>,
+    /// The transports that it runs over; empty for all.
     pub(crate) transports: Vec<Transport>,
     pub(crate) expected: Expected,
 }
@@ -25,7 +25,7 @@ pub struct Case {
 #[derive(Debug)]
 pub struct Failure {
     pub(crate) case: String,
-    pub(crate) ask: String,
+    pub(crate) query: String,
     pub(crate) transport: Transport,
     pub(crate) reason: String,
     pub(crate) response: String,
@@ -35,12 +35,12 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             case,
-            ask,
+            query,
             transport,
             reason,
             response,
         } = self;
-        writeln!(f, "{case}\n  ask {ask} over {transport:?}\n  {reason}")?;
+        writeln!(f, "{case}\n  query {query} over {transport:?}\n  {reason}")?;
         response
             .lines()
             .try_for_each(|line| writeln!(f, "    {line}"))
@@ -48,17 +48,17 @@ impl fmt::Display for Failure {
 }
 
 impl Case {
-    /// Whether it is one for this transport.
+    /// Whether the case runs over this transport.
     pub fn is_for(&self, transport: Transport) -> bool {
         self.transports.is_empty() || self.transports.contains(&transport)
     }
 
-    /// One that asks nothing yet. The source is what stands before the first colon.
-    pub(crate) fn new(place: String, line: &str) -> Result<Self, String> {
+    /// A case without queries. The text before the first colon is the standard.
+    pub(crate) fn new(position: String, line: &str) -> Result<Self, String> {
         match line.split_once(": ") {
             Some((source, claim)) if !source.is_empty() && !claim.is_empty() => Ok(Self {
-                title: format!("{place}: {line}"),
-                place,
+                title: format!("{position}: {line}"),
+                position,
                 asks: Vec::new(),
                 transports: Vec::new(),
                 expected: Expected::default(),
@@ -67,14 +67,14 @@ impl Case {
         }
     }
 
-    /// Reads a line of its own.
+    /// Reads a line of the case.
     pub(crate) fn read(&mut self, words: &[String]) -> Result<(), String> {
         let [keyword, rest @ ..] = words else {
             return Ok(());
         };
         match keyword.as_str() {
-            "ask" => self.asks.push(Ask::parse(rest)?),
-            "bytes" => self.asks.push(Ask::parse_bytes(rest)?),
+            "ask" => self.asks.push(Query::parse(rest)?),
+            "bytes" => self.asks.push(Query::parse_bytes(rest)?),
             "over" => {
                 let transports = rest.iter().map(|word| Transport::parse(word));
                 self.transports = transports.collect::<Result<_, _>>()?;
@@ -87,7 +87,7 @@ impl Case {
                 };
                 let names = ["answer", "authority", "additional"];
                 let at = names.iter().position(|name| *name == section);
-                let at = at.ok_or_else(|| format!("{keyword:?} is no line of a case"))?;
+                let at = at.ok_or_else(|| format!("{keyword:?} is not a keyword of a case"))?;
                 self.expected.sections[at].read(rest, optional)?;
             }
         }
@@ -98,13 +98,13 @@ impl Case {
 impl Section {
     fn read(&mut self, words: &[String], optional: bool) -> Result<(), String> {
         if words == ["*"] && optional {
-            self.may_be_anything = true;
+            self.may_have_any = true;
             return Ok(());
         }
         let record = ExpectedRecord::parse(words)?;
         match optional {
-            true => self.may.push(record),
-            false => self.must.push(record),
+            true => self.optional.push(record),
+            false => self.required.push(record),
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl ExpectedRecord {
             },
             ttl: match ttl.as_str() {
                 "*" => None,
-                ttl => Some(ttl.parse().map_err(|_| format!("{ttl:?} is no TTL"))?),
+                ttl => Some(ttl.parse().map_err(|_| format!("{ttl:?} is not a TTL"))?),
             },
             class: class_of.unwrap_or(1),
             record_type,
@@ -140,8 +140,8 @@ impl ExpectedRecord {
     }
 }
 
-/// Data with its names in lower case, since which case a server gives them is its own affair
-/// (RFC 4343, section 4).
+/// Data with its names in lower case, because the server may choose their case (RFC 4343,
+/// section 4).
 fn lower_data(pieces: &[Piece]) -> Vec<u8> {
     let lower = pieces.iter().map(|piece| match piece {
         Piece::Name(name) => name.to_ascii_lowercase(),
@@ -151,10 +151,10 @@ fn lower_data(pieces: &[Piece]) -> Vec<u8> {
 }
 
 impl Expected {
-    /// `RCODE …`.
+    /// Reads the words after `expect`: `RCODE …`.
     fn read(&mut self, words: &[String]) -> Result<(), String> {
         let [rcode, rest @ ..] = words else {
-            return Err("an answer has a response code".to_owned());
+            return Err("`expect` needs a response code".to_owned());
         };
         if rcode != "nothing" {
             let rcodes = rcode.split('|').map(rcode_number);
@@ -179,13 +179,13 @@ impl Expected {
                 "option" => {
                     let (code, digits) = value.split_once(':').unwrap_or((value, "*"));
                     let code = code.parse().map_err(|_| format!("{word:?} has no code"))?;
-                    let (digits, may_go_on) = match digits.strip_suffix('*') {
+                    let (digits, may_continue) = match digits.strip_suffix('*') {
                         Some(digits) => (digits, true),
                         None => (digits, false),
                     };
-                    self.options.push((code, hex(digits)?, may_go_on));
+                    self.options.push((code, hex(digits)?, may_continue));
                 }
-                _ => return Err(format!("{word:?} is nothing that can be expected")),
+                _ => return Err(format!("{word:?} is not an expectation")),
             }
         }
         Ok(())
@@ -203,6 +203,6 @@ fn rcode_number(word: &str) -> Result<u16, String> {
         "YXDOMAIN" => 6,
         "BADVERS" => 16,
         "BADCOOKIE" => 23,
-        _ => return Err(format!("{word:?} is no response code")),
+        _ => return Err(format!("{word:?} is not a response code")),
     })
 }

@@ -1,14 +1,14 @@
-//! Judging a response.
+//! Checks responses.
 
 use hickory_proto::op;
 
 use crate::{
-    Ask, Case, Failure, Transport,
+    Case, Failure, Query, Transport,
     expected::{Expected, ExpectedRecord, Section},
     message::{Message, Opt, Record},
 };
 
-/// The most that a server should send and say to take in a datagram, in bytes (RFC 9715, section 3.2).
+/// The largest datagram that a server should send and announce, in bytes (RFC 9715, section 3.2).
 const UDP_SIZE_MAX: u16 = 1232;
 
 const CNAME: u16 = 5;
@@ -26,25 +26,26 @@ const AD: u8 = 0x20;
 const CD: u8 = 0x10;
 
 impl Case {
-    /// Judges the response, or that there was none, to one of its questions.
+    /// Checks the response to one of the case's queries; `None` means that there was no response.
     ///
-    /// Besides what the case says, these hold of every response: it is well-formed, with no pointer
-    /// where a name must not be compressed (RFC 3597, section 4), and hickory-proto reads it; id,
-    /// opcode and RD are those of the query, the question is its own to the letter (RFC 4343,
-    /// section 4.1), QR is set, RA, AD and Z are clear; it has one OPT record if the query had one,
-    /// of version 0, with DO as the query had it; a datagram is not longer than the client takes, nor
-    /// than 1232 bytes; no record is there twice, and all of a set have one TTL (RFC 2181, section 5);
-    /// the answers are a chain that begins at the name that was asked.
+    /// In addition to what the case expects, every response must follow these rules. It is
+    /// well-formed, without pointers where a name must not be compressed (RFC 3597, section 4), and
+    /// hickory-proto can parse it. ID, opcode and RD are those of the query, the question is
+    /// repeated byte for byte (RFC 4343, section 4.1), QR is set, RA, AD and Z are clear. If the
+    /// query had an OPT record, it has one too, of version 0 and with the DO bit of the query. A
+    /// datagram is not longer than the client accepts, nor than 1232 bytes. No record occurs twice,
+    /// and all records of a set have one TTL (RFC 2181, section 5). The answers are a chain from
+    /// the name in the question.
     pub fn check(
         &self,
-        ask: &Ask,
+        query: &Query,
         transport: Transport,
         response: Option<&[u8]>,
     ) -> Result<(), Failure> {
-        self.judge(ask, transport, response)
+        self.check_response(query, transport, response)
             .map_err(|reason| Failure {
                 case: self.title.clone(),
-                ask: ask.text.clone(),
+                query: query.text.clone(),
                 transport,
                 reason,
                 response: match response.map(op::Message::from_vec) {
@@ -55,9 +56,9 @@ impl Case {
             })
     }
 
-    fn judge(
+    fn check_response(
         &self,
-        ask: &Ask,
+        query: &Query,
         transport: Transport,
         response: Option<&[u8]>,
     ) -> Result<(), String> {
@@ -71,7 +72,7 @@ impl Case {
         let message = Message::parse(bytes)?;
         op::Message::from_vec(bytes).map_err(|error| format!("hickory-proto: {error}"))?;
         let limit = match transport {
-            Transport::Udp => ask.udp_size_max,
+            Transport::Udp => query.udp_size_max,
             _ => usize::from(u16::MAX),
         };
         ensure(bytes.len() <= limit, || {
@@ -80,17 +81,17 @@ impl Case {
         if let Some(multiple) = expected.size_multiple {
             let size = bytes.len();
             ensure(size % multiple == 0, || {
-                format!("{size} bytes, no multiple of {multiple}")
+                format!("{size} bytes, not a multiple of {multiple}")
             })?;
         }
-        check_header(ask, &message)?;
+        check_header(query, &message)?;
         expected.check_codes(&message)?;
-        expected.check_edns(ask, &message)?;
+        expected.check_edns(query, &message)?;
         check_sets(&message)?;
-        check_chain(ask, &message.sections[0])?;
+        check_chain(query, &message.sections[0])?;
         let sections = ["answer", "authority", "additional"].iter();
         for ((name, section), records) in sections.zip(&expected.sections).zip(&message.sections) {
-            section.check(ask, name, records)?;
+            section.check(query, name, records)?;
         }
         Ok(())
     }
@@ -100,37 +101,36 @@ fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(reason()) }
 }
 
-fn check_header(ask: &Ask, message: &Message) -> Result<(), String> {
-    ensure(ask.message.starts_with(&message.id), || {
+fn check_header(query: &Query, message: &Message) -> Result<(), String> {
+    ensure(query.message.starts_with(&message.id), || {
         "another id".to_owned()
     })?;
     let [high, low] = message.flags;
     ensure(high & QR != 0, || "QR is clear".to_owned())?;
-    if let [_, _, asked_high, asked_low, ..] = ask.message[..] {
+    if let [_, _, query_high, query_low, ..] = query.message[..] {
         let repeated = OPCODE | RD;
-        ensure(high & repeated == asked_high & repeated, || {
+        ensure(high & repeated == query_high & repeated, || {
             "opcode and RD are not those of the query".to_owned()
         })?;
-        // Who does no DNSSEC may leave CD clear or repeat it (RFC 4035, section 3.1.6).
-        ensure(low & CD & !asked_low == 0, || {
+        // A server without DNSSEC may clear CD or repeat it (RFC 4035, section 3.1.6).
+        ensure(low & CD & !query_low == 0, || {
             "CD was not set in the query".to_owned()
         })?;
     }
     ensure(low & (RA | Z | AD) == 0, || "RA, Z or AD is set".to_owned())?;
-    match (&message.question, &ask.question) {
-        (Some(repeated), Some(asked)) => {
-            ensure(repeated == asked, || "another question".to_owned())?
-        }
+    match (&message.question, &query.question) {
+        (Some(repeated), Some(sent)) => ensure(repeated == sent, || "another question".to_owned())?,
         (Some(repeated), None) => ensure(
-            ask.message
+            query
+                .message
                 .get(12..)
                 .is_some_and(|rest| rest.starts_with(repeated)),
-            || "a question that was not asked".to_owned(),
+            || "a question that the query does not have".to_owned(),
         )?,
-        // What is malformed or not understood may be left out (RFC 1035 does not say), and what is not
-        // there must be.
+        // A response to a malformed or unsupported query may omit the question (RFC 1035 does not
+        // specify it), and must if the query had none.
         (None, _) => ensure(
-            matches!(message.rcode(), 1 | 4) || ask.question.is_none(),
+            matches!(message.rcode(), 1 | 4) || query.question.is_none(),
             || "the question is missing".to_owned(),
         )?,
     }
@@ -149,8 +149,8 @@ impl Expected {
         ensure(tc == self.truncated, || format!("TC is {tc}"))
     }
 
-    fn check_edns(&self, ask: &Ask, message: &Message) -> Result<(), String> {
-        let by_default = ask.opt_count.map(|count| count > 0);
+    fn check_edns(&self, query: &Query, message: &Message) -> Result<(), String> {
+        let by_default = query.opt_count.map(|count| count > 0);
         if let Some(expected) = self.opt.or(by_default) {
             ensure(message.opt.is_some() == expected, || {
                 format!("OPT expected: {expected}")
@@ -158,42 +158,42 @@ impl Expected {
         }
         let options = match &message.opt {
             Some(opt) => {
-                check_opt(ask, opt)?;
+                check_opt(query, opt)?;
                 &opt.options[..]
             }
             None => &[],
         };
-        for (code, start, may_go_on) in &self.options {
+        for (code, start, may_continue) in &self.options {
             let found = options.iter().find(|(found, _)| found == code);
             let (_, data) = found.ok_or_else(|| format!("option {code} is missing"))?;
-            let fits = data.starts_with(start) && (*may_go_on || data.len() == start.len());
-            ensure(fits, || format!("option {code} is {data:02x?}"))?;
+            let matches = data.starts_with(start) && (*may_continue || data.len() == start.len());
+            ensure(matches, || format!("option {code} is {data:02x?}"))?;
         }
         for code in &self.absent_options {
             let found = options.iter().any(|(found, _)| found == code);
-            ensure(!found, || format!("option {code} was not asked for"))?;
+            ensure(!found, || format!("option {code} was not requested"))?;
         }
         Ok(())
     }
 }
 
-fn check_opt(ask: &Ask, opt: &Opt) -> Result<(), String> {
+fn check_opt(query: &Query, opt: &Opt) -> Result<(), String> {
     ensure(opt.version == 0, || format!("EDNS version {}", opt.version))?;
     ensure((512..=UDP_SIZE_MAX).contains(&opt.udp_size), || {
-        format!("EDNS says {} bytes", opt.udp_size)
+        format!("the UDP size in EDNS is {} bytes", opt.udp_size)
     })?;
-    if ask.opt_count == Some(1) {
-        // The query's OPT follows its question: name, type, class, two bytes, then the flags.
-        let flags_at = 12 + ask.question.as_ref().map_or(0, Vec::len) + 7;
-        let asked = ask.message.get(flags_at).copied().unwrap_or_default() & 0x80;
-        ensure(opt.flags == [asked, 0], || {
+    if query.opt_count == Some(1) {
+        // The query's OPT record follows the question: name, type, class, two bytes, flags.
+        let flags_at = 12 + query.question.as_ref().map_or(0, Vec::len) + 7;
+        let dnssec_ok = query.message.get(flags_at).copied().unwrap_or_default() & 0x80;
+        ensure(opt.flags == [dnssec_ok, 0], || {
             format!("EDNS flags {:02x?}", opt.flags)
         })?;
     }
     Ok(())
 }
 
-/// No record twice, one TTL for all of a set (RFC 2181, section 5).
+/// Checks that no record occurs twice, and that each set has one TTL (RFC 2181, section 5).
 fn check_sets(message: &Message) -> Result<(), String> {
     for records in &message.sections {
         for (at, record) in records.iter().enumerate() {
@@ -211,16 +211,16 @@ fn check_sets(message: &Message) -> Result<(), String> {
     Ok(())
 }
 
-/// From the name that was asked, each alias leads to what follows.
-fn check_chain(ask: &Ask, answers: &[Record]) -> Result<(), String> {
-    let Some(name) = &ask.name else {
+/// Checks that the answers are a chain of aliases from the name in the question.
+fn check_chain(query: &Query, answers: &[Record]) -> Result<(), String> {
+    let Some(name) = &query.name else {
         return Ok(());
     };
     let mut name = name.to_ascii_lowercase();
     for record in answers {
         let is_above = record.owner.len() < name.len() && name.ends_with(&record.owner);
-        let leads = record.owner == name || (record.record_type == DNAME && is_above);
-        ensure(leads, || {
+        let is_next = record.owner == name || (record.record_type == DNAME && is_above);
+        ensure(is_next, || {
             format!("the answers do not lead on from {name:02x?}")
         })?;
         if record.record_type == CNAME {
@@ -231,18 +231,20 @@ fn check_chain(ask: &Ask, answers: &[Record]) -> Result<(), String> {
 }
 
 impl Section {
-    fn check(&self, ask: &Ask, name: &str, records: &[Record]) -> Result<(), String> {
+    fn check(&self, query: &Query, name: &str, records: &[Record]) -> Result<(), String> {
         let mut left: Vec<&Record> = records.iter().collect();
-        for expected in &self.must {
-            let at = left.iter().position(|record| expected.fits(ask, record));
+        for expected in &self.required {
+            let at = left
+                .iter()
+                .position(|record| expected.matches(query, record));
             let at = at.ok_or_else(|| format!("missing in {name}: {}", expected.text()))?;
             left.remove(at);
         }
-        for expected in &self.may {
-            left.retain(|record| !expected.fits(ask, record));
+        for expected in &self.optional {
+            left.retain(|record| !expected.matches(query, record));
         }
         match left.first() {
-            Some(record) if !self.may_be_anything => Err(format!(
+            Some(record) if !self.may_have_any => Err(format!(
                 "too much in {name}: type {} of {}",
                 record.record_type,
                 String::from_utf8_lossy(&record.owner)
@@ -253,9 +255,9 @@ impl Section {
 }
 
 impl ExpectedRecord {
-    fn fits(&self, ask: &Ask, record: &Record) -> bool {
-        let asked = ask.name.as_ref().map(|name| name.to_ascii_lowercase());
-        let owner = self.owner.as_ref().or(asked.as_ref());
+    fn matches(&self, query: &Query, record: &Record) -> bool {
+        let qname = query.name.as_ref().map(|name| name.to_ascii_lowercase());
+        let owner = self.owner.as_ref().or(qname.as_ref());
         owner == Some(&record.owner)
             && self.record_type == record.record_type
             && self.class == record.class

@@ -1,11 +1,11 @@
-//! Responses, from their bytes: read strictly, and by nobody else's code.
+//! A strict parser of responses that shares no code with the server.
 
 use crate::presentation::{Field, fields, is_compressible};
 
 /// The type of an OPT record.
 const OPT: u16 = 41;
 
-/// The most that a name may have, in bytes.
+/// The largest size of a name, in bytes.
 const NAME_SIZE_MAX: usize = 255;
 
 #[derive(Debug)]
@@ -13,9 +13,9 @@ pub(crate) struct Message {
     pub(crate) id: [u8; 2],
     /// The third and fourth byte.
     pub(crate) flags: [u8; 2],
-    /// As it stands there: name, type, class.
+    /// The question as it is in the message: name, type, class.
     pub(crate) question: Option<Vec<u8>>,
-    /// Answers, authorities, additionals without OPT.
+    /// The answer, authority and additional sections, without OPT.
     pub(crate) sections: [Vec<Record>; 3],
     pub(crate) opt: Option<Opt>,
 }
@@ -41,13 +41,13 @@ pub(crate) struct Opt {
 }
 
 impl Message {
-    /// The response code, with the bits that OPT has of it.
+    /// The response code, including its high bits in the OPT record.
     pub(crate) fn rcode(&self) -> u16 {
         let high = self.opt.as_ref().map_or(0, |opt| opt.rcode_high);
         u16::from(high) << 4 | u16::from(self.flags[1] & 0x0f)
     }
 
-    /// Reads a message to its end.
+    /// Parses a message. Fails if it is malformed, or if bytes follow it.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let mut reader = Reader { bytes, at: 0 };
         let id = reader.array()?;
@@ -83,7 +83,7 @@ impl Message {
                 sections,
                 opt,
             }),
-            false => Err(format!("{} bytes behind its end", bytes.len() - reader.at)),
+            false => Err(format!("{} bytes after its end", bytes.len() - reader.at)),
         }
     }
 }
@@ -91,7 +91,7 @@ impl Message {
 impl Opt {
     fn of(record: &Record) -> Result<Self, String> {
         if record.owner != [0] {
-            return Err("an OPT record that is not the root's".to_owned());
+            return Err("an OPT record whose owner is not the root".to_owned());
         }
         let [rcode_high, version, flags @ ..] = record.ttl.to_be_bytes();
         let mut options = Vec::new();
@@ -137,7 +137,7 @@ impl<'b> Reader<'b> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
-    /// A name in lower case, uncompressed. A pointer leads back only.
+    /// Reads a name, and returns it in lower case and uncompressed. Pointers must lead backwards.
     fn name(&mut self, may_be_compressed: bool) -> Result<Vec<u8>, String> {
         let mut name = Vec::new();
         let mut inner = Reader {

@@ -5,14 +5,14 @@ use pkarr::Keypair;
 
 use crate::presentation::Piece;
 
-/// The timestamp of every packet, in microseconds since the epoch: packets of scripts are never
-/// published twice.
+/// The timestamp of every packet, in microseconds since the epoch. One value is enough: no packet
+/// of the scripts is published twice.
 const MICROS: u64 = 1_700_000_000_000_000;
 
-/// The largest offset that a pointer reaches (RFC 1035, section 4.1.4).
+/// The largest offset that a pointer can hold (RFC 1035, section 4.1.4).
 const POINTER_MAX: usize = 0x3fff;
 
-/// A signed packet, to be published before the cases are run.
+/// A signed packet, to publish before the cases run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
     /// The signer, in z-base-32.
@@ -32,7 +32,7 @@ impl Packet {
     }
 }
 
-/// The keys that scripts call by a name: the same in every run, others in every script.
+/// The key pair that a script calls by a name: the same in every run, different in every script.
 pub(crate) fn keys(script: &str, name: &str) -> Keypair {
     let mut seed = [0; 32];
     for (at, byte) in script.bytes().chain([0]).chain(name.bytes()).enumerate() {
@@ -52,8 +52,8 @@ pub(crate) struct Published {
     pub(crate) data: Vec<Piece>,
 }
 
-/// A DNS message of these answers. Names inside data are compressed if `compress` says so, as the
-/// builder of the `pkarr` crate does with some types.
+/// A DNS message with these answers. With `compress`, names in data are compressed, as the builder
+/// of the `pkarr` crate does for some types.
 pub(crate) fn message(records: &[Published], compress: bool) -> Result<Vec<u8>, String> {
     let count = u16::try_from(records.len()).map_err(|error| error.to_string())?;
     let mut writer = Writer {
@@ -88,7 +88,7 @@ pub(crate) fn message(records: &[Published], compress: bool) -> Result<Vec<u8>, 
 
 struct Writer {
     bytes: Vec<u8>,
-    /// Names that stand in the message, and where.
+    /// The names in the message, and their offsets.
     suffixes: Vec<(Vec<u8>, u16)>,
 }
 

@@ -1,10 +1,10 @@
-//! Names and records, from the form of zone files (RFC 1035, section 5.1) to that of the wire.
+//! Converts names and records from zone file form (RFC 1035, section 5.1) to wire form.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-/// What record data is made of.
+/// A field of record data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
     Name,
@@ -13,7 +13,7 @@ pub(crate) enum Field {
     U32,
     Ip4,
     Ip6,
-    /// A string of at most 255 bytes behind its length.
+    /// A string of at most 255 bytes, after its length.
     Text,
     Texts,
     /// The rest: a text without its length.
@@ -24,8 +24,8 @@ pub(crate) enum Field {
 
 use Field::*;
 
-/// The types that scripts call by name. Of those with names in them, the ones of RFC 1035 come
-/// first: in them alone may a server compress names (RFC 3597, section 4).
+/// The types that scripts call by name. The types of RFC 1035 that contain names come first: only
+/// in these may a server compress names (RFC 3597, section 4).
 const TYPES: &[(&str, u16, &[Field])] = &[
     ("NS", 2, &[Name]),
     ("CNAME", 5, &[Name]),
@@ -61,7 +61,7 @@ const TYPES: &[(&str, u16, &[Field])] = &[
     ("CAA", 257, &[U8, Text, Raw]),
 ];
 
-/// How many of [`TYPES`] are of RFC 1035 and hold names.
+/// How many of [`TYPES`] are of RFC 1035 and contain names.
 const COMPRESSIBLE_COUNT: usize = 9;
 
 /// A part of record data. In a message, names may be compressed.
@@ -71,7 +71,7 @@ pub(crate) enum Piece {
     Bytes(Vec<u8>),
 }
 
-/// The words of a line, up to a comment. Strings keep their quotes.
+/// Splits a line into words, up to a comment. Strings keep their quotes.
 pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quoted, mut escaped) = (String::new(), false, false);
@@ -98,10 +98,10 @@ pub(crate) fn type_number(word: &str) -> Result<u16, String> {
     let known = TYPES.iter().find(|(name, ..)| *name == word);
     let unknown = || word.strip_prefix("TYPE")?.parse().ok();
     let number = known.map(|(_, number, _)| *number).or_else(unknown);
-    number.ok_or_else(|| format!("{word:?} is no type"))
+    number.ok_or_else(|| format!("{word:?} is not a type"))
 }
 
-/// What the data of a type is made of.
+/// The fields of a type's data.
 pub(crate) fn fields(record_type: u16) -> &'static [Field] {
     let known = TYPES.iter().find(|(_, number, _)| *number == record_type);
     known.map_or(&[Hex], |(_, _, fields)| fields)
@@ -126,12 +126,12 @@ pub(crate) fn class(word: &str) -> Option<u16> {
     }
 }
 
-/// A name on the wire. Names without a last dot lie below `origin`, a name on the wire too; `@` is
-/// the origin itself.
+/// Parses a name to wire form. Names without a final dot are below `origin`, which is in wire form;
+/// `@` is the origin.
 pub(crate) fn name(word: &str, origin: Option<&[u8]>) -> Result<Vec<u8>, String> {
     let below = |labels: Vec<u8>| match origin {
         Some(origin) => Ok([&labels, origin].concat()),
-        None => Err(format!("{word:?} has no last dot")),
+        None => Err(format!("{word:?} has no final dot")),
     };
     match word {
         "." => return Ok(vec![0]),
@@ -168,7 +168,7 @@ fn push_label(labels: &mut Vec<u8>, label: &mut Vec<u8>) -> Result<(), String> {
     Ok(())
 }
 
-/// The data of a record.
+/// Parses the data of a record.
 pub(crate) fn data(
     record_type: u16,
     words: &[String],
@@ -207,7 +207,7 @@ pub(crate) fn data(
     }
     match words.next() {
         None => Ok(pieces),
-        Some(word) => Err(format!("{word:?} is more than the data has")),
+        Some(word) => Err(format!("{word:?} follows complete data")),
     }
 }
 
@@ -247,7 +247,7 @@ fn plain(field: Field, word: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-/// A string behind its length.
+/// Parses a string, and returns it after its length.
 fn text(word: &str) -> Result<Vec<u8>, String> {
     let inner = word
         .strip_prefix('"')
@@ -268,35 +268,35 @@ enum Unescaped {
     Escaped(u8),
 }
 
-/// The bytes of a word with `\.` and `\046` in it.
+/// The bytes of a word, in which `\.` and `\046` are escapes.
 fn unescape(word: &str) -> Result<Vec<Unescaped>, String> {
     let mut unescaped = Vec::new();
     let mut rest = word.as_bytes();
-    while let Some((byte, behind)) = rest.split_first() {
-        rest = behind;
+    while let Some((byte, rest_after)) = rest.split_first() {
+        rest = rest_after;
         if *byte != b'\\' {
             unescaped.push(Unescaped::Plain(*byte));
             continue;
         }
         let digits = rest.split_at_checked(3);
         let digits = digits.filter(|(digits, _)| digits.iter().all(u8::is_ascii_digit));
-        let (byte, behind) = match digits {
-            Some((digits, behind)) => {
+        let (byte, rest_after) = match digits {
+            Some((digits, rest_after)) => {
                 let digits = digits.iter().map(|digit| u16::from(digit - b'0'));
                 let number = digits.fold(0, |number, digit| 10 * number + digit);
                 let byte = u8::try_from(number);
                 (
-                    byte.map_err(|_| format!("{word:?}: {number} is no byte"))?,
-                    behind,
+                    byte.map_err(|_| format!("{word:?}: {number} is not a byte"))?,
+                    rest_after,
                 )
             }
             None => {
-                let (byte, behind) = rest.split_first().ok_or("the word ends in an escape")?;
-                (*byte, behind)
+                let (byte, rest_after) = rest.split_first().ok_or("the word ends in an escape")?;
+                (*byte, rest_after)
             }
         };
         unescaped.push(Unescaped::Escaped(byte));
-        rest = behind;
+        rest = rest_after;
     }
     Ok(unescaped)
 }

@@ -1,4 +1,4 @@
-//! Scripts.
+//! Parses scripts.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -14,19 +14,18 @@ const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
 
 #[derive(Debug)]
 pub struct Script {
-    /// What the file is called.
+    /// The name of the file, without its extension.
     pub name: String,
-    /// What stands below `[dns]` in a configuration file, but for where to listen.
+    /// The settings below `[dns]` in a configuration file, except the addresses to listen on.
     pub config: String,
-    /// What has to be published before.
+    /// The packets to publish before the cases run.
     pub packets: Vec<Packet>,
     pub cases: Vec<Case>,
 }
 
-/// All scripts, in the order of their names. Panics, with file and line, if one of them cannot be
-/// read.
+/// All scripts, sorted by name. Panics, with file and line, if one of them cannot be parsed.
 pub fn scripts() -> Vec<Script> {
-    let files = fs::read_dir(DIR).expect("the scripts lie in the source");
+    let files = fs::read_dir(DIR).expect("the scripts are in the source tree");
     let mut files: Vec<_> = files
         .map(|file| file.expect("it is there").path())
         .collect();
@@ -45,7 +44,7 @@ fn read(file: &Path) -> Script {
     Script::parse(&name, &text, config).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What a line that is not indented begins.
+/// The block that the last unindented line began.
 enum Block {
     Nothing,
     Key(Box<Key>),
@@ -62,14 +61,14 @@ struct Key {
 
 struct Parser<'a> {
     script: Script,
-    /// What `$name` stands for.
+    /// The values of `$name`.
     variables: BTreeMap<String, String>,
     block: Block,
     config: &'a dyn Fn(&str) -> Result<String, String>,
 }
 
 impl Script {
-    /// Parses a script. `config` gives the text of a file of settings.
+    /// Parses a script. `config` returns the text of a settings file.
     pub(crate) fn parse(
         script: &str,
         text: &str,
@@ -109,7 +108,7 @@ impl Parser<'_> {
         };
         if line.starts_with(char::is_whitespace) {
             return match &mut self.block {
-                Block::Nothing => Err("this belongs to nothing".to_owned()),
+                Block::Nothing => Err("this line belongs to no block".to_owned()),
                 Block::Key(key) => key.read(&words),
                 Block::Case(case) => case.read(&words),
             };
@@ -120,7 +119,7 @@ impl Parser<'_> {
             ("let", [name, is, value @ ..]) if is == "=" => {
                 self.variables.insert(name.clone(), value.join(" "));
             }
-            ("key", [name, how @ ..]) => {
+            ("key", [name, options @ ..]) => {
                 let keys = packet::keys(&self.script.name, name);
                 let z32 = keys.to_z32();
                 self.variables
@@ -129,10 +128,10 @@ impl Parser<'_> {
                 self.variables.insert(name.clone(), z32);
                 self.block = Block::Key(Box::new(Key {
                     keys,
-                    compress: match how {
+                    compress: match options {
                         [] => false,
                         [word] if word == "compressed" => true,
-                        _ => return Err(format!("{how:?} says nothing of a key")),
+                        _ => return Err(format!("{options:?} is not an option of a key")),
                     },
                     records: Vec::new(),
                     bytes: Vec::new(),
@@ -142,7 +141,7 @@ impl Parser<'_> {
                 let (_, title) = line.split_once("case ").ok_or("a case has a title")?;
                 self.block = Block::Case(Box::new(Case::new(at.to_owned(), title.trim())?));
             }
-            _ => return Err(format!("{keyword:?} begins nothing")),
+            _ => return Err(format!("{keyword:?} does not begin a block")),
         }
         Ok(())
     }
@@ -150,18 +149,18 @@ impl Parser<'_> {
     fn end_block(&mut self) -> Result<(), String> {
         match std::mem::replace(&mut self.block, Block::Nothing) {
             Block::Nothing => {}
-            // A key that publishes nothing is there to be asked for.
+            // A key without records exists only to be queried.
             Block::Key(key) if key.records.is_empty() && key.bytes.is_empty() => {}
             Block::Key(key) => self.script.packets.push(key.packet()?),
             Block::Case(case) if case.asks.is_empty() => {
-                return Err(format!("{}: it asks nothing", case.title));
+                return Err(format!("{}: it has no query", case.title));
             }
             Block::Case(case) => self.script.cases.push(*case),
         }
         Ok(())
     }
 
-    /// The line with what its variables stand for.
+    /// Replaces the variables in a line by their values.
     fn expand(&self, line: &str) -> Result<String, String> {
         let mut parts = line.split('$');
         let mut expanded = parts.next().unwrap_or_default().to_owned();
@@ -169,14 +168,14 @@ impl Parser<'_> {
             let end = part.find(|char: char| !char.is_ascii_alphanumeric());
             let (name, rest) = part.split_at(end.unwrap_or(part.len()));
             let value = self.variables.get(name);
-            expanded += value.ok_or_else(|| format!("${name} stands for nothing"))?;
+            expanded += value.ok_or_else(|| format!("${name} is not defined"))?;
             expanded += rest;
         }
         Ok(expanded)
     }
 }
 
-/// Another spelling of the same key: the last symbol has four bits that say nothing.
+/// Another spelling of the same key: four bits of the last symbol are ignored.
 fn alias(z32: &str) -> String {
     let (start, last) = z32.split_at(z32.len() - 1);
     let other = if last == "y" { "b" } else { "t" };
@@ -184,7 +183,7 @@ fn alias(z32: &str) -> String {
 }
 
 impl Key {
-    /// `NAME TTL [CLASS] TYPE DATA`, or `bytes` and digits.
+    /// Parses `NAME TTL [CLASS] TYPE DATA`, or `bytes` and digits.
     fn read(&mut self, words: &[String]) -> Result<(), String> {
         if let [keyword, digits @ ..] = words
             && keyword == "bytes"
@@ -204,7 +203,7 @@ impl Key {
             owner: name(owner, Some(&zone))?,
             record_type,
             class: class_of.unwrap_or(1),
-            ttl: ttl.parse().map_err(|_| format!("{ttl:?} is no TTL"))?,
+            ttl: ttl.parse().map_err(|_| format!("{ttl:?} is not a TTL"))?,
             data: data(record_type, words, Some(&zone))?,
         });
         Ok(())

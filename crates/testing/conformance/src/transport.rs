@@ -1,4 +1,4 @@
-//! Transports.
+//! The transports of queries.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -20,7 +20,7 @@ impl Transport {
             "tls" => Ok(Self::Tls),
             "quic" => Ok(Self::Quic),
             "https" => Ok(Self::Https),
-            _ => Err(format!("{word:?} is no transport")),
+            _ => Err(format!("{word:?} is not a transport")),
         }
     }
 }

@@ -1,19 +1,19 @@
-//! The types that the scanner does not know by their fields: hickory-proto reads and shows them.
+//! Types whose fields the scanner does not know: hickory-proto parses and formats them.
 
 use hickory_proto::{
     rr::{RData, RecordType},
     serialize::binary::{BinDecoder, BinEncodable, BinEncoder, Restrict},
 };
 
-const KNOWN: [RecordType; 3] = [RecordType::CERT, RecordType::CSYNC, RecordType::SMIMEA];
+const TYPES: [RecordType; 3] = [RecordType::CERT, RecordType::CSYNC, RecordType::SMIMEA];
 
-/// The data of a record of these types in wire form; `None` for any other type.
+/// Parses the data of a record of these types to wire form; `None` for any other type.
 ///
 /// # Errors
-/// It is none of the type.
+/// The text is not valid for the type.
 pub(crate) fn parse(record_type: &str, text: &str) -> Option<Result<Vec<u8>, String>> {
-    let is_meant = |known: &RecordType| record_type.eq_ignore_ascii_case(&known.to_string());
-    let record_type = KNOWN.into_iter().find(is_meant)?;
+    let is_type = |known: &RecordType| record_type.eq_ignore_ascii_case(&known.to_string());
+    let record_type = TYPES.into_iter().find(is_type)?;
     if text.trim_start().starts_with("\\#") {
         return None;
     }
@@ -25,11 +25,11 @@ pub(crate) fn parse(record_type: &str, text: &str) -> Option<Result<Vec<u8>, Str
     }))
 }
 
-/// Data of these types as a zone file has it.
+/// Data of these types in zone file form; `None` for any other type, and if it is not valid.
 pub(crate) fn text(record_type: u16, wire: &[u8]) -> Option<String> {
     let record_type = RecordType::from(record_type);
     let size = u16::try_from(wire.len()).ok()?;
-    KNOWN.contains(&record_type).then_some(())?;
+    TYPES.contains(&record_type).then_some(())?;
     let data = RData::read(&mut BinDecoder::new(wire), record_type, Restrict::new(size));
     Some(data.ok()?.to_string())
 }

@@ -1,13 +1,13 @@
-//! Where the entries of a zone file begin and end.
+//! Splits a zone file into its entries.
 
-/// The entries of a text, and on which lines they begin: parentheses hold lines together.
+/// The entries of a text, each with the line it begins on. Parentheses join lines to one entry.
 pub(crate) fn entries(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let (mut rest, mut next_line) = (text, 1);
     std::iter::from_fn(move || {
-        let (mut size, mut depth, begun) = (0, 0, next_line);
+        let (mut size, mut depth, first_line) = (0, 0, next_line);
         for line in rest.split_inclusive('\n') {
-            // Behind a quote that is not closed there is nothing more to read.
-            depth = depth_behind(line, depth).unwrap_or(0);
+            // A quote that is not closed ends the entry: it is an error anyway.
+            depth = depth_after(line, depth).unwrap_or(0);
             size += line.len();
             next_line += 1;
             if depth == 0 {
@@ -16,22 +16,22 @@ pub(crate) fn entries(text: &str) -> impl Iterator<Item = (usize, &str)> {
         }
         let (entry, after) = rest.split_at(size);
         rest = after;
-        (!entry.is_empty()).then_some((begun, entry))
+        (!entry.is_empty()).then_some((first_line, entry))
     })
 }
 
-/// Checks that an entry ends: the scanner panics where a parenthesis is open at the end.
+/// Checks that quotes and parentheses are closed: the scanner panics on an open parenthesis.
 pub(crate) fn check_end(entry: &str) -> Result<(), String> {
     let mut lines = entry.split_inclusive('\n');
-    match lines.try_fold(0, |depth, line| depth_behind(line, depth)) {
+    match lines.try_fold(0, |depth, line| depth_after(line, depth)) {
         Some(0) => Ok(()),
         Some(_) => Err("a parenthesis is not closed".to_owned()),
         None => Err("a quote is not closed".to_owned()),
     }
 }
 
-/// How many parentheses are open behind a line; `None` if a quote is, which must not go on in the next.
-fn depth_behind(line: &str, mut depth: usize) -> Option<usize> {
+/// How many parentheses are open after a line; `None` if a quote is open.
+fn depth_after(line: &str, mut depth: usize) -> Option<usize> {
     let (mut is_quoted, mut chars) = (false, line.chars());
     while let Some(char) = chars.next() {
         match char {

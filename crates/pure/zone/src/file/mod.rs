@@ -1,15 +1,16 @@
-//! Records as zone files write them (RFC 1035, section 5), and as DNS messages do.
+//! Converts records between the text of zone files (RFC 1035, section 5) and wire form.
 //!
-//! What operators write, into configuration, into a file or on the command line, becomes wire form here,
-//! once, and is shown to them from that. The scanner of `domain` reads it, an entry at a time; what that
-//! does not know is changed before or after: TTLs such as `1h`, `@` behind a type, and three types.
+//! What operators write, into configuration, into a file or on the command line, is converted to
+//! wire form here, once, and shown to them from that. The scanner of `domain` reads it, one entry
+//! at a time. What it does not know is changed before or after: TTLs such as `1h`, `@` after a
+//! type, three types.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`parse`] | a zone file, to checked records and their lines |
-//! | [`record_sets`] | records, to sets of one owner and type |
-//! | [`parse_name`], [`parse_type`], [`parse_rdata`] | the parts of a record by themselves |
-//! | [`type_text`], [`rdata_text`] | back to what an operator reads |
+//! | [`parse`] | parses a zone file into checked records and their lines |
+//! | [`record_sets`] | groups records into sets of one owner and type |
+//! | [`parse_name`], [`parse_type`], [`parse_rdata`] | parse the parts of a record |
+//! | [`type_text`], [`rdata_text`] | format the parts of a record for operators |
 
 mod codec;
 mod entries;

@@ -1,4 +1,4 @@
-//! Names, and types of records, as they are written.
+//! Converts names and record types between text and wire form.
 
 use std::str::FromStr;
 
@@ -10,52 +10,53 @@ use quorate_state::WireName;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is no domain name: {reason}; a label has 1 to 63 bytes, and a name 255 at the most; \
-     write other than ASCII in its xn-- form"
+    "{text:?} is not a valid domain name: {reason}; a label has 1 to 63 bytes and a name at most 255; \
+     write labels that are not ASCII in their xn-- form"
 )]
 pub struct NameError {
     text: String,
     reason: String,
 }
 
-/// Parses a name, which is relative to `origin` unless it ends in a dot; `@` is the origin.
+/// Parses a name. It is relative to `origin` unless it ends in a dot; `@` is the origin.
 ///
 /// # Errors
-/// It is none.
+/// The text is not a valid name.
 pub fn parse_name(text: &str, origin: &WireName) -> Result<WireName, NameError> {
     match text {
         "@" => return Ok(origin.clone()),
         "." => return Ok(WireName::root()),
         _ => {}
     }
-    let none = |reason: String| NameError {
+    let invalid = |reason: String| NameError {
         text: text.to_owned(),
         reason,
     };
-    let name = UncertainName::<Vec<u8>>::from_str(text).map_err(|error| none(error.to_string()))?;
+    let name =
+        UncertainName::<Vec<u8>>::from_str(text).map_err(|error| invalid(error.to_string()))?;
     if text.is_empty() {
-        return Err(none("it is empty".to_owned()));
+        return Err(invalid("it is empty".to_owned()));
     }
     let name = name.chain(domain_name(origin));
-    wire_name(&name.map_err(|error| none(error.to_string()))?)
-        .ok_or_else(|| none("it is too long".to_owned()))
+    wire_name(&name.map_err(|error| invalid(error.to_string()))?)
+        .ok_or_else(|| invalid("it is too long".to_owned()))
 }
 
-/// A name as the scanner has it.
+/// Converts a name to the scanner's type.
 pub(crate) fn domain_name(name: &WireName) -> Name<bytes::Bytes> {
     let bytes = bytes::Bytes::copy_from_slice(name.as_bytes());
-    Name::from_octets(bytes).expect("a name in wire form is one")
+    Name::from_octets(bytes).expect("a `WireName` is a valid name")
 }
 
-/// A name of the scanner in wire form and lower case. `None` if one of its labels is empty.
+/// Converts a name of the scanner, in lower case. `None` if one of its labels is empty.
 pub(crate) fn wire_name(name: &impl ToName) -> Option<WireName> {
     let mut wire = Vec::new();
     name.compose_canonical(&mut wire).ok()?;
     WireName::parse(wire.into())
 }
 
-/// Parses the name of a type, in any case, or `TYPE` and its number (RFC 3597, section 5). `None` if
-/// there is none of this name, or if it is none of data.
+/// Parses the name of a type, in any case, or `TYPE` and its number (RFC 3597, section 5). `None`
+/// if the type is unknown, or if it is not a type of data.
 pub fn parse_type(text: &str) -> Option<u16> {
     let record_type = Rtype::from_str(text).ok()?.to_int();
     quorate_state::is_data_type(record_type).then_some(record_type)
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_names_are_rejected() {
         let root = WireName::root();
         let long = "a".repeat(64);
         let longest = vec!["a".repeat(63); 4].join(".");
@@ -107,7 +108,7 @@ mod tests {
             assert_eq!(parse_type(text), Some(number), "{text}");
             assert_eq!(parse_type(&type_text(number)), Some(number));
         }
-        for none in [
+        for unknown in [
             "",
             "SOA",
             "TYPE6",
@@ -118,7 +119,7 @@ mod tests {
             "TYPE70000",
             "nonsense",
         ] {
-            assert_eq!(parse_type(none), None, "{none}");
+            assert_eq!(parse_type(unknown), None, "{unknown}");
         }
     }
 }

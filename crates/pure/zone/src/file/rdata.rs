@@ -1,4 +1,4 @@
-//! The data of records, as it is written and as it stands in messages.
+//! Converts the data of records between text and wire form.
 
 use std::fmt::Write;
 
@@ -13,41 +13,41 @@ use super::{
     scanner::{Data, EntryScanner, generic_text, parse_wire},
 };
 
-/// Why a text is no data of a type.
+/// Why a text is not valid data of a type.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is no {record_type}: {reason}")]
+#[error("{text:?} is not valid {record_type} data: {reason}")]
 pub struct RdataError {
     text: String,
     record_type: String,
     reason: String,
 }
 
-/// Parses the data of a record; names in it are relative to `origin`.
+/// Parses the data of a record. Names in it are relative to `origin`.
 ///
 /// # Errors
-/// It is none of this type.
+/// The text is not valid for the type.
 pub fn parse_rdata(record_type: u16, text: &str, origin: &WireName) -> Result<Bytes, RdataError> {
-    let none = |reason: &str| RdataError {
+    let error = |reason: &str| RdataError {
         text: text.to_owned(),
         record_type: type_text(record_type),
         reason: reason.to_owned(),
     };
     let entry = format!("@ 0 {} {text}", type_text(record_type));
     if entries(&entry).count() > 1 {
-        return Err(none("a record is one line"));
+        return Err(error("a record must be on one line"));
     }
     let scanned = EntryScanner::new(origin, 0).scan(&entry);
-    let set = scanned.map_err(|reason| none(&reason))?;
+    let set = scanned.map_err(|reason| error(&reason))?;
     let data = set.and_then(|set| set.records.rdata.into_iter().next());
-    data.ok_or_else(|| none("it is empty"))
+    data.ok_or_else(|| error("it is empty"))
 }
 
-/// Whether these bytes are data of a type.
+/// Whether these bytes are valid data of a type.
 pub fn is_rdata(record_type: u16, wire: &[u8]) -> bool {
     parse_wire(record_type, wire).is_some()
 }
 
-/// The data of a record as a zone file has it. What cannot be written by its fields is written as bytes.
+/// The data of a record in zone file form. Data that the fields cannot express is written in hex.
 pub fn rdata_text(record_type: u16, wire: &[u8]) -> String {
     let root = WireName::root();
     let is_same = |text: &String| {

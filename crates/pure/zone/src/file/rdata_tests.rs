@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::super::{parse_name, parse_type};
 use super::*;
-use crate::rdata::Layout;
+use crate::rdata::RdataFormat;
 
 fn origin() -> WireName {
     parse_name("dns.example.", &WireName::root()).unwrap()
@@ -13,8 +13,8 @@ fn parse(record_type: &str, text: &str) -> Result<Bytes, RdataError> {
 }
 
 #[test]
-fn data_of_each_type_is_parsed_and_shown_as_it_is_written() {
-    for (record_type, text, shown) in [
+fn data_of_each_type_is_parsed_and_formatted() {
+    for (record_type, text, formatted) in [
         ("A", "192.0.2.1", "192.0.2.1"),
         ("AAAA", "2001:DB8::1", "2001:db8::1"),
         ("NS", "ns1", "ns1.dns.example."),
@@ -54,7 +54,7 @@ fn data_of_each_type_is_parsed_and_shown_as_it_is_written() {
             parse_rdata(number, &written, &WireName::root()).unwrap(),
             wire
         );
-        assert_eq!(written, shown);
+        assert_eq!(written, formatted);
     }
 }
 
@@ -81,20 +81,20 @@ fn known_types_have_these_bytes() {
 }
 
 #[test]
-fn what_is_no_data_is_refused_with_its_reason() {
+fn invalid_data_is_rejected_with_its_reason() {
     for (record_type, text, reason) in [
         ("A", "192.0.2.1 192.0.2.2", "trailing tokens"),
         ("A", "192.0.2", "expected IPv4 address"),
         ("A", "", "unexpected end of entry"),
         ("MX", "mail", "expected decimal number"),
         ("MX", "65536 mail", "decimal number overflow"),
-        ("CNAME", "a..b", "it is no CNAME"),
+        ("CNAME", "a..b", "its data is not valid for CNAME"),
         ("TXT", "", "unexpected end of entry"),
         ("TXT", "\\300", "illegal escape sequence"),
         ("TXT", "\"a", "a quote is not closed"),
-        ("TXT", "a\nb", "a record is one line"),
+        ("TXT", "a\nb", "a record must be on one line"),
         ("TXT", "(\na", "a parenthesis is not closed"),
-        ("A", "\\# 3 010203", "it is no A"),
+        ("A", "\\# 3 010203", "its data is not valid for A"),
         ("TYPE4711", "\\# 3 0102", "incorrect length"),
         ("TYPE4711", "x", "write \\#, the number of bytes"),
         ("DS", "1 8 2 0", "uneven number of hex digits"),
@@ -105,7 +105,7 @@ fn what_is_no_data_is_refused_with_its_reason() {
     }
     assert_eq!(
         parse("A", "192.0.2").unwrap_err().to_string(),
-        "\"192.0.2\" is no A: expected IPv4 address"
+        "\"192.0.2\" is not valid A data: expected IPv4 address"
     );
     let long = format!("\"{}\"", "a".repeat(256));
     let error = parse("TXT", &long).unwrap_err().to_string();
@@ -113,15 +113,15 @@ fn what_is_no_data_is_refused_with_its_reason() {
 }
 
 proptest! {
-    /// Whatever is stored is shown so that it can be set again.
+    /// All stored data is formatted so that an operator can set it again.
     #[test]
-    fn any_data_comes_back_from_what_is_shown(
+    fn formatted_data_parses_to_the_same_bytes(
         record_type in prop_oneof![Just(5u16), Just(15), Just(16), Just(33), Just(64), Just(257), Just(35), any::<u16>()],
         wire in proptest::collection::vec(any::<u8>(), 0..40),
     ) {
         let text = rdata_text(record_type, &wire);
         if let Ok(parsed) = parse_rdata(record_type, &text, &WireName::root()) {
-            match Layout::of(record_type) {
+            match RdataFormat::of(record_type) {
                 None => prop_assert_eq!(&parsed[..], &wire[..]),
                 Some(_) => prop_assert!(parsed.eq_ignore_ascii_case(&wire)),
             }
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_panic(record_type in 0u16..300, text in "[ -~\\n\\t]{0,40}") {
+    fn no_text_causes_a_panic(record_type in 0u16..300, text in "[ -~\\n\\t]{0,40}") {
         let _ = parse_rdata(record_type, &text, &origin());
     }
 }

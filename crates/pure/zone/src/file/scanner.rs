@@ -1,4 +1,4 @@
-//! The scanner of `domain`, an entry at a time.
+//! Reads the entries of a zone file one at a time, with the scanner of `domain`.
 
 use domain::{
     base::{
@@ -18,12 +18,12 @@ use super::{
     entries::check_end,
     name::{domain_name, wire_name},
 };
-use crate::{name::end_in_place, rdata::Layout};
+use crate::{name::end_in_place, rdata::RdataFormat};
 
-/// The data of a record that stands in wire form.
+/// The data of a record, parsed from wire form.
 pub(crate) type Data<'w> = ZoneRecordData<&'w [u8], ParsedName<&'w [u8]>>;
 
-/// Reads entries, each with what the ones before said of origin, owner and TTL.
+/// Reads entries. Origin, owner and TTL of earlier entries apply to later ones.
 pub(crate) struct EntryScanner {
     zonefile: Zonefile,
     has_owner: bool,
@@ -34,7 +34,7 @@ impl EntryScanner {
         let mut zonefile = Zonefile::new();
         zonefile.set_origin(domain_name(origin));
         zonefile.set_default_class(Class::IN);
-        // The scanner takes the TTL of the next records from this one.
+        // The next records inherit the TTL of this one.
         zonefile.extend_from_slice(format!("@ {ttl_secs} TXT x\n").as_bytes());
         zonefile.next_entry().expect("it is a record");
         Self {
@@ -43,23 +43,23 @@ impl EntryScanner {
         }
     }
 
-    /// The record of an entry, as a set of one; `None` of a directive, or of a line without anything.
+    /// The record of an entry, as a set of one; `None` for a directive or an empty line.
     ///
     /// # Errors
-    /// What is wrong, in words for an operator. No other entry can be read then.
+    /// What is wrong, in words for an operator. The scanner must not be used after that.
     pub(crate) fn scan(&mut self, entry: &str) -> Result<Option<NamedSet>, String> {
         let is_indented = entry.starts_with([' ', '\t']);
         check_end(entry)?;
-        let entry = as_the_scanner_takes_it(entry)?;
+        let entry = to_scanner_syntax(entry)?;
         self.zonefile.extend_from_slice(entry.as_bytes());
         self.zonefile.extend_from_slice(b"\n");
-        match self.zonefile.next_entry().map_err(said)? {
+        match self.zonefile.next_entry().map_err(message_without_line)? {
             None => Ok(None),
             Some(Entry::Include { .. }) => {
-                Err("no other file is included: put its records here".to_owned())
+                Err("$INCLUDE is not supported: copy the records of that file here".to_owned())
             }
             Some(Entry::Record(_)) if is_indented && !self.has_owner => {
-                Err("the first record names no owner".to_owned())
+                Err("the first record has no owner name".to_owned())
             }
             Some(Entry::Record(record)) => {
                 self.has_owner = true;
@@ -69,13 +69,13 @@ impl EntryScanner {
     }
 
     fn set_of(&self, record: &ScannedRecord) -> Result<NamedSet, String> {
-        let owner = wire_name(record.owner()).ok_or("a label of its name is empty")?;
+        let owner = wire_name(record.owner()).ok_or("a label of its owner name is empty")?;
         let record_type = record.rtype().to_int();
         let mut rdata = Vec::new();
         let composed = record.data().compose_canonical_rdata(&mut rdata);
         composed.map_err(|_| "it is too long")?;
         if parse_wire(record_type, &rdata).is_none() {
-            return Err(format!("it is no {}", record.rtype()));
+            return Err(format!("its data is not valid for {}", record.rtype()));
         }
         let origin = self.zonefile.origin().map_err(|error| error.to_string())?;
         resolve_origin(record_type, &mut rdata, origin.as_slice());
@@ -91,31 +91,31 @@ impl EntryScanner {
     }
 }
 
-/// Data in wire form, if it is of its type and nothing follows it.
+/// Parses data in wire form. `None` if it is not valid for the type or has trailing bytes.
 pub(crate) fn parse_wire(record_type: u16, wire: &[u8]) -> Option<Data<'_>> {
     let mut parser = Parser::from_ref(wire);
     let data = Data::parse_rdata(Rtype::from_int(record_type), &mut parser);
     data.ok()?.filter(|_| parser.remaining() == 0)
 }
 
-/// The scanner takes `@` for a label behind the type, where it is the origin too (RFC 1035, section 5.1).
+/// Replaces `@` in RDATA by the origin (RFC 1035, section 5.1). The scanner reads it as a label.
 fn resolve_origin(record_type: u16, rdata: &mut Vec<u8>, origin: &[u8]) {
-    let Some(layout) = Layout::of(record_type) else {
+    let Some(format) = RdataFormat::of(record_type) else {
         return;
     };
-    let taken = [b"\x01@", origin].concat();
-    let mut at = layout.name_at(rdata, 0);
-    for _ in 0..layout.name_count() {
-        let name = rdata.get(at..at + taken.len());
-        if name.is_some_and(|name| name.eq_ignore_ascii_case(&taken)) {
+    let misread = [b"\x01@", origin].concat();
+    let mut at = format.name_at(rdata, 0);
+    for _ in 0..format.name_count() {
+        let name = rdata.get(at..at + misread.len());
+        if name.is_some_and(|name| name.eq_ignore_ascii_case(&misread)) {
             rdata.drain(at..at + 2);
         }
         at = end_in_place(rdata, at);
     }
 }
 
-/// The entry with its TTL in seconds, and with data of types that the scanner does not know as bytes.
-fn as_the_scanner_takes_it(entry: &str) -> Result<String, String> {
+/// The entry with its TTL in seconds, and with data of types that the scanner does not know in hex.
+fn to_scanner_syntax(entry: &str) -> Result<String, String> {
     let spaces = [' ', '\t', '\r', '\n'];
     let (first, rest) = entry.split_at(entry.find(spaces).unwrap_or(entry.len()));
     let is_ttl = first.eq_ignore_ascii_case("$TTL");
@@ -142,20 +142,20 @@ fn as_the_scanner_takes_it(entry: &str) -> Result<String, String> {
     Ok(text)
 }
 
-/// Data as bytes (RFC 3597, section 5).
+/// Data in the generic form of RFC 3597, section 5.
 pub(crate) fn generic_text(wire: &[u8]) -> String {
     let hex = data_encoding::HEXLOWER.encode(wire);
     format!("\\# {} {hex}", wire.len()).trim_end().to_owned()
 }
 
-/// What the scanner says, without its own count of lines.
-fn said(error: domain::zonefile::inplace::Error) -> String {
-    let said = error.to_string();
-    let said = said.split_once(": ").map_or(&*said, |(_, said)| said);
-    match said {
+/// The scanner's error message without its line number, which counts from the entry.
+fn message_without_line(error: domain::zonefile::inplace::Error) -> String {
+    let message = error.to_string();
+    let message = message.split_once(": ").map_or(&*message, |(_, rest)| rest);
+    match message {
         "unknown record type with concrete data" => {
-            format!("{said}: write \\#, the number of bytes, and these in hexadecimal")
+            format!("{message}: write \\#, the number of bytes, and the bytes in hexadecimal")
         }
-        _ => said.to_owned(),
+        _ => message.to_owned(),
     }
 }

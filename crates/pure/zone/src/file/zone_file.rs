@@ -6,7 +6,7 @@ use quorate_state::{NamedSet, RecordSet, RecordSets, WireName};
 
 use super::{entries::entries, scanner::EntryScanner};
 
-/// How much of an entry an error repeats, in characters.
+/// How much of an entry an error quotes, in characters.
 const SHOWN_LEN_MAX: usize = 80;
 
 /// What is wrong with a zone file, and where.
@@ -19,14 +19,14 @@ pub struct LineError {
     pub reason: String,
 }
 
-/// Parses a zone file: each record as a set of one that can stand in `zone` by itself, and the line on
-/// which it begins, from 1. Names are relative to `zone` until an `$ORIGIN` says otherwise; a record
-/// without a TTL has that of the last `$TTL`, of the record before, or `ttl_secs`.
+/// Parses a zone file. Returns each record, as a set of one that `zone` may contain, with the line
+/// on which it begins, from 1. Names are relative to `zone` until an `$ORIGIN`; a record without a
+/// TTL has the TTL of the last `$TTL`, of the record before, or `ttl_secs`.
 ///
-/// There is no `$INCLUDE`: what is parsed may come from elsewhere, and names no files here.
+/// `$INCLUDE` is rejected: the text may come from another machine, and must not name files here.
 ///
 /// # Errors
-/// The first line that is none.
+/// The first line that is not valid.
 pub fn parse(
     text: &str,
     zone: &WireName,
@@ -36,9 +36,9 @@ pub fn parse(
     let mut records = Vec::new();
     for (line, entry) in entries(text) {
         let in_line = |reason| LineError { line, reason };
-        let scanned = scanner.scan(entry).map_err(|said| {
+        let scanned = scanner.scan(entry).map_err(|reason| {
             let shown: String = entry.trim().chars().take(SHOWN_LEN_MAX).collect();
-            in_line(format!("{shown:?}: {said}"))
+            in_line(format!("{shown:?}: {reason}"))
         });
         if let Some(set) = scanned? {
             let checked = set.check_in(zone);
@@ -49,8 +49,8 @@ pub fn parse(
     Ok(records)
 }
 
-/// All records of one owner and type together. Where their TTLs differ, the smallest counts (RFC 2181,
-/// section 5.2).
+/// Groups records by owner and type, without duplicates. If their TTLs differ, the smallest counts
+/// (RFC 2181, section 5.2).
 pub fn record_sets(records: impl IntoIterator<Item = NamedSet>) -> RecordSets {
     let mut sets = RecordSets::new();
     let mut seen = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! One connection, and its streams.
+//! Serves one connection of DNS over QUIC, and its streams.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{DnsClient, DnsConfig, DnsTransport, QUERY_SIZE_MAX, Responder};
 
-/// DOQ_NO_ERROR, with which a connection ends well (RFC 9250, section 4.3).
+/// DOQ_NO_ERROR: the connection ends without an error (RFC 9250, section 4.3).
 pub(super) const NO_ERROR: VarInt = VarInt::from_u32(0);
 
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
@@ -29,15 +29,15 @@ pub(crate) struct QuicProtocol {
 
 /// Why a query was not answered.
 enum StreamError {
-    /// The client broke a rule, which ends the connection.
+    /// The client broke a rule of the protocol. The connection must end.
     Protocol,
-    /// The client gave the query up, took too long, or is gone.
+    /// The client canceled the query, took too long, or is gone.
     Gone,
 }
 
 impl QuicProtocol {
-    /// Serves a connection until the client ends it, brings no query for too long, or breaks a
-    /// rule.
+    /// Serves a connection until the client ends it, sends no complete query for too long, or
+    /// breaks a rule of the protocol.
     pub(super) async fn serve(
         self: Arc<Self>,
         connection: Connection,
@@ -58,7 +58,7 @@ impl QuicProtocol {
                     Err(_) => break NO_ERROR,
                 },
                 Some(answered) = streams.join_next() => match answered {
-                    // Only whole queries count as progress.
+                    // Only complete queries count as progress.
                     Ok(Ok(())) => {
                         place.touch();
                         deadline = Instant::now() + self.config.idle_timeout(&place);
@@ -89,7 +89,7 @@ impl QuicProtocol {
         let received = match timeout(self.config.tcp_idle_timeout, received).await {
             Ok(Ok(received)) => received,
             Ok(Err(ReadToEndError::TooLong)) => return Err(StreamError::Protocol),
-            // What is dropped unfinished would be taken for an empty answer.
+            // Dropping the stream would finish it, and the client would see an empty response.
             Ok(Err(ReadToEndError::Read(_))) | Err(_) => {
                 let _ = send.reset(EXCESSIVE_LOAD);
                 return Err(StreamError::Gone);
@@ -116,10 +116,10 @@ impl QuicProtocol {
     }
 }
 
-/// The one message of a stream, if it obeys RFC 9250: it has the length that it says, and the id 0
-/// (section 4.2.1), which nobody could tell apart from those of other streams.
+/// The message of a stream. `None` if its length is wrong, or its ID is not 0: each stream has one
+/// message, so IDs are not needed (RFC 9250, section 4.2.1).
 fn message(received: &[u8]) -> Option<&[u8]> {
     let (length, message) = received.split_first_chunk::<PREFIX_SIZE>()?;
-    let is_whole = message.len() == usize::from(u16::from_be_bytes(*length));
-    (is_whole && message.starts_with(&[0, 0])).then_some(message)
+    let is_complete = message.len() == usize::from(u16::from_be_bytes(*length));
+    (is_complete && message.starts_with(&[0, 0])).then_some(message)
 }

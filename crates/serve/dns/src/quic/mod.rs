@@ -1,9 +1,9 @@
 //! DNS over QUIC (RFC 9250). Experimental.
 //!
-//! quinn's endpoint carries the bytes. What a stranger can hold is bounded here: a handshake waits
-//! for nobody else's, has a time limit and gives way to others; clients whose address nothing vouches
-//! for are asked to repeat themselves when there are many (RFC 9000, section 8.1.2); connections have
-//! the same limits as those over TCP; streams and what they carry are few and small.
+//! quinn implements the transport. This module limits what unknown clients can occupy. A handshake
+//! does not delay others, has a time limit, and ends early if its slot is needed. When there are
+//! many handshakes, clients must first prove their address with a retry (RFC 9000, section 8.1.2).
+//! Connections have the same limits as those over TCP. Streams and their buffers are few and small.
 
 mod connection;
 mod server;

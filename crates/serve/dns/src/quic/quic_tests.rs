@@ -17,7 +17,7 @@ use crate::{
     fixture::*,
 };
 
-/// Longer than anything here takes, unless it never happens.
+/// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
 fn config() -> DnsConfig {
@@ -44,7 +44,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
     [&length[..], message].concat()
 }
 
-/// The query that has an answer, with the id that QUIC asks for.
+/// A query that has an answer, with the ID 0 that QUIC requires.
 fn query_with_id_0() -> Vec<u8> {
     let mut query = alice_query();
     query[..2].fill(0);
@@ -52,20 +52,22 @@ fn query_with_id_0() -> Vec<u8> {
 }
 
 async fn ask(connection: &Connection, message: &[u8]) -> Option<Message> {
-    let asked = async {
+    let exchange = async {
         let (mut send, mut receive) = connection.open_bi().await.ok()?;
         send.write_all(&framed(message)).await.ok()?;
         send.finish().ok()?;
         receive.read_to_end(70_000).await.ok()
     };
-    let response = timeout(LONG, asked).await.expect("an answer or an end")?;
+    let response = timeout(LONG, exchange)
+        .await
+        .expect("an answer or an end")?;
     let (length, message) = response.split_first_chunk::<2>().expect("a length");
     assert_eq!(message.len(), usize::from(u16::from_be_bytes(*length)));
     Some(parse(message))
 }
 
 /// The code with which the server closes the connection.
-async fn closed(connection: &Connection) -> u64 {
+async fn close_code(connection: &Connection) -> u64 {
     match timeout(LONG, connection.closed()).await.expect("an end") {
         ConnectionError::ApplicationClosed(ApplicationClose { error_code, .. }) => {
             error_code.into_inner()
@@ -75,11 +77,11 @@ async fn closed(connection: &Connection) -> u64 {
 }
 
 #[tokio::test]
-async fn queries_over_quic_are_answered_until_a_stop() {
+async fn queries_over_quic_are_answered_until_shutdown() {
     let (server, fixture, encryption) = serve(config()).await;
     let endpoint = endpoint(1, &encryption);
     let connection = connect(&endpoint, &server).await;
-    // More than a connection may have under way, one after the other and all at once.
+    // More queries than a connection may have in progress: first in sequence, then together.
     for _ in 0..40 {
         let answer = ask(&connection, &query_with_id_0()).await;
         assert_eq!(answer.unwrap().answers.len(), 1);
@@ -91,17 +93,17 @@ async fn queries_over_quic_are_answered_until_a_stop() {
     }
     let counted =
         "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"quic\"}";
-    assert_eq!(fixture.figure(counted), 80);
+    assert_eq!(fixture.metric(counted), 80);
     let open = "quorate_listener_connections_open{listener=\"dns_quic\"}";
-    assert_eq!(fixture.figure(open), 1);
+    assert_eq!(fixture.metric(open), 1);
     timeout(LONG, server.shutdown()).await.expect("an end");
-    assert_eq!(closed(&connection).await, 0);
-    assert_eq!(fixture.figure(open), 0);
+    assert_eq!(close_code(&connection).await, 0);
+    assert_eq!(fixture.metric(open), 0);
 }
 
 /// RFC 9250, sections 4.2, 4.2.1 and 4.3.3.
 #[tokio::test]
-async fn who_breaks_a_rule_is_told_and_left() {
+async fn a_client_that_breaks_a_rule_gets_the_code_and_is_closed() {
     let (server, _, encryption) = serve(config()).await;
     let endpoint = endpoint(1, &encryption);
     let query = query_with_id_0();
@@ -122,13 +124,13 @@ async fn who_breaks_a_rule_is_told_and_left() {
         let (mut send, _receive) = connection.open_bi().await.unwrap();
         send.write_all(&bytes).await.unwrap();
         send.finish().unwrap();
-        assert_eq!(closed(&connection).await, 2, "{what}");
+        assert_eq!(close_code(&connection).await, 2, "{what}");
     }
     server.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_stream_that_stalls_keeps_no_other_waiting() {
+async fn a_stalled_stream_does_not_delay_others() {
     let (server, _, encryption) = serve(config()).await;
     let endpoint = endpoint(1, &encryption);
     let connection = connect(&endpoint, &server).await;
@@ -139,7 +141,7 @@ async fn a_stream_that_stalls_keeps_no_other_waiting() {
         stalled.push((send, receive));
     }
     assert!(ask(&connection, &query_with_id_0()).await.is_some());
-    // Given up, it is no error of the others.
+    // If the client cancels it, the other streams are not affected.
     for (send, _) in &mut stalled {
         send.reset(VarInt::from_u32(3)).unwrap();
     }
@@ -149,14 +151,14 @@ async fn a_stream_that_stalls_keeps_no_other_waiting() {
 
 /// The first datagrams of `count` handshakes.
 fn first_datagrams(count: usize, encryption: &Encryption) -> Vec<Vec<u8>> {
-    let trap = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    trap.set_read_timeout(Some(LONG)).unwrap();
+    let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    receiver.set_read_timeout(Some(LONG)).unwrap();
     let endpoint = endpoint(1, encryption);
     let connect = |_| {
-        let at = trap.local_addr().unwrap();
+        let at = receiver.local_addr().unwrap();
         let _connecting = endpoint.connect(at, "localhost").unwrap();
         let mut datagram = vec![0; 2000];
-        let (size, _) = trap.recv_from(&mut datagram).unwrap();
+        let (size, _) = receiver.recv_from(&mut datagram).unwrap();
         datagram.truncate(size);
         datagram
     };
@@ -171,10 +173,10 @@ async fn strangers_that_stall_in_the_handshake_do_not_shut_others_out() {
     let at = server.quic_addrs()[0];
     let mut datagrams = first_datagrams(320, &encryption).into_iter();
     for last in 1..=20 {
-        let strangers = SocketAddr::from(([127, 0, 1, last], 0));
-        let strangers = UdpSocket::bind(strangers).unwrap();
+        let stalled = SocketAddr::from(([127, 0, 1, last], 0));
+        let stalled = UdpSocket::bind(stalled).unwrap();
         for datagram in datagrams.by_ref().take(16) {
-            strangers.send_to(&datagram, at).unwrap();
+            stalled.send_to(&datagram, at).unwrap();
         }
         let endpoint = endpoint(2, &encryption);
         let connection = connect(&endpoint, &server).await;
@@ -188,34 +190,34 @@ async fn one_client_cannot_take_all_connections() {
     let mut config = config();
     config.tcp_connection_count_per_client_max = 2;
     let (server, fixture, encryption) = serve(config).await;
-    let (greedy, other) = (endpoint(1, &encryption), endpoint(2, &encryption));
-    let kept = connect(&other, &server).await;
-    assert!(ask(&kept, &query_with_id_0()).await.is_some());
+    let (first, other) = (endpoint(1, &encryption), endpoint(2, &encryption));
+    let other_connection = connect(&other, &server).await;
+    assert!(ask(&other_connection, &query_with_id_0()).await.is_some());
     let mut connections = Vec::new();
     for _ in 0..4 {
-        let connection = connect(&greedy, &server).await;
+        let connection = connect(&first, &server).await;
         assert!(ask(&connection, &query_with_id_0()).await.is_some());
         connections.push(connection);
     }
     for connection in &connections[..2] {
-        assert_eq!(closed(connection).await, 4);
+        assert_eq!(close_code(connection).await, 4);
     }
-    for connection in [&kept, &connections[2], &connections[3]] {
+    for connection in [&other_connection, &connections[2], &connections[3]] {
         assert!(ask(connection, &query_with_id_0()).await.is_some());
     }
     let evicted = "quorate_listener_connections_evicted_total{listener=\"dns_quic\"}";
-    assert_eq!(fixture.figure(evicted), 2);
+    assert_eq!(fixture.metric(evicted), 2);
     server.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_connection_without_whole_queries_is_closed() {
+async fn a_connection_without_complete_queries_is_closed() {
     let mut config = config();
     config.tcp_idle_timeout = Duration::from_millis(500);
     let (server, _, encryption) = serve(config).await;
     let endpoint = endpoint(1, &encryption);
     let connection = connect(&endpoint, &server).await;
-    // It lives, and says nothing whole.
+    // The connection is open, but sends no complete query.
     let trickle = async {
         let mut unfinished = Vec::new();
         while let Ok((mut send, receive)) = connection.open_bi().await {
@@ -224,7 +226,7 @@ async fn a_connection_without_whole_queries_is_closed() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let close = async { assert_eq!(closed(&connection).await, 0) };
+    let close = async { assert_eq!(close_code(&connection).await, 0) };
     timeout(LONG, async { tokio::join!(trickle, close) })
         .await
         .expect("an end");

@@ -1,4 +1,4 @@
-//! Accepting connections.
+//! Accepts connections of DNS over QUIC.
 
 use std::{io, net::UdpSocket, sync::Arc, time::Duration};
 
@@ -19,28 +19,28 @@ use crate::QUERY_SIZE_MAX;
 /// The protocol's name in handshakes (RFC 9250, section 4.1.1).
 const PROTOCOL: &[u8] = b"doq";
 
-/// How many handshakes run at once. Beyond half of them, a client must first show that it gets what
-/// is sent to its address.
+/// The largest number of concurrent handshakes. When more than half are in use, a client must first
+/// prove that it receives packets at its address.
 const HANDSHAKE_COUNT_MAX: usize = 256;
 
-/// How many of them one client may have.
+/// The largest number of concurrent handshakes of one client.
 const HANDSHAKE_COUNT_PER_CLIENT_MAX: usize = 16;
 
-/// How many queries a connection may have under way. With as many connections as there may be, their
-/// queries take 128 MB.
+/// How many queries of a connection may be in progress. With the largest number of connections,
+/// their queries need 128 MB.
 const STREAM_COUNT_MAX: u32 = 32;
 
-/// How many bytes a query takes, with the length before it.
+/// The largest size of a query, with the length before it, in bytes.
 const STREAM_WINDOW_SIZE: u32 = QUERY_SIZE_MAX as u32 + 2;
 
-/// How many bytes of answers a connection keeps until the client has them: four of the largest.
+/// How many bytes of responses a connection buffers until the client has them: four of the largest.
 const SEND_WINDOW_SIZE: u64 = 4 * 65_536;
 
-/// How long a shutdown waits for clients to hear of it.
+/// How long a shutdown waits until clients have received it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Answers at `socket`, with as many connections as `connections` has places for. A shutdown ends each
-/// connection after the answers that are under way.
+/// Answers at `socket`, with as many connections as `connections` allows. A shutdown ends each
+/// connection after the responses in progress.
 pub(crate) fn serve(
     socket: UdpSocket,
     protocol: QuicProtocol,
@@ -106,17 +106,17 @@ impl Acceptor {
         }
         self.endpoint.set_server_config(None);
         self.tasks.close();
-        // What is not answered by then is given up.
+        // Queries that are not answered by then are abandoned.
         let drain_timeout = self.connections.limits().drain_timeout;
         let _ = timeout(drain_timeout, self.tasks.wait()).await;
         self.endpoint.close(NO_ERROR, b"");
         let _ = timeout(CLOSE_TIMEOUT, self.endpoint.wait_idle()).await;
     }
 
-    /// Starts the handshake and all that follows. Nothing here waits.
+    /// Starts a task for the handshake and the connection. Never waits.
     fn on_incoming(&self, incoming: Incoming) {
         if self.handshakes.is_crowded() && incoming.may_retry() {
-            // It comes again, from an address that is its own, or never was there.
+            // A real client tries again and so proves its address; a forged one does not.
             let _ = incoming.retry();
             return;
         }
@@ -129,9 +129,9 @@ impl Acceptor {
         let (connections, metrics) = (self.connections.clone(), self.metrics.clone());
         let (protocol, stop) = (self.protocol.clone(), self.stop.clone());
         self.tasks.spawn(async move {
-            let shaken = timeout(protocol.config.tls_handshake_timeout, connecting);
-            let shaken = handshake.evicted().run_until_cancelled(shaken);
-            let Some(Some(Ok(Ok(connection)))) = stop.run_until_cancelled(shaken).await else {
+            let connected = timeout(protocol.config.tls_handshake_timeout, connecting);
+            let connected = handshake.evicted().run_until_cancelled(connected);
+            let Some(Some(Ok(Ok(connection)))) = stop.run_until_cancelled(connected).await else {
                 return;
             };
             drop(handshake);

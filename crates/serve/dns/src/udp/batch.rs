@@ -12,36 +12,36 @@ use nix::{
     sys::socket::{MsgFlags, MultiHeaders, recvmmsg, sendmmsg},
 };
 
-use super::Family;
+use super::AddressFamily;
 use crate::{QUERY_SIZE_MAX, UDP_SIZE_MAX};
 
-/// How many datagrams are taken at most at once: enough that the calls cost little for each, few
-/// enough that the first does not wait for long.
+/// The largest number of datagrams in a batch: so many that the system calls cost little for each,
+/// and so few that the first does not wait for long.
 pub(super) const BATCH_SIZE: usize = 32;
 
 /// The buffers of a thread, allocated once.
-pub(super) struct Batch<F: Family> {
+pub(super) struct Batch<F: AddressFamily> {
     datagrams: Vec<[u8; QUERY_SIZE_MAX]>,
     answers: Vec<Vec<u8>>,
     received: MultiHeaders<F::Client>,
     sent: MultiHeaders<F::Client>,
-    /// Whether the socket takes datagrams to several addresses of ours.
+    /// Whether the socket receives datagrams for several addresses of this machine.
     is_wildcard: bool,
     replies: Vec<Reply<F>>,
-    /// The replies that leave from one address: their answers, and where those go.
+    /// Replies that are sent from the same address: indexes of the answers, and destinations.
     group: Vec<usize>,
     clients: Vec<Option<F::Client>>,
 }
 
 /// An answer that was not sent yet.
-struct Reply<F: Family> {
+struct Reply<F: AddressFamily> {
     answer: usize,
     client: F::Client,
-    /// From where, if that is not the one address of the socket.
+    /// The address to send from, if the socket has more than one.
     source: Option<F::Source>,
 }
 
-impl<F: Family> Batch<F> {
+impl<F: AddressFamily> Batch<F> {
     pub(super) fn new(is_wildcard: bool) -> Self {
         Self {
             datagrams: vec![[0; QUERY_SIZE_MAX]; BATCH_SIZE],
@@ -58,9 +58,9 @@ impl<F: Family> Batch<F> {
         }
     }
 
-    /// Waits for datagrams, takes those that are there, and has each answered: `answer` gets the
-    /// datagram and who sent it, and says whether it wrote an answer. `is_stopped` is asked after
-    /// the wait, since what ends it for a stop is no datagram.
+    /// Waits for datagrams, receives those that are there, and answers each. `answer` gets the
+    /// datagram and the client's address, and returns whether it wrote an answer. `is_stopped` is
+    /// checked after the wait, because a stop ends the wait without a datagram.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,
@@ -89,14 +89,14 @@ impl<F: Family> Batch<F> {
             };
             let source = match self.is_wildcard {
                 true => {
-                    let mut told = datagram.cmsgs().into_iter().flatten();
-                    let source = told.find_map(F::source);
+                    let mut control_messages = datagram.cmsgs().into_iter().flatten();
+                    let source = control_messages.find_map(F::source);
                     is_source_lost |= source.is_none();
                     source
                 }
                 false => None,
             };
-            // Rather none than one from another address, which the client would not take.
+            // No answer is better than one from another address, which the client would not accept.
             if self.is_wildcard && source.is_none() {
                 continue;
             }
@@ -109,15 +109,15 @@ impl<F: Family> Batch<F> {
                 });
             }
         }
-        // The headers remember how much room the last message used: with less than it needs, no
-        // later one would fit.
+        // The headers keep the control size of the last message: if it was too small, the control
+        // data of later messages would not fit either.
         if is_source_lost {
             self.received = headers::<F>(self.is_wildcard);
         }
         Ok(())
     }
 
-    /// Sends the answers, and drops those that cannot be sent. `failed` is told of each.
+    /// Sends the answers, and drops those that cannot be sent. Calls `failed` for each of these.
     pub(super) fn send(&mut self, socket: &UdpSocket, mut failed: impl FnMut(Errno)) {
         let mut answers = self.answers.iter();
         let answers: [_; BATCH_SIZE] = array::from_fn(|_| {
@@ -128,12 +128,12 @@ impl<F: Family> Batch<F> {
             self.group.clear();
             self.clients.clear();
             self.replies.retain(|reply| {
-                let leaves_from_there = reply.source == source;
-                if leaves_from_there {
+                let has_this_source = reply.source == source;
+                if has_this_source {
                     self.group.push(reply.answer);
                     self.clients.push(Some(reply.client));
                 }
-                !leaves_from_there
+                !has_this_source
             });
             let control = source.as_ref().map(F::control);
             let mut done = 0;
@@ -144,14 +144,14 @@ impl<F: Family> Batch<F> {
                     self.group[done..].iter().map(|index| &answers[*index]),
                     &self.clients[done..],
                     control.as_slice(),
-                    // A full queue drops answers. Waiting for it would let strangers whose
-                    // addresses nobody has stop all others' answers.
+                    // If the queue is full, drop answers. Waiting would let clients with
+                    // unreachable addresses block the answers to all others.
                     MsgFlags::MSG_DONTWAIT,
                 );
                 match sent {
                     Ok(sent) => done += sent.count(),
                     Err(Errno::EINTR) => {}
-                    // The first cannot be sent; the others perhaps can.
+                    // The first cannot be sent, but the others may be.
                     Err(error) => {
                         failed(error);
                         done += 1;
@@ -162,7 +162,7 @@ impl<F: Family> Batch<F> {
     }
 }
 
-fn headers<F: Family>(is_wildcard: bool) -> MultiHeaders<F::Client> {
+fn headers<F: AddressFamily>(is_wildcard: bool) -> MultiHeaders<F::Client> {
     MultiHeaders::preallocate(BATCH_SIZE, is_wildcard.then(F::control_buffer))
 }
 

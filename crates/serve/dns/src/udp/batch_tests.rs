@@ -8,7 +8,7 @@ use nix::{
 use super::*;
 use crate::udp::{bind, family::V4};
 
-/// Longer than anything here takes, unless it never happens.
+/// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
 fn client() -> UdpSocket {
@@ -27,9 +27,9 @@ fn local_source(last: u8) -> in_pktinfo {
     }
 }
 
-/// Nobody can be sent anything at port 0.
+/// Sending to port 0 always fails.
 #[test]
-fn what_cannot_be_sent_keeps_nothing_else_back() {
+fn a_failed_datagram_does_not_block_others() {
     for is_wildcard in [true, false] {
         let ip = match is_wildcard {
             true => Ipv4Addr::UNSPECIFIED,
@@ -64,7 +64,7 @@ fn what_cannot_be_sent_keeps_nothing_else_back() {
 }
 
 #[test]
-fn more_than_a_batch_is_all_answered() {
+fn more_queries_than_a_batch_are_all_answered() {
     let socket = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
     let mut batch = Batch::<V4>::new(false);
     let client = client();
@@ -73,7 +73,7 @@ fn more_than_a_batch_is_all_answered() {
     for number in 0..count {
         client.send(&[number]).unwrap();
     }
-    // Empty ones are datagrams too.
+    // Empty datagrams count too.
     client.send(&[]).unwrap();
     let mut received = Vec::new();
     while received.len() <= count.into() {
@@ -97,7 +97,7 @@ fn more_than_a_batch_is_all_answered() {
 }
 
 #[test]
-fn no_answer_is_larger_than_a_datagram_should_be() {
+fn no_answer_is_larger_than_the_datagram_limit() {
     let socket = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
     let mut batch = Batch::<V4>::new(false);
     let client = client();

@@ -1,4 +1,4 @@
-//! What IPv4 and IPv6 have different types for.
+//! The types that differ between IPv4 and IPv6.
 
 use std::net::IpAddr;
 
@@ -8,29 +8,30 @@ use nix::{
     sys::socket::{ControlMessage, ControlMessageOwned, SockaddrIn, SockaddrIn6, SockaddrLike},
 };
 
-/// A family of addresses, as the system's calls know it.
-pub(super) trait Family {
-    /// Where a datagram comes from.
+/// An address family, as the system calls use it.
+pub(super) trait AddressFamily {
+    /// The address that a datagram comes from.
     type Client: SockaddrLike + Copy;
-    /// The address of ours that a client asked, and must be answered from (RFC 2181, section 4.1).
+    /// The address that the query was sent to. The response must come from it (RFC 2181,
+    /// section 4.1).
     type Source: Copy + PartialEq;
 
     fn ip(client: &Self::Client) -> IpAddr;
 
-    /// The address that was asked, if `message` tells it.
+    /// The address that the query was sent to, if `message` contains it.
     fn source(message: ControlMessageOwned) -> Option<Self::Source>;
 
-    /// Makes an answer leave from `source`.
+    /// The control message that sends an answer from `source`.
     fn control(source: &Self::Source) -> ControlMessage<'_>;
 
-    /// Room for the message that [`source`](Self::source) reads.
+    /// A buffer for the control message that [`source`](Self::source) reads.
     fn control_buffer() -> Vec<u8>;
 }
 
 /// IPv4.
 pub(super) enum V4 {}
 
-impl Family for V4 {
+impl AddressFamily for V4 {
     type Client = SockaddrIn;
     type Source = in_pktinfo;
 
@@ -40,10 +41,10 @@ impl Family for V4 {
 
     fn source(message: ControlMessageOwned) -> Option<in_pktinfo> {
         match message {
-            // Which interface an answer takes is up to the routes: its index stays 0.
-            ControlMessageOwned::Ipv4PacketInfo(asked) => Some(in_pktinfo {
+            // The routes choose the interface of an answer, so its index stays 0.
+            ControlMessageOwned::Ipv4PacketInfo(info) => Some(in_pktinfo {
                 ipi_ifindex: 0,
-                ipi_spec_dst: asked.ipi_spec_dst,
+                ipi_spec_dst: info.ipi_spec_dst,
                 ipi_addr: in_addr { s_addr: 0 },
             }),
             _ => None,
@@ -62,11 +63,11 @@ impl Family for V4 {
 /// IPv6.
 pub(super) enum V6 {}
 
-/// The first byte and the first two bits of the second of a link-local address (RFC 4291, section
-/// 2.5.6), which names a machine on its link alone.
+/// The first byte, and the first two bits of the second byte, of a link-local address (RFC 4291,
+/// section 2.5.6). Such an address is unique only on its link.
 const LINK_LOCAL: [u8; 2] = [0xfe, 0x80];
 
-impl Family for V6 {
+impl AddressFamily for V6 {
     type Client = SockaddrIn6;
     type Source = in6_pktinfo;
 
@@ -75,14 +76,14 @@ impl Family for V6 {
     }
 
     fn source(message: ControlMessageOwned) -> Option<in6_pktinfo> {
-        let ControlMessageOwned::Ipv6PacketInfo(asked) = message else {
+        let ControlMessageOwned::Ipv6PacketInfo(info) = message else {
             return None;
         };
-        let [first, second, ..] = asked.ipi6_addr.s6_addr;
+        let [first, second, ..] = info.ipi6_addr.s6_addr;
         let is_link_local = [first, second & 0xc0] == LINK_LOCAL;
         Some(in6_pktinfo {
-            ipi6_ifindex: if is_link_local { asked.ipi6_ifindex } else { 0 },
-            ..asked
+            ipi6_ifindex: if is_link_local { info.ipi6_ifindex } else { 0 },
+            ..info
         })
     }
 

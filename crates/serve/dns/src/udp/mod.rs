@@ -1,17 +1,17 @@
-//! Datagrams.
+//! DNS over UDP.
 //!
-//! Threads of their own answer them, so that a flood neither waits for what else the node does nor
-//! keeps it from being done: each has a socket of its own at each address (SO_REUSEPORT: the system
-//! spreads clients over them), takes what is there in one call, answers it, and sends the answers in
-//! one call. What the system cannot queue it drops, so a flood costs no memory here; nothing is
-//! allocated for a datagram.
+//! Dedicated threads answer datagrams, so that a flood and the other work of the node do not delay
+//! each other. Each thread has its own socket at each address (SO_REUSEPORT: the system distributes
+//! clients over them). It receives the waiting datagrams with one system call, answers them, and
+//! sends the responses with one system call. The system drops what it cannot queue, so a flood
+//! costs no memory here. Nothing is allocated for a datagram.
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`bind`] | the sockets of an address |
-//! | [`Family`] | what IPv4 and IPv6 have different types for |
+//! | [`AddressFamily`] | the types that differ between IPv4 and IPv6 |
 //! | [`Batch`] | datagrams that are received, answered and sent together |
-//! | [`UdpThreads`] | the threads |
+//! | [`UdpThreads`] | the threads that answer datagrams |
 
 mod batch;
 mod family;
@@ -19,7 +19,7 @@ mod socket;
 mod threads;
 
 use batch::Batch;
-use family::Family;
+use family::AddressFamily;
 pub(crate) use socket::bind;
 pub(crate) use threads::UdpThreads;
 

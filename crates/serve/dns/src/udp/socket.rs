@@ -1,4 +1,4 @@
-//! The sockets of an address.
+//! Binds the sockets of an address.
 
 use std::{
     io,
@@ -8,18 +8,18 @@ use std::{
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// How many bytes of datagrams may wait to be received: some 5,000 queries, each of which the system
-/// counts with its bookkeeping. A thread that is away for 50 ms then loses none at 100,000 a second.
+/// How many bytes of datagrams may wait to be received: about 5,000 queries, including the system's
+/// own overhead for each. So a thread that does not run for 50 ms loses none at 100,000 a second.
 /// The system may allow less (net.core.rmem_max).
 const RECEIVE_BUFFER_SIZE: usize = 4 * 1024 * 1024;
 
-/// How many bytes of answers may wait to be sent: some 400 of the largest, many batches.
+/// How many bytes of answers may wait to be sent: about 400 of the largest, many batches.
 const SEND_BUFFER_SIZE: usize = 1024 * 1024;
 
-/// Takes `listen` with `count` sockets.
+/// Binds `count` sockets to `listen`. Fails if another program has the address.
 ///
-/// The first takes it for itself, which shows that nobody else has it, and only then lets the others
-/// share: there is no moment in which a stranger could have come between.
+/// The first socket binds without SO_REUSEPORT, which proves that no other program has the address.
+/// Only then it allows sharing, so no other program can bind the address in between.
 pub(crate) fn bind(listen: SocketAddr, count: usize) -> io::Result<Vec<UdpSocket>> {
     let first = open(listen)?;
     first.bind(&listen.into())?;
@@ -45,7 +45,7 @@ fn open(listen: SocketAddr) -> io::Result<Socket> {
     if listen.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Where it is bound to one address, answers leave from that anyway.
+    // A socket that is bound to one address sends from that anyway.
     if listen.ip().is_unspecified() {
         match listen {
             SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,

@@ -15,24 +15,24 @@ use std::{
 use socket2::SockRef;
 
 use super::{
-    Batch, Family,
+    AddressFamily, Batch,
     family::{V4, V6},
 };
 use crate::{DnsClient, DnsTransport, Responder};
 
-/// How long to wait after the socket failed to receive: nothing tells when it works again.
+/// How long to wait after the socket failed to receive: there is no event for when it works again.
 const RECEIVE_RETRY: Duration = Duration::from_millis(10);
 
-/// Threads that answer datagrams, each at its socket, until [`shutdown`](Self::shutdown). Dropping
-/// them stops them too, unawaited.
+/// Threads that answer datagrams, each with its own socket, until [`shutdown`](Self::shutdown).
+/// Dropping them stops them too, without waiting.
 #[derive(Debug)]
 pub(crate) struct UdpThreads {
     threads: Vec<JoinHandle<()>>,
-    stop: Stop,
+    stop: StopSignal,
 }
 
 #[derive(Debug)]
-struct Stop {
+struct StopSignal {
     is_stopped: Arc<AtomicBool>,
     sockets: Vec<Arc<UdpSocket>>,
 }
@@ -42,57 +42,57 @@ impl UdpThreads {
     pub(crate) fn spawn(sockets: Vec<UdpSocket>, responder: &Arc<Responder>) -> io::Result<Self> {
         let mut started = Self {
             threads: Vec::with_capacity(sockets.len()),
-            stop: Stop {
+            stop: StopSignal {
                 is_stopped: Arc::default(),
                 sockets: sockets.into_iter().map(Arc::new).collect(),
             },
         };
         for (number, socket) in started.stop.sockets.iter().enumerate() {
-            let answering = Answering {
+            let worker = UdpWorker {
                 local_addr: socket.local_addr()?,
                 socket: socket.clone(),
                 responder: responder.clone(),
                 is_stopped: started.stop.is_stopped.clone(),
             };
             let thread = thread::Builder::new().name(format!("dns-udp-{number}"));
-            started.threads.push(thread.spawn(move || answering.run())?);
+            started.threads.push(thread.spawn(move || worker.run())?);
         }
         Ok(started)
     }
 
-    /// Ends the threads after the answers that are under way, and frees their addresses.
+    /// Stops the threads after the answers in progress, and closes their sockets.
     pub(crate) async fn shutdown(self) {
         let Self { threads, stop } = self;
         drop(stop);
-        // They end after a batch each. What keeps them from that would be told by a panic.
+        // Each thread ends after its current batch. If one panicked, joining it reports that.
         let ended =
             tokio::task::spawn_blocking(|| threads.into_iter().try_for_each(JoinHandle::join));
         if !matches!(ended.await, Ok(Ok(()))) {
-            tracing::error!("a thread that answers datagrams did not end well");
+            tracing::error!("a thread that answers DNS over UDP panicked");
         }
     }
 }
 
-impl Drop for Stop {
+impl Drop for StopSignal {
     fn drop(&mut self) {
         self.is_stopped.store(true, Ordering::Release);
         for socket in &self.sockets {
-            // It says that the socket is not connected, and wakes who waits for datagrams all the
-            // same (udp(7) is silent on it; Linux has done so since 2.6).
+            // This fails because the socket is not connected, but it still wakes the thread that
+            // waits for datagrams (udp(7) does not mention it; Linux has done so since 2.6).
             let _ = SockRef::from(&**socket).shutdown(Shutdown::Read);
         }
     }
 }
 
-struct Answering {
+struct UdpWorker {
     socket: Arc<UdpSocket>,
     local_addr: SocketAddr,
     responder: Arc<Responder>,
     is_stopped: Arc<AtomicBool>,
 }
 
-impl Answering {
-    /// Answers until the stop, whatever comes.
+impl UdpWorker {
+    /// Answers until the server stops, even after a panic.
     fn run(self) {
         while !self.is_stopped() {
             let is_wildcard = self.local_addr.ip().is_unspecified();
@@ -103,13 +103,13 @@ impl Answering {
             if catch_unwind(attempt).is_err() {
                 tracing::error!(
                     listen = %self.local_addr,
-                    "a panic while datagrams were answered; it goes on with the next"
+                    "answering DNS over UDP panicked: continuing with the next datagrams"
                 );
             }
         }
     }
 
-    fn answer<F: Family>(&self, mut batch: Batch<F>) {
+    fn answer<F: AddressFamily>(&self, mut batch: Batch<F>) {
         while !self.is_stopped() {
             let received = batch.receive(
                 &self.socket,

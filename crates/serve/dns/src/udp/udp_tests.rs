@@ -9,7 +9,7 @@ use nix::libc::in6_pktinfo;
 use super::*;
 use crate::fixture::*;
 
-/// Longer than anything here takes, unless it never happens.
+/// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
 fn client(ip: IpAddr) -> UdpSocket {
@@ -28,7 +28,7 @@ fn threads(listen: SocketAddr, count: usize) -> (UdpThreads, SocketAddr) {
     )
 }
 
-/// The address from which a query sent to `server` is answered.
+/// Sends a query to `server`, and returns the address that the response comes from.
 fn answered_from(client: &UdpSocket, server: SocketAddr) -> SocketAddr {
     client.send_to(&alice_query(), server).unwrap();
     let mut datagram = [0; 2048];
@@ -46,7 +46,7 @@ async fn an_answer_leaves_from_the_address_that_was_asked() {
         let server = SocketAddr::from(([127, 0, 0, last], at.port()));
         assert_eq!(answered_from(&client, server), server);
     }
-    // Those that come together are told apart.
+    // Queries in one batch are answered from their own addresses.
     let mut servers = BTreeSet::new();
     for last in 1..=40 {
         let server = SocketAddr::from(([127, 0, 1, last], at.port()));
@@ -59,10 +59,10 @@ async fn an_answer_leaves_from_the_address_that_was_asked() {
     threads.shutdown().await;
 }
 
-/// Machines of tests have one address of IPv6, so that another source cannot be told from it: what
-/// is taken from the question is, by `v6_answers_leave_from_the_address_that_was_asked`.
+/// Test machines have only one IPv6 address, so this test cannot see a wrong source address.
+/// `v6_answers_leave_from_the_address_of_the_query` tests how the source is chosen.
 #[tokio::test]
-async fn a_wildcard_of_ipv6_answers_and_leaves_ipv4_alone() {
+async fn an_ipv6_wildcard_answers_and_does_not_take_ipv4() {
     let (threads, at) = threads((Ipv6Addr::UNSPECIFIED, 0).into(), 2);
     let server = SocketAddr::from((Ipv6Addr::LOCALHOST, at.port()));
     assert_eq!(
@@ -74,12 +74,12 @@ async fn a_wildcard_of_ipv6_answers_and_leaves_ipv4_alone() {
 }
 
 #[test]
-fn v6_answers_leave_from_the_address_that_was_asked() {
+fn v6_answers_leave_from_the_address_of_the_query() {
     use nix::{
         libc::in6_addr,
         sys::socket::{ControlMessage, ControlMessageOwned},
     };
-    let asked = |address: &str| {
+    let packet_info = |address: &str| {
         let address: Ipv6Addr = address.parse().unwrap();
         ControlMessageOwned::Ipv6PacketInfo(in6_pktinfo {
             ipi6_addr: in6_addr {
@@ -89,9 +89,9 @@ fn v6_answers_leave_from_the_address_that_was_asked() {
         })
     };
     for (address, interface) in [("2001:db8::1", 0), ("fe80::1", 7), ("fec0::1", 0)] {
-        let source = family::V6::source(asked(address)).unwrap();
+        let source = family::V6::source(packet_info(address)).unwrap();
         let ControlMessage::Ipv6PacketInfo(info) = family::V6::control(&source) else {
-            panic!("the source of an answer");
+            panic!("a source address");
         };
         assert_eq!(Ipv6Addr::from(info.ipi6_addr.s6_addr).to_string(), address);
         assert_eq!(info.ipi6_ifindex, interface, "{address}");
@@ -99,7 +99,7 @@ fn v6_answers_leave_from_the_address_that_was_asked() {
 }
 
 #[test]
-fn a_port_that_another_has_is_not_shared() {
+fn a_port_of_another_program_is_not_shared() {
     let listen = (Ipv4Addr::LOCALHOST, 0).into();
     let sockets = bind(listen, 2).unwrap();
     let taken = sockets[0].local_addr().unwrap();
@@ -112,7 +112,7 @@ fn a_port_that_another_has_is_not_shared() {
 }
 
 #[tokio::test]
-async fn clients_are_spread_over_the_threads() {
+async fn clients_are_distributed_over_the_threads() {
     let sockets = bind((Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap();
     let server = sockets[0].local_addr().unwrap();
     for _ in 0..100 {
@@ -128,9 +128,9 @@ async fn clients_are_spread_over_the_threads() {
     }
 }
 
-/// Nothing wakes them but the stop itself.
+/// Only the stop itself wakes them.
 #[tokio::test]
-async fn threads_that_wait_end_at_once() {
+async fn waiting_threads_stop_immediately() {
     for listen in [
         SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         (Ipv6Addr::LOCALHOST, 0).into(),

@@ -1,4 +1,4 @@
-//! The names of a zone, before they are laid out as a tree.
+//! The names of a zone as a sorted list of nodes: the step before the tree.
 
 use std::cmp::Ordering;
 
@@ -7,18 +7,18 @@ use crate::{
     tree::{Flags, label_order},
 };
 
-/// A record, or a name without any.
+/// A record, or a name at which another origin begins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
-    /// Its owner's labels, from where to where.
+    /// The range of its owner's labels in [`OwnerLabels::labels`].
     pub(crate) labels: (u32, u32),
-    pub(crate) content: Content,
+    pub(crate) kind: EntryKind,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Content {
-    /// The name belongs to another origin.
-    Foreign,
+pub(crate) enum EntryKind {
+    /// Another origin begins at the name.
+    OtherOrigin,
     Record {
         record_type: u16,
         ttl_secs: u32,
@@ -27,17 +27,17 @@ pub(crate) enum Content {
     },
 }
 
-impl Content {
-    /// What sorts the records of a name: sets by their types, behind what is no set.
+impl EntryKind {
+    /// The sort key of a name's entries: sets by type, after entries that are not records.
     fn record_type(&self) -> Option<u16> {
         match self {
-            Self::Foreign => None,
+            Self::OtherOrigin => None,
             Self::Record { record_type, .. } => Some(*record_type),
         }
     }
 }
 
-/// A name that is laid out.
+/// A node that is not in a tree yet.
 pub(crate) struct NewNode {
     pub(crate) label_at: u32,
     pub(crate) parent: u32,
@@ -45,30 +45,29 @@ pub(crate) struct NewNode {
     pub(crate) flags: Flags,
 }
 
-/// Entries of one name and type, from where to where.
+/// The range of the entries of one name and type.
 pub(crate) struct Group {
     pub(crate) node: u32,
     pub(crate) entries: (usize, usize),
 }
 
-/// Names as the offsets of their labels in a message.
+/// The owner names of a zone, as the offsets of their labels in a message.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Owners<'m> {
+pub(crate) struct OwnerLabels<'m> {
     pub(crate) message: &'m [u8],
-    /// The labels of all names, each from the apex on.
+    /// The labels of all names, each in order from the apex down.
     pub(crate) labels: &'m [u32],
 }
 
-/// The names of a zone as nodes, in order of their depths and then of their parents; and its sets,
-/// in order of their nodes.
-pub(crate) struct Outline {
+/// The names of a zone as nodes, sorted by depth and parent; and its record sets, sorted by node.
+pub(crate) struct NodeList {
     pub(crate) nodes: Vec<NewNode>,
     pub(crate) groups: Vec<Group>,
 }
 
-impl Outline {
-    /// Sorts entries, of which there are some.
-    pub(crate) fn new(owners: Owners<'_>, entries: &mut [Entry]) -> Self {
+impl NodeList {
+    /// Builds the list from at least one entry, and sorts the entries.
+    pub(crate) fn new(owners: OwnerLabels<'_>, entries: &mut [Entry]) -> Self {
         entries.sort_by(|a, b| owners.entry_order(a, b));
         let (nodes, groups) = owners.preorder(entries);
         let (nodes, mut groups) = by_depth(nodes, groups);
@@ -77,7 +76,7 @@ impl Outline {
     }
 }
 
-impl Owners<'_> {
+impl OwnerLabels<'_> {
     fn entry_order(&self, a: &Entry, b: &Entry) -> Ordering {
         let (labels_a, labels_b) = (self.labels(a), self.labels(b));
         let shared = self.shared_label_count(labels_a, labels_b);
@@ -86,7 +85,7 @@ impl Owners<'_> {
             (Some(a), Some(b)) => label_order(a, b),
             (a, b) => a.is_some().cmp(&b.is_some()),
         };
-        order.then_with(|| a.content.record_type().cmp(&b.content.record_type()))
+        order.then_with(|| a.kind.record_type().cmp(&b.kind.record_type()))
     }
 
     fn labels(&self, entry: &Entry) -> &[u32] {
@@ -95,13 +94,13 @@ impl Owners<'_> {
 
     fn shared_label_count(&self, a: &[u32], b: &[u32]) -> usize {
         let is_same = |(a, b): &(&u32, &u32)| {
-            // What is one in the message is the same.
+            // Labels at the same offset are the same.
             a == b || label(self.message, **a).eq_ignore_ascii_case(label(self.message, **b))
         };
         a.iter().zip(b).take_while(is_same).count()
     }
 
-    /// The nodes of sorted entries, parents before children and in their order; and the entries of
+    /// The nodes of sorted entries, in their order and parents before children; and the entries of
     /// each set.
     fn preorder(&self, entries: &[Entry]) -> (Vec<NewNode>, Vec<Group>) {
         let mut nodes = vec![NewNode {
@@ -129,14 +128,14 @@ impl Owners<'_> {
             }
             last = labels;
             let node = path[path.len() - 1];
-            let Some(record_type) = entry.content.record_type() else {
-                nodes[node as usize].flags = Flags::FOREIGN;
+            let Some(record_type) = entry.kind.record_type() else {
+                nodes[node as usize].flags = Flags::OTHER_ORIGIN;
                 continue;
             };
             match groups.last_mut() {
                 Some(group)
                     if group.node == node
-                        && entries[group.entries.0].content.record_type() == Some(record_type) =>
+                        && entries[group.entries.0].kind.record_type() == Some(record_type) =>
                 {
                     group.entries.1 = at + 1;
                 }
@@ -147,7 +146,7 @@ impl Owners<'_> {
             }
         }
         for group in &groups {
-            let flag = match entries[group.entries.0].content.record_type() {
+            let flag = match entries[group.entries.0].kind.record_type() {
                 Some(types::NS) if group.node != 0 => Flags::CUT,
                 Some(types::DNAME) => Flags::DNAME,
                 _ => Flags::NONE,
@@ -159,31 +158,31 @@ impl Owners<'_> {
     }
 }
 
-/// Sorts nodes by their depths, so that children of one node stand in a row.
+/// Sorts nodes by depth, so that the children of a node are next to each other.
 fn by_depth(nodes: Vec<NewNode>, mut groups: Vec<Group>) -> (Vec<NewNode>, Vec<Group>) {
     if nodes.is_sorted_by_key(|node| node.depth) {
         return (nodes, groups);
     }
     let mut order: Vec<u32> = (0..nodes.len() as u32).collect();
     order.sort_by_key(|node| nodes[*node as usize].depth);
-    let mut places = vec![0; nodes.len()];
-    for (place, node) in (0..).zip(&order) {
-        places[*node as usize] = place;
+    let mut indexes = vec![0; nodes.len()];
+    for (index, node) in (0..).zip(&order) {
+        indexes[*node as usize] = index;
     }
     let sorted = order.iter().map(|node| {
         let node = &nodes[*node as usize];
         NewNode {
-            parent: places[node.parent as usize],
+            parent: indexes[node.parent as usize],
             ..*node
         }
     });
     for group in &mut groups {
-        group.node = places[group.node as usize];
+        group.node = indexes[group.node as usize];
     }
     (sorted.collect(), groups)
 }
 
-/// The label at this offset, without its length.
+/// The label at this offset, without its length byte.
 pub(crate) fn label(message: &[u8], at: u32) -> &[u8] {
     let at = at as usize;
     let len = usize::from(message.get(at).copied().unwrap_or(0));

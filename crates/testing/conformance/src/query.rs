@@ -1,35 +1,35 @@
-//! Questions, as they go out.
+//! Builds the queries of scripts.
 
 use crate::presentation::{class, hex, name, type_number};
 
-/// The id of every query.
+/// The ID of every query.
 const ID: [u8; 2] = [0xc0, 0xde];
 
-/// What a client takes that says nothing of it, and the most that a server should send, in bytes
-/// (RFC 1035, section 2.3.4; RFC 9715, section 3.2).
+/// The largest datagram for clients without EDNS, and the largest that a server should send, in
+/// bytes (RFC 1035, section 2.3.4; RFC 9715, section 3.2).
 const UDP_SIZES: (u16, u16) = (512, 1232);
 
-/// What EDNS says if a script does not say it.
+/// The UDP size in EDNS if a script does not set it, in bytes.
 const EDNS_SIZE_DEFAULT: u16 = 1232;
 
 #[derive(Debug, Clone)]
-pub struct Ask {
-    /// As the script writes it, with the keys in it.
+pub struct Query {
+    /// The text of the script, with its variables replaced.
     pub text: String,
     pub message: Vec<u8>,
-    /// The name that is asked, on the wire.
+    /// The name in the question, in wire form.
     pub(crate) name: Option<Vec<u8>>,
-    /// The question: what a response repeats. Absent when the script wrote bytes.
+    /// The question, which a response repeats. `None` if the script has bytes.
     pub(crate) question: Option<Vec<u8>>,
-    /// How many OPT records there are, unless the script wrote bytes.
+    /// How many OPT records there are. `None` if the script has bytes.
     pub(crate) opt_count: Option<usize>,
-    /// The most that a datagram may have, in bytes.
+    /// The largest size of a response over UDP, in bytes.
     pub(crate) udp_size_max: usize,
 }
 
-/// What follows the question of a script.
+/// The words after the question.
 #[derive(Debug)]
-struct Query {
+struct QueryOptions {
     /// The third and fourth byte.
     flags: [u8; 2],
     question_count: u16,
@@ -40,19 +40,19 @@ struct Query {
     options: Vec<u8>,
 }
 
-impl Ask {
-    /// `NAME TYPE [CLASS] …`.
+impl Query {
+    /// Parses `NAME TYPE [CLASS] …`.
     pub(crate) fn parse(words: &[String]) -> Result<Self, String> {
-        let [asked, record_type, rest @ ..] = words else {
+        let [qname, record_type, rest @ ..] = words else {
             return Err("a question has a name and a type".to_owned());
         };
-        let asked_class = rest.first().and_then(|word| class(word));
-        let rest = &rest[usize::from(asked_class.is_some())..];
-        let asked = name(asked, None)?;
+        let qclass = rest.first().and_then(|word| class(word));
+        let rest = &rest[usize::from(qclass.is_some())..];
+        let qname = name(qname, None)?;
         let record_type = type_number(record_type)?.to_be_bytes();
-        let asked_class = asked_class.unwrap_or(1).to_be_bytes();
-        let question = [&asked[..], &record_type, &asked_class].concat();
-        let query = Query::parse(rest)?;
+        let qclass = qclass.unwrap_or(1).to_be_bytes();
+        let question = [&qname[..], &record_type, &qclass].concat();
+        let query = QueryOptions::parse(rest)?;
         let udp_size = match query.opt_count {
             0 => UDP_SIZES.0,
             _ => query.udp_size.clamp(UDP_SIZES.0, UDP_SIZES.1),
@@ -60,14 +60,14 @@ impl Ask {
         Ok(Self {
             text: words.join(" "),
             message: query.message(&question),
-            name: Some(asked),
+            name: Some(qname),
             question: Some(question),
             opt_count: Some(query.opt_count.into()),
             udp_size_max: udp_size.into(),
         })
     }
 
-    /// Hexadecimal digits, and names as `name:NAME`.
+    /// Parses hexadecimal digits, and names as `name:NAME`.
     pub(crate) fn parse_bytes(words: &[String]) -> Result<Self, String> {
         let mut message = Vec::new();
         for word in words {
@@ -87,7 +87,7 @@ impl Ask {
     }
 }
 
-impl Query {
+impl QueryOptions {
     fn parse(words: &[String]) -> Result<Self, String> {
         let mut query = Self {
             flags: [0; 2],
@@ -106,7 +106,7 @@ impl Query {
                 number.map_err(|error| format!("{word:?}: {error}"))
             };
             let byte = || u8::try_from(number()?).map_err(|error| format!("{word:?}: {error}"));
-            // All but these are of EDNS.
+            // All words but these belong to EDNS.
             let of_edns = match (key, value) {
                 ("rd", "") => bit(&mut query.flags[0], 0x01),
                 ("tc", "") => bit(&mut query.flags[0], 0x02),
@@ -136,7 +136,7 @@ impl Query {
                     let (code, digits) = value.split_once(':').unwrap_or((value, ""));
                     query.push_option(code, &hex(digits)?)?;
                 }
-                _ => return Err(format!("{word:?} is nothing that can be asked")),
+                _ => return Err(format!("{word:?} is not an option of a query")),
             }
         }
         query.opt_count = opt_count.unwrap_or(query.opt_count);
@@ -144,7 +144,9 @@ impl Query {
     }
 
     fn push_option(&mut self, code: &str, data: &[u8]) -> Result<(), String> {
-        let code: u16 = code.parse().map_err(|_| format!("{code:?} is no option"))?;
+        let code: u16 = code
+            .parse()
+            .map_err(|_| format!("{code:?} is not an option code"))?;
         let size = u16::try_from(data.len()).map_err(|error| error.to_string())?;
         self.options.extend_from_slice(&code.to_be_bytes());
         self.options.extend_from_slice(&size.to_be_bytes());
@@ -173,7 +175,7 @@ impl Query {
     }
 }
 
-/// Sets a bit, which is none of EDNS.
+/// Sets a bit, and returns that it does not belong to EDNS.
 fn bit(byte: &mut u8, bit: u8) -> bool {
     *byte |= bit;
     false

@@ -1,4 +1,4 @@
-//! Questions that the packet of a key answers.
+//! Questions whose answer depends on the packet of a key.
 
 use quorate_packet::PublicKey;
 
@@ -7,35 +7,35 @@ use crate::{
     resolver::Resolver, zone::Zone, zone_data::ZoneData,
 };
 
-/// A question about a key's zone, `<z32>.<origin>`.
+/// A question about a key's zone, `<z32>.<origin>`. The key's packet is needed to answer it.
 #[derive(Debug)]
-pub struct KeyQuestion<'a> {
+pub struct PacketLookup<'a> {
     pub(crate) zone: &'a Zone,
     pub(crate) question: &'a Question<'a>,
     pub(crate) key: PublicKey,
 }
 
-/// A stored packet cannot be decoded, though it could be when it came.
+/// A stored packet cannot be decoded, although it was decoded when it was accepted.
 #[derive(Debug, thiserror::Error)]
-#[error("the stored packet of {key} cannot be decoded: it may be of a newer version, or damaged")]
+#[error("the stored packet of {key} cannot be decoded: a newer version wrote it, or it is damaged")]
 pub struct UndecodableError {
     pub key: PublicKey,
     /// What is wrong with the packet.
     pub source: MessageError,
 }
 
-impl<'a> KeyQuestion<'a> {
+impl<'a> PacketLookup<'a> {
     /// The key whose packet is needed.
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
 
-    /// Which of [`Authority::origins`](crate::Authority::origins) the key's zone stands under.
+    /// The index in [`Authority::origins`](crate::Authority::origins) of the origin above the key.
     pub fn origin_index(&self) -> usize {
         self.zone.index
     }
 
-    /// The answer, given the packet of [`key`](Self::key) or that there is none.
+    /// The answer from the packet of [`key`](Self::key); `None` means that the key has no packet.
     pub fn answer(
         &self,
         packet: Option<&'a CompiledPacket>,
