@@ -1,8 +1,8 @@
 //! An in-memory replica for the tests of the DNS and HTTP servers. Tests can make it fail.
 //!
 //! A dev-dependency only. It is the only node of its cluster and behaves like a real one: reads
-//! return what was PUT, newer packets supersede older ones, and the digest covers all packets. A test can
-//! also store anything in it, delay its answers, and turn each of them into an error.
+//! return what was PUT, newer packets supersede older ones, and the digest covers all packets. A
+//! test can also store anything in it, delay its answers, and turn each of them into an error.
 //!
 //! | piece | what it is |
 //! |---|---|
