@@ -1,14 +1,14 @@
-//! What is asked of every relay: requests, and what their answers must be like.
+//! The checks of every relay: requests, and what their answers must be like.
 
 use hyper::Method;
 
-/// How strongly a source asks, in the words of RFC 2119. A specification that says plainly what a
-/// relay does asks that it must.
+/// How strongly a source requires something, in the words of RFC 2119. If a specification just
+/// states what a relay does, that is a `must`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asks {
     Must,
     Should,
-    /// It is told apart, and nobody fails by it.
+    /// The table shows it, but no relay fails because of it.
     May,
 }
 
@@ -51,7 +51,7 @@ pub(crate) enum Target {
     Key,
     /// The same, with a query.
     KeyWith(&'static str),
-    /// Where keys stand, and this in place of one.
+    /// The path of keys, with this in place of a key.
     Segment(&'static str),
     /// The key at the root, wherever the relay has keys.
     KeyAtRoot,
@@ -65,7 +65,7 @@ pub(crate) enum Protocol {
 }
 
 /// A packet of the case's key: how many microseconds after the case's second it is signed. The same
-/// moment gives the same bytes.
+/// time gives the same bytes.
 pub(crate) type Moment = u64;
 
 /// The origin of the page that browsers ask for.
@@ -78,7 +78,7 @@ pub(crate) enum Body {
     Packet(Moment),
     /// One whose payload has this many bytes.
     PacketOfSize(Moment, usize),
-    /// One whose signature has a bit turned.
+    /// One with a flipped bit in its signature.
     Damaged(Moment),
     /// One that another key has signed.
     OfAnotherKey(Moment),
@@ -111,7 +111,7 @@ pub(crate) enum Want {
     OpenToPages,
     /// A page may send this field.
     Allows(&'static str),
-    /// A field says the second of a packet.
+    /// A field contains the second of a packet.
     HasDate(&'static str, Moment),
     /// A field is the number of bytes of a packet.
     HasLength(&'static str, Moment),
@@ -230,7 +230,7 @@ pub(crate) fn put(body: Body) -> Step {
     }
 }
 
-/// PUTs a packet that is taken.
+/// PUTs a packet that the relay must accept.
 pub(crate) fn stored(moment: Moment) -> Step {
     put(Body::Packet(moment)).status(&[200, 204])
 }

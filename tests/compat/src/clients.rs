@@ -1,4 +1,4 @@
-//! What clients make of a relay: iroh's endpoints, and two versions of pkarr's.
+//! Tests whether clients work with a relay: iroh's endpoints, and two versions of pkarr's.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -140,7 +140,7 @@ async fn pkarr_resolves(server: &Server, number: usize) -> anyhow::Result<()> {
         let packet = sign(&keys, text)?;
         publisher.publish(&packet).await?;
         for policy in [ResolvePolicy::NetworkOnly, ResolvePolicy::CacheFirst] {
-            // One of its own each time, for it keeps what it read.
+            // A new client each time, because it caches what it read.
             let found = pkarr_client(server, number)?
                 .resolve(&keys.public_key(), policy)
                 .await?;

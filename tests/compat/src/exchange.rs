@@ -1,4 +1,4 @@
-//! A case, put to a relay.
+//! Runs a case against a relay.
 
 use std::{
     net::SocketAddr,
@@ -30,13 +30,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// How far the packets of a case lie in the past, in seconds: all are older than now.
 const AGE_SECS: u64 = 60;
 
-/// The text in every packet, but for its moment.
+/// The text in every packet, without its time.
 const TEXT: &str = "relay=https://relay.example./";
 
-/// How many letters are shown of what an error says.
+/// How many letters of an error message are shown.
 const SAID_SIZE_MAX: usize = 80;
 
-/// A case under way.
+/// A case in progress.
 struct Exchange<'a> {
     server: &'a Server,
     address: SocketAddr,
@@ -76,7 +76,7 @@ pub(crate) async fn run(case: &Case, server: &Server, address: SocketAddr) -> an
 }
 
 impl Answer {
-    /// With the begin of what it says went wrong.
+    /// With the start of its error message.
     fn describe(&self, method: &Method) -> String {
         let is_error = self.status.is_client_error() || self.status.is_server_error();
         let said = match is_error {

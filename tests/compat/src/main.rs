@@ -1,13 +1,14 @@
 //! The same requests and clients against Quorate, iroh-dns-server and pkarr-relay.
 //!
-//! What a relay must do is told by the specification of pkarr's relays, and by what HTTP says of its
-//! methods and conditions. [`cases`] holds it as data: requests, and what their answers must be like,
-//! each with its source. Each case has a key of its own, so that no order of them matters, and each
-//! request a connection of its own. Of Quorate there are three nodes: a case is put to one of them.
+//! The specification of pkarr's relays states what a relay must do, and HTTP states the rules of
+//! its methods and conditions. [`cases`] lists both as data: requests, and what their answers must
+//! be like, each with its source. Each case has a key of its own, so that no order of them matters,
+//! and each request a connection of its own. Of Quorate there are three nodes: a case is put to one
+//! of them.
 //!
-//! It prints the tables of `docs/COMPATIBILITY.md`, and what others do instead to standard error. It
-//! fails if Quorate does not do what a source asks it to, unless the case says why; and if it does
-//! what the case says that it does not.
+//! It prints the tables of `docs/COMPATIBILITY.md`, and what others do instead to standard error.
+//! It fails if Quorate does not do what a source asks it to, unless the case says why; and if it
+//! does what the case says that it does not.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -51,7 +52,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What is wrong with ours.
+/// What is wrong with Quorate.
 async fn compare() -> anyhow::Result<Vec<String>> {
     let relays = Relays::start().await?;
     let names = relays.names();

@@ -1,4 +1,4 @@
-//! The oldest client of pkarr that says `If-Match`.
+//! The oldest client of pkarr that sends `If-Match`.
 
 use anyhow::{Context, ensure};
 use pkarr_first_if_match::{

@@ -6,13 +6,13 @@ use mainline::Testnet;
 use pkarr_relay::Relay;
 use tokio::task::spawn_blocking;
 
-/// What this program is told when it shall be pkarr-relay.
+/// The argument that makes this program run as pkarr-relay.
 pub(crate) const ARGUMENT: &str = "pkarr-relay";
 
-/// How many nodes the DHT has that it is on.
+/// The number of nodes of its DHT.
 const DHT_NODE_COUNT: usize = 10;
 
-/// Says where it takes HTTP, and goes on until it is killed.
+/// Prints its HTTP address and runs until it is killed.
 pub(crate) async fn run() -> anyhow::Result<()> {
     let dht = spawn_blocking(|| Testnet::builder(DHT_NODE_COUNT).build()).await??;
     let relay = Relay::run_test(&dht.bootstrap).await?;

@@ -13,13 +13,13 @@ use tokio::{
 
 use crate::{case::Limits, pkarr_relay};
 
-/// How many PUTs ours takes from a client at once where limits are on.
+/// How many PUTs Quorate accepts from a client in one burst if limits are on.
 const PUT_BURST: u32 = 5;
 
 /// A relay that runs until this is dropped.
 pub(crate) struct Server {
     pub(crate) name: &'static str,
-    /// Where it takes HTTP.
+    /// Its HTTP address.
     pub(crate) http: Vec<SocketAddr>,
     /// The path above keys.
     pub(crate) prefix: &'static str,
@@ -99,7 +99,7 @@ impl Server {
         self.http[number % self.http.len()]
     }
 
-    /// The URL that clients are told.
+    /// The URL that clients use.
     pub(crate) fn url(&self, number: usize) -> String {
         format!("http://{}{}", self.address(number), self.prefix)
     }

@@ -28,7 +28,7 @@ pub(crate) const PUTS_PER_SEC_MAX: u64 = 15_000;
 /// The most packets that are signed ahead of time: 400 MB of them.
 pub(crate) const PACKETS_MAX: u64 = 1_000_000;
 
-/// What all work has in common.
+/// The arguments that all kinds of work share.
 #[derive(Debug, Args)]
 struct WorkArgs {
     #[command(flatten)]
@@ -70,7 +70,7 @@ impl WorkArgs {
     }
 }
 
-/// What work over HTTP has in common.
+/// The arguments that all work over HTTP shares.
 #[derive(Debug, Args)]
 struct HttpArgs {
     /// A relay, http://host:port/path; repeat to spread connections over several.

@@ -137,7 +137,7 @@ struct Day {
     shared: Arc<Shared>,
 }
 
-/// What requests tell when they are answered.
+/// What requests record when they are answered.
 struct Shared {
     parts: Mutex<Vec<Tallies>>,
     /// Endpoints whose packets are stored, in the order in which they came.
@@ -171,7 +171,7 @@ impl Day {
         self.length / u32::try_from(PART_COUNT).unwrap_or(u32::MAX)
     }
 
-    /// What came of all requests, by the part of the day in which they were due.
+    /// Returns the results of all requests, by the part of the day in which they were due.
     async fn live(&self) -> anyhow::Result<Vec<Tallies>> {
         let mut random = Rng::with_seed(0xc0ac29b7c97c50dd);
         let starts = self.presences.iter().enumerate();
@@ -225,7 +225,7 @@ impl Day {
             .filter(move |_| !is_over)
     }
 
-    /// `None` if there is nobody yet to look for.
+    /// `None` if no endpoint has published yet that could be looked up.
     fn request(
         &self,
         due: Due,

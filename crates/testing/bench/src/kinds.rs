@@ -37,7 +37,7 @@ impl Kind {
     }
 }
 
-/// What came of requests of each kind.
+/// The results of requests of each kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Tallies(Vec<Tally>);
 

@@ -128,7 +128,7 @@ async fn all_at_once(route: Route, keys: &Keys) -> anyhow::Result<Tallies> {
     let mut random = Rng::with_seed(0x452821e638d01377);
     let tallies = Arc::new(Mutex::new(Tallies::new()));
     let count = keys.names().len();
-    // Signed before, so that the second is not spent on it.
+    // Signed in advance, so that signing takes none of the second.
     let packets: Vec<_> = PUBLISHES_AT.iter().map(|_| keys.sign(count)).collect();
     let begin = Instant::now() + START_WITHIN;
     let mut endpoints = JoinSet::new();
@@ -151,12 +151,12 @@ async fn all_at_once(route: Route, keys: &Keys) -> anyhow::Result<Tallies> {
     Ok(tallies.clone())
 }
 
-/// One that starts.
+/// An endpoint that starts.
 struct Endpoint {
     route: Route,
     start: Instant,
     packets: Vec<Packet>,
-    /// Whom it looks up.
+    /// The keys that it looks up.
     others: Vec<String>,
     tallies: Arc<Mutex<Tallies>>,
 }

@@ -161,7 +161,7 @@ impl Drop for OtherServers {
         for process in &self.processes {
             let group = process.id().map(|id| Pid::from_raw(id.cast_signed()));
             if let Some(group) = group.flatten() {
-                // It fails if nobody in the group is left.
+                // It fails if the group has no process any more.
                 let _ = kill_process_group(group, Signal::KILL);
             }
         }
@@ -173,7 +173,7 @@ impl Drop for OtherServers {
 
 pub(crate) fn spawn(mut command: Command) -> anyhow::Result<Child> {
     let program = command.as_std().get_program().to_owned();
-    // What goes wrong is told on standard error.
+    // Errors are printed on standard error.
     let command = command.stdin(Stdio::null()).stdout(Stdio::null());
     let started = command.process_group(0).kill_on_drop(true).spawn();
     started.with_context(|| {

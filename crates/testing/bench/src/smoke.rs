@@ -181,7 +181,7 @@ impl Smoke {
         only.is_none_or(|only| name.contains(only))
     }
 
-    /// The relays of these nodes, as the cluster stands now.
+    /// The relays of these nodes, with the current roles of the cluster.
     async fn relays(&self, at: At) -> Vec<RelayUrl> {
         relays(&match at {
             At::Leader => vec![self.cluster.leader().await],

@@ -1,4 +1,4 @@
-//! What the replica answers operators.
+//! The answers of the replica to operators.
 
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_api::{
@@ -17,7 +17,7 @@ use crate::{
     replica::{FakeReplica, wait_for},
 };
 
-/// What the cluster is called.
+/// The id of the cluster.
 const CLUSTER: ClusterId = ClusterId([2; 32]);
 /// The only invite there is.
 const INVITE: InviteId = InviteId([3; 16]);
@@ -56,7 +56,7 @@ impl FakeReplica {
         })
     }
 
-    /// Changed as a cluster would, unless a test says otherwise.
+    /// Makes the change as a cluster would, unless a test sets something else.
     async fn change(&self, request: AdminRequest) -> Result<Value, Problem> {
         match request {
             AdminRequest::Invite(_) => json(Invited {

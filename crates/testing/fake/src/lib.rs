@@ -1,8 +1,8 @@
-//! A replica in memory that fails as told, for the tests of the fronts.
+//! An in-memory replica for the tests of the DNS and HTTP servers. Tests can make it fail.
 //!
-//! A dev-dependency only. It stands alone in its cluster and keeps what it promises: what is PUT is
-//! read, older packets are superseded, the digest is one over all packets. Beyond that a test can
-//! put anything into it, hold its answers back, and make each of them an error.
+//! A dev-dependency only. It is the only node of its cluster and behaves like a real one: reads
+//! return what was PUT, newer packets supersede older ones, and the digest covers all packets. A
+//! test can also store anything in it, delay its answers, and turn each of them into an error.
 //!
 //! | piece | what it is |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What operators have asked of the replica.
+//! The requests of operators to the replica.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,13 +9,13 @@ use tokio::sync::watch;
 /// The one node of the cluster.
 pub(crate) const NODE: NodeId = NodeId(PublicKey::from_bytes([1; 32]));
 
-/// What operators have asked for, and what they are answered: all is done at once, unless a test
-/// says otherwise.
+/// The requests of operators and their answers. Each request is done immediately, unless a test
+/// sets something else.
 #[derive(Debug)]
 pub struct Operators {
     /// Changes wait until this is true.
     pub answers_changes: watch::Sender<bool>,
-    /// How much has been asked for.
+    /// How many requests were received.
     pub asked_count: watch::Sender<usize>,
     state: Mutex<State>,
 }
@@ -46,12 +46,12 @@ impl Default for Operators {
 }
 
 impl Operators {
-    /// What was asked for, in order, and forgets it.
+    /// Returns the requests so far, in order, and forgets them.
     pub fn take_asked(&self) -> Vec<AdminRequest> {
         std::mem::take(&mut self.lock().asked)
     }
 
-    /// Refuses everything from now on, or nothing any more.
+    /// Rejects every request from now on, or accepts them again if this is `None`.
     pub fn refuse(&self, refusal: impl Into<Option<Problem>>) {
         self.lock().refusal = refusal.into();
     }
@@ -61,12 +61,12 @@ impl Operators {
         self.lock().leader = None;
     }
 
-    /// From now on, changes wait for a node that lacks so many entries.
+    /// From now on, changes wait for a node that lacks this number of entries.
     pub fn lag_behind(&self, lag: Option<u64>) {
         self.lock().lag = lag;
     }
 
-    /// From now on, changes are made and warned of.
+    /// From now on, changes are made and reported with this warning.
     pub fn warn(&self, warning: &str) {
         self.lock().warnings = vec![warning.to_owned()];
     }

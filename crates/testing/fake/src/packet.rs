@@ -6,8 +6,8 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_replica::StoredPacket;
 use quorate_state::UnixMillis;
 
-/// What the `pkarr` crate signs with the secret key `[seed; 32]`: one TXT record at `_iroh`, with
-/// this text and TTL in seconds.
+/// A packet that the `pkarr` crate signs with the secret key `[seed; 32]`: one TXT record at
+/// `_iroh`, with this text and TTL in seconds.
 pub fn packet(seed: u8, micros: u64, txt: &str, ttl_secs: u32) -> SignedPacket {
     let signer = pkarr::Keypair::from_secret_key(&[seed; 32]);
     let name = "_iroh".try_into().expect("it is a name");
@@ -22,8 +22,8 @@ pub fn packet(seed: u8, micros: u64, txt: &str, ttl_secs: u32) -> SignedPacket {
     SignedPacket::parse(key, signed.to_relay_payload()).expect("pkarr signs what we verify")
 }
 
-/// A packet of this DNS message that nobody has signed, of the timestamp 0 and received at 0: what
-/// a damaged store could hold.
+/// An unsigned packet with this DNS message, with timestamp 0 and received at 0, as a damaged store
+/// could return it.
 pub fn unverified(key: PublicKey, dns: &[u8]) -> StoredPacket {
     let payload = [&[0; PAYLOAD_SIZE_MIN], dns].concat();
     StoredPacket {
@@ -33,7 +33,7 @@ pub fn unverified(key: PublicKey, dns: &[u8]) -> StoredPacket {
     }
 }
 
-/// A packet that the cluster has received just now.
+/// The packet as the cluster would store it if it received it now.
 pub fn received_now(packet: SignedPacket) -> StoredPacket {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let millis = now.expect("the clock is set").as_millis();

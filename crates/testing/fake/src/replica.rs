@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::{Operators, state::State};
 
-/// A replica that is alone in its cluster, and fails as told.
+/// A replica that is the only node of its cluster. Tests can make it fail.
 #[derive(Debug)]
 pub struct FakeReplica {
     state: Mutex<State>,
@@ -29,7 +29,7 @@ pub struct FakeReplica {
     pub answers_puts: watch::Sender<bool>,
     /// Linearizable reads wait until this is true.
     pub answers_linearize: watch::Sender<bool>,
-    /// How many PUTs have come.
+    /// How many PUTs were received.
     pub put_count: watch::Sender<usize>,
 }
 
@@ -58,21 +58,21 @@ impl FakeReplica {
         self.take_out(&key);
     }
 
-    /// Removes what the key has, and says whether that was anything.
+    /// Removes the packet of the key. Returns whether there was one.
     pub(crate) fn take_out(&self, key: &PublicKey) -> bool {
         let change = self.lock().remove(*key);
         self.publish(change);
         change.is_some()
     }
 
-    /// Agrees on this beside packets.
+    /// Replaces the agreed zones.
     pub fn agree_on(&self, zone_state: ZoneState) {
         let mut state = self.lock();
         state.zone_version += 1;
         state.zone_state = Arc::new(zone_state);
     }
 
-    /// Agrees on who may publish.
+    /// Replaces the agreed rules of who may publish.
     pub fn agree_on_publishing(&self, publishing: PublishState) {
         self.lock().publishing = Arc::new(publishing);
     }
@@ -138,17 +138,17 @@ impl FakeReplica {
         self.lock().panics_at = Some(key);
     }
 
-    /// Changes what the node says of itself. The number of packets is counted.
+    /// Changes the status that the node reports. The number of packets is always counted.
     pub fn change_status(&self, change: impl FnOnce(&mut NodeStatus)) {
         change(&mut self.lock().status);
     }
 
-    /// The most digests that were ever made at one time.
+    /// The largest number of digests that were computed at the same time.
     pub fn digest_count_max(&self) -> usize {
         self.lock().digest_count_max
     }
 
-    /// Up to `count` packets behind the key `after`, in the order of keys.
+    /// Up to `count` packets after the key `after`, in the order of keys.
     pub(crate) fn stored_after(
         &self,
         after: Option<PublicKey>,
@@ -164,17 +164,17 @@ impl FakeReplica {
             .collect())
     }
 
-    /// Stores a packet right after something was read so many times more.
+    /// Stores a packet right after the next `count` reads.
     pub fn store_after_reads(&self, count: usize, stored: StoredPacket) {
         self.lock().stored_after_reads = Some((count, stored));
     }
 
-    /// Forgets what has changed, as a node does that is given a snapshot.
+    /// Forgets all changes, as a node does when it installs a snapshot.
     pub fn forget_changes(&self) {
         self.feed.begin_anew(self.lock().change_index);
     }
 
-    /// Ends all watches, as a node does that stops.
+    /// Ends all watches, as a node does when it stops.
     pub fn end_watches(&self) {
         self.feed.close();
     }
@@ -241,7 +241,7 @@ impl Observer for FakeReplica {
                 state.digest_count += 1;
                 state.digest_count_max = state.digest_count_max.max(state.digest_count);
             }
-            // Others may begin theirs, if anybody lets them.
+            // Lets other digests start, unless the caller limits them.
             tokio::task::yield_now().await;
             let mut state = self.lock();
             state.digest_count -= 1;

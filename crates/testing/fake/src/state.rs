@@ -1,4 +1,4 @@
-//! What the replica holds, and how it fails.
+//! The state of the replica, and the failures that tests set.
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::received_now;
 
-/// What reads and digests say that fail as told.
+/// The error of reads and digests that a test makes fail.
 pub const READ_ERROR: &str = "page 7 is damaged";
 
 #[derive(Debug)]
@@ -22,13 +22,13 @@ pub(crate) struct State {
     pub(crate) zone_version: u64,
     pub(crate) zone_state: Arc<ZoneState>,
     pub(crate) publishing: Arc<PublishState>,
-    /// Becomes visible to reads once one was made linearizable.
+    /// Becomes visible to reads after the next linearizable read.
     pub(crate) committed: Option<StoredPacket>,
-    /// The entry of the last change. What the node says of itself stays as the test has set it.
+    /// The entry of the last change. The status does not follow it: it stays as the test set it.
     pub(crate) change_index: LogIndex,
-    /// Stored once something was read so many times.
+    /// The packet to store after this number of reads.
     pub(crate) stored_after_reads: Option<(usize, StoredPacket)>,
-    /// What the node says of itself, the number of packets aside.
+    /// The status that the node reports, except for the number of packets.
     pub(crate) status: NodeStatus,
     pub(crate) put_answer: Option<Result<PutOutcome, PutError>>,
     pub(crate) linearize_fails: bool,
@@ -39,7 +39,7 @@ pub(crate) struct State {
 }
 
 impl Default for State {
-    /// That of a leader that is ready and holds nothing.
+    /// The state of a leader that is ready and stores nothing.
     fn default() -> Self {
         Self {
             packets: BTreeMap::new(),
@@ -86,7 +86,7 @@ impl State {
         }
     }
 
-    /// What is to be stored behind a read.
+    /// Counts a read. Returns the packet to store after it, if there is one.
     pub(crate) fn after_read(&mut self) -> Option<StoredPacket> {
         let (count, _) = self.stored_after_reads.as_mut()?;
         *count -= 1;
@@ -109,7 +109,7 @@ impl State {
         Some(self.change(key, ChangeKind::Deleted))
     }
 
-    /// A change, by an entry of its own.
+    /// Records a change with a log entry of its own.
     pub(crate) fn change(&mut self, key: PublicKey, kind: ChangeKind) -> ChangedPacket {
         self.change_index.0 += 1;
         ChangedPacket {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// A circle for each set of files that all reach each other: the shortest one through its first
-/// file, which stands at both ends.
+/// Returns one circle for each set of files that all reach each other: the shortest one through its
+/// first file, which is at both ends.
 pub(crate) fn circles(uses: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
     let mut seen = BTreeSet::new();
     let mut circles = Vec::new();
