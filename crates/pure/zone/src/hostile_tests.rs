@@ -305,7 +305,7 @@ fn hostile_packets_are_answered() {
 }
 
 #[test]
-fn no_packet_makes_a_question_much_work() {
+fn no_packet_makes_a_query_expensive() {
     for (what, dns, query) in packets() {
         for size_max in [512, UDP_SIZE] {
             let (authority, query) = (authority(&["dns.test."]), question(&query));

@@ -94,7 +94,7 @@ fn responder(key_count: usize, packet: fn(PublicKey) -> Vec<u8>, limited: bool) 
 
 /// Ordinary queries allocate nothing, with or without an answer, with or without EDNS.
 #[test]
-fn an_ordinary_question_allocates_nothing() {
+fn an_ordinary_query_allocates_nothing() {
     let responder = responder(100, endpoint, true);
     let questions = [
         (iroh(key(7), "dns.test."), RecordType::TXT),

@@ -92,7 +92,7 @@ fn a_cookie_or_an_exempt_address_is_not_limited() {
 
 /// The address may be forged, so the response is small: somebody else may receive it.
 #[test]
-fn a_stranger_gets_no_large_answer_over_udp() {
+fn a_client_without_a_cookie_gets_no_large_answer_over_udp() {
     let fixture = Fixture::with(
         &DnsConfig::default(),
         Some(&quorate_limit::LimitConfig::default()),

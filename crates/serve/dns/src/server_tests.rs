@@ -262,7 +262,7 @@ async fn tcp_client_from(last: u8, server: &DnsServer) -> TcpStream {
 }
 
 #[tokio::test]
-async fn one_client_cannot_shut_others_out() {
+async fn one_client_cannot_block_others() {
     let mut config = config();
     config.tcp_connection_count_max = 8;
     config.tcp_connection_count_per_client_max = 4;

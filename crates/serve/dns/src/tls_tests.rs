@@ -105,7 +105,7 @@ async fn a_new_certificate_is_used_and_open_connections_stay() {
 }
 
 #[tokio::test]
-async fn strangers_that_stall_in_the_handshake_do_not_shut_others_out() {
+async fn stalled_handshakes_do_not_block_other_clients() {
     let mut config = config();
     config.tls_handshake_timeout = LONG;
     config.tcp_connection_count_max = 8;

@@ -35,7 +35,7 @@ fn rejected_count(server: &Fixture) -> u64 {
 
 /// The client sends a cheap request now and then, so that none of its connections is idle for long.
 #[tokio::test]
-async fn an_address_that_holds_all_connections_shuts_out_nobody() {
+async fn an_address_that_holds_all_connections_keeps_out_nobody() {
     let server = Fixture::new(|config| config.connection_count_max = 8).await;
     let address = server.server.local_addr();
     let mut held = Vec::new();
@@ -77,7 +77,7 @@ async fn a_client_at_its_limit_loses_its_connection_that_was_idle_the_longest() 
 
 /// Such as a request that waits for a change of a packet, or receives all changes.
 #[tokio::test]
-async fn who_waits_for_us_keeps_the_place_and_is_answered() {
+async fn a_client_that_waits_for_the_server_is_not_evicted_and_is_answered() {
     let server = Fixture::new(|config| {
         config.connection_count_max = 3;
         config.header_read_timeout = LONG;
@@ -123,7 +123,7 @@ async fn who_waits_for_us_keeps_the_place_and_is_answered() {
 
 /// A client with slow bodies on all connections only delays itself.
 #[tokio::test]
-async fn slow_bodies_shut_out_nobody() {
+async fn slow_bodies_keep_out_nobody() {
     let server = Fixture::new(|config| {
         config.connection_count_max = 4;
         config.body_read_timeout = LONG;

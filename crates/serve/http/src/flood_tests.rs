@@ -272,7 +272,7 @@ fn header_bombs() {
 /// A client requests large answers and reads nothing. The buffers are bounded, and the connection
 /// counts as idle, so that it is closed.
 #[test]
-fn answers_that_are_not_taken() {
+fn answers_that_are_not_read() {
     let ((), memory) = measured(async {
         let server = Fixture::new(|config| config.http2_idle_timeout = SHORT).await;
         let settings = setting(INITIAL_WINDOW_SIZE, 0);
@@ -316,7 +316,7 @@ async fn a_client_with_an_incomplete_preface_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_for_us_is_not_ended_by_any_timeout() {
+async fn a_request_that_waits_for_the_server_has_no_timeout() {
     /// Also long enough for the other clients, on a busy machine.
     const TIMEOUT: Duration = Duration::from_secs(2);
     let server = Fixture::new(|config| {

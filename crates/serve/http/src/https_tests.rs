@@ -311,7 +311,7 @@ async fn a_proxy_names_the_client() {
 }
 
 #[tokio::test]
-async fn who_is_no_proxy_is_not_believed() {
+async fn a_peer_that_is_not_a_trusted_proxy_is_rejected() {
     let (server, _encryption) = proxied(false, |_| ()).await;
     let [plain, tls] = server.server.proxy_addrs();
     for address in [plain[0], tls[0]] {

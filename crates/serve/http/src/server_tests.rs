@@ -41,7 +41,7 @@ async fn a_client_with_a_slow_header_is_disconnected() {
 }
 
 #[tokio::test]
-async fn a_client_that_drips_its_header_is_cut_off() {
+async fn a_client_that_sends_its_header_byte_by_byte_is_disconnected() {
     let server = Fixture::new(|config| config.header_read_timeout = SHORT).await;
     let Client(stream) = server.connect().await;
     let (mut reader, mut writer) = stream.into_split();
@@ -84,7 +84,7 @@ async fn a_slow_body_times_out_in_every_router() {
 
 /// The timeout is for the complete body, even if bytes keep arriving.
 #[tokio::test]
-async fn a_client_that_drips_its_body_is_told_and_cut_off() {
+async fn a_client_that_sends_its_body_byte_by_byte_gets_408_and_is_disconnected() {
     let server = Fixture::new(|config| config.body_read_timeout = SHORT).await;
     let mut client = server.connect().await;
     client.send(put_header("/body", 100)).await;
@@ -104,7 +104,7 @@ async fn a_client_that_drips_its_body_is_told_and_cut_off() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_no_answers_is_cut_off() {
+async fn a_client_that_reads_no_answers_is_disconnected() {
     let server = Fixture::new(|config| config.write_timeout = SHORT).await;
     let mut client = server.connect().await;
     let pushed = async { while client.0.write_all(GET.as_bytes()).await.is_ok() {} };

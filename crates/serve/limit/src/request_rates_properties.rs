@@ -74,7 +74,7 @@ fn configs() -> impl Strategy<Value = LimitConfig> {
 
 proptest! {
     #[test]
-    fn a_client_alone_that_waits_as_told_is_not_refused_again(
+    fn a_lone_client_that_waits_for_retry_after_is_admitted(
         config in configs(),
         steps in steps(),
         client in select(vec!["192.0.2.1", "2001:db8::1"]),

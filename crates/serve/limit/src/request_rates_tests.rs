@@ -165,7 +165,7 @@ fn networks_get_their_multiple_of_one_client() {
 }
 
 #[test]
-fn what_is_refused_takes_nothing_from_what_others_share() {
+fn a_rejected_request_takes_nothing_from_shared_limits() {
     let config = LimitConfig {
         total_get_burst: 100,
         total_get_per_sec: 1,
@@ -279,7 +279,7 @@ fn retry_after_covers_the_longest_limit() {
 }
 
 #[test]
-fn two_thousand_endpoints_restart_and_go_on_behind_one_address() {
+fn two_thousand_endpoints_behind_one_address_restart_and_continue() {
     let rates = Rates::new(&LimitConfig::default());
     let address = v4("192.0.2.1");
     assert_eq!(rates.puts(address, Change::NewKey, 6_000), 6_000, "all new");

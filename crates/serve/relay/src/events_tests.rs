@@ -83,7 +83,7 @@ async fn a_reader_receives_the_stored_packet_and_then_each_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_is_slow_is_told_the_last_change_only() {
+async fn a_slow_reader_only_receives_the_last_change() {
     let relay = fixture();
     let mut reader = Reader::open(&relay, &[]).await;
     for number in 1..=1000 {

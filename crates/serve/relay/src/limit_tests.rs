@@ -147,7 +147,7 @@ async fn a_key_is_limited_whichever_client_sends_its_packets() {
 
 /// Strangers cannot keep the owner of a key from publishing, whatever they send.
 #[tokio::test]
-async fn only_the_owner_of_a_key_can_use_up_what_it_may() {
+async fn only_the_owner_of_a_key_can_use_up_its_limit() {
     let relay = Fixture::new(&LimitConfig {
         key_put_burst: 2,
         ..slow()

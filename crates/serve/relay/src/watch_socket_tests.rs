@@ -111,7 +111,7 @@ async fn a_wait_outlasts_the_deadlines_of_other_requests() {
 
 /// Otherwise a shutdown would wait for each of them until the drain limit.
 #[tokio::test]
-async fn a_server_that_stops_waits_for_none() {
+async fn a_server_that_stops_does_not_wait_for_them() {
     let relay = Fixture::new().await;
     let _waiting = relay.start_waiting("?wait=60s", WatchLabel::Wait).await;
     let _events = relay.start_waiting("/events", WatchLabel::Events).await;

@@ -98,7 +98,7 @@ async fn a_deletion_is_a_change() {
 
 /// After the first read or the second: the watch starts before the second read.
 #[tokio::test(start_paused = true)]
-async fn a_change_between_a_look_and_the_wait_is_not_missed() {
+async fn a_change_between_a_read_and_the_wait_is_not_missed() {
     for read_count in 1..=2 {
         let relay = fixture();
         relay.store(&version(1));
@@ -172,7 +172,7 @@ async fn a_rejected_wait_says_when_to_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_stops_lets_those_go_who_wait() {
+async fn a_node_that_stops_ends_all_waits() {
     let relay = fixture();
     relay.store(&version(1));
     let waiting = relay

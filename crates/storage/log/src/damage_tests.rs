@@ -98,7 +98,7 @@ fn used_size(disk: &SimDisk, segment: &Path) -> usize {
 }
 
 #[test]
-fn no_bit_of_a_log_can_turn_unnoticed() {
+fn every_flipped_bit_of_a_log_is_detected() {
     let disk = small_log();
     let segment = &segments(&disk)[0];
     let used = used_size(&disk, segment);
@@ -193,7 +193,7 @@ fn a_missing_or_renamed_segment_is_detected() {
 }
 
 #[test]
-fn a_vote_outlives_the_damage_of_one_copy_and_not_of_both() {
+fn a_vote_survives_damage_to_one_copy_but_not_to_both() {
     let disk = small_log();
     for copy in [0, 4096] {
         for bit in (0..512 * 8).step_by(5) {
@@ -289,7 +289,7 @@ fn log_with_lagging_position(group_count: u64) -> SimDisk {
 }
 
 #[test]
-fn a_torn_group_behind_the_synced_position_is_cut_and_written_anew() {
+fn a_torn_group_after_the_synced_position_is_cut_off_and_replaced() {
     for sector in 1024 / 512..2560 / 512 {
         let disk = log_with_lagging_position(1);
         let segment = segments(&disk)[0].clone();
@@ -305,7 +305,7 @@ fn a_torn_group_behind_the_synced_position_is_cut_and_written_anew() {
 }
 
 #[test]
-fn a_torn_group_that_another_one_follows_is_damage() {
+fn a_torn_group_before_another_group_is_damage() {
     for group_count in [2, 30] {
         let disk = log_with_lagging_position(group_count);
         let segment = &segments(&disk)[0];
@@ -407,7 +407,7 @@ fn a_scrub_skips_segments_that_are_purged_meanwhile() {
 }
 
 #[test]
-fn a_failed_sync_is_told_to_all_and_never_tried_again() {
+fn a_failed_sync_is_reported_to_all_callers_and_never_retried() {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
     append(&log, [entry(1, 0)]);

@@ -73,7 +73,7 @@ fn only_flushed_entries_are_durable() {
 }
 
 #[test]
-fn a_gap_or_a_step_back_is_refused_and_changes_nothing() {
+fn a_gap_or_an_older_position_is_rejected_and_changes_nothing() {
     let log = open(&SimDisk::new()).unwrap();
     append(&log, [entry(1, 0), entry(1, 1)]);
     for wrong in [
@@ -89,7 +89,7 @@ fn a_gap_or_a_step_back_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn an_older_vote_is_refused() {
+fn an_older_vote_is_rejected() {
     let log = open(&SimDisk::new()).unwrap();
     save_vote(&log, vote(3));
     let (on_flushed, _) = flush_callback();

@@ -99,7 +99,7 @@ fn a_full_log_continues_in_purged_segments() {
 
 /// The disk is full for one call, at any point of allocating segments: the log continues.
 #[test]
-fn no_moment_without_space_ends_a_log() {
+fn a_log_survives_a_full_disk_at_any_time() {
     for nth in 1..40 {
         let disk = SimDisk::new();
         let log = open(&disk).unwrap();

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn votes_move_forward_only() {
+    fn votes_only_increase() {
         let vote = |term, committed, node| SavedVote {
             term,
             committed,

@@ -146,7 +146,7 @@ fn a_flipped_bit_of_the_header_never_yields_wrong_packets() {
 }
 
 #[test]
-fn no_flipped_bit_of_a_page_shows_other_packets() {
+fn a_flipped_bit_of_a_page_never_yields_wrong_packets() {
     silence_redb();
     let (closed, left_open, checkpoints) = small_files();
     let mut random = fastrand::Rng::with_seed(6);
@@ -376,7 +376,7 @@ fn one_flipped_bit_can_restore_the_checkpoint_before_the_last() {
 /// Flips bits of the file of a received snapshot: either the installed packets are those that were
 /// sent, or the file is not used.
 #[test]
-fn no_flipped_bit_of_a_received_file_shows_other_packets() {
+fn a_flipped_bit_of_a_received_file_never_yields_wrong_packets() {
     const RECEIVED: &str = "/data/packets.incoming";
 
     silence_redb();

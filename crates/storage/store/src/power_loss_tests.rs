@@ -55,7 +55,7 @@ fn a_partly_created_store_opens_empty() {
 }
 
 #[test]
-fn a_loss_of_power_leaves_one_checkpoint_or_the_next() {
+fn a_power_loss_leaves_one_checkpoint_or_the_next() {
     for scope in [CheckpointScope::Changes, CheckpointScope::Everything] {
         let disk = empty_disk();
         let store = open(&config_of(&disk));

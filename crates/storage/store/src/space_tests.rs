@@ -87,7 +87,7 @@ fn a_checkpoint_without_space_loses_nothing() {
 
 /// Another process uses up the last byte and the reserved space, at any point of a commit.
 #[test]
-fn no_moment_without_space_ends_the_checkpoints() {
+fn checkpoints_survive_a_full_disk_at_any_time() {
     for nth in failing_calls() {
         let (disk, store, before) = changed_store();
         let after = contents(&store);
@@ -130,7 +130,7 @@ fn the_reserved_space_is_enough_for_one_failed_write() {
 }
 
 #[test]
-fn a_failed_sync_stays_an_error_for_ever() {
+fn after_a_failed_sync_every_commit_fails() {
     let (disk, store, _) = changed_store();
     disk.fail(Call::Sync, PATH, 3);
     let failed = commit(&store, CheckpointScope::Changes);

@@ -17,7 +17,7 @@ fn crash_image(store: &Store) -> (tempfile::TempDir, Store) {
 }
 
 #[test]
-fn a_crash_falls_back_to_the_last_checkpoint_whole() {
+fn a_crash_restores_the_complete_last_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&config(dir.path()));
     put(&store, 1, [stored(1, 10, 100)]);
@@ -260,7 +260,7 @@ fn the_digest_covers_the_cluster_state() {
 }
 
 #[test]
-fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
+fn a_damaged_snapshot_is_rejected_and_leaves_the_store_unchanged() {
     let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let [from, to] = dirs.each_ref().map(|dir| open(&config(dir.path())));
     put(&from, 7, (0..3000).map(|number| stored(number, 1, 1000)));

@@ -389,7 +389,7 @@ async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
 
 /// Between two learners no link is kept open, except those opened on demand.
 #[tokio::test]
-async fn links_follow_who_votes() {
+async fn links_follow_the_roles_of_members() {
     let (transport, peers) = peers();
     let learns = |votes| MemberRoles {
         votes,

@@ -141,7 +141,7 @@ fn founders_are_registered_once_they_have_entries() {
 }
 
 #[test]
-fn what_is_left_of_a_removed_node_goes() {
+fn the_rest_of_an_unfinished_removal_is_removed() {
     let left = membership_snapshot(&[1, 2, 3], &[4]).unregistered(4);
     assert_eq!(step(&left), Some(Step::RemoveUnregistered(node(4))));
 }

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_no_peer_comes_back_for_leaves_no_file() {
+    async fn a_snapshot_that_no_peer_continues_leaves_no_file() {
         let disk = SimDisk::new();
         let config = quorate_store::StoreConfig {
             disk: Arc::new(disk.clone()),

@@ -144,7 +144,7 @@ async fn expect_equal(cluster: &Cluster) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
+async fn a_node_stops_before_an_entry_above_its_level_and_skips_nothing() {
     let (mut simulated, old) = mixed_cluster().await;
     // No leader proposes this on its own.
     propose(&simulated.cluster, Command::RaiseLevel(NEWER).encode()).await;
@@ -175,7 +175,7 @@ async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_all_of_it() {
+async fn a_node_stops_before_a_snapshot_above_its_level_and_a_newer_program_installs_it() {
     let (mut simulated, old) = mixed_cluster().await;
     let board = simulated.cluster.board.clone();
     board.cut_off.lock().unwrap().insert(old);
@@ -246,7 +246,7 @@ async fn a_cluster_with_an_older_node_stays_at_its_level() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them() {
+async fn fetched_packets_bring_level_and_capacity_to_a_node_that_supports_them() {
     let newer = |config: &mut RaftConfig| config.level_max = NEWER;
     let mut simulated = Simulated::start_with(3, newer).await;
     at_level(&simulated.cluster, NEWER).await;
@@ -281,7 +281,7 @@ async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
+async fn all_nodes_of_a_full_cluster_answer_alike_and_evict_the_same_packets() {
     let adjust = |config: &mut RaftConfig| config.settings.packets.count_max = 5;
     let cluster = Cluster::start(3, adjust).await;
     for node in cluster.nodes.values() {
@@ -329,7 +329,7 @@ async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_capacity_that_a_node_is_told_only_founds_its_cluster() {
+async fn the_configured_capacity_is_only_used_to_found_a_cluster() {
     let mut simulated = Simulated::prepare(1);
     let alone = NodeId::from(1);
     for (configured, purges) in [(5, false), (9, true), (7, false)] {

@@ -171,7 +171,7 @@ async fn a_node_days_ahead_that_leads_expires_nothing() {
 
 /// Without the rule it rejected every packet of the cluster as one of the future.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_leader_refuses_no_fresh_packet() {
+async fn a_leader_with_a_slow_clock_rejects_no_fresh_packet() {
     let clocked = ClockedCluster::start(3).await;
     let leader = clocked.cluster.leader().clone();
     let follower = clocked.cluster.followers().next().unwrap().clone();
@@ -218,7 +218,7 @@ async fn a_clock_that_jumps_while_leading_reorders_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_single_node_days_ahead_waits_for_the_operators_word() {
+async fn a_single_node_days_ahead_waits_for_the_operators_confirmation() {
     let alone = NodeId::from(1);
     let mut clocked = ClockedCluster::start(1).await;
     put(&clocked.cluster.nodes[&alone], &fresh(1))
@@ -244,7 +244,7 @@ async fn a_single_node_days_ahead_waits_for_the_operators_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_agreement_fresh_packets_are_taken_and_nothing_expires() {
+async fn without_agreement_fresh_packets_are_accepted_and_nothing_expires() {
     let mut clocked = ClockedCluster::start(3).await;
     put(clocked.cluster.leader(), &fresh(1)).await.unwrap();
     let nodes: Vec<_> = clocked.ahead_ms.keys().copied().collect();

@@ -108,7 +108,7 @@ async fn a_leader_that_dies_is_succeeded_before_any_election_timeout() {
 
 /// The others notice one after the other: the first candidate repeats its requests until they have.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hears_of_the_death_first_waits_for_the_others() {
+async fn the_first_node_to_notice_a_dead_leader_waits_for_the_others() {
     let mut cluster = patient(3).await;
     let old = cluster.leader().parts().config.node;
     cluster.board.vanish(old);
@@ -128,7 +128,7 @@ async fn who_hears_of_the_death_first_waits_for_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hints_at_a_leader_that_lives_change_nothing() {
+async fn hints_about_a_live_leader_change_nothing() {
     let cluster = Cluster::start(3, calm).await;
     let leader = cluster.leader().clone();
     let (node, term) = (leader.parts().config.node, leader.status().term);
@@ -221,7 +221,7 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
+async fn without_an_electable_voter_the_leader_stays_until_there_is_one() {
     let cluster = Cluster::start(3, calm).await;
     let leader = cluster.leader().clone();
     let term = leader.status().term;

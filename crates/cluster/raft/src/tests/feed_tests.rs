@@ -19,7 +19,7 @@ fn changed(node: &Node, since: LogIndex) -> Vec<(PublicKey, ChangeKind)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_nodes_tell_the_same_changes_at_the_same_entries() {
+async fn all_nodes_report_the_same_changes_at_the_same_entries() {
     let cluster = Cluster::start(3, |_| {}).await;
     for (key, micros) in [(1, 5), (2, 5), (1, 6), (1, 6), (2, 4)] {
         put(cluster.leader(), &packet(key, micros)).await.unwrap();

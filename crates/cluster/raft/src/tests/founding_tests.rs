@@ -55,7 +55,7 @@ async fn ask_for_vote(node: &Node, candidate: NodeId) -> Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_majority_that_was_wiped_does_not_found_anew_beside_a_survivor() {
+async fn a_wiped_majority_founds_no_new_cluster_while_a_survivor_is_left() {
     let mut cluster = prepare();
     cluster.open_all().await;
     cluster.ready().await;
@@ -163,7 +163,7 @@ async fn the_death_of_a_node_is_noticed_by_all_others() {
 
 /// The founder leads before it has recorded how many voters the cluster waits for.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_founder_that_waits_for_voters_acknowledges_nothing_from_its_first_moment_on() {
+async fn a_founder_that_waits_for_voters_acknowledges_nothing() {
     let mut cluster = Cluster::prepare(1, |config| {
         let founding = config.founding.as_mut();
         founding.expect("it founds").voters = 3;

@@ -158,7 +158,7 @@ async fn a_full_follower_rejects_commands_and_accepts_the_first_entry_of_a_leade
 /// All disks are full, and all nodes continue to serve reads. Then there is space again, and
 /// everything works as before.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_never_ends_a_node() {
+async fn a_full_disk_never_stops_a_node() {
     let simulated = Simulated::start(3).await;
     let nodes: Vec<_> = simulated.cluster.nodes.values().cloned().collect();
     put(&nodes[0], &packet(1, 5)).await.unwrap();
@@ -221,7 +221,7 @@ async fn a_full_disk_never_ends_a_node() {
 
 /// Writers continue while space is lost and returns at one node after the other.
 #[tokio::test(flavor = "multi_thread")]
-async fn all_resumes_by_itself_when_space_returns() {
+async fn everything_resumes_automatically_when_space_returns() {
     let simulated = Simulated::start_with(3, |config| {
         config.settings.store.checkpoint_interval_secs = 1;
     })
@@ -287,7 +287,7 @@ async fn a_node_starts_on_a_full_disk_and_reads() {
 
 /// It lacks entries that are purged at its leader.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_follower_refuses_a_snapshot_until_there_is_space() {
+async fn a_full_follower_rejects_a_snapshot_until_there_is_space() {
     let simulated = Simulated::start_with(3, |config| {
         config.settings.log.kept_count_max = 0;
     })

@@ -112,7 +112,7 @@ async fn a_panic_of_consensus_stops_the_node_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_packets_are_healed_by_another_member_and_never_served() {
+async fn damaged_packets_are_replaced_from_another_member_and_never_served() {
     let mut simulated = Simulated::start(3).await;
     put_many(simulated.cluster.leader(), 5).await;
     let damaged = simulated.follower();
@@ -329,7 +329,7 @@ async fn a_failed_checkpoint_at_shutdown_is_an_error() {
 /// After the restart it serves what it had served before, or nothing: its disk does not tell that
 /// it was committed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restarted_node_shows_nothing_before_it_has_caught_up() {
+async fn a_restarted_node_serves_nothing_before_it_has_caught_up() {
     let mut simulated = Simulated::start(3).await;
     let restarted = simulated.follower();
     put_many(&simulated.cluster.nodes[&restarted], 5).await;
@@ -433,7 +433,7 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
 
 /// Only entries wait for the disks of the others: heartbeats are answered as usual.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_leads_on_while_the_disks_of_all_others_are_busy() {
+async fn a_leader_continues_while_the_disks_of_all_others_are_busy() {
     let mut simulated = Simulated::prepare(3);
     simulated
         .cluster

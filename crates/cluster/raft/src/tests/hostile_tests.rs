@@ -176,7 +176,7 @@ fn leader_of(state: &State) -> Vote {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
+async fn entries_of_another_leader_or_of_a_term_too_high_are_rejected() {
     let cluster = serving().await;
     expect_rejected(&cluster, StreamKind::Append, |state| {
         let (leader, last) = (leader_of(state), state.last.unwrap());
@@ -205,7 +205,7 @@ async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_stands_for_itself_and_in_a_term_within_reach() {
+async fn a_candidate_must_name_itself_and_an_acceptable_term() {
     let cluster = serving().await;
     expect_rejected(&cluster, StreamKind::Control, |state| {
         let next = Term(term_of(state).0 + 1);
@@ -228,7 +228,7 @@ async fn a_candidate_stands_for_itself_and_in_a_term_within_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_leader_hands_over() {
+async fn only_the_leader_can_hand_over() {
     let cluster = serving().await;
     expect_rejected(&cluster, StreamKind::Control, |state| {
         let leader = leader_of(state);
@@ -243,7 +243,7 @@ async fn only_the_leader_hands_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_of_another_leader_or_of_a_term_out_of_reach_is_refused() {
+async fn a_snapshot_of_another_leader_or_of_a_term_too_high_is_rejected() {
     let cluster = serving().await;
     expect_rejected(&cluster, StreamKind::Snapshot, |state| {
         let (leader, last) = (leader_of(state), state.last.unwrap());
@@ -375,12 +375,12 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_of_a_term_out_of_reach_deposes_nobody() {
+async fn a_response_with_a_term_too_high_deposes_no_leader() {
     answered_by(|_| Response::Append(Appended::HigherVote(vote(LIAR, FAR, true)))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_makes_nobody_a_leader() {
+async fn a_response_makes_no_node_a_leader() {
     let lie = |request: &Request| match request {
         Request::Append(append) => Response::Append(Appended::HigherVote(Vote {
             term: Term(append.vote.term.0 + 1),
@@ -398,7 +398,7 @@ async fn entries_that_were_never_sent_are_not_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_to_a_candidate_takes_it_nowhere() {
+async fn a_lying_answer_to_a_candidate_changes_nothing() {
     let cluster = serving().await;
     let node = cluster.followers().next().unwrap();
     let liar = Liar {
@@ -437,7 +437,7 @@ async fn an_answer_to_a_candidate_takes_it_nowhere() {
 
 /// A member with damaged packets fetches those of the others, and relies on their claims about them.
 #[tokio::test(flavor = "multi_thread")]
-async fn packets_of_a_term_out_of_reach_are_not_fetched() {
+async fn packets_of_a_term_too_high_are_not_fetched() {
     let cluster = serving().await;
     let node = cluster.leader();
     for other in cluster.followers() {
@@ -521,7 +521,7 @@ async fn far_ahead(config: &RaftConfig, term: Term) {
 
 /// A learner may run at the edge, in an unattended building.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_learner_asks_for_itself_alone_and_publishes_for_nobody() {
+async fn a_learner_makes_requests_only_about_itself_and_publishes_for_no_key() {
     let mut cluster = Cluster::alone(calm).await;
     cluster.join(2, true, calm).await;
     let leader = cluster.leader().clone();

@@ -33,7 +33,7 @@ async fn until_dialed(cluster: &Cluster, number: u64, expected: impl IntoIterato
 
 /// Each link costs memory at both ends, so a large cluster keeps only the links that are needed.
 #[tokio::test(flavor = "multi_thread")]
-async fn learners_dial_voters_only_and_take_their_part_all_the_same() {
+async fn learners_dial_only_voters_and_still_serve() {
     let mut cluster = Cluster::alone(calm).await;
     cluster.grow(VOTERS.skip(1)).await;
     for number in LEARNERS {

@@ -170,7 +170,7 @@ async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_who_has_a_good_token_is_let_in_and_once() {
+async fn only_a_node_with_a_valid_token_joins_and_only_once() {
     let mut cluster = Cluster::alone(|_| {}).await;
     let service = cluster.nodes[&id(1)].parts().service();
     assert!(!service.expects_joiners());

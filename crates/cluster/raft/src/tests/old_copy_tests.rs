@@ -87,7 +87,7 @@ async fn a_leader_that_was_elected_later_does_not_detect_an_older_copy() {
 
 /// A peer compares with what a node stated when it dialed; the node compares with what it has now.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_has_what_it_is_told_to_lack_goes_on() {
+async fn a_node_that_has_what_a_peer_reports_as_lost_continues() {
     let simulated = started().await;
     let node = &simulated.cluster.nodes[&id(3)];
     let stated = node.parts().service().introduction().stated;
@@ -119,7 +119,7 @@ async fn a_node_that_has_what_it_is_told_to_lack_goes_on() {
 /// A snapshot is on disk before the log starts after it. Until then, a power failure leaves an empty log,
 /// which no member may have; and the node states what the snapshot contains.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_joiner_has_a_part_in_the_cluster_once_its_log_is_not_empty_on_disk() {
+async fn a_joiner_takes_part_once_its_log_on_disk_is_not_empty() {
     let mut cluster = Cluster::alone(|_| {}).await;
     let first = cluster.nodes[&id(1)].clone();
     put(&first, &packet(1, 5)).await.unwrap();

@@ -255,7 +255,7 @@ async fn no_put_evades_a_change_that_the_leader_has_applied() {
 /// Identical bytes cost no entry until an eighth of the retention has passed, and then one entry for
 /// all nodes together.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
+async fn a_refresh_costs_one_write_per_eighth_of_the_retention() {
     let ahead = Ahead::default();
     let cluster = cluster(|config| config.wall_clock = ahead.clock()).await;
     agreement::agreed_count_max(cluster.leader()).await;

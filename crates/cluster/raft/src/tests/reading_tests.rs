@@ -20,7 +20,7 @@ fn micros(node: &Node, key: &PublicKey) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_read_during_updates_goes_back_in_time_or_behind_what_was_acknowledged() {
+async fn no_read_during_updates_is_older_than_an_earlier_read_or_what_was_acknowledged() {
     let cluster = Cluster::start(3, |_| {}).await;
     let key = *packet(1, 1).key();
     for node in cluster.nodes.values() {

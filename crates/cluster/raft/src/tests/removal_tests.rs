@@ -86,7 +86,7 @@ async fn the_only_node_of_a_cluster_can_be_replaced() {
 
 /// Wherever a leader stops during a replacement, the next leader or a retry completes it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replacement_that_was_interrupted_converges() {
+async fn an_interrupted_replacement_is_completed() {
     let mut cluster = Cluster::alone(calm).await;
     cluster.grow([2, 3]).await;
     cluster.join(4, true, |_| {}).await;
@@ -188,7 +188,7 @@ async fn a_joint_configuration_that_was_left_behind_is_completed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_node_is_cut_off_at_once() {
+async fn a_removed_node_is_cut_off_immediately() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     cluster.lead(1).await;
@@ -262,7 +262,7 @@ async fn a_removed_node_rejects_requests_immediately_and_lists_itself_as_removed
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
+async fn a_change_that_leaves_no_live_quorum_is_rejected_unless_forced() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     cluster.lead(1).await;

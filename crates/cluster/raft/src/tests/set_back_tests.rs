@@ -188,7 +188,7 @@ async fn put_through_log(node: &Node, packet: SignedPacket) -> Result<PutOutcome
 /// Without the rule, stamps stayed a month ahead. A PUT of an unknown key then evicted packets that
 /// were alive, because their refreshes cost no entry, and blocks ended too early.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_month_ahead_nothing_alive_gives_way_and_blocks_hold() {
+async fn after_a_month_ahead_nothing_alive_is_evicted_and_blocks_hold() {
     let ticking = TickingCluster::start(|config| config.settings.packets.count_max = 2).await;
     let node = ticking.cluster().followers().next().unwrap();
     let alive = packet(2, 5);
@@ -246,7 +246,7 @@ async fn a_cluster_that_starts_with_its_clocks_a_month_ahead_expires_nothing_ali
 
 /// Without the rule, stamps stayed a month ahead until the true time had reached them.
 #[tokio::test(flavor = "multi_thread")]
-async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
+async fn time_is_set_back_across_restarts_after_a_long_agreement() {
     let mut ticking = TickingCluster::start(|config| config.settings.packets.count_max = 5).await;
     for key in [1, 2] {
         put(ticking.node(), &packet(key, 5)).await.unwrap();

@@ -138,7 +138,7 @@ impl LaggingFollower {
 /// While a snapshot is being sent the log is purged repeatedly, but not the entries that the
 /// follower needs next.
 #[tokio::test(flavor = "multi_thread")]
-async fn under_sustained_writes_a_follower_gets_along_with_one_snapshot() {
+async fn under_sustained_writes_a_follower_needs_only_one_snapshot() {
     let test = LaggingFollower::start(20, |config| config.settings.log.kept_count_max = 0).await;
     let traffic = test.traffic();
     traffic.requests_max.send_replace(2);
@@ -158,7 +158,7 @@ async fn under_sustained_writes_a_follower_gets_along_with_one_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_goes_on_where_its_link_was_lost() {
+async fn a_snapshot_continues_where_its_link_was_lost() {
     let test = LaggingFollower::start(PACKET_COUNT, |config| {
         config.settings.log.kept_count_max = 0;
     })
@@ -266,7 +266,7 @@ impl SenderLink {
 
 /// This node does not know yet that the first link has ended.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_comes_back_takes_its_own_place() {
+async fn a_sender_that_reconnects_gets_its_own_slot() {
     let test = LaggingFollower::start(20, |_| {}).await;
     let peer = test.leader.parts().config.node;
     let mut lost = SenderLink::open(&test.follower, peer);
@@ -285,7 +285,7 @@ async fn a_sender_that_comes_back_takes_its_own_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_has_no_room_is_refused_before_it_is_sent() {
+async fn a_snapshot_without_space_is_rejected_before_it_is_sent() {
     const GIBIBYTE: u64 = 1024 * 1024 * 1024;
     let test = LaggingFollower::start(20, |_| {}).await;
     test.disk().leave_space(GIBIBYTE);

@@ -61,7 +61,7 @@ async fn a_voter_that_was_away_elects_one_that_it_does_not_know() {
 
 /// All members that it knows are gone, and so are those that registered the first ones after them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chain_of_vouchers_leads_over_members_that_are_gone() {
+async fn a_chain_of_vouchers_works_through_members_that_are_gone() {
     let mut cluster = without_three(calm).await;
     for (old, new) in [(2, 4), (1, 5), (4, 6), (5, 7)] {
         replace_and_lead(&mut cluster, old, new).await;
@@ -109,7 +109,7 @@ async fn a_key_that_was_added_again_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn vouchers_go_when_every_checkpoint_has_their_entries() {
+async fn vouchers_are_dropped_when_every_checkpoint_has_their_entries() {
     let adjust = |config: &mut RaftConfig| config.settings.store.checkpoint_interval_secs = 1;
     let mut cluster = Cluster::alone(adjust).await;
     cluster.join(2, true, adjust).await;
@@ -188,7 +188,7 @@ async fn a_member_that_was_removed_while_it_was_away_asks_those_that_it_does_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_voter_of_three_convinces_nobody_of_its_removal() {
+async fn one_voter_of_three_does_not_prove_a_removal() {
     let mut cluster = without_three(calm).await;
     cluster.grow([4]).await;
     cluster.change(remove(3)).await.unwrap();

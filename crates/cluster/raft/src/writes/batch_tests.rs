@@ -70,7 +70,7 @@ fn each_proposal_is_answered_with_the_outcomes_of_its_own_packets() {
 }
 
 #[test]
-fn what_was_never_tried_or_always_refused_is_surely_not_stored() {
+fn a_put_that_was_never_tried_or_always_rejected_is_not_stored() {
     let (proposal, mut answer) = own(1);
     let mut proposal = attempt(proposal, Proposed::Refused);
     proposal.expire(Instant::now());
@@ -81,7 +81,7 @@ fn what_was_never_tried_or_always_refused_is_surely_not_stored() {
 }
 
 #[test]
-fn doubt_stays_whatever_is_refused_later() {
+fn a_put_in_doubt_stays_in_doubt_after_a_later_rejection() {
     let (proposal, mut answer) = own(1);
     let proposal = attempt(proposal, Proposed::Unknown);
     let mut proposal = attempt(proposal, Proposed::Refused);
@@ -92,7 +92,7 @@ fn doubt_stays_whatever_is_refused_later() {
 /// The first attempt may have stored what a later one rejected because of a slower clock, or what
 /// another packet had replaced by then.
 #[test]
-fn a_refusal_after_doubt_is_not_told_as_not_stored() {
+fn a_rejection_after_doubt_is_not_reported_as_not_stored() {
     let rejections = [
         PutOutcome::Superseded,
         PutOutcome::TooFarAhead,

@@ -166,7 +166,7 @@ fn first_datagrams(count: usize, encryption: &Encryption) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_that_stall_in_the_handshake_do_not_shut_others_out() {
+async fn stalled_handshakes_do_not_block_other_clients() {
     let mut config = config();
     config.tls_handshake_timeout = LONG;
     let (server, _, encryption) = serve(config).await;

@@ -39,7 +39,7 @@ fn answered_from(client: &UdpSocket, server: SocketAddr) -> SocketAddr {
 
 /// RFC 2181, section 4.1.
 #[tokio::test]
-async fn an_answer_leaves_from_the_address_that_was_asked() {
+async fn an_answer_leaves_from_the_address_of_the_query() {
     let (threads, at) = threads((Ipv4Addr::UNSPECIFIED, 0).into(), 2);
     let client = client(Ipv4Addr::LOCALHOST.into());
     for last in [2, 1, 77] {

@@ -47,7 +47,7 @@ fn a_client_at_its_limit_evicts_its_own_oldest() {
 }
 
 #[test]
-fn where_all_are_taken_the_oldest_of_all_gives_way() {
+fn at_the_maximum_the_oldest_of_all_is_evicted() {
     let connections = connections(3, Some(2));
     let first = admit_free(&connections, client(1));
     let second = admit_free(&connections, client(2));

@@ -147,7 +147,7 @@ fn reads_during_updates_never_go_back_in_time() {
 }
 
 #[test]
-fn no_reader_sees_an_old_packet_behind_one_of_an_installation() {
+fn no_reader_sees_an_old_packet_after_a_new_one_of_an_installation() {
     let index = Index::default();
     install(&index, 0..=u8::MAX, 0);
     let mut seen = 0;

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_wakes_those_who_wait_for_its_key_and_nobody_else() {
+    fn a_change_wakes_only_the_watches_of_its_key() {
         let watches = Watches::default();
         let mut same = [(); 2].map(|()| Task::watching(&watches, 1));
         let mut other = Task::watching(&watches, 2);

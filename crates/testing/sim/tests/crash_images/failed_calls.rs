@@ -60,7 +60,7 @@ fn after_a_failed_write_nothing_is_acknowledged() {
 }
 
 #[test]
-fn a_full_disk_loses_nothing_and_the_log_goes_on_once_there_is_space() {
+fn a_full_disk_loses_nothing_and_the_log_continues_once_there_is_space() {
     crash_after("full disk", fill_log);
 }
 
