@@ -84,13 +84,13 @@ struct Server {
 impl Server {
     async fn failures_of(&self, case: &Case) -> Vec<String> {
         let mut failures = Vec::new();
-        for ask in &case.asks {
+        for query in &case.queries {
             for transport in TRANSPORTS {
                 if !case.is_for(transport) {
                     continue;
                 }
-                for response in self.responses(transport, &ask.message).await {
-                    let failure = case.check(ask, transport, response.as_deref()).err();
+                for response in self.responses(transport, &query.message).await {
+                    let failure = case.check(query, transport, response.as_deref()).err();
                     failures.extend(failure.map(|failure| failure.to_string()));
                 }
             }

@@ -39,9 +39,9 @@ impl AdminError {
         match self {
             Self::Unreachable { .. } | Self::BrokeOff { .. } => UNREACHABLE,
             Self::NotDone { .. } => TRY_AGAIN,
-            Self::Refused { problem, .. } if problem.retry => TRY_AGAIN,
+            Self::Rejected { problem, .. } if problem.retry => TRY_AGAIN,
             Self::Foreign { status, .. } if *status == StatusCode::SERVICE_UNAVAILABLE => TRY_AGAIN,
-            Self::Refused { status, .. } | Self::Foreign { status, .. } => match *status {
+            Self::Rejected { status, .. } | Self::Foreign { status, .. } => match *status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => NOT_AUTHORIZED,
                 _ => FAILED,
             },

@@ -1,7 +1,7 @@
 //! Leadership: `quorate leader`.
 
 use clap::Subcommand;
-use quorate_api::{TransferRequest, Transferred, path};
+use quorate_api::{TransferRequest, TransferResult, path};
 
 use crate::{
     admin::{Ask, Session},
@@ -25,7 +25,7 @@ impl LeaderCommand {
         let nodes = Nodes::ask(session).await?;
         let to = node.map(|node| nodes.key(&node).to_owned());
         let ask = Ask::post(path::TRANSFER, &TransferRequest { to });
-        let leads = |now: &Transferred| format!("{} leads", nodes.shown(&now.leader));
+        let leads = |now: &TransferResult| format!("{} leads", nodes.shown(&now.leader));
         session.change(&ask, leads).await?;
         Ok(())
     }

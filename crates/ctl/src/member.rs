@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use quorate_api::{
-    ChangeReport, ChangeRequest, ChangeState, INVITE_USES_MAX, INVITE_VALID_SECS_MAX,
-    INVITE_VALID_SECS_MIN, InviteRequest, Invited, MoveRequest, ReplaceRequest, path,
+    ChangeReport, ChangeRequest, ChangeState, CreatedInvite, INVITE_USES_MAX,
+    INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN, InviteRequest, MoveRequest, ReplaceRequest, path,
 };
 use tokio::time::{Instant, sleep};
 
@@ -157,7 +157,7 @@ impl MemberCommand {
 
 async fn add(request: &InviteRequest, session: &mut Session) -> anyhow::Result<()> {
     let ask = Ask::post(path::INVITES, request);
-    let token = |invited: &Invited| format!("{}\n", invited.token);
+    let token = |invited: &CreatedInvite| format!("{}\n", invited.token);
     let invited = session.show(&ask, token).await?;
     let nodes = match request.uses {
         1 => "one node".to_owned(),

@@ -104,9 +104,9 @@ async fn dns_server(udp: Message, tcp: Option<Message>) -> SocketAddr {
         let mut buffer = [0; 512];
         let (size, client) = socket.recv_from(&mut buffer).await.unwrap();
         let request = Message::from_vec(&buffer[..size]).unwrap();
-        let mut stranger = answer_to(&request, Message::response(0, OpCode::Query));
+        let mut stranger = decode_answer(&request, Message::response(0, OpCode::Query));
         stranger.metadata.id ^= 1;
-        for response in [stranger, answer_to(&request, udp)] {
+        for response in [stranger, decode_answer(&request, udp)] {
             socket
                 .send_to(&response.to_vec().unwrap(), client)
                 .await
@@ -118,7 +118,7 @@ async fn dns_server(udp: Message, tcp: Option<Message>) -> SocketAddr {
         let mut buffer = vec![0; stream.read_u16().await.unwrap().into()];
         stream.read_exact(&mut buffer).await.unwrap();
         let request = Message::from_vec(&buffer).unwrap();
-        let response = answer_to(&request, tcp.unwrap()).to_vec().unwrap();
+        let response = decode_answer(&request, tcp.unwrap()).to_vec().unwrap();
         stream
             .write_u16(response.len().try_into().unwrap())
             .await
@@ -128,7 +128,7 @@ async fn dns_server(udp: Message, tcp: Option<Message>) -> SocketAddr {
     address
 }
 
-fn answer_to(request: &Message, mut response: Message) -> Message {
+fn decode_answer(request: &Message, mut response: Message) -> Message {
     response.metadata.id = request.metadata.id;
     response.queries = request.queries.clone();
     response

@@ -258,8 +258,8 @@ async fn what_the_cluster_refuses_is_told_and_has_its_exit_code() {
         (ProblemType::Busy, "another change of the members", 5),
         (ProblemType::NoLeader, "no leader is known", 5),
     ] {
-        let refusal = Problem::new(problem_type, said);
-        replica.operators.refuse(refusal);
+        let rejection = Problem::new(problem_type, said);
+        replica.operators.refuse(rejection);
         let (mut session, captured) = session(&url, None, true);
         session.retry_policy.retry_timeout = std::time::Duration::ZERO;
         let command = parse(&["member", "remove", "b", "--json"]).unwrap();

@@ -114,8 +114,8 @@ async fn a_zone_file_that_is_refused_is_told_with_file_and_line() {
     let file = dir.path().join("zone");
     std::fs::write(&file, "a A x\n").unwrap();
     let file = file.to_str().unwrap();
-    let refusal = Answer::problem(ProblemType::RefusedZone, "line 1: it is no A");
-    let node = CannedNode::start([refusal]).await;
+    let rejection = Answer::problem(ProblemType::RefusedZone, "line 1: it is no A");
+    let node = CannedNode::start([rejection]).await;
     let (_, outcome) = run_at(&node, &["import", "a", file]).await;
     let said = format!("{file} was not imported: line 1: it is no A");
     assert_eq!(outcome, Err((said, 1)));

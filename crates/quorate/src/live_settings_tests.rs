@@ -5,7 +5,7 @@ use std::{
 };
 
 use quorate_admin::LogControl;
-use quorate_limit::Change;
+use quorate_limit::PutEffect;
 use tracing_subscriber::{Registry, filter::Targets, reload::Layer};
 
 use super::*;
@@ -58,7 +58,7 @@ impl Fixture {
     /// Whether a stranger may PUT once more.
     fn takes_put(&self) -> bool {
         let limits = &self.settings.rules.limits;
-        limits.check_put(STRANGER, Change::Nothing).is_ok()
+        limits.check_put(STRANGER, PutEffect::NoChange).is_ok()
     }
 }
 

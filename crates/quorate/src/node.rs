@@ -189,7 +189,7 @@ async fn open_node(
     tracing::info!(node = %config.node, address = config.address, dir, "opening the node");
     let opened = node.open(config, Arc::new(transport), metrics).await;
     opened.map_err(|error| {
-        let read_on = match error.is_of_data() {
+        let read_on = match error.is_data_error() {
             true => " (see docs/trouble/damaged-data.md)",
             false => "",
         };

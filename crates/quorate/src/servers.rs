@@ -8,7 +8,7 @@ use quorate_admin::{Build, ServedZones};
 use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Responder};
 use quorate_http::{
     HttpListeners,
-    listener::{Exempt, Listener, ListenerMetrics, Name},
+    listener::{IsExempt, Listener, ListenerMetrics, ListenerName},
     with_cors,
 };
 use quorate_raft::Node;
@@ -97,7 +97,7 @@ impl Listeners {
         let admin = quorate_admin::router(asked, settings.tokens.clone(), &config.admin)?;
         let certificate = settings.certificate.clone();
         // As with datagrams, exempt clients may have any number of connections.
-        let is_exempt: Exempt = Arc::new(move |client| limits.is_exempt(client));
+        let is_exempt: IsExempt = Arc::new(move |client| limits.is_exempt(client));
         let dns = self
             .dns
             .serve(responder, certificate.as_ref(), &is_exempt, metrics);
@@ -110,9 +110,9 @@ impl Listeners {
             byte_rates.charge(client, count)
         }));
         let servers = Servers {
-            http: http.serve(with_cors(public), Name::Public, metrics),
+            http: http.serve(with_cors(public), ListenerName::Public, metrics),
             dns: dns.context("dns")?,
-            admin: self.admin.serve(admin, Name::Admin, metrics),
+            admin: self.admin.serve(admin, ListenerName::Admin, metrics),
             _certificate_watch: certificate.map(|certificate| certificate.watch()),
         };
         Ok((servers, self.peer))

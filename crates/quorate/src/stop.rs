@@ -115,7 +115,7 @@ const EXIT_SECOND_SIGNAL: u8 = 75;
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
         if let Some(error) = cause.downcast_ref::<OpenError>() {
-            return match error.is_of_data() {
+            return match error.is_data_error() {
                 true => EXIT_DATA,
                 false => EXIT_FAILURE,
             };

@@ -44,7 +44,7 @@ pub(crate) enum DialError {
     #[error("it selected wire version {0}, which this node does not support")]
     WireVersion(u16),
     #[error("it rejected the link: {0}")]
-    Refused(String),
+    Rejected(String),
     #[error("its answer does not match the request")]
     Unasked,
     #[error("it accepted the connection and did not answer in time")]
@@ -77,7 +77,7 @@ impl DialError {
             Self::NotAdmitted => DialFailure::NotAdmitted,
             Self::Removed(_) => DialFailure::Removed,
             Self::DataLost(_) => DialFailure::DataLost,
-            Self::Refused(_) => DialFailure::Refused,
+            Self::Rejected(_) => DialFailure::Rejected,
             Self::TimedOut => DialFailure::TimedOut,
         }
     }

@@ -137,7 +137,7 @@ pub(crate) enum Greeting {
         stated: LogSummary,
     },
     /// The link is rejected. The reason is text, because other versions may have other reasons.
-    Refused(String),
+    Rejected(String),
     /// The link is rejected: the connecting node has lost entries.
     DataLost(DataLoss),
     /// The answer to a request to join.
@@ -203,7 +203,7 @@ impl Rejection {
         match self {
             Self::DataLost(loss) => Greeting::DataLost(*loss),
             Self::Removed(removal) => Greeting::Removed(removal.clone()),
-            other => Greeting::Refused(other.to_string()),
+            other => Greeting::Rejected(other.to_string()),
         }
     }
 }

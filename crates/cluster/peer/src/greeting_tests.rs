@@ -1,4 +1,4 @@
-use crate::{ClusterId, JoinRefusal, Joined, NodeId, StreamKind, vouch};
+use crate::{ClusterId, JoinRejection, Joined, NodeId, StreamKind, vouch};
 use quorate_state::{CHAIN_LEN_MAX, LogIndex, Term};
 use strum::VariantArray;
 
@@ -167,7 +167,7 @@ fn the_layout_of_greetings_stays() {
         stated: STATED,
     };
     assert_eq!(encoded(&welcome), [0, 3, 3, 1, 2, 7]);
-    let refused = Greeting::Refused("no".to_owned());
+    let refused = Greeting::Rejected("no".to_owned());
     assert_eq!(encoded(&refused), [1, 2, b'n', b'o']);
     assert_eq!(encoded(&Greeting::DataLost(LOSS)), [2, 1, 3, 2, 9, 1, 2, 7]);
 }
@@ -199,15 +199,15 @@ fn the_layout_of_joining_stays() {
         encoded(&Greeting::Join(JoinAnswer::Joined(joined))),
         expected
     );
-    let refusals = [
-        JoinRefusal::Unknown,
-        JoinRefusal::Expired,
-        JoinRefusal::Used,
-        JoinRefusal::NameTaken,
-        JoinRefusal::Bounds,
+    let rejections = [
+        JoinRejection::Unknown,
+        JoinRejection::Expired,
+        JoinRejection::Used,
+        JoinRejection::NameTaken,
+        JoinRejection::Bounds,
     ];
-    for (number, refusal) in (0..).zip(refusals) {
-        let refused = Greeting::Join(JoinAnswer::Refused(refusal));
+    for (number, rejection) in (0..).zip(rejections) {
+        let refused = Greeting::Join(JoinAnswer::Rejected(rejection));
         assert_eq!(encoded(&refused), [3, 1, number]);
     }
     let unavailable = JoinAnswer::Unavailable("no".to_owned());
@@ -230,7 +230,7 @@ fn what_later_versions_add_to_greetings_is_skipped() {
             version: 4,
             stated: STATED,
         },
-        Greeting::Refused("no".to_owned()),
+        Greeting::Rejected("no".to_owned()),
         Greeting::DataLost(LOSS),
         Greeting::Join(JoinAnswer::Joined(joined())),
     ] {

@@ -93,7 +93,7 @@ async fn garbage_of_an_admitted_peer_is_dropped() {
         let mut stream = tls(ALICE, bob.address()).await;
         let _ = stream.write_all(&garbage).await;
         let (bytes, _) = rest(&mut stream).await;
-        assert!(bytes.is_empty() || bytes[4] == 1, "nothing, or a refusal");
+        assert!(bytes.is_empty() || bytes[4] == 1, "nothing, or a rejection");
     }
     bob.expect_alive().await;
 }

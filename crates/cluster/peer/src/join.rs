@@ -5,7 +5,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    Identity, Introduction, JoinAnswer, JoinRefusal, JoinRequest, JoinToken, Joined, LogSummary,
+    Identity, Introduction, JoinAnswer, JoinRejection, JoinRequest, JoinToken, Joined, LogSummary,
     NodeId, StreamKind, TransportConfig, chain,
     connector::Connector,
     dial_error::DialError,
@@ -21,7 +21,7 @@ pub enum JoinError {
     NoMember,
     /// The cluster rejected the node.
     #[error("the cluster rejected this node")]
-    Refused(#[source] JoinRefusal),
+    Rejected(#[source] JoinRejection),
     /// The key is that of a node that lost its data.
     #[error(
         "this node's key belongs to a member whose log was not empty: it must not come back without its votes. Start with a new data directory, which gets a new key, and then run `quorate member replace OLD NEW`"
@@ -75,18 +75,18 @@ pub(crate) async fn join_by(
     for (member, at) in &token.members {
         let request = JoinRequest::new(token, node, *member, name.clone(), address.clone());
         if !request.fits() {
-            return Err(JoinError::Refused(JoinRefusal::Bounds));
+            return Err(JoinError::Rejected(JoinRejection::Bounds));
         }
         let (verdict, reason) = match ask(connector, *member, at, token, request).await {
             Ok(Greeting::Join(JoinAnswer::Joined(joined))) if joined.id == token.cluster => {
                 return Ok(joined);
             }
-            Ok(Greeting::Join(JoinAnswer::Refused(refusal))) => {
-                return Err(JoinError::Refused(refusal));
+            Ok(Greeting::Join(JoinAnswer::Rejected(rejection))) => {
+                return Err(JoinError::Rejected(rejection));
             }
             Ok(Greeting::DataLost(_)) => return Err(JoinError::DataLost),
             Ok(Greeting::Join(JoinAnswer::Unavailable(reason))) => (Reception::Unavailable, reason),
-            Ok(Greeting::Refused(reason)) => Reception::of(&DialError::Refused(reason)),
+            Ok(Greeting::Rejected(reason)) => Reception::of(&DialError::Rejected(reason)),
             Ok(
                 Greeting::Join(JoinAnswer::Joined(_))
                 | Greeting::Welcome { .. }

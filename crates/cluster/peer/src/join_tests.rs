@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::{ClusterId, JoinAnswer, JoinRefusal, JoinToken, Joined, NodeId, StreamKind, chain};
+use crate::{ClusterId, JoinAnswer, JoinRejection, JoinToken, Joined, NodeId, StreamKind, chain};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -124,13 +124,13 @@ async fn the_next_member_is_asked_when_one_is_gone() {
 #[tokio::test]
 async fn a_refusal_ends_the_round_in_its_own_words() {
     let bob = Node::bob(Echo).await;
-    let refused = JoinAnswer::Refused(JoinRefusal::Expired);
+    let refused = JoinAnswer::Rejected(JoinRejection::Expired);
     bob.service.expect_joiners(Some(refused));
     let mut token = at(&bob);
     token.members.push((id(ALICE), "127.0.0.1:1".to_owned()));
     let error = join(&token).await.unwrap_err();
     assert!(
-        matches!(error, JoinError::Refused(JoinRefusal::Expired)),
+        matches!(error, JoinError::Rejected(JoinRejection::Expired)),
         "{error}"
     );
     assert!(
@@ -232,7 +232,7 @@ async fn a_token_without_members_and_a_name_without_end_are_refused_here() {
     let joined = crate::join(&identity, &token, String::new(), address, config);
     let error = joined.await.unwrap_err();
     assert!(
-        matches!(error, JoinError::Refused(JoinRefusal::Bounds)),
+        matches!(error, JoinError::Rejected(JoinRejection::Bounds)),
         "{error}"
     );
 }
@@ -280,7 +280,7 @@ async fn answers_that_are_none_do_not_let_a_node_join() {
         vec![0xff; 100],
         frame(&[9, 9]),
         frame(&encoded(&Greeting::Join(JoinAnswer::Joined(elsewhere)))),
-        frame(&encoded(&Greeting::Refused(
+        frame(&encoded(&Greeting::Rejected(
             "of a later version".to_owned(),
         ))),
         frame(&[0, 3, 1]),

@@ -113,7 +113,7 @@ pub use message::{
     is_vouched_for, vouch,
 };
 pub use metrics::PeerMetrics;
-pub use quorate_state::{ClusterId, InviteId, JoinRefusal, NodeId, Voucher};
+pub use quorate_state::{ClusterId, InviteId, JoinRejection, NodeId, Voucher};
 pub use server::LinkServer;
 pub use transport::PeerTransport;
 

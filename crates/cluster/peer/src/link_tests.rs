@@ -144,7 +144,7 @@ async fn a_node_of_another_wire_version_is_told_both() {
     stream.write_all(&frame(&encoded(&hello))).await.unwrap();
     let (bytes, _) = rest(&mut stream).await;
     let greeting = Greeting::parse(&bytes[4..]).unwrap();
-    let Greeting::Refused(reason) = greeting else {
+    let Greeting::Rejected(reason) = greeting else {
         panic!("version 2 is welcome")
     };
     let told = "wire version 1 and this node speaks 2: run versions";
@@ -191,7 +191,7 @@ async fn a_welcome_in_a_version_that_was_not_offered_is_refused() {
 
 #[tokio::test]
 async fn a_refusal_reaches_the_node_that_dialed() {
-    let refused = Greeting::Refused("for a reason of a later version".to_owned());
+    let refused = Greeting::Rejected("for a reason of a later version".to_owned());
     let address = fake_bob(frame(&encoded(&refused))).await;
     let text = text(open(ALICE, address).await.err().unwrap());
     let expected = format!(

@@ -56,7 +56,7 @@ pub(crate) enum JoinOutcome {
     /// The node is registered.
     Joined,
     /// The cluster does not take it in.
-    Refused,
+    Rejected,
     /// Nobody could register it now.
     Unavailable,
     /// It has no token of this cluster, and got no answer.
@@ -71,7 +71,7 @@ impl JoinOutcome {
     pub(crate) fn of(answer: Option<&JoinAnswer>) -> Self {
         match answer {
             Some(JoinAnswer::Joined(_)) => Self::Joined,
-            Some(JoinAnswer::Refused(_)) => Self::Refused,
+            Some(JoinAnswer::Rejected(_)) => Self::Rejected,
             Some(JoinAnswer::Unavailable(_)) => Self::Unavailable,
             None => Self::Unproved,
         }
@@ -93,7 +93,7 @@ pub(crate) enum DialFailure {
     /// The peer knows that this node has lost its data.
     DataLost,
     /// The peer turned this node away, and said why.
-    Refused,
+    Rejected,
     /// The peer connected and then took too long.
     TimedOut,
 }

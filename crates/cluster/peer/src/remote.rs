@@ -165,7 +165,7 @@ async fn greet(stream: TlsStream<TcpStream>, hello: Hello) -> Result<Greeted, Di
             Ok((reader, writer, stated))
         }
         Some(Ok(Greeting::Welcome { version, .. })) => Err(DialError::WireVersion(version)),
-        Some(Ok(Greeting::Refused(reason))) => Err(DialError::Refused(reason)),
+        Some(Ok(Greeting::Rejected(reason))) => Err(DialError::Rejected(reason)),
         Some(Ok(Greeting::DataLost(loss))) => Err(DialError::DataLost(loss)),
         Some(Ok(Greeting::Removed(removal))) => Err(DialError::Removed(Arc::new(removal))),
         Some(Ok(Greeting::Join(_))) => Err(DialError::Unasked),

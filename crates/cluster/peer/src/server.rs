@@ -4,7 +4,8 @@ use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use quorate_http::listener::{
-    Connections, Limits, Listener, ListenerMetrics, ListenerServer, Name, Place, Protocol,
+    ConnectionLimits, ConnectionSlot, Connections, Listener, ListenerMetrics, ListenerName,
+    ListenerServer, Protocol,
 };
 use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsAcceptor;
@@ -99,13 +100,13 @@ impl LinkServer {
     pub fn serve(self, listener: Listener, metrics: &ListenerMetrics) -> ListenerServer {
         let config = &self.config;
         let counted_max = config.handshake_count_max + config.link_count_max;
-        let limits = Limits {
+        let limits = ConnectionLimits {
             connection_count_max: counted_max + ENDED_COUNT_MAX,
             connection_count_per_client_max: None,
             drain_timeout: config.drain_timeout,
         };
         let connections = Connections::new(limits);
-        listener.serve(Arc::new(self), &connections, Name::Peer, metrics)
+        listener.serve(Arc::new(self), &connections, ListenerName::Peer, metrics)
     }
 
     /// Finds out who connected and what it wants. Returns `None` when it was turned away.
@@ -146,7 +147,7 @@ impl LinkServer {
         };
         let hello = caller.reader.next().await.ok_or(HandshakeError::Closed)?;
         let vouchers = hello.as_ref().map_or(&[][..], |hello| &hello.vouchers);
-        match self.service.judge(caller.node, vouchers) {
+        match self.service.admission(caller.node, vouchers) {
             Admission::Stranger => self.hear_stranger(caller, hello).await,
             verdict => self.hear_peer(caller, hello, verdict).await,
         }
@@ -294,7 +295,7 @@ impl Protocol for LinkServer {
     fn serve(
         self: Arc<Self>,
         stream: TcpStream,
-        place: Place,
+        place: ConnectionSlot,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
         // Not in the task of the connection: the oldest gives way before another is accepted.

@@ -132,7 +132,7 @@ impl Service for TestService {
         introduction()
     }
 
-    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
+    fn admission(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
         if self.admitted.borrow().contains(&peer) {
             return Admission::Listed;
         }

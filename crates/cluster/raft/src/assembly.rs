@@ -25,7 +25,7 @@ use crate::{
         view_updater::update_view,
     },
     node::OpenNode,
-    parts::Parts,
+    node_context::NodeContext,
     snapshots::checkpoint::{checkpoint_applied, keep_log_short},
     start::opening::{open_log, open_packets},
     start::recovery::Recovery,
@@ -79,7 +79,7 @@ impl Node {
         self.enter(NotReady::Checkpointing);
         checkpoint_applied(&state_machine).await?;
         self.enter(NotReady::Recovering);
-        gossip.set_start(store.meta().cluster.time.told());
+        gossip.set_start(store.meta().cluster.time.last_in_log());
         raft.run();
         let mut tasks = JoinSet::new();
         let (failure, has_leader) = (watch::Sender::default(), Arc::<AtomicBool>::default());
@@ -92,7 +92,7 @@ impl Node {
             &mut tasks,
         );
         let recovery = Recovery::default();
-        let parts = Parts {
+        let context = NodeContext {
             has_intact_log: log.state().last.is_some() || config.founding.is_some(),
             config,
             metrics,
@@ -108,7 +108,7 @@ impl Node {
             failure,
             is_removed: AtomicBool::new(false),
         };
-        let open = start_tasks(Arc::new(parts), sync_meter, tasks).await?;
+        let open = start_tasks(Arc::new(context), sync_meter, tasks).await?;
         let service = open.service.clone();
         // A node is opened once.
         let _ = self.open.set(open);
@@ -118,48 +118,48 @@ impl Node {
 
 /// Founds the cluster or joins it, and starts all background tasks of the node.
 async fn start_tasks(
-    parts: Arc<Parts>,
+    context: Arc<NodeContext>,
     sync_meter: Arc<SyncMeter>,
     mut tasks: JoinSet<()>,
 ) -> Result<OpenNode, OpenError> {
-    found(&parts, &mut tasks).await?;
+    found(&context, &mut tasks).await?;
     let admin = Arc::new(Admin {
-        parts: parts.clone(),
+        context: context.clone(),
         change_lock: tokio::sync::Mutex::default(),
     });
     tasks.spawn(admin.clone().reconcile());
     tasks.spawn(keep_name(admin.clone()));
-    let hangups = parts.peers.link_tracker.hangups.subscribe();
-    tasks.spawn(parts.clone().watch_hangups(hangups));
-    tasks.spawn(parts.clone().hand_over_when_not_electable());
-    tasks.spawn(parts.clone().watch_rejections());
-    watch_electability(&parts, sync_meter, &mut tasks);
-    tasks.spawn(keep_log_short(parts.clone()));
-    tasks.spawn(parts.raft.receive_slot.clone().drop_idle());
-    tasks.spawn(parts.clone().propose_due_commands());
-    tasks.spawn(sync_commit_index(parts.clone()));
-    tasks.spawn(parts.clone().expire_packets());
-    tasks.spawn(parts.clone().scrub());
+    let hangups = context.peers.link_tracker.hangups.subscribe();
+    tasks.spawn(context.clone().watch_hangups(hangups));
+    tasks.spawn(context.clone().hand_over_when_not_electable());
+    tasks.spawn(context.clone().watch_rejections());
+    watch_electability(&context, sync_meter, &mut tasks);
+    tasks.spawn(keep_log_short(context.clone()));
+    tasks.spawn(context.raft.receive_slot.clone().drop_idle());
+    tasks.spawn(context.clone().propose_due_commands());
+    tasks.spawn(sync_commit_index(context.clone()));
+    tasks.spawn(context.clone().expire_packets());
+    tasks.spawn(context.clone().scrub());
     let write_path = WritePath {
-        node: parts.config.node,
-        raft: parts.raft.clone(),
-        peers: parts.peers.clone(),
-        gossip: parts.gossip.clone(),
-        leader: parts.leader.clone(),
-        applied: parts.state_machine.applied(),
+        node: context.config.node,
+        raft: context.raft.clone(),
+        peers: context.peers.clone(),
+        gossip: context.gossip.clone(),
+        leader: context.leader.clone(),
+        applied: context.state_machine.applied(),
         read_indexes: ReadIndexRequests::default(),
-        metrics: parts.metrics.raft.clone(),
+        metrics: context.metrics.raft.clone(),
     };
-    tasks.spawn(recover(parts.clone(), write_path.clone()));
+    tasks.spawn(recover(context.clone(), write_path.clone()));
     let write_queue = Arc::new(WriteQueue::spawn(write_path.clone()));
     Ok(OpenNode {
-        index: parts.store.index(),
+        index: context.store.index(),
         service: Arc::new(PeerService {
-            parts: parts.clone(),
+            context: context.clone(),
             puts: write_queue.clone(),
             admin,
         }),
-        parts,
+        context,
         write_path,
         write_queue,
         closing: watch::Sender::new(false),
@@ -168,34 +168,38 @@ async fn start_tasks(
 }
 
 /// Founds the cluster if this node should, and starts to follow the membership.
-async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenError> {
-    if parts.config.founding.is_some() && parts.log.state().last.is_none() {
-        parts.raft.found(&parts.config).await?;
+async fn found(context: &Arc<NodeContext>, tasks: &mut JoinSet<()>) -> Result<(), OpenError> {
+    if context.config.founding.is_some() && context.log.state().last.is_none() {
+        context.raft.found(&context.config).await?;
     }
-    parts.raft.set_electable(parts.may_vote());
+    context.raft.set_electable(context.may_vote());
     // Before the node accepts a message of a peer that may have lost its data.
-    let meta = parts.state_machine.meta().clone();
-    let membership_view = &parts.peers.membership_view;
-    let membership = parts.raft.membership();
+    let meta = context.state_machine.meta().clone();
+    let membership_view = &context.peers.membership_view;
+    let membership = context.raft.membership();
     membership_view.update(&membership.nodes, membership.voters(), &meta, false);
-    tasks.spawn(update_view(parts.clone()));
+    tasks.spawn(update_view(context.clone()));
     Ok(())
 }
 
 /// Allows the node to vote once it has caught up, if it could not before.
-async fn recover(parts: Arc<Parts>, path: WritePath) {
-    parts.recovery.clone().run(path).await;
-    parts.raft.set_electable(parts.may_vote());
+async fn recover(context: Arc<NodeContext>, path: WritePath) {
+    context.recovery.clone().run(path).await;
+    context.raft.set_electable(context.may_vote());
 }
 
 /// Starts the tasks that decide whether this node should lead: by its clock, and by the speed and
 /// the free space of its disk.
-fn watch_electability(parts: &Arc<Parts>, sync_meter: Arc<SyncMeter>, tasks: &mut JoinSet<()>) {
-    parts.gossip.set_voters(parts.raft.view().voters);
-    let (gossip, raft) = (parts.gossip.clone(), parts.raft.clone());
+fn watch_electability(
+    context: &Arc<NodeContext>,
+    sync_meter: Arc<SyncMeter>,
+    tasks: &mut JoinSet<()>,
+) {
+    context.gossip.set_voters(context.raft.view().voters);
+    let (gossip, raft) = (context.gossip.clone(), context.raft.clone());
     tasks.spawn(watch_clock(gossip.clone(), raft));
     tasks.spawn(watch_disk(sync_meter, gossip));
-    tasks.spawn(watch_space(parts.clone()));
+    tasks.spawn(watch_space(context.clone()));
 }
 
 /// Opens links to all known members. Over these links the node receives whether it is still a

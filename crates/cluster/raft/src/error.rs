@@ -77,10 +77,10 @@ impl OpenError {
     }
 
     /// Whether the cause is in the data on disk, so that another start fails too.
-    pub fn is_of_data(&self) -> bool {
+    pub fn is_data_error(&self) -> bool {
         match self {
-            Self::Log(error) => error.is_of_data(),
-            Self::Store(error) => error.is_of_data(),
+            Self::Log(error) => error.is_data_error(),
+            Self::Store(error) => error.is_data_error(),
             Self::DataLost(_) | Self::Gap { .. } | Self::Level(_) | Self::Raft(_) => true,
             Self::Config(_) | Self::Step { .. } => false,
         }

@@ -40,7 +40,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Node`], `assembly`, `replica` | a node and its life cycle; how it is assembled; the node as HTTP and DNS use it |
-//! | `parts` | what all tasks of an open node share |
+//! | `node_context` | what all tasks of an open node share |
 //! | `adapters` | openraft over log, store and transport: the only folder that imports openraft |
 //! | `writes` | the path of a PUT into the log, and linearizable reads |
 //! | `links` | the links kept open to peers, their requests in flight, and the answers to peers |
@@ -62,7 +62,7 @@ mod links;
 mod membership;
 mod metrics;
 mod node;
-mod parts;
+mod node_context;
 mod replica;
 mod settings;
 mod snapshots;

@@ -19,7 +19,7 @@ use crate::{
     adapters::{NOT_FOUNDED, flushed},
     leadership::leader::leaderless,
     links::service::PeerService,
-    parts::Parts,
+    node_context::NodeContext,
     snapshots::checkpoint::checkpoint_applied,
     writes::WriteQueue,
     writes::write_path::WritePath,
@@ -32,9 +32,9 @@ pub struct Node {
     pub(crate) open: SetOnce<OpenNode>,
 }
 
-/// The parts of a node that exist once it is open.
+/// What a node has once it is open.
 pub(crate) struct OpenNode {
-    pub(crate) parts: Arc<Parts>,
+    pub(crate) context: Arc<NodeContext>,
     pub(crate) write_path: WritePath,
     pub(crate) index: Arc<Index>,
     pub(crate) write_queue: Arc<WriteQueue>,
@@ -68,7 +68,7 @@ impl Node {
     /// The open node, once it has caught up, so that reads are allowed.
     pub(crate) fn caught_up(&self) -> Result<&OpenNode, ReadError> {
         let open = self.opened().map_err(ReadError::NotReady)?;
-        match open.parts.recovery.serves_reads() {
+        match open.context.recovery.serves_reads() {
             true => Ok(open),
             false => Err(ReadError::NotReady(NotReady::Recovering)),
         }
@@ -84,7 +84,7 @@ impl Node {
     /// Resolves when replication has stopped on its own: the log or the store failed, or the peers
     /// know that this node has lost its data. The process must then exit without another write.
     pub async fn failed(&self) -> FatalError {
-        let mut failure = self.open.wait().await.parts.failure.subscribe();
+        let mut failure = self.open.wait().await.context.failure.subscribe();
         match failure.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(error)) => error.clone(),
             // The sender is gone: the node is being shut down.
@@ -100,9 +100,9 @@ impl Node {
         let mut applied = open.write_path.applied.clone();
         // Fails only when the node is gone, and then nobody waits here.
         let _ = applied.wait_for(|meta| meta.cluster.id.is_some()).await;
-        let Parts {
+        let NodeContext {
             raft, log, config, ..
-        } = &*open.parts;
+        } = &*open.context;
         // After an installed snapshot the log starts behind it only in a later step of openraft.
         let is_log_empty = |_| log.state().last.is_none();
         raft.watch(config.heartbeat(), is_log_empty).await;
@@ -110,21 +110,21 @@ impl Node {
             // The node stops because its log has failed.
             std::future::pending().await
         }
-        open.parts.peers.membership_view.known()
+        open.context.peers.membership_view.known()
     }
 
     /// The address at which the members reach this node, by the last membership in its log.
     pub fn address(&self) -> Option<String> {
-        let nodes = self.open.get()?.parts.raft.membership().nodes;
+        let nodes = self.open.get()?.context.raft.membership().nodes;
         nodes.get(&self.id).cloned()
     }
 
     /// Resolves when a leader is known and this node has caught up with it.
     pub async fn ready(&self) {
         let open = self.open.wait().await;
-        let mut leader = open.parts.leader.clone();
+        let mut leader = open.context.leader.clone();
         while open.not_ready().is_some() {
-            let _ = timeout(open.parts.config.heartbeat(), leader.changed()).await;
+            let _ = timeout(open.context.config.heartbeat(), leader.changed()).await;
         }
     }
 
@@ -133,7 +133,7 @@ impl Node {
     pub fn begin_shutdown(&self) {
         if let Some(open) = self.open.get() {
             let was_closing = open.closing.send_replace(true);
-            open.parts.state_machine.feed.close();
+            open.context.state_machine.feed.close();
             let (stopping_without_leader, write_queue) =
                 (open.stopping_without_leader(), open.write_queue.clone());
             if !was_closing {
@@ -153,11 +153,11 @@ impl Node {
             return Ok(());
         };
         self.begin_shutdown();
-        open.parts.hand_over().await;
+        open.context.hand_over().await;
         open.tasks.lock().await.shutdown().await;
-        let stopped = open.parts.raft.shutdown().await;
+        let stopped = open.context.raft.shutdown().await;
         stopped.map_err(ShutdownError::Consensus)?;
-        let checkpoint = checkpoint_applied(&open.parts.state_machine).await;
+        let checkpoint = checkpoint_applied(&open.context.state_machine).await;
         checkpoint.map_err(|error| ShutdownError::Checkpoint(chain(&error)))
     }
 }
@@ -170,11 +170,11 @@ impl OpenNode {
     /// Resolves when this node is shutting down and waiting for a leader is useless: it is no
     /// longer a member, or has known no leader for the longest election timeout.
     pub(crate) fn stopping_without_leader(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (mut closing, parts) = (self.closing.subscribe(), &self.parts);
-        let leader = parts.leader.clone();
-        let patience = match parts.is_removed() {
+        let (mut closing, context) = (self.closing.subscribe(), &self.context);
+        let leader = context.leader.clone();
+        let patience = match context.is_removed() {
             true => Duration::ZERO,
-            false => parts.config.election_timeout_max(),
+            false => context.config.election_timeout_max(),
         };
         async move {
             // Fails when the node is gone.
@@ -186,33 +186,33 @@ impl OpenNode {
     /// Why the cluster does not serve packets yet: it has fewer voters than it was founded for.
     /// `None` if it does serve.
     pub(crate) fn forming(&self) -> Option<NotReady> {
-        let wanted = self.parts.state_machine.forming()?;
+        let wanted = self.context.state_machine.forming()?;
         if wanted == NOT_FOUNDED {
             return Some(NotReady::Recovering);
         }
-        let voters = self.parts.raft.view().voters.len();
+        let voters = self.context.raft.view().voters.len();
         let voters = u32::try_from(voters).unwrap_or(u32::MAX);
         Some(NotReady::Forming(VoterCount { voters, wanted }))
     }
 
     /// Why the node is not ready to serve, if it is not.
     pub(crate) fn not_ready(&self) -> Option<NotReady> {
-        let parts = &self.parts;
+        let context = &self.context;
         if self.is_closing() {
             Some(NotReady::ShuttingDown)
-        } else if parts.failure.borrow().is_some() {
+        } else if context.failure.borrow().is_some() {
             Some(NotReady::Failed)
-        } else if parts.is_removed() {
+        } else if context.is_removed() {
             Some(NotReady::Removed)
-        } else if parts.log.state().last.is_none() {
+        } else if context.log.state().last.is_none() {
             Some(NotReady::Pending)
-        } else if !parts.recovery.serves_reads() {
+        } else if !context.recovery.serves_reads() {
             Some(NotReady::Recovering)
         } else if let Some(forming) = self.forming() {
             Some(forming)
-        } else if parts.leader.borrow().node.is_none() {
+        } else if context.leader.borrow().node.is_none() {
             Some(NotReady::NoLeader)
-        } else if !parts.recovery.is_complete() {
+        } else if !context.recovery.is_complete() {
             Some(NotReady::Recovering)
         } else {
             None

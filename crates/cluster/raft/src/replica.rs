@@ -40,7 +40,7 @@ impl Reader for Node {
 
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
         let open = self.readable()?;
-        let stored = open.parts.store.stored_packet(key);
+        let stored = open.context.store.stored_packet(key);
         Ok(stored.map(|stored| open.shown(stored)))
     }
 
@@ -50,7 +50,7 @@ impl Reader for Node {
 
     fn zone_version(&self) -> u64 {
         let open = self.open.get();
-        open.map_or(0, |open| open.parts.state_machine.zone_version())
+        open.map_or(0, |open| open.context.state_machine.zone_version())
     }
 
     fn zone_state(&self) -> Arc<ZoneState> {
@@ -75,16 +75,16 @@ impl Observer for Node {
     fn read_state(&self) -> ReadState {
         let open = self.open.get();
         open.map_or_else(ReadState::default, |open| ReadState {
-            has_leader: open.parts.has_leader.load(Ordering::Relaxed),
-            applied_index: open.parts.state_machine.applied_index(),
-            set_back: open.parts.state_machine.set_back(),
+            has_leader: open.context.has_leader.load(Ordering::Relaxed),
+            applied_index: open.context.state_machine.applied_index(),
+            set_back: open.context.state_machine.set_back(),
         })
     }
 
     fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
         Box::pin(async {
             let open = self.opened().map_err(ReadError::NotReady)?;
-            let digest = digest(&open.parts.state_machine).await;
+            let digest = digest(&open.context.state_machine).await;
             digest.map_err(|error| ReadError::Failed(chain(&*error)))
         })
     }
@@ -120,28 +120,28 @@ impl Replica for Node {
 
     fn watch(&self, key: &PublicKey) -> Watch {
         match self.open.get() {
-            Some(open) => open.parts.state_machine.feed.watch(key),
+            Some(open) => open.context.state_machine.feed.watch(key),
             None => stream::empty().boxed(),
         }
     }
 
     fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
         let open = self.opened().map_err(|_| ChangesLost)?;
-        let feed = &open.parts.state_machine.feed;
+        let feed = &open.context.state_machine.feed;
         feed.changes_since(since, count_max)
     }
 }
 
 impl OpenNode {
     fn status(&self) -> NodeStatus {
-        let parts = &self.parts;
-        let view = parts.raft.view();
-        let leader = parts.leader.borrow().node.clone();
+        let context = &self.context;
+        let view = context.raft.view();
+        let leader = context.leader.borrow().node.clone();
         let meta = self.write_path.applied.borrow().clone();
         let capacity = meta.cluster.capacity;
-        let time = parts.gossip.time();
+        let time = context.gossip.time();
         NodeStatus {
-            node: parts.config.node.to_string(),
+            node: context.config.node.to_string(),
             role: view.role,
             term: view.term,
             leader: leader.map(|(id, _)| id.to_string()),
@@ -157,13 +157,13 @@ impl OpenNode {
             feature_level: meta.cluster.level.0,
             packet_count_max: capacity.map(|capacity| capacity.count_max),
             packets_size_max: capacity.map(|capacity| capacity.size_max),
-            store_size: parts.store.size(),
+            store_size: context.store.size(),
             clock: NodeClock {
                 state: time.state,
                 offset_ms: time.offset_ms,
                 log_ahead_ms: millis(meta.cluster.time.ahead()),
             },
-            disk_full: parts.raft.space.is_low(),
+            disk_full: context.raft.space.is_low(),
             not_ready: self.not_ready(),
         }
     }
@@ -193,7 +193,7 @@ impl OpenNode {
         if self.is_closing() {
             return Err(PutError::ShuttingDown);
         }
-        if self.parts.is_removed() {
+        if self.context.is_removed() {
             return Err(PutError::NoLeader);
         }
         if let Some(forming) = self.forming() {
@@ -202,7 +202,7 @@ impl OpenNode {
         if let Some(outcome) = self.known_outcome(&packet, &conditions) {
             return Ok(outcome);
         }
-        let Settings { put, .. } = &self.parts.config.settings;
+        let Settings { put, .. } = &self.context.config.settings;
         let deadline = Instant::now() + Duration::from_millis(put.deadline_ms);
         self.write_queue.put(packet, conditions, deadline).await
     }
@@ -212,7 +212,7 @@ impl OpenNode {
     fn known_outcome(&self, packet: &SignedPacket, conditions: &Conditions) -> Option<PutOutcome> {
         let publishing = self.publishing();
         let now = || self.known_time();
-        let rejection = publishing.refusal(packet.key(), conditions.token(), now);
+        let rejection = publishing.rejection(packet.key(), conditions.token(), now);
         if rejection.is_some() {
             return rejection;
         }
@@ -220,7 +220,7 @@ impl OpenNode {
             return Some(PutOutcome::Superseded);
         }
         // Read before the packet is looked up: what is applied in between counts as not applied.
-        let applied = self.parts.state_machine.applied_index();
+        let applied = self.context.state_machine.applied_index();
         let indexed = self.index.packet(packet.key())?;
         let stored = indexed.compiled.packet();
         // The same packet may have been signed twice. Only the log can check the conditions then.
@@ -239,7 +239,7 @@ impl OpenNode {
     /// Whether the cluster has received a packet recently. A node that does not know the time
     /// answers no, so that the packet is received again.
     fn is_fresh(&self, received: UnixMillis) -> bool {
-        let renewal_age = self.parts.config.retention() / RENEWALS_PER_RETENTION;
+        let renewal_age = self.context.config.retention() / RENEWALS_PER_RETENTION;
         // Long before it could be evicted as one that nobody publishes any more.
         let age_max = renewal_age.min(EVICTION_AGE_MIN / 2);
         let stamp_at = |now| self.write_path.applied.borrow().cluster.time.stamp_at(now);
@@ -249,13 +249,13 @@ impl OpenNode {
 
     /// Whether a node that has applied up to `applied` has all that was committed a second ago.
     fn is_current(&self, applied: LogIndex) -> bool {
-        self.parts.gossip.is_current(applied)
+        self.context.gossip.is_current(applied)
     }
 
     /// The time of the cluster. `None` if this node does not know it: then the log decides when a
     /// block ends.
     fn known_time(&self) -> Option<UnixMillis> {
-        let reading = self.parts.gossip.time();
+        let reading = self.context.gossip.time();
         (reading.state != ClockState::Unknown).then_some(reading.time)
     }
 }

@@ -1,6 +1,6 @@
 //! The settings of replication and storage.
 
-use quorate_setting::{plain, settings};
+use quorate_setting::{impl_setting_value, settings};
 use serde::{Deserialize, Serialize};
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -124,7 +124,7 @@ pub enum Profile {
     Wan,
 }
 
-plain!(Profile);
+impl_setting_value!(Profile);
 
 /// The values of a profile, which must fit together.
 struct Timing {

@@ -56,7 +56,7 @@ impl Answer {
 
 /// A request as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct RecordedRequest {
     pub(crate) method: Method,
     pub(crate) target: String,
     pub(crate) authorization: Option<String>,
@@ -67,13 +67,13 @@ pub(crate) struct Asked {
 /// A node that gives these answers in turn, the last again and again.
 pub(crate) struct CannedNode {
     pub(crate) url: AdminUrl,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 #[derive(Clone)]
 struct Script {
     answers: Arc<Mutex<VecDeque<Answer>>>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 impl CannedNode {
@@ -98,7 +98,7 @@ impl CannedNode {
         run_at(&self.url, None, words).await
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -159,7 +159,7 @@ async fn answer(State(script): State<Script>, request: Request) -> impl IntoResp
         let value = parts.headers.get(name);
         value.map(|value| value.to_str().unwrap().to_owned())
     };
-    script.asked.lock().unwrap().push(Asked {
+    script.asked.lock().unwrap().push(RecordedRequest {
         method: parts.method.clone(),
         target: parts.uri.to_string(),
         authorization: header(header::AUTHORIZATION),

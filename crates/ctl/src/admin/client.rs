@@ -107,7 +107,7 @@ impl AdminClient {
         let body = http::body(response, ANSWER_SIZE_MAX).await;
         let body = body.map_err(no_answer)?;
         if is_problem && let Ok(problem) = serde_json::from_slice(&body) {
-            return Err(AdminError::Refused { status, problem });
+            return Err(AdminError::Rejected { status, problem });
         }
         let answer = match status.is_success() {
             true => serde_json::from_slice(&body).map_err(|error| error.to_string()),

@@ -31,7 +31,7 @@ pub(crate) enum AdminError {
     },
     /// The node rejected the request.
     #[error("{}{}", .problem.text(), hint(*.status))]
-    Refused {
+    Rejected {
         status: StatusCode,
         problem: Problem,
     },

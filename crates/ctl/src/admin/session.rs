@@ -42,7 +42,7 @@ impl Session {
         let mut said = String::new();
         loop {
             match self.client.send(ask).await {
-                Err(AdminError::Refused { problem, .. })
+                Err(AdminError::Rejected { problem, .. })
                     if problem.retry && Instant::now() < deadline =>
                 {
                     if said != problem.text() {

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use quorate_packet::PublicKey;
-use quorate_state::{InviteId, JoinRefusal, LogIndex, PublishChange, ZoneChange, millis};
+use quorate_state::{InviteId, JoinRejection, LogIndex, PublishChange, ZoneChange, millis};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use strum::IntoStaticStr;
 
 use crate::{
-    ChangeReport, ChangeRequest, Deleted, InviteRequest, Invited, Members, MoveRequest, NodeId,
-    Problem, ProblemType, RaiseLevelRequest, RaisedLevel, ReplaceRequest, TransferRequest,
-    Transferred,
+    ChangeReport, ChangeRequest, CreatedInvite, Deleted, InviteRequest, Members, MoveRequest,
+    NodeId, Problem, ProblemType, RaiseLevelRequest, RaisedLevel, ReplaceRequest, TransferRequest,
+    TransferResult,
 };
 
 /// A kind of request to the leader, with the types of its answer and of its problems.
-pub trait Operation: Into<AdminRequest> + Send {
+pub trait AdminOperation: Into<AdminRequest> + Send {
     /// The answer, unless the request is rejected.
     type Answer: Serialize + DeserializeOwned + Send;
 
@@ -41,7 +41,7 @@ macro_rules! operations {
                 }
             }
 
-            impl Operation for $operation {
+            impl AdminOperation for $operation {
                 type Answer = $answer;
 
                 const PROBLEMS: &'static [ProblemType] = &[
@@ -62,12 +62,12 @@ operations! {
     Members(ListMembers) -> Members;
     /// Create a join token. The node that receives the request generates the secret, and asks the
     /// leader to open the invite.
-    Invite(InviteRequest) -> Invited [InviteCount];
+    Invite(InviteRequest) -> CreatedInvite [InviteCount];
     /// Open an invite: a node that proves that it has the secret may join. The answer is the time
     /// at which the invite expires.
     OpenInvite(OpenInvite) -> u64 [InviteCount];
     /// Register a node that has proved to a member that it has a token.
-    Join(JoinCall) -> Result<(), JoinRefusal> [BadAddress, UnsuitableNode];
+    Join(RegisterNode) -> Result<(), JoinRejection> [BadAddress, UnsuitableNode];
     /// Change the name of the node that sends this.
     Rename(Rename) -> () [Busy, UnknownNode, UnsuitableNode];
     /// Change a member.
@@ -75,7 +75,7 @@ operations! {
         BadAddress, UnknownNode, AmbiguousNode, NoLiveQuorum, Busy, NotCaughtUp, UnsuitableNode, LastVoter
     ];
     /// Transfer leadership.
-    Transfer(TransferRequest) -> Transferred [
+    Transfer(TransferRequest) -> TransferResult [
         UnknownNode, AmbiguousNode, NotCaughtUp, UnsuitableNode
     ];
     /// Raise the feature level.
@@ -106,7 +106,7 @@ pub struct OpenInvite {
 
 /// A joining node. The member that has verified its proof sends this to the leader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JoinCall {
+pub struct RegisterNode {
     /// The invite.
     pub invite: InviteId,
     /// The node.
@@ -190,7 +190,7 @@ pub struct DeletePacket {
 /// A request that a node forwards to the leader. A node of another version ignores fields that it
 /// does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct ForwardedRequest {
     /// The request.
     pub request: AdminRequest,
     /// How long the forwarding node still waits for the answer, in milliseconds.
@@ -201,7 +201,7 @@ pub struct Asked {
     pub token: Option<String>,
 }
 
-impl Asked {
+impl ForwardedRequest {
     /// A request without a token, whose sender waits for the answer for `time_left`.
     pub fn new(request: impl Into<AdminRequest>, time_left: Duration) -> Self {
         Self {
@@ -223,7 +223,7 @@ pub const AUDIT_TARGET: &str = "quorate::audit";
 
 /// The leader's answer to a request that it accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answered {
+pub struct ForwardedAnswer {
     /// The answer, as JSON.
     pub answer: serde_json::Value,
     /// The log entry from which on the answer is true.
@@ -232,8 +232,8 @@ pub struct Answered {
 
 /// Decodes the leader's answer to an operation. Fails if the leader's version writes it
 /// differently.
-pub fn answer_to<O: Operation>(answer: serde_json::Value) -> Result<O::Answer, Problem> {
-    serde_json::from_value(answer).map_err(|error| Problem::not_understood(&error))
+pub fn decode_answer<O: AdminOperation>(answer: serde_json::Value) -> Result<O::Answer, Problem> {
+    serde_json::from_value(answer).map_err(|error| Problem::unreadable_answer(&error))
 }
 
 /// Writes a change in JSON as the bytes that the log has for it, in base64.

@@ -11,8 +11,8 @@
 //! | [`NodeStatus`], [`StateDigest`] | the state of a node |
 //! | [`Members`], [`Member`] | the members of the cluster |
 //! | [`InviteRequest`], [`ChangeRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | requests to change the members |
-//! | [`Invited`], [`ChangeReport`], [`Transferred`] | their results |
-//! | [`AdminRequest`], [`Operation`], [`Asked`], [`Answered`] | what a node forwards to the leader, and the leader's answer |
+//! | [`CreatedInvite`], [`ChangeReport`], [`TransferResult`] | their results |
+//! | [`AdminRequest`], [`AdminOperation`], [`ForwardedRequest`], [`ForwardedAnswer`] | what a node forwards to the leader, and the leader's answer |
 //! | [`PacketPage`], [`Packet`] | stored packets |
 //! | [`Changes`] | which packets have changed |
 //! | [`Zones`], [`Zone`], [`ZoneListing`], [`ListedRecord`] | replicated records of zones |

@@ -142,7 +142,7 @@ const fn invite_valid_secs() -> u64 {
 
 /// A token with which nodes can join.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Invited {
+pub struct CreatedInvite {
     /// The token that the joining node is started with. Anyone who has it can join. It is returned
     /// only here.
     pub token: String,
@@ -153,9 +153,9 @@ pub struct Invited {
 }
 
 /// Omits the token, which must not appear in a log.
-impl fmt::Debug for Invited {
+impl fmt::Debug for CreatedInvite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Invited")
+        f.debug_struct("CreatedInvite")
             .field("invite", &self.invite)
             .field("expires_ms", &self.expires_ms)
             .finish_non_exhaustive()
@@ -201,7 +201,7 @@ pub struct TransferRequest {
 
 /// The leader after a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Transferred {
+pub struct TransferResult {
     /// The key of the leader.
     pub leader: String,
 }

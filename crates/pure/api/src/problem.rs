@@ -41,7 +41,7 @@ impl Problem {
     }
 
     /// The leader runs another version, and its answer cannot be decoded.
-    pub fn not_understood(error: &serde_json::Error) -> Self {
+    pub fn unreadable_answer(error: &serde_json::Error) -> Self {
         let text = format!(
             "this node's version cannot read the answer of the leader ({error}): finish the upgrade \
              of all nodes"

@@ -37,7 +37,7 @@ pub struct ClockConfig {
 pub struct Start {
     pub at: Duration,
     /// The last time in its log, as far as its store has applied it.
-    pub told: Option<UnixMillis>,
+    pub last_in_log: Option<UnixMillis>,
 }
 
 /// The cluster clock, as the node `Id` computes it.
@@ -53,7 +53,7 @@ pub struct ClusterClock<Id> {
     samples: BTreeMap<Id, Sample>,
     /// The agreed time according to another member. A follower may receive too few clocks to compute it
     /// itself.
-    told: Option<Sample>,
+    agreed_elsewhere: Option<Sample>,
     last_agreed: Option<Moment>,
     expires_from: Duration,
 }
@@ -67,7 +67,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
             start: Start::default(),
             voters: BTreeSet::new(),
             samples: BTreeMap::new(),
-            told: None,
+            agreed_elsewhere: None,
             last_agreed: None,
             expires_from: Duration::ZERO,
         }
@@ -85,16 +85,16 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
     }
 
     /// Replaces the clock sample of `peer`. A sample that is wider than the tolerance is ignored.
-    pub fn hear(&mut self, peer: Id, sample: Sample) {
+    pub fn record(&mut self, peer: Id, sample: Sample) {
         if self.counts(peer, sample) {
             self.samples.insert(peer, sample);
         }
     }
 
     /// Records the agreed time that `peer` has computed itself.
-    pub fn hear_agreed(&mut self, peer: Id, sample: Sample) {
+    pub fn record_agreed(&mut self, peer: Id, sample: Sample) {
         if self.counts(peer, sample) {
-            self.told = Some(sample);
+            self.agreed_elsewhere = Some(sample);
         }
     }
 
@@ -170,8 +170,8 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         // A majority of all voters, not of the sampled ones.
         let quorum = self.voters.len() / 2 + 1;
         let most = shared_by_most(&clocks, own).filter(|(_, count)| *count >= quorum);
-        let told = || Some(self.told?.offset(now)?.widened(leeway));
-        let shared = most.map(|(shared, _)| shared).or_else(told)?;
+        let agreed_elsewhere = || Some(self.agreed_elsewhere?.offset(now)?.widened(leeway));
+        let shared = most.map(|(shared, _)| shared).or_else(agreed_elsewhere)?;
         Some(Agreement {
             shared,
             has_own: shared.overlaps(own),
@@ -182,9 +182,9 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
     /// Whether the clock of a single node can be right. One that has moved by more than the retention would
     /// make every packet look old, or none ever.
     fn is_plausible(&self, now: Duration, wall: UnixMillis) -> bool {
-        let expected = match (self.last_agreed, self.start.told) {
+        let expected = match (self.last_agreed, self.start.last_in_log) {
             (Some(last), _) => last.time_at(now),
-            (None, Some(told)) if !self.config.trusted => self.since_start(told, now),
+            (None, Some(last_in_log)) if !self.config.trusted => self.since_start(last_in_log, now),
             (None, _) => return true,
         };
         let moved = wall.since(expected).max(expected.since(wall));
@@ -213,9 +213,9 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
 
     fn read_alone(&self, now: Duration, wall: UnixMillis) -> Reading {
         let clocks = || self.heard(now).chain([Interval::point(offset(wall, now))]);
-        let (state, time) = match (self.last_agreed, self.start.told) {
+        let (state, time) = match (self.last_agreed, self.start.last_in_log) {
             (Some(last), _) => (ClockState::Held, last.time_at(now)),
-            (None, Some(told)) => (ClockState::Unknown, self.since_start(told, now)),
+            (None, Some(last_in_log)) => (ClockState::Unknown, self.since_start(last_in_log, now)),
             // The earliest, because a time that is too early corrects itself.
             (None, None) => {
                 let earliest = clocks().map(|clock| clock.low).min().unwrap_or_default();

@@ -26,8 +26,8 @@ fn says(clock: Wrong, now: Duration) -> UnixMillis {
     }
 }
 
-/// Node 1 of `count` voters, whose log told the time this long before the start.
-fn node(count: u64, told: Option<Duration>) -> ClusterClock<u64> {
+/// Node 1 of `count` voters, whose log recorded the time this long before the start.
+fn node(count: u64, last_in_log: Option<Duration>) -> ClusterClock<u64> {
     let config = ClockConfig {
         tolerance: 10 * SECOND,
         retention: RETENTION,
@@ -35,7 +35,7 @@ fn node(count: u64, told: Option<Duration>) -> ClusterClock<u64> {
     };
     let start = Start {
         at: Duration::ZERO,
-        told: told.map(|before| TRUTH.saturating_sub(before)),
+        last_in_log: last_in_log.map(|before| TRUTH.saturating_sub(before)),
     };
     let mut clock = ClusterClock::new(1, config);
     clock.set_start(start);
@@ -49,9 +49,9 @@ fn look(clock: Wrong, now: Duration) -> Sample {
     Sample::new(says(clock, now), sent, now).unwrap()
 }
 
-fn hear(clock: &mut ClusterClock<u64>, now: Duration, others: &[(u64, Wrong)]) {
+fn record(clock: &mut ClusterClock<u64>, now: Duration, others: &[(u64, Wrong)]) {
     for (peer, wrong) in others {
-        clock.hear(*peer, look(*wrong, now));
+        clock.record(*peer, look(*wrong, now));
     }
 }
 
@@ -65,7 +65,7 @@ fn a_clock_days_ahead_is_outvoted() {
     for own in [Ahead(8 * DAY), Behind(8 * DAY), Behind(HOUR / 3)] {
         let mut clock = node(3, Some(SECOND));
         let now = HOUR;
-        hear(&mut clock, now, &[(2, RIGHT), (3, Behind(SECOND))]);
+        record(&mut clock, now, &[(2, RIGHT), (3, Behind(SECOND))]);
         let reading = clock.read(now, says(own, now));
         assert_eq!(reading.state, ClockState::Disagrees);
         assert!(error(&reading, now) <= SECOND, "{reading:?}");
@@ -81,7 +81,7 @@ fn a_clock_days_ahead_is_outvoted() {
 fn the_outlier_among_the_others_is_not_heeded() {
     let mut clock = node(3, Some(SECOND));
     let now = HOUR;
-    hear(&mut clock, now, &[(2, Ahead(8 * DAY)), (3, RIGHT)]);
+    record(&mut clock, now, &[(2, Ahead(8 * DAY)), (3, RIGHT)]);
     let wall = says(RIGHT, now);
     let reading = clock.read(now, wall);
     assert_eq!((reading.state, reading.time), (ClockState::Agreed, wall));
@@ -97,15 +97,15 @@ fn the_outlier_among_the_others_is_not_heeded() {
 fn a_majority_is_one_of_all_voters() {
     let mut clock = node(5, Some(HOUR));
     let (now, wall) = (SECOND, says(RIGHT, SECOND));
-    hear(&mut clock, now, &[(2, RIGHT)]);
+    record(&mut clock, now, &[(2, RIGHT)]);
     assert_eq!(clock.read(now, wall).state, ClockState::Unknown);
-    hear(&mut clock, now, &[(9, RIGHT)]);
+    record(&mut clock, now, &[(9, RIGHT)]);
     assert_eq!(
         clock.read(now, wall).state,
         ClockState::Unknown,
         "9 is no voter"
     );
-    hear(&mut clock, now, &[(3, RIGHT)]);
+    record(&mut clock, now, &[(3, RIGHT)]);
     assert_eq!(clock.read(now, wall).state, ClockState::Agreed);
     clock.set_voters([1, 2, 4, 5]);
     assert_eq!(
@@ -120,7 +120,7 @@ fn clocks_that_differ_by_the_tolerance_agree_and_by_more_do_not() {
     for (apart, state) in [(9, ClockState::Agreed), (11, ClockState::Unknown)] {
         let mut clock = node(2, Some(HOUR));
         let now = SECOND;
-        hear(&mut clock, now, &[(2, Ahead(apart * SECOND))]);
+        record(&mut clock, now, &[(2, Ahead(apart * SECOND))]);
         assert_eq!(clock.read(now, says(RIGHT, now)).state, state, "{apart} s");
     }
 }
@@ -128,7 +128,7 @@ fn clocks_that_differ_by_the_tolerance_agree_and_by_more_do_not() {
 #[test]
 fn a_silent_clock_does_not_count_for_long() {
     let mut clock = node(3, None);
-    hear(&mut clock, SECOND, &[(2, RIGHT)]);
+    record(&mut clock, SECOND, &[(2, RIGHT)]);
     let state = |clock: &mut ClusterClock<_>, now| clock.read(now, says(RIGHT, now)).state;
     assert_eq!(state(&mut clock, 50 * SECOND), ClockState::Agreed);
     assert_eq!(state(&mut clock, 62 * SECOND), ClockState::Held);
@@ -138,7 +138,7 @@ fn a_silent_clock_does_not_count_for_long() {
 fn a_look_that_took_longer_than_the_tolerance_tells_nothing() {
     let mut clock = node(2, None);
     let wide = Sample::new(says(RIGHT, HOUR), HOUR - 11 * SECOND, HOUR).unwrap();
-    clock.hear(2, wide);
+    clock.record(2, wide);
     assert_eq!(
         clock.read(HOUR, says(RIGHT, HOUR)).state,
         ClockState::Unknown
@@ -148,11 +148,11 @@ fn a_look_that_took_longer_than_the_tolerance_tells_nothing() {
 #[test]
 fn without_agreement_the_last_agreed_time_goes_on() {
     let mut clock = node(3, Some(SECOND));
-    hear(&mut clock, SECOND, &[(2, RIGHT)]);
+    record(&mut clock, SECOND, &[(2, RIGHT)]);
     clock.read(SECOND, says(RIGHT, SECOND));
     let now = 3 * HOUR;
     // The clock of this node is set a day ahead meanwhile.
-    hear(&mut clock, now, &[(2, Behind(DAY))]);
+    record(&mut clock, now, &[(2, Behind(DAY))]);
     let wall = says(Ahead(DAY), now);
     let reading = clock.read(now, wall);
     assert_eq!(
@@ -168,7 +168,7 @@ fn without_agreement_the_last_agreed_time_goes_on() {
 fn before_any_agreement_the_log_tells_the_time() {
     let mut clock = node(3, Some(2 * DAY));
     let now = 5 * SECOND;
-    hear(&mut clock, now, &[(2, RIGHT)]);
+    record(&mut clock, now, &[(2, RIGHT)]);
     let reading = clock.read(now, says(Behind(HOUR), now));
     assert_eq!(reading.state, ClockState::Unknown);
     assert_eq!(reading.time, says(Behind(2 * DAY), now));
@@ -185,7 +185,7 @@ fn before_any_agreement_the_log_tells_the_time() {
 fn an_empty_store_begins_with_the_earliest_clock() {
     let mut clock = node(3, None);
     let now = 5 * SECOND;
-    hear(&mut clock, now, &[(2, Ahead(8 * DAY))]);
+    record(&mut clock, now, &[(2, Ahead(8 * DAY))]);
     let reading = clock.read(now, says(RIGHT, now));
     assert_eq!(
         (reading.state, reading.time),
@@ -197,8 +197,8 @@ fn an_empty_store_begins_with_the_earliest_clock() {
 fn a_follower_takes_the_word_of_one_that_has_heard_a_majority() {
     let mut clock = node(5, Some(SECOND));
     let now = SECOND;
-    clock.hear(2, look(RIGHT, now));
-    clock.hear_agreed(2, look(RIGHT, now));
+    clock.record(2, look(RIGHT, now));
+    clock.record_agreed(2, look(RIGHT, now));
     let reading = clock.read(now, says(Ahead(SECOND), now));
     assert_eq!(reading.state, ClockState::Agreed);
     assert_eq!(reading.first_hand, None, "it does not pass it on");
@@ -289,7 +289,7 @@ fn after_a_step_nothing_expires_for_the_retention() {
 #[test]
 fn the_clocks_of_the_others_are_told() {
     let mut clock = node(3, None);
-    hear(&mut clock, HOUR, &[(2, RIGHT), (3, Ahead(SECOND))]);
+    record(&mut clock, HOUR, &[(2, RIGHT), (3, Ahead(SECOND))]);
     let differences = clock.differences_ms(HOUR, says(Ahead(HOUR), HOUR));
     let near = |peer: usize, expected: i64| (differences[peer].1 - expected).abs() < 20;
     assert!(

@@ -8,7 +8,7 @@ const TOLERANCE_MS: u64 = 10_000;
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 const TRUTH: u64 = 1_700_000_000_000;
 
-fn clock(voters: u64, told: Option<UnixMillis>) -> ClusterClock<u64> {
+fn clock(voters: u64, last_in_log: Option<UnixMillis>) -> ClusterClock<u64> {
     let config = ClockConfig {
         tolerance: Duration::from_millis(TOLERANCE_MS),
         retention: RETENTION,
@@ -16,7 +16,7 @@ fn clock(voters: u64, told: Option<UnixMillis>) -> ClusterClock<u64> {
     };
     let at = Duration::ZERO;
     let mut clock = ClusterClock::new(0, config);
-    clock.set_start(Start { at, told });
+    clock.set_start(Start { at, last_in_log });
     clock.set_voters(0..voters);
     clock
 }
@@ -67,7 +67,7 @@ proptest! {
             let sent = now - Duration::from_millis(trip_ms);
             // It was read when the message was halfway.
             let said = UnixMillis(said.saturating_sub(trip_ms / 2));
-            clock.hear(peer, Sample::new(said, sent, now).unwrap());
+            clock.record(peer, Sample::new(said, sent, now).unwrap());
             trip_max_ms = trip_ms.max(trip_max_ms);
         }
         let reading = clock.read(now, wall);
@@ -89,7 +89,7 @@ proptest! {
             now_ms += pause_ms;
             let now = Duration::from_millis(now_ms);
             let said = UnixMillis(other.saturating_add(now_ms));
-            clock.hear(1, Sample::new(said, now, now).unwrap());
+            clock.record(1, Sample::new(said, now, now).unwrap());
             let reading = clock.read(now, UnixMillis(own.saturating_add(now_ms)));
             prop_assert!(!reading.may_expire);
             prop_assert_eq!(reading.time, UnixMillis(TRUTH + now_ms));

@@ -15,11 +15,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
-use quorate_api::{Asked, Problem, ProblemType};
 pub use quorate_api::{
     ChangeKind, ChangedPacket, Changes, ClockState, NodeClock, NodeStatus, NotReady, Role,
     StateDigest, VoterCount,
 };
+use quorate_api::{ForwardedRequest, Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
     ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
@@ -145,7 +145,8 @@ pub trait Operator: Replica {
     /// the change, and always within the remaining time. If no leader is known for longer than an election
     /// takes, the problem is [`NoLeader`](ProblemType::NoLeader); a member list is then the view of this
     /// node.
-    fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<serde_json::Value, Problem>>;
+    fn operate(&self, asked: ForwardedRequest)
+    -> BoxFuture<'_, Result<serde_json::Value, Problem>>;
 
     /// Up to `count` packets of the local replica after the key `after`, ordered by key.
     fn packets_after(

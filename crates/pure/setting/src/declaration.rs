@@ -44,10 +44,10 @@ macro_rules! settings {
                 at: &$crate::KeyPath,
                 merged: &mut $crate::Merged,
             ) -> Option<Self> {
-                let rejected_before = merged.refused.len();
+                let rejected_before = merged.rejected.len();
                 let mut read = Self::default();
                 $crate::SettingValue::merge(&mut read, value, at, merged);
-                (merged.refused.len() == rejected_before).then_some(read)
+                (merged.rejected.len() == rejected_before).then_some(read)
             }
 
             fn value(&self) -> $crate::Value {
@@ -69,7 +69,7 @@ macro_rules! settings {
                         $( stringify!($key) => {
                             $crate::SettingValue::merge(&mut self.$key, &value, &at, merged)
                         } )*
-                        _ => merged.refuse_key(&key, &at, &<Self as $crate::SettingValue>::declared()),
+                        _ => merged.reject_unknown_key(&key, &at, &<Self as $crate::SettingValue>::declared()),
                     }
                 }
             }

@@ -12,7 +12,7 @@ pub struct Merged {
     /// Every setting that got a value, and every setting inside it that did.
     pub set: Vec<KeyPath>,
     /// The values that were rejected, and why.
-    pub refused: Vec<(KeyPath, String)>,
+    pub rejected: Vec<(KeyPath, String)>,
 }
 
 impl Merged {
@@ -22,24 +22,24 @@ impl Merged {
         match value.clone().try_into() {
             Ok(read) => Some(read),
             Err(error) => {
-                self.refuse(at, error.message());
+                self.reject(at, error.message());
                 None
             }
         }
     }
 
     /// Rejects the value at `at` because its key is not one of `known`.
-    pub fn refuse_key(&mut self, key: &str, at: &KeyPath, known: &[Setting]) {
+    pub fn reject_unknown_key(&mut self, key: &str, at: &KeyPath, known: &[Setting]) {
         let known: Vec<_> = known.iter().map(|it| format!("`{}`", it.key)).collect();
         let known = known.join(", ");
-        self.refuse(
+        self.reject(
             at,
             format!("unknown field `{key}`, expected one of {known}"),
         );
     }
 
     /// Rejects the value at `at`.
-    pub fn refuse(&mut self, at: &KeyPath, reason: impl Into<String>) {
-        self.refused.push((at.clone(), reason.into()));
+    pub fn reject(&mut self, at: &KeyPath, reason: impl Into<String>) {
+        self.rejected.push((at.clone(), reason.into()));
     }
 }

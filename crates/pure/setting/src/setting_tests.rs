@@ -42,7 +42,7 @@ fn merge(text: &str) -> (Outer, Merged) {
 
 fn rejected(text: &str) -> Vec<String> {
     let message = |(key, reason)| format!("{key}: {reason}");
-    merge(text).1.refused.into_iter().map(message).collect()
+    merge(text).1.rejected.into_iter().map(message).collect()
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_value_out_of_bounds_is_reported_with_the_reason() {
 fn a_written_value_can_be_read_again() {
     let (outer, _) = merge("number = 3\nmap = { a = true }\ninner = [{ text = \"b\" }]");
     let (again, merged) = merge(&toml::to_string(&outer.value()).unwrap());
-    assert!(merged.refused.is_empty());
+    assert!(merged.rejected.is_empty());
     assert_eq!(again, outer);
 }
 

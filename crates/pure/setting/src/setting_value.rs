@@ -38,7 +38,7 @@ pub trait SettingValue: Sized {
 
 /// Implements [`SettingValue`] for types that serde can read and write.
 #[macro_export]
-macro_rules! plain {
+macro_rules! impl_setting_value {
     ($($type:ty),* $(,)?) => {$(
         impl $crate::SettingValue for $type {
             fn read(
@@ -56,7 +56,7 @@ macro_rules! plain {
     )*};
 }
 
-plain!(
+impl_setting_value!(
     bool, u32, u64, usize, String, PathBuf, SocketAddr, IpAddr, Ipv4Addr, Ipv6Addr
 );
 

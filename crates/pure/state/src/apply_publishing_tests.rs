@@ -247,7 +247,7 @@ fn where_tokens_are_needed_the_log_asks_for_one_that_is_known() {
     assert_eq!(put(&mut replica, 2, &packet), PutOutcome::Unchanged);
 }
 
-/// A refusal comes before the condition, which may tell what is stored.
+/// A rejection comes before the condition, which may tell what is stored.
 #[test]
 fn who_may_not_publish_is_told_so_whatever_the_condition() {
     let mut replica = Replica::default();

@@ -8,7 +8,7 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use super::*;
 use crate::{
     BatchConditions, Capacity, ClusterId, CommandError, Condition, Conditions, CookieSecret,
-    Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Found, Invite, InviteId, Join, JoinRefusal,
+    Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Found, Invite, InviteId, Join, JoinRejection,
     LEVEL_MAX, NodeId, PublishChange, PublishMode, PutBatch, PutOutcome, Registration,
     StoredPacket, TICK_INTERVAL, TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version, Voucher,
     fixture::{change, set},
@@ -90,7 +90,7 @@ impl Replica {
 
     /// Has the log tell the time until then, so that it passes and does not step.
     fn pass(&mut self, now: u64) {
-        while let Some(told) = self.cluster.time.told().filter(|told| told.0 < now) {
+        while let Some(told) = self.cluster.time.last_in_log().filter(|told| told.0 < now) {
             let next = told.saturating_add(TICK_INTERVAL).min(UnixMillis(now));
             self.apply(&Command::Tick { now: next });
         }
@@ -416,7 +416,7 @@ fn a_node_is_registered_by_its_invite_and_forgotten_by_order() {
         address: "here:1".to_owned(),
         now: UnixMillis(1),
     });
-    let refused = Outcome::Joined(Err(JoinRefusal::Unknown));
+    let refused = Outcome::Joined(Err(JoinRejection::Unknown));
     assert_eq!(replica.apply(&join), refused);
     let invited = replica.apply(&Command::Invite {
         id,
@@ -429,7 +429,7 @@ fn a_node_is_registered_by_its_invite_and_forgotten_by_order() {
     assert!(registration.stays_learner && registration.address == "here:1");
     assert_eq!(replica.apply(&Command::Deregister(node)), Outcome::Agreed);
     assert!(replica.cluster.node_registry.registrations.is_empty());
-    let used = Outcome::Joined(Err(JoinRefusal::Used));
+    let used = Outcome::Joined(Err(JoinRejection::Used));
     assert_eq!(replica.apply(&join), used);
 }
 

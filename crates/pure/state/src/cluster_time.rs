@@ -29,7 +29,7 @@ const _: () = assert!(TICK_INTERVAL.as_secs() * 2 < STEP_MIN.as_secs());
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterTime {
     /// The last time in a command; small steps back are ignored.
-    told: UnixMillis,
+    last_in_log: UnixMillis,
     /// The last stamp.
     stamp: UnixMillis,
     /// Forward steps, the oldest first.
@@ -50,7 +50,7 @@ struct Step {
 }
 
 fields! {
-    ClusterTime { told, stamp, steps, forgotten_ms, behind_since }
+    ClusterTime { last_in_log, stamp, steps, forgotten_ms, behind_since }
     Step { before, after, undone_ms }
 }
 
@@ -66,18 +66,18 @@ impl Step {
 
 impl ClusterTime {
     /// The last time in the log, if any.
-    pub fn told(&self) -> Option<UnixMillis> {
-        (self.told > UnixMillis(0)).then_some(self.told)
+    pub fn last_in_log(&self) -> Option<UnixMillis> {
+        (self.last_in_log > UnixMillis(0)).then_some(self.last_in_log)
     }
 
     /// The stamp for an event at `now`. `None` if that is a step, which must be in the log first.
     pub fn stamp_at(&self, now: UnixMillis) -> Option<UnixMillis> {
-        let told = self.told()?;
-        let is_step = now.since(told).max(told.since(now)) > STEP_MIN;
+        let last_in_log = self.last_in_log()?;
+        let is_step = now.since(last_in_log).max(last_in_log.since(now)) > STEP_MIN;
         // After a step that can be undone, stamps continue, to measure how much time has passed. Otherwise
         // stamps wait until the time has reached them.
         let from = match self.behind_since {
-            Some(_) => told,
+            Some(_) => last_in_log,
             None => self.shown(self.stamp),
         };
         (!is_step).then(|| self.stamp.saturating_add(now.since(from)))
@@ -120,7 +120,7 @@ impl ClusterTime {
 
     /// How far the meaning of the last stamp is ahead of the last time in a command.
     pub fn ahead(&self) -> Duration {
-        self.shown(self.stamp).since(self.told)
+        self.shown(self.stamp).since(self.last_in_log)
     }
 
     /// The last forward step: its first stamp and its length.
@@ -134,7 +134,7 @@ impl ClusterTime {
         match self.stamp_at(now) {
             Some(stamp) => {
                 self.stamp = stamp;
-                self.told = self.told.max(now);
+                self.last_in_log = self.last_in_log.max(now);
             }
             None => self.step(now),
         }
@@ -145,7 +145,7 @@ impl ClusterTime {
         let before = self.stamp;
         let forward = now.since(self.shown(before));
         self.stamp = before.saturating_add(forward);
-        if forward > STEP_MIN && self.told().is_some() {
+        if forward > STEP_MIN && self.last_in_log().is_some() {
             if self.steps.len() >= STEP_COUNT_MAX {
                 self.forgotten_ms += self.steps.remove(0).undone_ms;
             }
@@ -155,7 +155,7 @@ impl ClusterTime {
                 undone_ms: 0,
             });
         }
-        self.told = now;
+        self.last_in_log = now;
         let can_undo = self.steps.iter().any(|step| step.left_ms() > 0);
         let is_behind = can_undo && self.ahead() > STEP_MIN;
         self.behind_since = is_behind.then_some(self.stamp);

@@ -91,7 +91,7 @@ pub use encoded_packets::EncodedPackets;
 pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
 pub use node_id::NodeId;
 pub use node_registry::{
-    ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, INVITE_USES_MAX, Invite, InviteId, Join, JoinRefusal,
+    ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, INVITE_USES_MAX, Invite, InviteId, Join, JoinRejection,
     NAME_SIZE_MAX, NodeRegistry, REGISTRATION_COUNT_MAX, REMOVED_COUNT_MAX, Registration,
 };
 pub use outcome::{Outcome, Rejection};

@@ -118,7 +118,7 @@ pub struct Join {
 
 /// Why a node was not registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum JoinRefusal {
+pub enum JoinRejection {
     /// The invite is unknown.
     #[error("the token is unknown: it is of another cluster, or expired long ago")]
     Unknown,
@@ -153,26 +153,26 @@ impl NodeRegistry {
     }
 
     /// Fails if the node would not be registered.
-    pub fn check_join(&self, join: &Join) -> Result<(), JoinRefusal> {
+    pub fn check_join(&self, join: &Join) -> Result<(), JoinRejection> {
         let invite = self.invites.get(&join.invite);
-        let invite = invite.ok_or(JoinRefusal::Unknown)?;
+        let invite = invite.ok_or(JoinRejection::Unknown)?;
         if self.has_joined(join) {
             return Ok(());
         }
         if invite.is_used_up() || invite.used_by.contains(&join.node) {
-            return Err(JoinRefusal::Used);
+            return Err(JoinRejection::Used);
         }
         if invite.expires <= join.now {
-            return Err(JoinRefusal::Expired);
+            return Err(JoinRejection::Expired);
         }
         let is_known = self.registrations.contains_key(&join.node);
         let mut others = self.registrations.iter();
         let is_taken = others.any(|(node, other)| *node != join.node && other.name == join.name);
         let fits = join.name.len() <= NAME_SIZE_MAX && join.address.len() <= ADDRESS_SIZE_MAX;
         if !join.name.is_empty() && is_taken {
-            Err(JoinRefusal::NameTaken)
+            Err(JoinRejection::NameTaken)
         } else if !fits || (!is_known && self.registrations.len() >= REGISTRATION_COUNT_MAX) {
-            Err(JoinRefusal::Bounds)
+            Err(JoinRejection::Bounds)
         } else {
             Ok(())
         }
@@ -180,7 +180,7 @@ impl NodeRegistry {
 
     /// Registers a joining node. A node that has already joined with the same invite keeps its
     /// registration.
-    pub(crate) fn join(&mut self, join: Join, index: LogIndex) -> Result<(), JoinRefusal> {
+    pub(crate) fn join(&mut self, join: Join, index: LogIndex) -> Result<(), JoinRejection> {
         self.check_join(&join)?;
         if self.has_joined(&join) {
             return Ok(());

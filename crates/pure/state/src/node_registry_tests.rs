@@ -49,21 +49,21 @@ fn an_invite_lets_one_node_in_and_the_same_one_again() {
     assert_eq!(node_registry, registered);
     assert_eq!(
         node_registry.join(join(2, "", NOW), AT),
-        Err(JoinRefusal::Used)
+        Err(JoinRejection::Used)
     );
     node_registry.registrations.remove(&key(1));
     let removed = node_registry.join(join(1, "", NOW), AT);
-    assert_eq!(removed, Err(JoinRefusal::Used), "it was removed");
+    assert_eq!(removed, Err(JoinRejection::Used), "it was removed");
 }
 
 #[test]
 fn an_invite_that_is_unknown_or_too_old_lets_nobody_in() {
     assert_eq!(
         invited().join(join(1, "", LATER), AT),
-        Err(JoinRefusal::Expired)
+        Err(JoinRejection::Expired)
     );
     let unknown = NodeRegistry::default().join(join(1, "", NOW), AT);
-    assert_eq!(unknown, Err(JoinRefusal::Unknown));
+    assert_eq!(unknown, Err(JoinRejection::Unknown));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_name_is_of_one_node() {
     node_registry.invite(TOKEN, invite(), NOW);
     assert_eq!(
         node_registry.join(join(2, "a", NOW), AT),
-        Err(JoinRefusal::NameTaken)
+        Err(JoinRejection::NameTaken)
     );
     assert_eq!(node_registry.join(join(2, "", NOW), AT), Ok(()));
 }
@@ -83,7 +83,7 @@ fn what_is_beyond_its_bounds_is_refused() {
     let name = "n".repeat(NAME_SIZE_MAX + 1);
     assert_eq!(
         invited().join(join(1, &name, NOW), AT),
-        Err(JoinRefusal::Bounds)
+        Err(JoinRejection::Bounds)
     );
     let mut node_registry = invited();
     for number in 0..REGISTRATION_COUNT_MAX {
@@ -96,7 +96,7 @@ fn what_is_beyond_its_bounds_is_refused() {
     }
     assert_eq!(
         node_registry.join(join(1, "", NOW), AT),
-        Err(JoinRefusal::Bounds)
+        Err(JoinRejection::Bounds)
     );
 }
 
@@ -134,7 +134,7 @@ fn an_invite_for_several_lets_so_many_in() {
     }
     assert_eq!(
         node_registry.join(join(3, "", NOW), AT),
-        Err(JoinRefusal::Used)
+        Err(JoinRejection::Used)
     );
 }
 

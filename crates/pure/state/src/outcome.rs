@@ -1,6 +1,6 @@
 //! Outcomes of commands.
 
-use crate::{CommandError, JoinRefusal, Level, PublishRejection, PutOutcome, ZoneRejection};
+use crate::{CommandError, JoinRejection, Level, PublishRejection, PutOutcome, ZoneRejection};
 
 /// The outcome of applying a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Outcome {
     /// Applied. For all commands without their own variant here.
     Agreed,
     /// The outcome of `Join`.
-    Joined(Result<(), JoinRefusal>),
+    Joined(Result<(), JoinRejection>),
     /// The outcome of `DeletePacket`.
     Deleted {
         /// Whether there was a packet.

@@ -111,7 +111,7 @@ impl PublishState {
 
     /// Why a key may not publish, if so. `now` is called last; if it returns no time, blocks are not
     /// checked.
-    pub fn refusal(
+    pub fn rejection(
         &self,
         key: &PublicKey,
         token: Option<&TokenHash>,

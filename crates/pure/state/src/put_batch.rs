@@ -55,8 +55,8 @@ impl<R: StoredPackets> Put<'_, R> {
         }
         let token = conditions.and_then(Conditions::token);
         let now = || Some(self.now);
-        if let Some(refusal) = self.publishing.refusal(packet.key(), token, now) {
-            return refusal;
+        if let Some(rejection) = self.publishing.rejection(packet.key(), token, now) {
+            return rejection;
         }
         let old = self.packets.stored_packet(packet.key());
         let stored = old.as_ref().map(|old| &old.packet);

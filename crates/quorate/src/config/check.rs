@@ -151,7 +151,7 @@ fn check_networks(config: &ConfigV1, findings: &mut Findings) {
             "to exempt everybody, set limit.enabled = false",
         ),
     ] {
-        if let Some(family) = networks.whole_family() {
+        if let Some(family) = networks.covered_family() {
             findings.error(key, format!("this is all of {family}: {advice}"));
         }
     }

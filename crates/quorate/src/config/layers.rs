@@ -81,7 +81,7 @@ impl Layers {
             },
             key: Some(key),
         };
-        merged.refused.into_iter().map(problem).collect()
+        merged.rejected.into_iter().map(problem).collect()
     }
 
     /// Sets the values of the profile for settings that no layer set.

@@ -52,7 +52,7 @@ pub(super) async fn request_until_answered(
 #[cfg(test)]
 mod tests {
     use quorate_peer::ClusterId;
-    use quorate_state::{JoinRefusal, LogIndex, Term};
+    use quorate_state::{JoinRejection, LogIndex, Term};
 
     use super::*;
 
@@ -99,9 +99,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_is_not_asked_for_again() {
-        let refusal = || Err(JoinError::Refused(JoinRefusal::Used));
-        let (came, count) = join_when(vec![unreachable, refusal, || Ok(joined())]).await;
-        assert!(matches!(came, Err(JoinError::Refused(JoinRefusal::Used))));
+        let rejection = || Err(JoinError::Rejected(JoinRejection::Used));
+        let (came, count) = join_when(vec![unreachable, rejection, || Ok(joined())]).await;
+        assert!(matches!(
+            came,
+            Err(JoinError::Rejected(JoinRejection::Used))
+        ));
         assert_eq!(count, 2);
     }
 

@@ -6,7 +6,7 @@ use axum::{
 };
 use quorate_fake::FakeReplica;
 use quorate_http::HttpListeners;
-use quorate_http::listener::{ListenerMetrics, Name};
+use quorate_http::listener::{ListenerMetrics, ListenerName};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -208,7 +208,11 @@ async fn a_program_on_this_machine_is_authorized_over_a_real_connection() {
     let config = quorate_http::HttpConfig::new("127.0.0.1:0".parse().unwrap());
     let listener: HttpListeners = config.bind().await.unwrap();
     let metrics = ListenerMetrics::register(&prometheus::Registry::new()).unwrap();
-    let server = listener.serve(admin.router.clone(), Name::Admin, &Arc::new(metrics));
+    let server = listener.serve(
+        admin.router.clone(),
+        ListenerName::Admin,
+        &Arc::new(metrics),
+    );
     for (host, expected) in [("localhost", "200 OK"), ("x.example", "401 Unauthorized")] {
         let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
         let request =

@@ -26,6 +26,16 @@
 //! | [`Reload`], [`LogControl`], [`ServedZones`] | what the top-level crate implements for the routes |
 //! | [`Build`] | the version of the program |
 //! | [`AdminConfig`] | the settings of the admin address |
+//!
+//! ## Health
+//!
+//! | state of the node | `/livez` | `/readyz` | `/healthz` |
+//! |---|---|---|---|
+//! | ready | 200 | 200 | 200 `ok` |
+//! | ready, with a nearly full disk or a clock that is not `agreed` | 200 | 200 | 200 `degraded` |
+//! | no leader is known | 200 | 503 | 200 `degraded` |
+//! | starting, joining, removed, or stopping | 200 | 503 | 503 `unavailable` |
+//! | failed | 503 | 503 | 503 `unavailable` |
 
 mod audit;
 mod authorize;

@@ -2,9 +2,10 @@
 
 use axum::{Extension, Json, http::StatusCode, response::Response};
 use quorate_api::{
-    ChangeMember, ChangeReport, ChangeRequest, ChangeState, INVITE_USES_MAX, INVITE_VALID_SECS_MAX,
-    INVITE_VALID_SECS_MIN, InviteRequest, Invited, ListMembers, MemberChange, Members, MoveRequest,
-    RaiseLevelRequest, RaisedLevel, ReplaceRequest, TransferRequest, Transferred,
+    ChangeMember, ChangeReport, ChangeRequest, ChangeState, CreatedInvite, INVITE_USES_MAX,
+    INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN, InviteRequest, ListMembers, MemberChange,
+    Members, MoveRequest, RaiseLevelRequest, RaisedLevel, ReplaceRequest, TransferRequest,
+    TransferResult,
 };
 use quorate_http::{ProblemResponse, uncached};
 use utoipa::IntoResponses;
@@ -45,7 +46,7 @@ operations! {
     /// Creates a token with which nodes can join
     "operate" post INVITES asks InviteRequest {
         request_body = InviteRequest,
-        responses((status = 201, description = "The token", body = Invited)),
+        responses((status = 201, description = "The token", body = CreatedInvite)),
     }
     async fn invite(shared, caller: CallerName, JsonBody(request): JsonBody<InviteRequest>) {
         let valid = INVITE_VALID_SECS_MIN..=INVITE_VALID_SECS_MAX;
@@ -119,7 +120,7 @@ operations! {
     /// Transfers leadership
     "operate" post TRANSFER asks TransferRequest {
         request_body = TransferRequest,
-        responses((status = 200, description = "The new leader", body = Transferred)),
+        responses((status = 200, description = "The new leader", body = TransferResult)),
     }
     async fn transfer_leader(shared, caller: CallerName, JsonBody(request): JsonBody<TransferRequest>) {
         let answer = shared.submit(&caller, request).await?;

@@ -105,7 +105,7 @@ fn holding_one_of_each() -> Fixture {
         timestamp: Timestamp::from_micros(6),
         blocked_until: Some(UnixMillis(1)),
     };
-    admin.replica.agree_on_publishing(PublishState {
+    admin.replica.set_publish_state(PublishState {
         mode: PublishMode::AllowList,
         allowed: [key].into(),
         denied: [key].into(),

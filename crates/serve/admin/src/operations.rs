@@ -60,7 +60,7 @@ macro_rules! operations {
                 let operation = operation.expect("every declared operation is in the document");
                 let own: &[&[quorate_api::ProblemType]] = &[
                     &[$(quorate_api::ProblemType::$problem),*],
-                    $(<$asked as quorate_api::Operation>::PROBLEMS)?
+                    $(<$asked as quorate_api::AdminOperation>::PROBLEMS)?
                 ];
                 let access = ($scope, stringify!($method));
                 $crate::declaration::document_operation(operation, path, access, &own.concat());

@@ -117,7 +117,7 @@ async fn invalid_requests_are_rejected_and_not_forwarded() {
 async fn lists_are_returned_page_by_page() {
     let admin = Fixture::new();
     let (allowed, denied) = (keys(1..=7), keys(5..=9));
-    admin.replica.agree_on_publishing(PublishState {
+    admin.replica.set_publish_state(PublishState {
         allowed: allowed.iter().copied().collect(),
         denied: denied.iter().copied().collect(),
         ..PublishState::default()
@@ -232,7 +232,7 @@ async fn deleted_packets_are_listed_with_their_blocks() {
         timestamp: Timestamp::from_micros(micros),
         blocked_until,
     };
-    admin.replica.agree_on_publishing(PublishState {
+    admin.replica.set_publish_state(PublishState {
         deleted: [
             (some[0], deletion(7, None)),
             (some[1], deletion(8, Some(UnixMillis(9)))),

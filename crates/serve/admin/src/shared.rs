@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use prometheus::Registry;
-use quorate_api::{Asked, Operation, Problem, ReloadReport, answer_to};
+use quorate_api::{AdminOperation, ForwardedRequest, Problem, ReloadReport, decode_answer};
 use quorate_replica::{NamedSet, Operator, WireName};
 use tokio::sync::Mutex;
 
@@ -77,15 +77,15 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Sends an operation of an authorized caller to the leader, and returns its answer.
-    pub(crate) async fn submit<O: Operation>(
+    pub(crate) async fn submit<O: AdminOperation>(
         &self,
         CallerName(caller): &CallerName,
         operation: O,
     ) -> Result<O::Answer, Problem> {
-        let request = Asked {
+        let request = ForwardedRequest {
             token: Some(caller.clone()),
-            ..Asked::new(operation, OPERATION_TIMEOUT)
+            ..ForwardedRequest::new(operation, OPERATION_TIMEOUT)
         };
-        answer_to::<O>(self.node.replica.operate(request).await?)
+        decode_answer::<O>(self.node.replica.operate(request).await?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
-use quorate_http::listener::Place;
+use quorate_http::listener::ConnectionSlot;
 use quorate_setting::{Findings, KeyPath, settings};
 use quorate_zone::{Authority, Origin};
 
@@ -87,7 +87,7 @@ impl DnsConfig {
     }
 
     /// How long a connection may now take to send a complete query.
-    pub(crate) fn idle_timeout(&self, place: &Place) -> Duration {
+    pub(crate) fn idle_timeout(&self, place: &ConnectionSlot) -> Duration {
         match place.connections().is_crowded() {
             true => self.tcp_idle_timeout_when_crowded,
             false => self.tcp_idle_timeout,

@@ -86,7 +86,7 @@ impl Fixture {
 
     /// Sets the secrets of cookies for later queries.
     pub(crate) fn set_cookie_secrets(&self, current: [u8; 16], previous: Option<[u8; 16]>) {
-        self.replica.agree_on(ZoneState {
+        self.replica.set_zone_state(ZoneState {
             cookie_secrets: CookieSecrets {
                 current: Some(CookieSecret(current)),
                 previous: previous.map(CookieSecret),

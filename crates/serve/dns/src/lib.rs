@@ -28,6 +28,21 @@
 //! is not used: it cannot filter datagrams before its parser, starts a task for each datagram and
 //! does not count connections.
 //!
+//! ## Responses other than records
+//!
+//! | what happened | response |
+//! |---|---|
+//! | no such name; a name without this type; a name of no zone here | NXDOMAIN with SOA; NOERROR with SOA; REFUSED with extended error 20 (18 for a zone transfer) |
+//! | a zone cut in a packet | NOERROR with NS, without AA |
+//! | a DNAME leads to a name that is too long | YXDOMAIN |
+//! | the node has not caught up; a packet cannot be decoded; the replica cannot be read | SERVFAIL with extended error 14; 24; 0. Never a negative answer |
+//! | malformed, or not exactly one question; another opcode than QUERY; a later EDNS version | FORMERR; NOTIMP with extended error 21; BADVERS |
+//! | over UDP: a cookie that is not ours | BADCOOKIE and a valid cookie |
+//! | over UDP: above the rate, or too long for a client without a cookie | NOERROR with TC and no record |
+//! | type ANY | one HINFO record (RFC 8482) |
+//! | class CH, `id.server` and the like | the configured text, else REFUSED with extended error 18 |
+//! | shorter than a header, or a response | nothing; over TCP, TLS and QUIC the connection ends |
+//!
 //! Sources: RFC 1035 (messages), 5001 (NSID), 6891 (EDNS), 7766 and 7828 (TCP), 7830 and 8467
 //! (padding), 7873 and 9018 (cookies), 8484 (HTTPS), 8914 (extended errors), 9471 (glue), 9619 (one
 //! question), 9715 (sizes over UDP).

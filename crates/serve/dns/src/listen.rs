@@ -69,7 +69,7 @@ mod tests {
         let table: quorate_setting::Table = format!("listen = {text}").parse().unwrap();
         let mut merged = Merged::default();
         let read = SettingValue::read(&table["listen"], &"dns.listen".into(), &mut merged);
-        (read, merged.refused)
+        (read, merged.rejected)
     }
 
     #[test]
@@ -89,10 +89,10 @@ mod tests {
             ("5300", "dns.listen"),
             ("[\"127.0.0.1:53\", \"::1\"]", "dns.listen[1]"),
         ] {
-            let (read, refused) = read(text);
+            let (read, rejected) = read(text);
             assert_eq!(read, None);
-            assert_eq!(refused.len(), 1);
-            assert_eq!(refused[0].0.to_string(), key);
+            assert_eq!(rejected.len(), 1);
+            assert_eq!(rejected[0].0.to_string(), key);
         }
     }
 

@@ -12,7 +12,8 @@ use nix::errno::Errno;
 use quorate_http::{
     ServerCertificate,
     listener::{
-        BindError, Connections, Exempt, Limits, Listener, ListenerMetrics, ListenerServer, Name,
+        BindError, ConnectionLimits, Connections, IsExempt, Listener, ListenerMetrics,
+        ListenerName, ListenerServer,
     },
 };
 use tokio_rustls::TlsAcceptor;
@@ -137,11 +138,11 @@ impl DnsListeners {
         self,
         responder: Arc<Responder>,
         certificate: Option<&ServerCertificate>,
-        is_exempt: &Exempt,
+        is_exempt: &IsExempt,
         metrics: &ListenerMetrics,
     ) -> io::Result<DnsServer> {
         let connections = || {
-            let limits = Limits {
+            let limits = ConnectionLimits {
                 connection_count_max: self.config.tcp_connection_count_max,
                 connection_count_per_client_max: Some(
                     self.config.tcp_connection_count_per_client_max,
@@ -163,7 +164,7 @@ impl DnsListeners {
         };
         let mut server = DnsServer {
             udp: UdpThreads::spawn(self.udp, &responder)?,
-            tcp: serve_all(self.tcp, None, Name::Dns),
+            tcp: serve_all(self.tcp, None, ListenerName::Dns),
             tls: Vec::new(),
             quic: Vec::new(),
         };
@@ -173,7 +174,7 @@ impl DnsListeners {
         let no_certificate = || io::Error::other("encrypted listeners need a certificate");
         let certificate = certificate.ok_or_else(no_certificate)?;
         let tls = TlsAcceptor::from(certificate.server_config(&[TLS_PROTOCOL]));
-        server.tls = serve_all(self.tls, Some(tls), Name::DnsTls);
+        server.tls = serve_all(self.tls, Some(tls), ListenerName::DnsTls);
         let quic_connections = connections();
         for socket in self.quic {
             let protocol = QuicProtocol {

@@ -27,7 +27,7 @@ fn config() -> DnsConfig {
 async fn serve(config: DnsConfig) -> (DnsServer, Fixture) {
     let fixture = Fixture::new();
     let server = config.bind().await.unwrap();
-    let none: Exempt = Arc::new(|_| false);
+    let none: IsExempt = Arc::new(|_| false);
     let server = server.serve(fixture.responder.clone(), None, &none, &fixture.connections);
     let server = server.unwrap();
     (server, fixture)
@@ -396,7 +396,7 @@ async fn encrypted_listeners_need_a_certificate() {
     let mut config = config();
     config.tls_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()];
     let fixture = Fixture::new();
-    let none: Exempt = Arc::new(|_| false);
+    let none: IsExempt = Arc::new(|_| false);
     let listeners = config.bind().await.unwrap();
     let served = listeners.serve(fixture.responder.clone(), None, &none, &fixture.connections);
     assert!(served.unwrap_err().to_string().contains("certificate"));

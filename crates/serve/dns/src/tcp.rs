@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::{Buf, BytesMut};
-use quorate_http::listener::{Place, Protocol};
+use quorate_http::listener::{ConnectionSlot, Protocol};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -34,7 +34,12 @@ pub(crate) struct TcpProtocol {
 }
 
 impl Protocol for TcpProtocol {
-    async fn serve(self: Arc<Self>, stream: TcpStream, place: Place, stop: CancellationToken) {
+    async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        place: ConnectionSlot,
+        stop: CancellationToken,
+    ) {
         let address = place.address();
         if let Err(error) = self.serve_stream(stream, place, &stop).await {
             tracing::debug!(%address, %error, "a connection ended early");
@@ -46,7 +51,7 @@ impl TcpProtocol {
     async fn serve_stream(
         &self,
         stream: TcpStream,
-        place: Place,
+        place: ConnectionSlot,
         stop: &CancellationToken,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
@@ -72,7 +77,7 @@ struct Connection<'a, S> {
     responder: &'a Responder,
     stream: S,
     client: DnsClient,
-    place: Place,
+    place: ConnectionSlot,
     /// Received bytes that are not answered yet.
     received: BytesMut,
     /// The last response.
@@ -82,7 +87,12 @@ struct Connection<'a, S> {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
-    fn new(protocol: &'a TcpProtocol, stream: S, transport: DnsTransport, place: Place) -> Self {
+    fn new(
+        protocol: &'a TcpProtocol,
+        stream: S,
+        transport: DnsTransport,
+        place: ConnectionSlot,
+    ) -> Self {
         Self {
             config: &protocol.config,
             responder: &protocol.responder,

@@ -53,7 +53,7 @@ fn replicated_records_are_answered_from_the_next_query() {
         &ZoneState::default(),
         "www A 192.0.2.7\n@ MX 10 www\n*.w TXT any",
     );
-    fixture.replica.agree_on(first.clone());
+    fixture.replica.set_zone_state(first.clone());
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
     assert_eq!(serial(&fixture), 2);
     let mx = ask(&fixture, "dns.test.", RecordType::MX);
@@ -63,7 +63,7 @@ fn replicated_records_are_answered_from_the_next_query() {
 
     fixture
         .replica
-        .agree_on(imported(&first, "other A 192.0.2.8"));
+        .set_zone_state(imported(&first, "other A 192.0.2.8"));
     let gone = ask(&fixture, "www.dns.test.", RecordType::A);
     assert_eq!(gone.metadata.response_code, ResponseCode::NXDomain);
     assert_eq!(serial(&fixture), 3);
@@ -75,7 +75,7 @@ fn replicated_records_are_answered_from_the_next_query() {
 fn configured_records_take_precedence_and_others_are_served() {
     let fixture = Fixture::new();
     let state = imported(&ZoneState::default(), "@ A 192.0.2.99\nwww A 192.0.2.7");
-    fixture.replica.agree_on(state);
+    fixture.replica.set_zone_state(state);
     assert_eq!(addresses(&fixture, "dns.test."), ["192.0.2.1"]);
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
 }
@@ -105,11 +105,11 @@ fn invalid_replicated_records_leave_configured_ones_served() {
     let apex_alias = unchecked("@", RecordType::CNAME, b"\x01x\0");
     let invalid = unchecked("www", RecordType::A, &[192, 0, 2]);
     for state in [apex_alias, invalid] {
-        fixture.replica.agree_on(state);
+        fixture.replica.set_zone_state(state);
         assert_eq!(fixture.ask(&alice_query()).answers.len(), 1);
         assert_eq!(addresses(&fixture, "dns.test."), ["192.0.2.1"]);
     }
     let valid = imported(&ZoneState::default(), "www A 192.0.2.7");
-    fixture.replica.agree_on(valid);
+    fixture.replica.set_zone_state(valid);
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
 }

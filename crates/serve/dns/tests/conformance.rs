@@ -29,10 +29,10 @@ fn every_script_passes() {
                 if !case.is_for(transport) {
                     continue;
                 }
-                for ask in &case.asks {
+                for query in &case.queries {
                     count += 1;
-                    let response = respond(&responder, &ask.message, of_dns);
-                    failures.extend(case.check(ask, transport, response.as_deref()).err());
+                    let response = respond(&responder, &query.message, of_dns);
+                    failures.extend(case.check(query, transport, response.as_deref()).err());
                 }
             }
         }
@@ -62,7 +62,7 @@ fn responder(script: &Script) -> Responder {
         .expect("the settings are TOML");
     let (mut config, mut merged) = (DnsConfig::default(), Merged::default());
     config.merge(&file["dns"], &KeyPath::default(), &mut merged);
-    assert!(merged.refused.is_empty(), "{:?}", merged.refused);
+    assert!(merged.rejected.is_empty(), "{:?}", merged.rejected);
     let mut findings = Findings::default();
     let origins = config.origins(&KeyPath::default(), &mut findings);
     let origins = origins.unwrap_or_else(|| panic!("{}: {:?}", script.name, findings.errors));
@@ -75,7 +75,7 @@ fn responder(script: &Script) -> Responder {
             signed.unwrap_or_else(|error| panic!("{}, {}: {error}", script.name, packet.key));
         replica.store(received_now(signed));
     }
-    replica.agree_on(ZoneState {
+    replica.set_zone_state(ZoneState {
         cookie_secrets: CookieSecrets {
             current: Some(CookieSecret([7; 16])),
             ..CookieSecrets::default()

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use crate::{
     BandwidthLimiter, HttpConfig, IsTrusted, Routes,
     header_timer::HeaderTimer,
-    listener::{Place, linger},
+    listener::{ConnectionSlot, linger},
     request_id::{X_REQUEST_ID, request_id},
     request_tracker::RequestTracker,
 };
@@ -110,7 +110,7 @@ impl Connection {
     pub(crate) fn new(
         service: Arc<Service>,
         client: SocketAddr,
-        place: Place,
+        place: ConnectionSlot,
         stop: CancellationToken,
     ) -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::listener::Name;
+use crate::listener::ListenerName;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpSocket,
@@ -25,12 +25,12 @@ async fn connect_from(host: u8, server: SocketAddr) -> Client {
 
 fn evicted_count(server: &Fixture) -> u64 {
     let evicted = &server.metrics.connections_evicted_total;
-    evicted.of(Name::Public).get()
+    evicted.of(ListenerName::Public).get()
 }
 
 fn rejected_count(server: &Fixture) -> u64 {
     let rejected = &server.metrics.connections_refused_total;
-    rejected.of(Name::Public).get()
+    rejected.of(ListenerName::Public).get()
 }
 
 /// The client sends a cheap request now and then, so that none of its connections is idle for long.

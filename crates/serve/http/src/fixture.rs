@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::listener::{ListenerMetrics, Name};
+use crate::listener::{ListenerMetrics, ListenerName};
 use axum::{
     Router,
     body::Body,
@@ -142,7 +142,7 @@ impl Fixture {
         let mut bound = config.bind().await.unwrap();
         configure(&mut bound);
         Self {
-            server: bound.serve(with_cors(router), Name::Public, &metrics),
+            server: bound.serve(with_cors(router), ListenerName::Public, &metrics),
             metrics,
             gate,
         }
@@ -160,7 +160,7 @@ impl Fixture {
     }
 
     pub(crate) fn open_count(&self) -> i64 {
-        self.metrics.connections_open.of(Name::Public).get()
+        self.metrics.connections_open.of(ListenerName::Public).get()
     }
 
     /// Sends a request, and returns when it waits at the gate.

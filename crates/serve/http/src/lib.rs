@@ -24,6 +24,17 @@
 //! | [`ProblemResponse`], [`ProblemType`] | why a request failed (RFC 9457) |
 //! | [`text`], [`uncached`], [`retry_after`] | plain text answers, and fields about caching and retries |
 //! | [`with_methods`] | the methods of a resource |
+//!
+//! ## What must hold
+//!
+//! | rule | enforced in | test |
+//! |---|---|---|
+//! | no address keeps out others with its connections | `listener/connections.rs` | `an_address_that_holds_all_connections_keeps_out_nobody`, `at_the_maximum_the_oldest_of_all_is_evicted` |
+//! | a client keeps a connection only while it makes progress | deadlines in `config.rs` | `a_client_that_sends_its_header_byte_by_byte_is_disconnected`, `a_client_that_sends_its_body_byte_by_byte_gets_408_and_is_disconnected`, `a_client_that_reads_no_answers_is_disconnected` |
+//! | a flood of any kind of frame takes bounded memory, and others are served meanwhile | `Service::new` in `connection.rs` | one test for each kind in `flood_tests.rs` |
+//! | timeouts of ordinary requests do not end a request that waits for us | `request_tracker.rs` | `a_request_that_waits_for_the_server_has_no_timeout`, `a_wait_outlasts_the_deadlines_of_other_requests` |
+//! | only a trusted proxy is believed about the client | `client` in `protocol.rs` | `a_peer_that_is_not_a_trusted_proxy_is_rejected`, `the_header_of_an_untrusted_peer_is_ignored` |
+//! | a stop waits for answers in progress, and not for requests that only wait | `Server::shutdown` | `a_server_that_stops_does_not_wait_for_them`, `a_stop_answers_requests_and_ends_connections` |
 
 mod body;
 mod certificate;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection::{Connection, Service},
-    listener::{Place, Protocol, TooManyConnections, linger},
+    listener::{ConnectionSlot, Protocol, TooManyConnections, linger},
     proxy_header::{ProxyHeaderError, read_client},
     stream::{ClientStream, Throttle},
 };
@@ -50,7 +50,12 @@ pub(crate) struct HttpProtocol {
 type ServeFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Protocol for HttpProtocol {
-    async fn serve(self: Arc<Self>, stream: TcpStream, place: Place, stop: CancellationToken) {
+    async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        place: ConnectionSlot,
+        stop: CancellationToken,
+    ) {
         let peer = place.address();
         // Boxed, and freed before requests are served: opening a connection takes more memory than
         // serving it.
@@ -83,7 +88,7 @@ impl HttpProtocol {
     async fn open(
         &self,
         mut stream: TcpStream,
-        place: Place,
+        place: ConnectionSlot,
         stop: CancellationToken,
     ) -> Result<ServeFuture, OpenError> {
         stream.set_nodelay(true)?;
@@ -114,7 +119,11 @@ impl HttpProtocol {
     }
 
     /// The client of the connection: the peer, or the client that the peer names if it is a proxy.
-    async fn client(&self, stream: &mut TcpStream, place: &Place) -> Result<SocketAddr, OpenError> {
+    async fn client(
+        &self,
+        stream: &mut TcpStream,
+        place: &ConnectionSlot,
+    ) -> Result<SocketAddr, OpenError> {
         let peer = place.address();
         if !self.is_proxied {
             return Ok(peer);

@@ -22,12 +22,12 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::{
     BodyError,
-    listener::{BusyGuard, Place},
+    listener::{BusyGuard, ConnectionSlot},
 };
 
 /// The active requests of a connection.
 pub(crate) struct RequestTracker {
-    place: Arc<Place>,
+    place: Arc<ConnectionSlot>,
     state: Mutex<State>,
     /// Whether the body of the last request was dropped before its end.
     unread: AtomicBool,
@@ -41,7 +41,7 @@ struct State {
 }
 
 impl RequestTracker {
-    pub(crate) fn new(place: Arc<Place>) -> Arc<Self> {
+    pub(crate) fn new(place: Arc<ConnectionSlot>) -> Arc<Self> {
         let state = Mutex::new(State {
             active_count: 0,
             ended_at: Instant::now(),

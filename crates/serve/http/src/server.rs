@@ -8,7 +8,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     BandwidthLimiter, HttpConfig, IsTrusted, Routes, ServerCertificate,
     connection::Service,
-    listener::{BindError, Connections, Limits, Listener, ListenerMetrics, ListenerServer, Name},
+    listener::{
+        BindError, ConnectionLimits, Connections, Listener, ListenerMetrics, ListenerName,
+        ListenerServer,
+    },
     protocol::{HttpProtocol, TLS_PROTOCOLS},
 };
 
@@ -79,11 +82,16 @@ impl HttpListeners {
     /// # Panics
     ///
     /// Panics if HTTPS has no certificate. The check of the configuration rejects that.
-    pub fn serve(self, routes: impl Into<Routes>, name: Name, metrics: &ListenerMetrics) -> Server {
+    pub fn serve(
+        self,
+        routes: impl Into<Routes>,
+        name: ListenerName,
+        metrics: &ListenerMetrics,
+    ) -> Server {
         let tls = self
             .certificate
             .map(|certificate| TlsAcceptor::from(certificate.server_config(&TLS_PROTOCOLS)));
-        let limits = Limits {
+        let limits = ConnectionLimits {
             connection_count_max: self.config.connection_count_max,
             connection_count_per_client_max: Some(self.config.connection_count_per_client_max),
             drain_timeout: self.config.drain_timeout,

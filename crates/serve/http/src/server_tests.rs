@@ -1,6 +1,6 @@
 use std::{io, time::Duration};
 
-use crate::listener::Name;
+use crate::listener::ListenerName;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -234,7 +234,14 @@ async fn an_active_request_is_answered_at_shutdown() {
     let answer = client.read_to_end().await;
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     within("the server has ended", shutdown).await.unwrap();
-    assert_eq!(server.metrics.connections_open.of(Name::Public).get(), 0);
+    assert_eq!(
+        server
+            .metrics
+            .connections_open
+            .of(ListenerName::Public)
+            .get(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -245,7 +252,14 @@ async fn a_shutdown_waits_no_longer_than_the_drain_limit() {
     within("the server has ended", server.server.shutdown()).await;
     assert!(started.elapsed() >= SHORT);
     assert_eq!(client.read_to_end().await, "");
-    assert_eq!(server.metrics.connections_open.of(Name::Public).get(), 0);
+    assert_eq!(
+        server
+            .metrics
+            .connections_open
+            .of(ListenerName::Public)
+            .get(),
+        0
+    );
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ impl Networks {
     }
 
     /// The address family that the networks cover completely, if any.
-    pub fn whole_family(&self) -> Option<&'static str> {
+    pub fn covered_family(&self) -> Option<&'static str> {
         let ipv4 = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
         let ipv6 = IpNet::V6(GLOBAL_UNICAST);
         let merged = IpNet::aggregate(&self.0);
@@ -56,7 +56,7 @@ impl SettingValue for Networks {
         let texts: Vec<String> = merged.read(value, at)?;
         for (index, text) in texts.iter().enumerate() {
             if let Err(error) = parse_net(text) {
-                merged.refuse(&at.index(index), error.to_string());
+                merged.reject(&at.index(index), error.to_string());
             }
         }
         Self::parse(texts).ok()
@@ -137,7 +137,7 @@ mod tests {
             (&["0.0.0.0/1", "2000::/4", "fc00::/7"], None),
             (&[], None),
         ] {
-            let whole = Networks::parse(networks).unwrap().whole_family();
+            let whole = Networks::parse(networks).unwrap().covered_family();
             assert_eq!(whole, family, "{networks:?}");
         }
     }
@@ -148,17 +148,17 @@ mod tests {
             let mut merged = Merged::default();
             let value = Value::from(texts.to_vec());
             let networks = Networks::read(&value, &"exempt".into(), &mut merged);
-            (networks, merged.refused)
+            (networks, merged.rejected)
         };
-        let (networks, refused) = read(&["a", "10.0.0.0/8", "b"]);
+        let (networks, rejected) = read(&["a", "10.0.0.0/8", "b"]);
         assert_eq!(networks, None);
-        let keys: Vec<_> = refused.iter().map(|(key, _)| key.to_string()).collect();
+        let keys: Vec<_> = rejected.iter().map(|(key, _)| key.to_string()).collect();
         assert_eq!(keys, ["exempt[0]", "exempt[2]"]);
-        assert!(refused[1].1.starts_with("`b` is neither"), "{refused:?}");
+        assert!(rejected[1].1.starts_with("`b` is neither"), "{rejected:?}");
 
         let texts = ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"];
-        let (networks, refused) = read(&texts);
+        let (networks, rejected) = read(&texts);
         assert_eq!(networks.unwrap().value(), Value::from(texts.to_vec()));
-        assert!(refused.is_empty(), "{refused:?}");
+        assert!(rejected.is_empty(), "{rejected:?}");
     }
 }

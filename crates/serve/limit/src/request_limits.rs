@@ -7,7 +7,7 @@ use governor::clock::MonotonicClock;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    Change, LimitConfig, LimitExceeded, LimitMetrics, TableLabel, request_rates::RequestRates,
+    LimitConfig, LimitExceeded, LimitMetrics, PutEffect, TableLabel, request_rates::RequestRates,
 };
 
 /// The current limits of requests. Clones share them, so that a reload replaces them for all
@@ -42,13 +42,13 @@ impl RequestLimits {
 
     /// Checks whether the client at this address may send a PUT with this effect. Call it first,
     /// before the body is read.
-    pub fn check_put(&self, client: IpAddr, change: Change<'_>) -> Result<(), LimitExceeded> {
+    pub fn check_put(&self, client: IpAddr, change: PutEffect<'_>) -> Result<(), LimitExceeded> {
         self.check(|rates| rates.check_put(client, change))
     }
 
     /// Checks whether the client at this address may store a packet with this effect. Call it for
     /// packets with a valid signature, but not for those that are stored already.
-    pub fn check_change(&self, client: IpAddr, change: Change<'_>) -> Result<(), LimitExceeded> {
+    pub fn check_change(&self, client: IpAddr, change: PutEffect<'_>) -> Result<(), LimitExceeded> {
         self.check(|rates| rates.check_change(client, change))
     }
 

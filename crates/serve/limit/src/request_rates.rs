@@ -41,7 +41,7 @@ const LINEARIZABLE_RETRY_SECS: u64 = 1;
 
 /// What a PUT would change, as far as the local replica knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change<'a> {
+pub enum PutEffect<'a> {
     /// Its key is not stored.
     NewKey,
     /// It replaces the packet of a stored key. Only a packet that the key's owner has signed and
@@ -49,7 +49,7 @@ pub enum Change<'a> {
     /// strangers could use up the owner's limit.
     Key(&'a [u8; 32]),
     /// Its packet is not newer than the stored one.
-    Nothing,
+    NoChange,
 }
 
 /// The limits of requests.
@@ -113,7 +113,7 @@ impl<C: Clock + Clone> RequestRates<C> {
     pub(crate) fn check_put(
         &self,
         client: IpAddr,
-        change: Change<'_>,
+        change: PutEffect<'_>,
     ) -> Result<(), LimitExceeded> {
         self.take(
             self.puts.buckets(client),
@@ -125,7 +125,7 @@ impl<C: Clock + Clone> RequestRates<C> {
     pub(crate) fn check_change(
         &self,
         client: IpAddr,
-        change: Change<'_>,
+        change: PutEffect<'_>,
     ) -> Result<(), LimitExceeded> {
         self.take(self.change_buckets(client, change), [])
     }
@@ -149,17 +149,17 @@ impl<C: Clock + Clone> RequestRates<C> {
     fn change_buckets<'a>(
         &'a self,
         client: IpAddr,
-        change: Change<'_>,
+        change: PutEffect<'_>,
     ) -> impl Iterator<Item = Bucket<'a, C>> + Clone {
         let of_key = match change {
-            Change::Key(key) => Some(Bucket {
+            PutEffect::Key(key) => Some(Bucket {
                 rate: &self.keys,
                 hash: keyed_hash(key, self.key_seed),
                 limit: Limit::KeyPuts,
             }),
             _ => None,
         };
-        let of_new = (change == Change::NewKey).then(|| {
+        let of_new = (change == PutEffect::NewKey).then(|| {
             let total = total(&self.total_new_keys, Limit::TotalNewKeys);
             self.new_keys.buckets(client).chain([total])
         });

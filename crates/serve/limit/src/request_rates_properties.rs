@@ -20,9 +20,9 @@ impl Step {
                 Ok(())
             }
             Self::Get => rates.rates.check_get(client),
-            Self::PutNewKey => rates.put(client, Change::NewKey),
-            Self::Put(number) => rates.put(client, Change::Key(&key(number))),
-            Self::PutAgain => rates.put(client, Change::Nothing),
+            Self::PutNewKey => rates.put(client, PutEffect::NewKey),
+            Self::Put(number) => rates.put(client, PutEffect::Key(&key(number))),
+            Self::PutAgain => rates.put(client, PutEffect::NoChange),
         }
     }
 }

@@ -31,14 +31,14 @@ impl Rates {
     }
 
     /// All checks of a PUT.
-    fn put(&self, client: impl Into<IpAddr>, change: Change<'_>) -> Result<(), LimitExceeded> {
+    fn put(&self, client: impl Into<IpAddr>, change: PutEffect<'_>) -> Result<(), LimitExceeded> {
         let client = client.into();
         self.rates.check_put(client, change)?;
         self.rates.check_change(client, change)
     }
 
     /// How many of `count` PUTs pass.
-    fn puts(&self, client: impl Into<IpAddr>, change: Change<'_>, count: usize) -> usize {
+    fn puts(&self, client: impl Into<IpAddr>, change: PutEffect<'_>, count: usize) -> usize {
         let client = client.into();
         (0..count)
             .filter(|_| self.put(client, change).is_ok())
@@ -104,14 +104,14 @@ fn key(number: u32) -> [u8; 32] {
 fn a_client_gets_its_burst_and_then_its_rate() {
     let rates = Rates::new(&tight());
     let busy = v4("192.0.2.1");
-    assert_eq!(rates.puts(busy, Change::Nothing, 10), 2);
+    assert_eq!(rates.puts(busy, PutEffect::NoChange, 10), 2);
     assert_eq!(rates.gets(busy, 10), 2, "GETs have buckets of their own");
     for _ in 0..10 {
         rates.wait(Duration::from_secs(1));
-        assert_eq!(rates.puts(busy, Change::Nothing, 10), 1);
+        assert_eq!(rates.puts(busy, PutEffect::NoChange, 10), 1);
         assert_eq!(rates.gets(busy, 10), 1);
     }
-    assert_eq!(rates.puts(v4("192.0.2.2"), Change::Nothing, 10), 2);
+    assert_eq!(rates.puts(v4("192.0.2.2"), PutEffect::NoChange, 10), 2);
     assert_eq!(rates.rejected(Limit::ClientPuts), 8 + 10 * 9 + 8);
     assert_eq!(rates.rejected(Limit::ClientGets), 8 + 10 * 9);
 }
@@ -152,7 +152,7 @@ fn networks_get_their_multiple_of_one_client() {
         let rates = Rates::new(&tight());
         let puts = clients
             .iter()
-            .map(|client| rates.puts(*client, Change::Nothing, 3));
+            .map(|client| rates.puts(*client, PutEffect::NoChange, 3));
         assert_eq!(puts.sum::<usize>(), expected, "{network}");
         let gets = clients.iter().map(|client| rates.gets(*client, 3));
         assert_eq!(gets.sum::<usize>(), expected, "{network}");
@@ -205,15 +205,15 @@ fn new_keys_and_refreshes_have_separate_limits() {
     };
     let rates = Rates::new(&config);
     let client = v4("192.0.2.1");
-    assert_eq!(rates.puts(client, Change::NewKey, 10), 3);
+    assert_eq!(rates.puts(client, PutEffect::NewKey, 10), 3);
     assert_eq!(rates.rejected(Limit::ClientNewKeys), 7);
-    let network = from_v4("192.0.2.2", 200).map(|client| rates.puts(client, Change::NewKey, 4));
+    let network = from_v4("192.0.2.2", 200).map(|client| rates.puts(client, PutEffect::NewKey, 4));
     assert_eq!(network.sum::<usize>(), 9, "4 times as many in the /24");
-    let strangers = scattered(100).map(|client| rates.puts(client, Change::NewKey, 1));
+    let strangers = scattered(100).map(|client| rates.puts(client, PutEffect::NewKey, 1));
     assert_eq!(strangers.sum::<usize>(), 8, "what is left of everybody's");
     assert!(rates.rejected(Limit::NetworkNewKeys) > 0);
     assert_eq!(rates.rejected(Limit::TotalNewKeys), 92);
-    assert_eq!(rates.puts(client, Change::Key(&key(1)), 10), 10);
+    assert_eq!(rates.puts(client, PutEffect::Key(&key(1)), 10), 10);
 }
 
 #[test]
@@ -224,17 +224,17 @@ fn each_key_has_its_own_limit_for_all_clients() {
         ..LimitConfig::default()
     };
     let rates = Rates::new(&config);
-    let puts = scattered(100).map(|client| rates.puts(client, Change::Key(&key(1)), 1));
+    let puts = scattered(100).map(|client| rates.puts(client, PutEffect::Key(&key(1)), 1));
     assert_eq!(puts.sum::<usize>(), 5);
     assert_eq!(rates.rejected(Limit::KeyPuts), 95);
-    assert_eq!(rates.puts(v4("192.0.2.1"), Change::Key(&key(2)), 10), 5);
-    let others = rates.puts(v4("192.0.2.1"), Change::Nothing, 10);
+    assert_eq!(rates.puts(v4("192.0.2.1"), PutEffect::Key(&key(2)), 10), 5);
+    let others = rates.puts(v4("192.0.2.1"), PutEffect::NoChange, 10);
     assert_eq!(
         others, 10,
         "a PUT without a change takes no token of the key"
     );
     rates.wait(Duration::from_secs(1));
-    assert_eq!(rates.puts(v4("192.0.2.1"), Change::Key(&key(1)), 10), 1);
+    assert_eq!(rates.puts(v4("192.0.2.1"), PutEffect::Key(&key(1)), 10), 1);
 }
 
 /// A rejected change costs its client the PUT, and costs others nothing.
@@ -247,15 +247,15 @@ fn the_shared_limit_of_packets_is_checked_last() {
         ..LimitConfig::default()
     };
     let rates = Rates::new(&config);
-    assert_eq!(rates.puts(v4("192.0.2.1"), Change::NewKey, 1_000), 2);
+    assert_eq!(rates.puts(v4("192.0.2.1"), PutEffect::NewKey, 1_000), 2);
     let client = v4("198.51.100.1");
-    assert_eq!(rates.puts(client, Change::Key(&key(1)), 100), 8);
+    assert_eq!(rates.puts(client, PutEffect::Key(&key(1)), 100), 8);
     assert_eq!(rates.rejected(Limit::TotalPuts), 92);
     assert_eq!(rates.rejected(Limit::KeyPuts), 0, "it gave its token back");
     assert!(
         rates
             .rates
-            .check_put(client.into(), Change::Nothing)
+            .check_put(client.into(), PutEffect::NoChange)
             .is_ok()
     );
 }
@@ -269,12 +269,12 @@ fn retry_after_covers_the_longest_limit() {
     };
     let rates = Rates::new(&config);
     let client = v4("192.0.2.1");
-    assert_eq!(rates.puts(client, Change::NewKey, 2), 2);
-    let error = rates.put(client, Change::NewKey).unwrap_err();
+    assert_eq!(rates.puts(client, PutEffect::NewKey, 2), 2);
+    let error = rates.put(client, PutEffect::NewKey).unwrap_err();
     assert_eq!(error.limit, Limit::ClientPuts);
     assert_eq!(error.retry_after_secs, 60);
     assert!(error.to_string().contains("wait 60 s"), "{error}");
-    let error = rates.put(client, Change::Key(&key(1))).unwrap_err();
+    let error = rates.put(client, PutEffect::Key(&key(1))).unwrap_err();
     assert_eq!(error.retry_after_secs, 1, "it brings no new key");
 }
 
@@ -282,19 +282,23 @@ fn retry_after_covers_the_longest_limit() {
 fn two_thousand_endpoints_behind_one_address_restart_and_continue() {
     let rates = Rates::new(&LimitConfig::default());
     let address = v4("192.0.2.1");
-    assert_eq!(rates.puts(address, Change::NewKey, 6_000), 6_000, "all new");
+    assert_eq!(
+        rates.puts(address, PutEffect::NewKey, 6_000),
+        6_000,
+        "all new"
+    );
     assert_eq!(rates.gets(address, 20_000), 20_000, "ten others each");
     rates.wait(Duration::from_secs(300));
     for _ in 0..3 {
         // Spread over 300 s, like endpoints that started at different times.
         for endpoint in 0..2_000 {
             rates.wait(Duration::from_millis(150));
-            assert_eq!(rates.put(address, Change::Key(&key(endpoint))), Ok(()));
+            assert_eq!(rates.put(address, PutEffect::Key(&key(endpoint))), Ok(()));
         }
     }
     rates.wait(Duration::from_secs(1));
     for endpoint in 0..2_000 {
-        let puts = rates.puts(address, Change::Key(&key(endpoint)), 3);
+        let puts = rates.puts(address, PutEffect::Key(&key(endpoint)), 3);
         assert_eq!(puts, 3, "endpoint {endpoint} as all restart again");
     }
     assert_eq!(rates.gets(address, 20_000), 20_000);
@@ -320,7 +324,7 @@ fn no_client_or_network_can_take_the_capacity() {
         // As many as the limits admit, every six hours for seven days.
         for _ in 0..28 {
             for client in &clients {
-                while rates.put(*client, Change::NewKey).is_ok() {
+                while rates.put(*client, PutEffect::NewKey).is_ok() {
                     stored += 1;
                 }
             }
@@ -340,21 +344,21 @@ fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
     let sizes = rates.rates.sizes();
     let known: Vec<_> = from_v4("198.51.100.0", 50).collect();
     for client in &known {
-        assert_eq!(rates.puts(*client, Change::Nothing, 10), 10);
+        assert_eq!(rates.puts(*client, PutEffect::NoChange, 10), 10);
     }
     let busy = v4("203.0.113.1");
-    assert_eq!(rates.puts(busy, Change::Nothing, 7_000), 6_000);
+    assert_eq!(rates.puts(busy, PutEffect::NoChange, 7_000), 6_000);
     let (mut rejected_of_flood, mut admitted_of_busy) = (0, 0);
     for (number, address) in scattered(1_000_000).enumerate() {
-        let put = rates.rates.check_put(address.into(), Change::NewKey);
+        let put = rates.rates.check_put(address.into(), PutEffect::NewKey);
         rejected_of_flood += usize::from(put.is_err());
         rates.wait(Duration::from_micros(1));
         if number % 1_000 == 0 {
             let client = known[number / 1_000 % known.len()];
             let known_key = key(number as u32 / 1_000);
-            let put = rates.put(client, Change::Key(&known_key));
+            let put = rates.put(client, PutEffect::Key(&known_key));
             assert_eq!(put, Ok(()), "{client} after {number}");
-            admitted_of_busy += rates.puts(busy, Change::Nothing, 1);
+            admitted_of_busy += rates.puts(busy, PutEffect::NoChange, 1);
         }
     }
     assert_eq!(rejected_of_flood, 0, "each sent one request");
@@ -435,10 +439,10 @@ fn the_extremes_of_settings_work() {
         let client = v6("2001:db8::1");
         let expected = 100.min(burst as usize);
         assert_eq!(rates.gets(client, 100), expected);
-        assert_eq!(rates.puts(client, Change::NewKey, 100), expected);
+        assert_eq!(rates.puts(client, PutEffect::NewKey, 100), expected);
         rates.wait(Duration::from_secs(3_600));
-        assert_eq!(rates.puts(client, Change::NewKey, 1), 1);
+        assert_eq!(rates.puts(client, PutEffect::NewKey, 1), 1);
         rates.wait(Duration::from_secs(3_600));
-        assert_eq!(rates.puts(client, Change::Key(&key(1)), 1), 1);
+        assert_eq!(rates.puts(client, PutEffect::Key(&key(1)), 1), 1);
     }
 }

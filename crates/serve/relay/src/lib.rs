@@ -16,6 +16,40 @@
 //! | [`WatchSettings`] | how many requests may wait for changes |
 //! | [`RelayMetrics`] | the metrics of the relay |
 //!
+//! ## Answers to a PUT
+//!
+//! Every rejection is a problem document (RFC 9457). "Stored?" is what the client may conclude.
+//!
+//! | what happened | HTTP | stored? | `outcome` in metrics |
+//! |---|---|---|---|
+//! | stored, or identical bytes were already there | 204 | yes | `stored`, `unchanged` |
+//! | invalid key, size, DNS message, signature or condition | 400 | no | `invalid` |
+//! | timestamp too far ahead of the cluster time | 400 | no | `too_far_ahead` |
+//! | a token is required and missing | 401 | no | `forbidden` |
+//! | the token is unknown, or the key may not publish | 403 | no | `forbidden` |
+//! | the body did not arrive in time | 408 | no | `body_lost` |
+//! | a newer packet is stored | 409 | no | `superseded` |
+//! | another version is stored than the condition names | 412 | no | `condition_failed` |
+//! | more than 1072 bytes | 413 | no | `too_long` |
+//! | too many PUTs or new keys of this client or network, or packets of this key | 429 | no | `limited` |
+//! | too many requests of all clients | 503 | no | `limited` |
+//! | no leader; capacity reached; disk full; too many waiting PUTs; starting; stopping | 503 | no | `no_leader`, `full`, `disk_full`, `overloaded`, `starting`, `shutting_down` |
+//! | the deadline passed after an attempt that may have succeeded | 504 | unknown; a retry is safe | `unknown` |
+//!
+//! ## Answers to a GET
+//!
+//! | what happened | HTTP | `outcome` |
+//! |---|---|---|
+//! | found; the client already has it | 200; 304 | `found`; `not_modified` |
+//! | invalid key, policy or `wait` | 400 | `invalid` |
+//! | no packet | 404 | `missing` |
+//! | too many GETs of this client or network; of all clients | 429; 503 | `limited` |
+//! | too many waiting requests of this client; of all | 429; 503 | `not_held` |
+//! | a linearizable read is not possible now | 503 | `not_linearizable` |
+//! | the replica cannot be read | 503 | `unreadable` |
+//!
+//! 429, 503 and 504 have a `Retry-After` of at least one second. Browsers may read every answer.
+//!
 //! Sources: `design/relays.md` of pubky/pkarr, RFC 9110 (semantics, conditions), RFC 9111
 //! (caching), RFC 6750 (bearer tokens), RFC 9457 (problems), HTML Standard, section 9.2
 //! (server-sent events).

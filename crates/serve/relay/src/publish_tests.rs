@@ -6,7 +6,7 @@ use super::*;
 
 fn set_policy(relay: &Fixture, mode: PublishMode) {
     let hash = TokenHash(Sha256::digest("secret").into());
-    relay.replica.agree_on_publishing(PublishState {
+    relay.replica.set_publish_state(PublishState {
         mode,
         tokens: [("ci".to_owned(), hash)].into(),
         ..PublishState::default()

@@ -10,7 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body};
-use quorate_limit::{Change, LimitExceeded};
+use quorate_limit::{LimitExceeded, PutEffect};
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, PublicKey, SignedPacket};
 use quorate_replica::{PutError, PutOutcome};
 use tokio::time::{Instant, timeout};
@@ -180,9 +180,9 @@ impl Relay {
     /// Checks whether the client may PUT a packet of this key, before its body is read.
     fn check_put(&self, client: IpAddr, key: &PublicKey) -> Result<(), LimitExceeded> {
         let change = match self.replica.packet(key) {
-            Ok(None) => Change::NewKey,
-            Ok(Some(_)) => Change::Key(key.as_bytes()),
-            Err(_) => Change::Nothing,
+            Ok(None) => PutEffect::NewKey,
+            Ok(Some(_)) => PutEffect::Key(key.as_bytes()),
+            Err(_) => PutEffect::NoChange,
         };
         self.config.rules.limits.check_put(client, change)
     }
@@ -206,11 +206,11 @@ impl Relay {
         }
         let packet = SignedPacket::parse(key, payload)?;
         let change = match stored {
-            None if indexed.is_ok() => Change::NewKey,
+            None if indexed.is_ok() => PutEffect::NewKey,
             Some(stored) if packet.recency(stored) == Ordering::Greater => {
-                Change::Key(key.as_bytes())
+                PutEffect::Key(key.as_bytes())
             }
-            _ => Change::Nothing,
+            _ => PutEffect::NoChange,
         };
         self.config.rules.limits.check_change(client, change)?;
         Ok(packet)

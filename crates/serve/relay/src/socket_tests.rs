@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use quorate_fake::{FakeReplica, packet};
-use quorate_http::listener::Name;
+use quorate_http::listener::ListenerName;
 use quorate_http::{Server, with_cors};
 use quorate_metrics::Registry;
 use quorate_packet::{PAYLOAD_SIZE_MAX, SignedPacket};
@@ -33,7 +33,7 @@ impl Fixture {
         let bound = config.bind().await.unwrap();
         Self {
             replica,
-            server: bound.serve(with_cors(router), Name::Public, &listeners),
+            server: bound.serve(with_cors(router), ListenerName::Public, &listeners),
         }
     }
 

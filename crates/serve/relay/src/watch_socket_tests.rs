@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use quorate_fake::{FakeReplica, received_now};
 use quorate_http::Server;
-use quorate_http::listener::Name;
+use quorate_http::listener::ListenerName;
 use quorate_metrics::Registry;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -46,7 +46,7 @@ impl Fixture {
         Self {
             replica,
             metrics,
-            server: bound.serve(router, Name::Public, &listeners),
+            server: bound.serve(router, ListenerName::Public, &listeners),
         }
     }
 

@@ -56,10 +56,10 @@ pub struct LogConfig {
 /// block.
 pub trait SyncObserver: fmt::Debug + Send + Sync {
     /// A group or a vote is about to be written and synced.
-    fn begun(&self);
+    fn write_started(&self);
 
     /// The write is on disk, or has failed.
-    fn ended(&self);
+    fn write_finished(&self);
 }
 
 impl LogConfig {

@@ -57,7 +57,7 @@ fn large_log() -> SimDisk {
 /// The disk without the segments that were only allocated in advance.
 fn without_next_segment(disk: SimDisk) -> SimDisk {
     recovered(&disk).unwrap();
-    disk.settle();
+    disk.make_durable();
     disk
 }
 
@@ -75,8 +75,8 @@ fn recovered(disk: &SimDisk) -> Result<State, LogError> {
 
 /// Whether the log on a damaged copy of the disk is rejected. If not, it must be unchanged.
 fn is_rejected(disk: &SimDisk, what: &str, damage: impl Fn(&SimDisk)) -> bool {
-    disk.settle();
-    let copy = || disk.image(0, quorate_sim::Loss::Nothing);
+    disk.make_durable();
+    let copy = || disk.image(0, quorate_sim::PowerLoss::Nothing);
     let (before, image) = (recovered(&copy()).unwrap(), copy());
     damage(&image);
     match recovered(&image) {
@@ -103,15 +103,15 @@ fn every_flipped_bit_of_a_log_is_detected() {
     let segment = &segments(&disk)[0];
     let used = used_size(&disk, segment);
     let before = recovered(&disk).unwrap();
-    disk.settle();
+    disk.make_durable();
     for bit in 0..used * 8 {
-        disk.settle();
+        disk.make_durable();
         disk.flip_bit(segment, bit).unwrap();
         let error = recovered(&disk).expect_err(&format!("bit {bit}"));
         assert!(matches!(error, LogError::Damaged(_)), "bit {bit}: {error}");
         disk.flip_bit(segment, bit).unwrap();
     }
-    disk.settle();
+    disk.make_durable();
     assert_eq!(recovered(&disk).unwrap(), before);
 }
 
@@ -128,7 +128,7 @@ fn flipped_bits_of_the_last_segments_are_detected() {
     let mut rejected = 0;
     for segment in &all {
         for bit in (0..SEGMENT_BITS).step_by(if every_bit { 1 } else { STEP }) {
-            disk.settle();
+            disk.make_durable();
             let bit = if every_bit {
                 bit
             } else {
@@ -328,7 +328,7 @@ fn a_torn_group_together_with_a_damaged_slot_is_damage() {
 #[test]
 fn complete_groups_after_the_synced_position_are_synced_before_they_count() {
     let disk = log_with_lagging_position(3);
-    disk.settle();
+    disk.make_durable();
     let syncs = disk.sync_count(&segments(&disk)[0]);
     let log = open(&disk).unwrap();
     assert_eq!(log.state().last, Some(at(1, 3)));
@@ -438,7 +438,7 @@ fn a_failed_sync_is_reported_to_all_callers_and_never_retried() {
     let log = open(&disk).unwrap();
     let read = content(&log);
     drop(log);
-    let image = disk.image(usize::MAX, quorate_sim::Loss::Everything);
+    let image = disk.image(usize::MAX, quorate_sim::PowerLoss::Everything);
     let log = open(&image).unwrap();
     assert_eq!(content(&log), read, "opening has synced it again");
 }
@@ -457,7 +457,7 @@ fn a_failed_sync_of_a_vote_is_reported_and_fails_the_log() {
     let log = open(&disk).unwrap();
     let found = log.state().vote;
     drop(log);
-    let image = disk.image(usize::MAX, quorate_sim::Loss::Everything);
+    let image = disk.image(usize::MAX, quorate_sim::PowerLoss::Everything);
     assert_eq!(open(&image).unwrap().state().vote, found);
 }
 

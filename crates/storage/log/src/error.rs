@@ -49,7 +49,7 @@ pub struct LogDamage {
 
 impl LogError {
     /// Whether the cause is the data on disk, so that a retry fails too.
-    pub fn is_of_data(&self) -> bool {
+    pub fn is_data_error(&self) -> bool {
         matches!(self, Self::Format { .. } | Self::Damaged(_))
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use quorate_disk::LinuxDisk;
-use quorate_sim::{Call, Loss, SimDisk};
+use quorate_sim::{Call, PowerLoss, SimDisk};
 
 use super::*;
 use crate::fixture::{
@@ -178,7 +178,7 @@ fn segments_stay_until_the_purge_is_on_disk() {
     disk.release_syncs();
     wait().unwrap();
     drop(log);
-    let log = open(&disk.image(usize::MAX, Loss::Everything)).unwrap();
+    let log = open(&disk.image(usize::MAX, PowerLoss::Everything)).unwrap();
     assert_eq!(indexes(&log), (0..10).collect::<Vec<_>>());
 }
 

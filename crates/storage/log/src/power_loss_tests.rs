@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use bytes::Bytes;
-use quorate_sim::{Call, Loss, SimDisk};
+use quorate_sim::{Call, PowerLoss, SimDisk};
 use quorate_state::LogPosition;
 
 use crate::{
@@ -211,8 +211,8 @@ impl Workload {
         Ok(())
     }
 
-    fn loss(&mut self) -> Loss {
-        let kinds = Loss::all_kinds(self.random.u64(..));
+    fn loss(&mut self) -> PowerLoss {
+        let kinds = PowerLoss::all_kinds(self.random.u64(..));
         kinds[self.random.usize(0..kinds.len())]
     }
 
@@ -300,11 +300,11 @@ fn an_error_while_opening_is_returned_and_the_next_start_succeeds() {
         let disk = SimDisk::new();
         let mut failures = 0;
         for nth in 1.. {
-            disk.mend();
+            disk.clear_faults();
             disk.fail(call, "", nth);
             match open(&disk) {
                 Ok(log) => {
-                    disk.mend();
+                    disk.clear_faults();
                     assert_eq!(log.state(), State::default());
                     break;
                 }
@@ -316,7 +316,7 @@ fn an_error_while_opening_is_returned_and_the_next_start_succeeds() {
             failures += 1;
         }
         assert!(failures > 0, "{call:?}");
-        disk.mend();
+        disk.clear_faults();
         drop(open(&disk).unwrap());
     }
 }

@@ -53,7 +53,7 @@ fn a_full_log_waits_for_space_and_continues() {
     let (log, acks) = full_log(&disk);
     let acked = acks.try_iter().last().map_or(0, |(index, _)| index);
     assert!(acked <= FITTING_COUNT, "{acked}");
-    disk.mend();
+    disk.clear_faults();
     for index in acked + 1..=ENTRY_COUNT {
         assert_eq!(acks.recv_timeout(TIMEOUT), Ok((index, true)));
     }

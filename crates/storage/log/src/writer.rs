@@ -46,9 +46,13 @@ impl Writer {
         };
         while let Some(batch) = self.next_batch() {
             let observer = self.shared.config.sync_observer.clone();
-            observer.iter().for_each(|observer| observer.begun());
+            observer
+                .iter()
+                .for_each(|observer| observer.write_started());
             let written = self.write(batch);
-            observer.iter().for_each(|observer| observer.ended());
+            observer
+                .iter()
+                .for_each(|observer| observer.write_finished());
             if let Err(failure) = written {
                 return self.shared.fail(failure);
             }

@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(backend.closed.reason(), None);
         backend.write(8192, &[1; 4096]).unwrap_err();
         assert_eq!(backend.closed.reason(), Some(CloseReason::Full));
-        disk.mend();
+        disk.clear_faults();
         assert!(backend.write(0, b"late").is_err() && backend.sync_data().is_err());
     }
 

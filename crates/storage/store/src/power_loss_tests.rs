@@ -1,5 +1,5 @@
 use quorate_disk::Disk;
-use quorate_sim::{Call, Loss, SimDisk};
+use quorate_sim::{Call, PowerLoss, SimDisk};
 use quorate_state::StoredPacket;
 
 use super::*;
@@ -19,7 +19,7 @@ fn contents(store: &Store) -> Contents {
 fn empty_disk() -> SimDisk {
     let disk = SimDisk::new();
     disk.create_dir("/data".as_ref()).unwrap();
-    disk.settle();
+    disk.make_durable();
     disk
 }
 
@@ -65,7 +65,7 @@ fn a_power_loss_leaves_one_checkpoint_or_the_next() {
         put(&store, 2, (10..30).map(|n| stored(n, 20, 1000)));
         expire(&store, 11, 5);
         let after = contents(&store);
-        disk.settle();
+        disk.make_durable();
         store.begin_checkpoint(scope).commit(IoSpeed::Fast).unwrap();
         expect_one_or_the_other(&disk, 0, &before, &after);
     }
@@ -84,7 +84,7 @@ fn a_power_loss_leaves_the_old_packets_or_the_received_ones() {
     checkpoint(&store);
     let before = contents(&store);
 
-    disk.settle();
+    disk.make_durable();
     let mut receiver = Store::receiver(&store.shared.config).unwrap();
     let mut chunks = snapshot.chunks().unwrap();
     while let Some(chunk) = chunks.next_chunk().unwrap() {
@@ -101,7 +101,7 @@ fn a_power_loss_leaves_the_old_packets_or_the_received_ones() {
 fn nothing_reaches_the_disk_before_the_commit() {
     let disk = empty_disk();
     let store = open(&config_of(&disk));
-    disk.settle();
+    disk.make_durable();
     put(&store, 1, (0..60).map(|n| stored(n, 10, 1000)));
     let checkpoint = store.begin_checkpoint(CheckpointScope::Changes);
     assert_eq!(checkpoint.meta().applied, store.meta().applied);
@@ -130,7 +130,7 @@ fn after_a_failed_commit_all_commits_fail_and_the_last_checkpoint_stays() {
             .begin_checkpoint(CheckpointScope::Changes)
             .commit(IoSpeed::Fast)
             .is_err();
-        disk.mend();
+        disk.clear_faults();
         assert_eq!(contents(&store), after, "memory is not affected");
         if failed {
             let later = store
@@ -162,8 +162,8 @@ fn a_failed_sync_in_the_middle_of_a_commit_fails_the_commit() {
         .begin_checkpoint(CheckpointScope::Changes)
         .commit(IoSpeed::Fast);
     assert!(matches!(failed, Err(StoreError::Redb(_))), "{failed:?}");
-    disk.mend();
-    let image = disk.image(disk.boundaries(), Loss::Everything);
+    disk.clear_faults();
+    let image = disk.image(disk.boundaries(), PowerLoss::Everything);
     assert_eq!(contents(&open(&config_of(&image))), before);
 }
 
@@ -203,7 +203,7 @@ fn a_read_error_of_the_disk_is_reported_as_damage() {
         disk.fail(Call::Read, "/data", nth);
         let error = try_open(&config_of(&disk)).err().unwrap();
         assert!(matches!(error, StoreError::Damaged(_)), "{nth}: {error}");
-        disk.mend();
+        disk.clear_faults();
     }
     assert_eq!(contents(&open(&config_of(&disk))), expected);
 }

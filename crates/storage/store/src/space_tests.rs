@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use quorate_disk::Disk;
-use quorate_sim::{Call, Loss, SimDisk};
+use quorate_sim::{Call, PowerLoss, SimDisk};
 use quorate_state::StoredPacket;
 
 use super::*;
@@ -34,7 +34,7 @@ fn commit(store: &Store, scope: CheckpointScope) -> Result<Meta, StoreError> {
 fn changed_store() -> (SimDisk, Store, Contents) {
     let disk = SimDisk::new();
     disk.create_dir("/data".as_ref()).unwrap();
-    disk.settle();
+    disk.make_durable();
     let store = open(&config_of(&disk));
     put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
     checkpoint(&store);
@@ -47,7 +47,7 @@ fn changed_store() -> (SimDisk, Store, Contents) {
 fn expect_on_disk(disk: &SimDisk, store: &Store, expected: &Contents, what: &str) {
     assert_eq!(*store.snapshot().unwrap().meta(), expected.0, "{what}");
     scrub(store).unwrap();
-    let image = disk.image(disk.boundaries(), Loss::Everything);
+    let image = disk.image(disk.boundaries(), PowerLoss::Everything);
     assert_eq!(contents(&open(&config_of(&image))), *expected, "{what}");
 }
 
@@ -135,7 +135,7 @@ fn after_a_failed_sync_every_commit_fails() {
     disk.fail(Call::Sync, PATH, 3);
     let failed = commit(&store, CheckpointScope::Changes);
     assert!(matches!(failed, Err(StoreError::Redb(_))), "{failed:?}");
-    disk.mend();
+    disk.clear_faults();
     let later = commit(&store, CheckpointScope::Changes);
     assert!(matches!(later, Err(StoreError::Redb(_))), "{later:?}");
 }
@@ -152,7 +152,7 @@ fn an_incomplete_file_is_removed() {
     );
     assert_eq!(disk.used_space(), used);
     expect_on_disk(&disk, &store, &before, "it was not written");
-    disk.mend();
+    disk.clear_faults();
     commit(&store, CheckpointScope::Everything).unwrap();
 }
 
@@ -245,7 +245,7 @@ fn a_store_opens_on_a_full_disk() {
             matches!(failed, Err(StoreError::NoSpace { .. })),
             "{failed:?}"
         );
-        disk.mend();
+        disk.clear_faults();
         commit(&store, CheckpointScope::Changes).unwrap();
         expect_on_disk(&disk, &store, &contents(&store), "there is space again");
     }

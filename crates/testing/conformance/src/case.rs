@@ -15,7 +15,7 @@ pub struct Case {
     pub position: String,
     /// The standard that demands it, and what it demands.
     pub title: String,
-    pub asks: Vec<Query>,
+    pub queries: Vec<Query>,
     /// The transports that it runs over; empty for all.
     pub(crate) transports: Vec<Transport>,
     pub(crate) expected: Expected,
@@ -59,7 +59,7 @@ impl Case {
             Some((source, claim)) if !source.is_empty() && !claim.is_empty() => Ok(Self {
                 title: format!("{position}: {line}"),
                 position,
-                asks: Vec::new(),
+                queries: Vec::new(),
                 transports: Vec::new(),
                 expected: Expected::default(),
             }),
@@ -73,8 +73,8 @@ impl Case {
             return Ok(());
         };
         match keyword.as_str() {
-            "ask" => self.asks.push(Query::parse(rest)?),
-            "bytes" => self.asks.push(Query::parse_bytes(rest)?),
+            "ask" => self.queries.push(Query::parse(rest)?),
+            "bytes" => self.queries.push(Query::parse_bytes(rest)?),
             "over" => {
                 let transports = rest.iter().map(|word| Transport::parse(word));
                 self.transports = transports.collect::<Result<_, _>>()?;

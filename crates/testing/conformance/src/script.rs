@@ -152,7 +152,7 @@ impl Parser<'_> {
             // A key without records exists only to be queried.
             Block::Key(key) if key.records.is_empty() && key.bytes.is_empty() => {}
             Block::Key(key) => self.script.packets.push(key.packet()?),
-            Block::Case(case) if case.asks.is_empty() => {
+            Block::Case(case) if case.queries.is_empty() => {
                 return Err(format!("{}: it has no query", case.title));
             }
             Block::Case(case) => self.script.cases.push(*case),

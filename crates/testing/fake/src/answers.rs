@@ -2,8 +2,8 @@
 
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_api::{
-    AdminRequest, Asked, ChangeReport, ChangeState, Deleted, Invited, Member, MemberRole,
-    MemberState, Members, Problem, ProblemType, RaisedLevel, Transferred,
+    AdminRequest, ChangeReport, ChangeState, CreatedInvite, Deleted, ForwardedRequest, Member,
+    MemberRole, MemberState, Members, Problem, ProblemType, RaisedLevel, TransferResult,
 };
 use quorate_packet::PublicKey;
 use quorate_peer::JoinToken;
@@ -23,7 +23,7 @@ const CLUSTER: ClusterId = ClusterId([2; 32]);
 const INVITE: InviteId = InviteId([3; 16]);
 
 impl Operator for FakeReplica {
-    fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<Value, Problem>> {
+    fn operate(&self, asked: ForwardedRequest) -> BoxFuture<'_, Result<Value, Problem>> {
         async move {
             match asked.request {
                 AdminRequest::Members(_) => self.members(),
@@ -59,7 +59,7 @@ impl FakeReplica {
     /// Makes the change as a cluster would, unless a test sets something else.
     async fn change(&self, request: AdminRequest) -> Result<Value, Problem> {
         match request {
-            AdminRequest::Invite(_) => json(Invited {
+            AdminRequest::Invite(_) => json(CreatedInvite {
                 token: JoinToken {
                     cluster: CLUSTER,
                     invite: INVITE,
@@ -83,7 +83,7 @@ impl FakeReplica {
                     warnings: state.warnings.clone(),
                 })
             }
-            AdminRequest::Transfer(_) => json(Transferred {
+            AdminRequest::Transfer(_) => json(TransferResult {
                 leader: NODE.to_string(),
             }),
             AdminRequest::RaiseLevel(_) => json(RaisedLevel { level: 1 }),

@@ -24,7 +24,7 @@ pub struct Operators {
 pub(crate) struct State {
     pub(crate) leader: Option<NodeId>,
     asked: Vec<AdminRequest>,
-    refusal: Option<Problem>,
+    rejection: Option<Problem>,
     pub(crate) lag: Option<u64>,
     pub(crate) warnings: Vec<String>,
 }
@@ -37,7 +37,7 @@ impl Default for Operators {
             state: Mutex::new(State {
                 leader: Some(NODE),
                 asked: Vec::new(),
-                refusal: None,
+                rejection: None,
                 lag: None,
                 warnings: Vec::new(),
             }),
@@ -52,8 +52,8 @@ impl Operators {
     }
 
     /// Rejects every request from now on, or accepts them again if this is `None`.
-    pub fn refuse(&self, refusal: impl Into<Option<Problem>>) {
-        self.lock().refusal = refusal.into();
+    pub fn refuse(&self, rejection: impl Into<Option<Problem>>) {
+        self.lock().rejection = rejection.into();
     }
 
     /// From now on, no leader is known.
@@ -85,6 +85,6 @@ impl Operators {
 
 impl State {
     pub(crate) fn check(&self) -> Result<(), Problem> {
-        self.refusal.clone().map_or(Ok(()), Err)
+        self.rejection.clone().map_or(Ok(()), Err)
     }
 }

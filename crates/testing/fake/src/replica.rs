@@ -66,14 +66,14 @@ impl FakeReplica {
     }
 
     /// Replaces the agreed zones.
-    pub fn agree_on(&self, zone_state: ZoneState) {
+    pub fn set_zone_state(&self, zone_state: ZoneState) {
         let mut state = self.lock();
         state.zone_version += 1;
         state.zone_state = Arc::new(zone_state);
     }
 
     /// Replaces the agreed rules of who may publish.
-    pub fn agree_on_publishing(&self, publishing: PublishState) {
+    pub fn set_publish_state(&self, publishing: PublishState) {
         self.lock().publishing = Arc::new(publishing);
     }
 
@@ -100,7 +100,7 @@ impl FakeReplica {
             Ok(changed) => {
                 changed
                     .into_iter()
-                    .for_each(|changed| self.agree_on(changed));
+                    .for_each(|changed| self.set_zone_state(changed));
                 Ok(())
             }
             Err(rejection) => Err(Problem::new(
@@ -171,7 +171,7 @@ impl FakeReplica {
 
     /// Forgets all changes, as a node does when it installs a snapshot.
     pub fn forget_changes(&self) {
-        self.feed.begin_anew(self.lock().change_index);
+        self.feed.reset(self.lock().change_index);
     }
 
     /// Ends all watches, as a node does when it stops.

@@ -129,8 +129,8 @@ impl State {
         }
         let now = || Some(received_now(packet.clone()).received);
         let token = conditions.token();
-        if let Some(refusal) = self.publishing.refusal(packet.key(), token, now) {
-            return Ok((refusal, None));
+        if let Some(rejection) = self.publishing.rejection(packet.key(), token, now) {
+            return Ok((rejection, None));
         }
         let old = self.packets.get(packet.key());
         let stored = old.map(|old| &old.packet);

@@ -34,14 +34,14 @@ impl SimDisk {
     }
 
     /// The number of operations since the disk was created, or since
-    /// [`settle`](Self::settle). This is also the last boundary. Reads are not counted.
+    /// [`make_durable`](Self::make_durable). This is also the last boundary. Reads are not counted.
     #[must_use]
     pub fn boundaries(&self) -> usize {
         self.0.state().trace.len()
     }
 
     /// Makes everything durable and clears the trace of operations.
-    pub fn settle(&self) {
+    pub fn make_durable(&self) {
         self.0.state().make_durable();
     }
 
@@ -116,7 +116,7 @@ impl SimDisk {
             .add(call, &normalize(under.as_ref()), nth, false);
     }
 
-    /// As [`SimDisk::fail`], but all later calls fail too, until [`SimDisk::mend`].
+    /// As [`SimDisk::fail`], but all later calls fail too, until [`SimDisk::clear_faults`].
     pub fn fail_from(&self, call: Call, under: impl AsRef<Path>, nth: usize) {
         self.0
             .state()
@@ -149,7 +149,7 @@ impl SimDisk {
 
     /// Removes all injected failures and the space limit. Bytes that a failed sync dropped stay
     /// lost.
-    pub fn mend(&self) {
+    pub fn clear_faults(&self) {
         self.0.state().faults.clear();
     }
 

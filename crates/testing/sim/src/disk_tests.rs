@@ -5,7 +5,7 @@ use std::{io::ErrorKind, thread};
 use quorate_disk::SECTOR_SIZE;
 
 use super::*;
-use crate::Loss;
+use crate::PowerLoss;
 
 fn path(name: &str) -> &Path {
     Path::new(name)
@@ -72,13 +72,13 @@ fn unreachable_files_are_dropped_when_the_disk_is_made_durable() {
         disk.remove(path("b")).unwrap();
     }
     disk.remove(path("a")).unwrap();
-    disk.settle();
+    disk.make_durable();
     let mut read = [0; 4];
     kept.read_at(&mut read, 0).unwrap();
     assert_eq!(&read, b"kept");
     assert_eq!(disk.0.state().visible.contents.len(), 1);
     drop(kept);
-    disk.settle();
+    disk.make_durable();
     assert!(disk.0.state().visible.contents.is_empty());
 }
 
@@ -90,8 +90,8 @@ fn only_one_handle_can_lock_a_file_and_other_disks_have_their_own_locks() {
     assert!(!second.try_lock().unwrap());
     drop(first);
     assert!(second.try_lock().unwrap());
-    disk.settle();
-    let image = disk.image(0, Loss::Everything);
+    disk.make_durable();
+    let image = disk.image(0, PowerLoss::Everything);
     assert!(file(&image, "a").try_lock().unwrap());
     assert!(file(&disk.kill(), "a").try_lock().unwrap());
 }
@@ -125,7 +125,7 @@ fn only_the_nth_call_fails() {
     for _ in 0..2 {
         a.read_at(&mut [], 0).unwrap_err();
     }
-    disk.mend();
+    disk.clear_faults();
     a.read_at(&mut [], 0).unwrap();
 
     disk.fail(Call::Write, "", 1);
@@ -157,7 +157,7 @@ fn a_write_to_a_full_disk_writes_only_what_fits() {
     a.set_size(2).unwrap();
     a.write_at(&[3; SECTOR_SIZE], 0).unwrap();
     a.write_at(&[3], SECTOR_SIZE as u64).unwrap_err();
-    disk.mend();
+    disk.clear_faults();
     a.allocate(size + 1).unwrap();
 }
 
@@ -200,7 +200,10 @@ fn a_blocked_sync_covers_only_earlier_writes() {
     file(&disk, "b").sync_data().unwrap();
     disk.release_syncs();
     syncing.join().unwrap().unwrap();
-    let kept = disk.image(usize::MAX, Loss::Everything).read("a").unwrap();
+    let kept = disk
+        .image(usize::MAX, PowerLoss::Everything)
+        .read("a")
+        .unwrap();
     assert_eq!(kept, [[1; 512], [0; 512]].concat());
 }
 
@@ -230,7 +233,7 @@ fn damage_is_visible_and_on_the_medium() {
     disk.zero("a", 6..8).unwrap_err();
     let damaged = b"ac\0\0ghe";
     assert_eq!(disk.read("a").unwrap(), damaged);
-    for loss in Loss::all_kinds(1) {
+    for loss in PowerLoss::all_kinds(1) {
         let image = disk.image(usize::MAX, loss);
         assert_eq!(image.read("a").unwrap(), damaged);
         assert_eq!(disk.image(undamaged, loss).read("a").unwrap(), b"abcdefgh");

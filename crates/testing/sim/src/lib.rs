@@ -35,4 +35,4 @@ mod trace;
 
 pub use disk::SimDisk;
 pub use fault::Call;
-pub use power_loss::Loss;
+pub use power_loss::PowerLoss;

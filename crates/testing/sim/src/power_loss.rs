@@ -5,7 +5,7 @@
 /// Bytes that a failed sync dropped are lost with the first two kinds. With the others they are
 /// treated as unsynced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Loss {
+pub enum PowerLoss {
     /// All of them.
     Everything,
     /// None of them.
@@ -17,7 +17,7 @@ pub enum Loss {
     Reordered(u64),
 }
 
-impl Loss {
+impl PowerLoss {
     /// One of each kind.
     #[must_use]
     pub fn all_kinds(seed: u64) -> [Self; 4] {

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, ops::Range};
 use quorate_disk::SECTOR_SIZE;
 
 use crate::{
-    Loss,
+    PowerLoss,
     content::{Contents, content_mut},
     state::Medium,
     survival::{LossSampler, Survival, WriteState, surviving_names},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The medium after `operations` on `base` and a power loss.
-pub(crate) fn medium(base: &Medium, operations: &[Operation], loss: Loss) -> Medium {
+pub(crate) fn medium(base: &Medium, operations: &[Operation], loss: PowerLoss) -> Medium {
     let mut sampler = LossSampler::new(loss);
     let mut names = base.names.clone();
     for change in surviving_names(operations, &mut sampler) {
@@ -121,17 +121,17 @@ impl Replay<'_> {
             return self.copy(file, sectors);
         }
         match self.sampler.loss {
-            Loss::Everything => {}
-            Loss::Nothing if state == WriteState::Dropped => {}
-            Loss::Nothing => self.copy(file, sectors),
-            Loss::Torn(_) => {
+            PowerLoss::Everything => {}
+            PowerLoss::Nothing if state == WriteState::Dropped => {}
+            PowerLoss::Nothing => self.copy(file, sectors),
+            PowerLoss::Torn(_) => {
                 for sector in sectors {
                     if self.sampler.survives() {
                         self.copy(file, sector..sector + 1);
                     }
                 }
             }
-            Loss::Reordered(_) => {
+            PowerLoss::Reordered(_) => {
                 if state == WriteState::LastUnsynced || self.sampler.survives() {
                     self.copy(file, sectors);
                 }

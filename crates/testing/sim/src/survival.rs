@@ -9,7 +9,7 @@ use std::{
 use fastrand::Rng;
 
 use crate::{
-    Loss,
+    PowerLoss,
     state::Medium,
     trace::{FileId, NameChange, Operation},
 };
@@ -20,13 +20,13 @@ const PROBABILITIES: [u8; 3] = [1, 4, 7];
 
 /// Decides at random which unsynced operations survive.
 pub(crate) struct LossSampler {
-    pub(crate) loss: Loss,
+    pub(crate) loss: PowerLoss,
     rng: Rng,
     probability: u8,
 }
 
 impl LossSampler {
-    pub(crate) fn new(loss: Loss) -> Self {
+    pub(crate) fn new(loss: PowerLoss) -> Self {
         // The seed is hashed, because consecutive seeds give similar first numbers.
         let mut hasher = DefaultHasher::new();
         loss.hash(&mut hasher);
@@ -42,9 +42,9 @@ impl LossSampler {
     /// How many of `count` ordered operations survive: always the first ones.
     fn prefix(&mut self, count: usize) -> usize {
         match self.loss {
-            Loss::Everything => 0,
-            Loss::Nothing => count,
-            Loss::Torn(_) | Loss::Reordered(_) => self.rng.usize(..=count),
+            PowerLoss::Everything => 0,
+            PowerLoss::Nothing => count,
+            PowerLoss::Torn(_) | PowerLoss::Reordered(_) => self.rng.usize(..=count),
         }
     }
 

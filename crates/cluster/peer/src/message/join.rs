@@ -2,7 +2,7 @@
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use quorate_state::{
-    ADDRESS_SIZE_MAX, ClusterId, InviteId, JoinRefusal, LogIndex, NAME_SIZE_MAX, Term,
+    ADDRESS_SIZE_MAX, ClusterId, InviteId, JoinRejection, LogIndex, NAME_SIZE_MAX, Term,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub enum JoinAnswer {
     /// It is registered: the leader will connect to its address.
     Joined(Joined),
     /// It is rejected.
-    Refused(JoinRefusal),
+    Rejected(JoinRejection),
     /// It could not be registered now and may retry.
     Unavailable(String),
 }

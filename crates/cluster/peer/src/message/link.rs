@@ -202,7 +202,7 @@ pub trait Service: Send + Sync + 'static {
     fn introduction(&self) -> Introduction;
 
     /// The decision about `peer` with these vouchers. Called in each handshake.
-    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission;
+    fn admission(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission;
 
     /// Resolves when links of `peer` are no longer accepted. Its open links then end.
     fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()>;

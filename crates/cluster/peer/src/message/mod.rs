@@ -93,13 +93,13 @@ pub enum Request {
     SnapshotChunk(Bytes),
     /// The snapshot is whole: install it.
     SnapshotEnd,
-    /// Offer a snapshot that reflects at least this entry. Asked by a member whose packets are
+    /// Offer a snapshot that reflects at least this entry. Sent by a member whose packets are
     /// damaged.
     PullSnapshot(LogIndex),
     /// The next piece of the snapshot that was offered.
     PullChunk,
     /// On the stream [`Admin`](crate::StreamKind::Admin): what the leader is asked, as JSON of
-    /// `quorate_api::Asked`.
+    /// `quorate_api::ForwardedRequest`.
     Operate(Bytes),
 }
 
@@ -213,7 +213,7 @@ pub enum Proposed<T = Vec<PutOutcome>> {
         outcomes: T,
     },
     /// Surely not appended: this node does not lead, or is stopping.
-    Refused,
+    Rejected,
     /// Appended, and then leadership was lost: it may be committed or not.
     Unknown,
 }

@@ -61,7 +61,7 @@ pub(crate) enum MembersChange {
         retain: bool,
     },
     /// Completes a half-done change. A node that no longer votes becomes a learner.
-    Flatten,
+    LeaveJoint,
     /// Adds this node as a learner with this address.
     AddLearner(NodeId, String),
     /// Changes the address of a member.
@@ -121,7 +121,7 @@ impl Raft {
             MembersChange::Voters { voters, retain } => {
                 (ChangeMembers::ReplaceAllVoters(voters), retain)
             }
-            MembersChange::Flatten => (ChangeMembers::AddVoterIds(BTreeSet::new()), true),
+            MembersChange::LeaveJoint => (ChangeMembers::AddVoterIds(BTreeSet::new()), true),
             MembersChange::AddLearner(node, address) => {
                 (ChangeMembers::AddNodes([(node, address)].into()), true)
             }

@@ -136,7 +136,7 @@ impl Raft {
     /// has no space for it.
     pub(crate) async fn propose(&self, command: Bytes) -> Proposed<Outcome> {
         if !self.openraft.is_leader() || self.space.is_low() {
-            return Proposed::Refused;
+            return Proposed::Rejected;
         }
         let (responder, done) = ProgressResponder::<TypeConfig, _>::complete_only();
         let proposed = self
@@ -154,7 +154,7 @@ impl Raft {
                 index: LogIndex(log_id.index()),
                 outcomes,
             },
-            Ok(Err(ClientWriteError::ForwardToLeader(_))) => Proposed::Refused,
+            Ok(Err(ClientWriteError::ForwardToLeader(_))) => Proposed::Rejected,
             _ => Proposed::Unknown,
         }
     }

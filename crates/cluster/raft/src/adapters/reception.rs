@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     error::BoxError,
-    links::Numbered,
-    links::offloaded::Offloaded,
+    links::WithRequestId,
+    links::drop_in_background::DropInBackground,
     links::peers::Peers,
     snapshots::receive_slot::{PartialSnapshot, SlotGuard},
 };
@@ -53,8 +53,8 @@ impl Raft {
         store: Arc<Store>,
         peers: Arc<Peers>,
         peer: NodeId,
-        requests: BoxStream<'static, Numbered<Request>>,
-    ) -> BoxStream<'static, Numbered<Response>> {
+        requests: BoxStream<'static, WithRequestId<Request>>,
+    ) -> BoxStream<'static, WithRequestId<Response>> {
         let reception = Reception {
             raft: self.clone(),
             store,
@@ -80,8 +80,8 @@ impl Reception {
     /// comes back over another link.
     async fn next_piece(
         &self,
-        requests: &mut BoxStream<'static, Numbered<Request>>,
-    ) -> Option<Numbered<Request>> {
+        requests: &mut BoxStream<'static, WithRequestId<Request>>,
+    ) -> Option<WithRequestId<Request>> {
         if self.incoming.is_none() {
             return requests.next().await;
         }
@@ -200,7 +200,7 @@ impl Reception {
         let partial = slot.take().ok_or("no part of the snapshot was received")?;
         let received = blocking(move || {
             let snapshot = partial.receiver.into_inner().complete()?;
-            Ok(Offloaded::new(Received { snapshot, slot }))
+            Ok(DropInBackground::new(Received { snapshot, slot }))
         });
         let snapshot = Snapshot {
             meta,

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::types::TypeConfig;
 use crate::{
-    links::offloaded::Offloaded, snapshots::receive_slot::SlotGuard,
+    links::drop_in_background::DropInBackground, snapshots::receive_slot::SlotGuard,
     snapshots::transfers::SharedSnapshot,
 };
 
@@ -38,7 +38,7 @@ pub(crate) enum SnapshotData {
     /// damaged.
     Local(SharedSnapshot, Arc<Notify>),
     /// The packets of another node, complete and verified, to be installed.
-    Received(Box<Offloaded<Received>>),
+    Received(Box<DropInBackground<Received>>),
 }
 
 /// A snapshot that was received, and its slot, which is released once the file is moved or removed.

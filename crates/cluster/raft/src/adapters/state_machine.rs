@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     RaftMetrics,
-    links::offloaded::Offloaded,
+    links::drop_in_background::DropInBackground,
     snapshots::transfers::{SharedSnapshot, Transfers},
 };
 
@@ -217,7 +217,7 @@ impl StateMachine {
 
     pub(super) fn shared_snapshot(&self) -> io::Result<SharedSnapshot> {
         let snapshot = self.snapshot().map_err(io::Error::other)?;
-        Ok(Arc::new(Offloaded::new(snapshot)))
+        Ok(Arc::new(DropInBackground::new(snapshot)))
     }
 
     pub(super) fn local_snapshot(&self, snapshot: SharedSnapshot) -> io::Result<Snapshot> {

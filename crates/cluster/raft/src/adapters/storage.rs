@@ -61,7 +61,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             Ok(store.meta())
         });
         let meta = installed.await?;
-        self.feed.begin_anew(meta.applied_index());
+        self.feed.reset(meta.applied_index());
         self.publish(meta);
         Ok(())
     }

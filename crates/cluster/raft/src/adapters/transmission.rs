@@ -29,7 +29,7 @@ use super::{
 use crate::{
     links::claims::ClaimError,
     links::connection::{CallError, in_time, unexpected},
-    links::offloaded::Offloaded,
+    links::drop_in_background::DropInBackground,
     links::peer_link::PeerLink,
     snapshots::WINDOW,
     snapshots::transfers::{SharedSnapshot, Transfer},
@@ -140,7 +140,7 @@ impl Network {
             return Err(SendError::Rejected(unexpected(response)));
         };
         tracing::info!(peer = %self.peer, ?last_log, chunk_count, "sending a snapshot");
-        let mut chunks = Offloaded::new(local.chunks()?);
+        let mut chunks = DropInBackground::new(local.chunks()?);
         for _ in 0..chunk_count {
             // Earlier chunks must be read too: each chunk has the digest of all before it.
             chunks = next_chunk(chunks).await?.1;
@@ -170,8 +170,8 @@ impl Network {
 }
 
 async fn next_chunk(
-    mut chunks: Offloaded<SnapshotChunks>,
-) -> Result<(Option<bytes::Bytes>, Offloaded<SnapshotChunks>), SendError> {
+    mut chunks: DropInBackground<SnapshotChunks>,
+) -> Result<(Option<bytes::Bytes>, DropInBackground<SnapshotChunks>), SendError> {
     let started_at = Instant::now();
     let read = tokio::task::spawn_blocking(move || Ok((chunks.next_chunk()?, chunks)));
     let read = read.await.map_err(|_| SendError::Panicked)?;

@@ -9,21 +9,21 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use crate::{adapters::flushed, parts::Parts};
+use crate::{adapters::flushed, node_context::NodeContext};
 
 /// How long nothing must be applied before the commit index is synced. Under load this never happens,
 /// and groups follow each other faster.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// Syncs the commit index whenever nothing was applied for [`QUIET`]. Returns when the node stops.
-pub(crate) async fn sync_commit_index(parts: Arc<Parts>) {
-    let mut applied = parts.state_machine.applied();
+pub(crate) async fn sync_commit_index(context: Arc<NodeContext>) {
+    let mut applied = context.state_machine.applied();
     while applied.changed().await.is_ok() {
         while let Ok(Ok(())) = timeout(QUIET, applied.changed()).await {}
         // A log without space would wait for some, and votes would wait for the log.
-        if !parts.raft.space.is_low() {
+        if !context.raft.space.is_low() {
             // An error has already stopped the node.
-            let _ = flushed(|on_flushed| parts.log.sync(on_flushed)).await;
+            let _ = flushed(|on_flushed| context.log.sync(on_flushed)).await;
         }
     }
 }

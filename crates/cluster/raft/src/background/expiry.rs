@@ -6,14 +6,14 @@ use quorate_peer::message::Proposed;
 use quorate_state::{Command, EXPIRE_COUNT_MAX, Outcome, UnixMillis};
 use tokio::time::sleep;
 
-use crate::parts::Parts;
+use crate::node_context::NodeContext;
 
 /// The longest time between checks for old packets.
 const EXPIRE_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 const EXPIRE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-impl Parts {
+impl NodeContext {
     /// Removes old packets while this node leads. Never returns.
     pub(crate) async fn expire_packets(self: Arc<Self>) {
         let pause = (self.config.retention() / 10).clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX);

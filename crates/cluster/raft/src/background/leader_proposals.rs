@@ -13,7 +13,8 @@ use quorate_store::Meta;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    adapters::applied_membership, membership::admin::SILENT_ELECTION_TIMEOUTS, parts::Parts,
+    adapters::applied_membership, membership::admin::SILENT_ELECTION_TIMEOUTS,
+    node_context::NodeContext,
 };
 
 /// How often to check whether a proposal is due.
@@ -26,7 +27,7 @@ const QUICK_CHECK_COUNT: u64 = 200;
 /// Time is set back after a majority has agreed on an earlier time for this part of the retention.
 const WAITS_PER_RETENTION: u32 = 8;
 
-impl Parts {
+impl NodeContext {
     /// Proposes what is due while this node leads. Never returns.
     pub(crate) async fn propose_due_commands(self: Arc<Self>) {
         let (mut has_warned, mut logged) = (false, None);
@@ -49,7 +50,7 @@ impl Parts {
                 // The result shows in what is applied. If nothing was applied, the command is due
                 // again.
                 let proposed = self.raft.propose(command.encode()).await;
-                is_rejected = proposed == Proposed::Refused;
+                is_rejected = proposed == Proposed::Rejected;
             }
             let is_due = self.due_command().is_some();
             // The next due command is logged again, even if it is of the same kind.
@@ -96,7 +97,7 @@ impl Parts {
     /// back if a majority has agreed for an eighth of the retention that it is earlier. All of that
     /// is stored in the log, so neither a new leader nor a restart starts the wait again.
     fn due_time(&self, time: &ClusterTime) -> Option<Command> {
-        let (reading, last) = (self.gossip.time(), time.told()?);
+        let (reading, last) = (self.gossip.time(), time.last_in_log()?);
         let now = reading.time;
         let is_old = now.since(last) >= TICK_INTERVAL || time.stamp_at(now).is_none();
         let behind_for = time.behind_for(now).unwrap_or_default();

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::{adapters::View, metrics::ScrubTarget, parts::Parts};
+use crate::{adapters::View, metrics::ScrubTarget, node_context::NodeContext};
 
 /// How long to wait before a damaged store is rewritten again after the disk failed: time for an
 /// operator to free space.
@@ -23,7 +23,7 @@ const REPAIR_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// How often to check whether the checkpoint is written.
 const CHECKPOINT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-impl Parts {
+impl NodeContext {
     /// Scrubs log and store once in each interval, and repairs the store whenever damage was seen.
     /// Never returns.
     pub(crate) async fn scrub(self: Arc<Self>) {

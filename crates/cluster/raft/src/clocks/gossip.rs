@@ -210,9 +210,9 @@ impl PeerGossip {
     }
 
     /// Sets the last time in the log. Must be called before the node takes part in the cluster.
-    pub(crate) fn set_start(&self, told: Option<UnixMillis>) {
+    pub(crate) fn set_start(&self, last_in_log: Option<UnixMillis>) {
         let at = self.now();
-        lock(&self.clock).set_start(Start { at, told });
+        lock(&self.clock).set_start(Start { at, last_in_log });
     }
 
     pub(crate) fn set_voters(&self, voters: impl IntoIterator<Item = NodeId>) {
@@ -260,10 +260,10 @@ impl PeerGossip {
         };
         let mut clock = lock(&self.clock);
         if let Some(sample) = sample(metadata.clock_ms) {
-            clock.hear(peer, sample);
+            clock.record(peer, sample);
         }
         if let Some(sample) = sample(metadata.agreed_ms) {
-            clock.hear_agreed(peer, sample);
+            clock.record_agreed(peer, sample);
         }
     }
 

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::parts::Parts;
+use crate::node_context::NodeContext;
 
 /// A pre-vote is requested again after this part of a heartbeat interval. A heartbeat interval is
 /// more than a message and its answer take, so several answers are in progress at the same time.
@@ -36,7 +36,7 @@ struct SuspectedLeader {
     address: String,
 }
 
-impl Parts {
+impl NodeContext {
     /// Starts a failover when the leader may be gone. `hangups` yields peers whose host has closed
     /// the links with them. Returns when that ends.
     pub(crate) async fn watch_hangups(self: Arc<Self>, mut hangups: broadcast::Receiver<NodeId>) {

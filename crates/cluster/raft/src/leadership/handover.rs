@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     adapters::{Follower, View},
     leadership::leader::Leader,
-    parts::Parts,
+    node_context::NodeContext,
 };
 
 /// How long a stopping leader waits for its successor.
@@ -24,7 +24,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// messages. The successor must have them on disk before it is a candidate.
 const LAG_MAX: u64 = 1024;
 
-impl Parts {
+impl NodeContext {
     /// Hands leadership to an electable voter whenever this node leads and should not. If there is
     /// none, this node continues to lead. Never returns.
     pub(crate) async fn hand_over_when_not_electable(self: Arc<Self>) {

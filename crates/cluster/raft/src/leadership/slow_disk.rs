@@ -86,11 +86,11 @@ impl SyncMeter {
 }
 
 impl SyncObserver for SyncMeter {
-    fn begun(&self) {
+    fn write_started(&self) {
         self.started_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    fn ended(&self) {
+    fn write_finished(&self) {
         let started_ms = self.started_ms.swap(0, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
         if self.is_slow(started_ms) {

@@ -79,19 +79,19 @@ fn a_slow_disk_is_fast_again_only_after_a_long_calm() {
 #[test]
 fn a_sync_that_hangs_counts_at_each_check() {
     let meter = SyncMeter::new(0);
-    meter.begun();
+    meter.write_started();
     let hanging = SyncCounts {
         count: 1,
         slow_count: 1,
     };
     assert_eq!([meter.take(), meter.take()], [hanging, hanging]);
-    meter.ended();
+    meter.write_finished();
     assert_eq!([meter.take(), meter.take()], [hanging, IDLE]);
 
     let meter = SyncMeter::new(u64::MAX);
-    meter.begun();
+    meter.write_started();
     assert_eq!(meter.take(), IDLE);
-    meter.ended();
+    meter.write_finished();
     let fast = SyncCounts {
         count: 1,
         slow_count: 0,

@@ -2,11 +2,11 @@
 
 pub(crate) mod claims;
 pub(crate) mod connection;
+pub(crate) mod drop_in_background;
 pub(crate) mod link_tracker;
-pub(crate) mod offloaded;
 pub(crate) mod peer_link;
 pub(crate) mod peers;
 pub(crate) mod service;
 
 /// The number of a request, with the request or its response.
-pub(crate) type Numbered<T> = (u64, T);
+pub(crate) type WithRequestId<T> = (u64, T);

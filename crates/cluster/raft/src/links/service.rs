@@ -16,31 +16,32 @@ use quorate_peer::{
 use quorate_state::EncodedPackets;
 
 use crate::{
-    links::Numbered, links::connection::PIPELINE_MAX, links::link_tracker::Direction,
-    membership::admin::Admin, parts::Parts, snapshots::pull::offer_packets, writes::WriteQueue,
+    links::WithRequestId, links::connection::PIPELINE_MAX, links::link_tracker::Direction,
+    membership::admin::Admin, node_context::NodeContext, snapshots::pull::offer_packets,
+    writes::WriteQueue,
 };
 
 pub(crate) struct PeerService {
-    pub(crate) parts: Arc<Parts>,
+    pub(crate) context: Arc<NodeContext>,
     pub(crate) puts: Arc<WriteQueue>,
     pub(crate) admin: Arc<Admin>,
 }
 
 impl Service for PeerService {
     fn introduction(&self) -> Introduction {
-        self.parts.peers.membership_view.introduction()
+        self.context.peers.membership_view.introduction()
     }
 
-    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
-        self.parts.peers.membership_view.admission(peer, vouchers)
+    fn admission(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
+        self.context.peers.membership_view.admission(peer, vouchers)
     }
 
     fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
-        self.parts.peers.membership_view.removed(peer, vouchers)
+        self.context.peers.membership_view.removed(peer, vouchers)
     }
 
     fn acknowledged(&self) -> Acknowledgements {
-        self.parts.peers.membership_view.acknowledged()
+        self.context.peers.membership_view.acknowledged()
     }
 
     fn lost_data(
@@ -49,15 +50,15 @@ impl Service for PeerService {
         stated: LogSummary,
         before: &Acknowledgements,
     ) -> Option<DataLoss> {
-        self.parts
+        self.context
             .peers
             .membership_view
             .lost_data(peer, stated, before)
     }
 
     fn expects_joiners(&self) -> bool {
-        let now = self.parts.gossip.time().time;
-        self.parts.peers.membership_view.expects_joiners(now)
+        let now = self.context.gossip.time().time;
+        self.context.peers.membership_view.expects_joiners(now)
     }
 
     fn join(
@@ -74,7 +75,7 @@ impl Service for PeerService {
         stream_kind: StreamKind,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Frame<Response>> {
-        let gossip = self.parts.gossip.clone();
+        let gossip = self.context.gossip.clone();
         let requests = self.receive(peer, requests);
         let responses = match stream_kind {
             StreamKind::Append | StreamKind::Control | StreamKind::Forward | StreamKind::Admin => {
@@ -83,12 +84,12 @@ impl Service for PeerService {
             // A join stream carries no requests after its handshake.
             StreamKind::Join => stream::empty().boxed(),
             StreamKind::Snapshot => {
-                let store = self.parts.store.clone();
-                let peers = self.parts.peers.clone();
-                let raft = &self.parts.raft;
+                let store = self.context.store.clone();
+                let peers = self.context.peers.clone();
+                let raft = &self.context.raft;
                 raft.receive_snapshots(store, peers, peer, requests)
             }
-            StreamKind::Pull => offer_packets(self.parts.state_machine.clone(), peer, requests),
+            StreamKind::Pull => offer_packets(self.context.state_machine.clone(), peer, requests),
         };
         let framed = responses.map(move |(id, message)| Frame {
             id,
@@ -105,10 +106,10 @@ impl PeerService {
         &self,
         peer: NodeId,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
-    ) -> BoxStream<'static, Numbered<Request>> {
-        let gossip = self.parts.gossip.clone();
+    ) -> BoxStream<'static, WithRequestId<Request>> {
+        let gossip = self.context.gossip.clone();
         let guard = self
-            .parts
+            .context
             .peers
             .link_tracker
             .enter(peer, Direction::Accepted);
@@ -142,8 +143,8 @@ impl PeerService {
         self: Arc<Self>,
         peer: NodeId,
         stream_kind: StreamKind,
-        requests: BoxStream<'static, Numbered<Request>>,
-    ) -> BoxStream<'static, Numbered<Response>> {
+        requests: BoxStream<'static, WithRequestId<Request>>,
+    ) -> BoxStream<'static, WithRequestId<Response>> {
         requests
             .map(move |(id, request)| {
                 let service = self.clone();
@@ -164,16 +165,16 @@ impl PeerService {
                 Response::Failed("this stream accepts only requests of operators".to_owned())
             }
             Request::Propose(packets) => Response::Proposed(self.propose(peer, packets).await),
-            Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
+            Request::ReadIndex => Response::ReadIndex(self.context.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
-                if !self.parts.may_vote() =>
+                if !self.context.may_vote() =>
             {
                 let reason = "this node does not vote: its log was empty when it started, so it may \
                               have lost votes, and it has not caught up with a leader yet";
                 Response::Failed(reason.to_owned())
             }
-            of_raft => match self.parts.peers.check(peer, &of_raft) {
-                Ok(()) => self.parts.raft.answer(of_raft).await,
+            of_raft => match self.context.peers.check(peer, &of_raft) {
+                Ok(()) => self.context.raft.answer(of_raft).await,
                 Err(reason) => Response::Failed(reason.to_string()),
             },
         }
@@ -184,17 +185,17 @@ impl PeerService {
     async fn propose(&self, peer: NodeId, packets: Bytes) -> Proposed {
         match EncodedPackets::parse(packets) {
             Ok(packets) => {
-                match self.parts.peers.membership_view.votes(peer) || are_signed(&packets).await {
+                match self.context.peers.membership_view.votes(peer) || are_signed(&packets).await {
                     true => self.puts.propose(packets).await,
                     false => {
                         tracing::error!(%peer, "rejected forwarded packets with invalid signatures");
-                        Proposed::Refused
+                        Proposed::Rejected
                     }
                 }
             }
             Err(error) => {
                 tracing::error!(%error, "rejected forwarded packets that cannot be decoded");
-                Proposed::Refused
+                Proposed::Rejected
             }
         }
     }

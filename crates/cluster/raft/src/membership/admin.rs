@@ -10,7 +10,7 @@ use quorate_api::{Member, Problem};
 use quorate_peer::NodeId;
 
 use super::{membership_snapshot::MembershipSnapshot, problems::no_leader};
-use crate::{adapters::View, parts::Parts};
+use crate::{adapters::View, node_context::NodeContext};
 
 /// A member counts as alive until it was silent for this many of the longest election timeouts: a
 /// busy machine is not gone.
@@ -18,7 +18,7 @@ pub(crate) const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
 /// Answers operators and nodes: itself while this node leads, else with the leader's answer.
 pub(crate) struct Admin {
-    pub(crate) parts: Arc<Parts>,
+    pub(crate) context: Arc<NodeContext>,
     /// Locked during a change of the members: there is one at a time.
     pub(crate) change_lock: Mutex<()>,
 }
@@ -51,16 +51,16 @@ impl Admin {
             followers,
             last_log,
             ..
-        } = self.parts.raft.view();
+        } = self.context.raft.view();
         let others = followers.into_iter().map(|other| (other.node, other));
-        let (membership, silence_max) = (self.parts.raft.membership(), self.silence_max());
+        let (membership, silence_max) = (self.context.raft.membership(), self.silence_max());
         let not_electable = membership.nodes.keys().filter_map(|node| {
-            let not_electable = self.parts.gossip.not_electable_of(*node, silence_max)?;
+            let not_electable = self.context.gossip.not_electable_of(*node, silence_max)?;
             Some((*node, not_electable))
         });
         MembershipSnapshot {
             not_electable: not_electable.collect(),
-            leader: self.parts.config.node,
+            leader: self.context.config.node,
             others: others.collect(),
             membership,
             node_registry: self.cluster().node_registry,
@@ -72,24 +72,24 @@ impl Admin {
     /// `node` as a member, with the feature levels that it reported.
     pub(super) fn member(&self, snapshot: &MembershipSnapshot, node: NodeId) -> Member {
         Member {
-            level: self.parts.gossip.level(node).map(|level| level.0),
-            level_hold: self.parts.gossip.holds_level(node),
+            level: self.context.gossip.level(node).map(|level| level.0),
+            level_hold: self.context.gossip.holds_level(node),
             ..snapshot.member(node)
         }
     }
 
     /// A member counts as alive if it was last heard from no longer ago than this.
     pub(super) fn silence_max(&self) -> Duration {
-        self.parts.config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS
+        self.context.config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS
     }
 
     /// The replicated state of the cluster, as applied here.
     pub(super) fn cluster(&self) -> ClusterState {
-        self.parts.state_machine.meta().cluster.clone()
+        self.context.state_machine.meta().cluster.clone()
     }
 
     pub(super) fn leads(&self) -> bool {
-        self.parts.raft.view().role == Role::Leader
+        self.context.raft.view().role == Role::Leader
     }
 
     /// Fails while the cluster is being founded.
@@ -99,6 +99,6 @@ impl Admin {
     }
 
     pub(super) fn now(&self) -> UnixMillis {
-        self.parts.gossip.time().time
+        self.context.gossip.time().time
     }
 }

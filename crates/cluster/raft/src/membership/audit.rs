@@ -1,6 +1,8 @@
 //! The leader's audit log lines for requests that operators sent to other nodes.
 
-use quorate_api::{AUDIT_TARGET, AdminRequest, Answered, Asked, ChangeMember, Problem};
+use quorate_api::{
+    AUDIT_TARGET, AdminRequest, ChangeMember, ForwardedAnswer, ForwardedRequest, Problem,
+};
 use quorate_peer::NodeId;
 
 /// The audit line of a change: the node that forwarded it, and the operator who requested it there.
@@ -13,7 +15,7 @@ pub(super) struct AuditLine {
 
 impl AuditLine {
     /// The line for a request that `peer` forwarded; `None` if the request changes nothing.
-    pub(super) fn new(peer: NodeId, asked: &Asked) -> Option<Self> {
+    pub(super) fn new(peer: NodeId, asked: &ForwardedRequest) -> Option<Self> {
         let by = asked.token.as_deref().unwrap_or("the node itself");
         let subject = match &asked.request {
             AdminRequest::Members(_) => return None,
@@ -31,7 +33,7 @@ impl AuditLine {
     }
 
     /// Writes the line with the outcome of the request. Text from another node is quoted.
-    pub(super) fn write(self, answer: &Result<Answered, Problem>) {
+    pub(super) fn write(self, answer: &Result<ForwardedAnswer, Problem>) {
         let outcome = answer.as_ref().err();
         let outcome = outcome.map_or("done", |problem| problem.problem_type.uri());
         tracing::info!(

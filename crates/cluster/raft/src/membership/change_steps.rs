@@ -25,7 +25,7 @@ impl LeaderTask<'_> {
                 (true, true) => self.leave_joint(&snapshot).await?,
                 (false, _) if Instant::now() >= self.deadline => return Err(busy()),
                 (false, _) if !self.leads() => return Err(no_leader()),
-                (false, _) => sleep(self.parts.config.heartbeat()).await,
+                (false, _) => sleep(self.context.config.heartbeat()).await,
             }
         }
     }
@@ -33,7 +33,7 @@ impl LeaderTask<'_> {
     /// Completes a change that its leader left unfinished.
     pub(super) async fn leave_joint(&self, snapshot: &MembershipSnapshot) -> Result<(), Problem> {
         tracing::info!("completing an unfinished change of the voters");
-        self.change_membership(snapshot, MembersChange::Flatten)
+        self.change_membership(snapshot, MembersChange::LeaveJoint)
             .await
     }
 
@@ -50,7 +50,7 @@ impl LeaderTask<'_> {
                 Err(problem) if problem.problem_type == ProblemType::NoLiveQuorum => {
                     match Instant::now() < deadline {
                         _ if force => return Ok(()),
-                        true => sleep(self.parts.config.heartbeat()).await,
+                        true => sleep(self.context.config.heartbeat()).await,
                         false => return Err(problem),
                     }
                 }
@@ -69,7 +69,7 @@ impl LeaderTask<'_> {
         if snapshot.leader != node {
             return Ok(());
         }
-        let leader = self.hand_over(&self.parts.successors()).await?;
+        let leader = self.hand_over(&self.context.successors()).await?;
         tracing::info!(%leader, "handed over, because this node will not be a voter any more");
         Err(no_leader())
     }
@@ -117,7 +117,7 @@ impl LeaderTask<'_> {
         change: MembersChange,
     ) -> Result<(), Problem> {
         let known = snapshot.membership.position;
-        let changed = self.parts.raft.change_members(change, known);
+        let changed = self.context.raft.change_members(change, known);
         timeout_at(self.deadline, changed).await.unwrap_or_else(|_| {
             Err(failed(
                 "the change has started, but too few voters have accepted it yet: it continues when \
@@ -161,7 +161,7 @@ impl LeaderTask<'_> {
             } else if Instant::now() >= deadline {
                 return Err(not_caught_up());
             }
-            sleep(self.parts.config.heartbeat()).await;
+            sleep(self.context.config.heartbeat()).await;
         }
     }
 }

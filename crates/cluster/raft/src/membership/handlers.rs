@@ -1,9 +1,9 @@
 //! The leader's handler for each request, whichever node the operator asked.
 
 use quorate_api::{
-    AdminRequest, Answered, ChangeMember, ChangePublishing, ChangeZone, DeletePacket, JoinCall,
-    ListMembers, Members, OpenInvite, Operation, Problem, ProblemType, RaiseLevelRequest, Rename,
-    TransferRequest,
+    AdminOperation, AdminRequest, ChangeMember, ChangePublishing, ChangeZone, DeletePacket,
+    ForwardedAnswer, ListMembers, Members, OpenInvite, Problem, ProblemType, RaiseLevelRequest,
+    RegisterNode, Rename, TransferRequest,
 };
 use quorate_peer::{NodeId, chain, message::Proposed};
 use quorate_state::{Command, LogIndex, Outcome, Rejection};
@@ -23,7 +23,7 @@ impl LeaderTask<'_> {
         &self,
         asker: NodeId,
         request: AdminRequest,
-    ) -> Result<Answered, Problem> {
+    ) -> Result<ForwardedAnswer, Problem> {
         self.unless_majority_lost(self.catch_up()).await?;
         Ok(match request {
             AdminRequest::Members(_) => answer::<ListMembers>(ANY_INDEX, &self.members()),
@@ -35,7 +35,7 @@ impl LeaderTask<'_> {
             AdminRequest::OpenInvite(open) => {
                 answer::<OpenInvite>(ANY_INDEX, &self.open_invite(open).await?)
             }
-            AdminRequest::Join(call) => answer::<JoinCall>(ANY_INDEX, &self.join(call).await?),
+            AdminRequest::Join(call) => answer::<RegisterNode>(ANY_INDEX, &self.join(call).await?),
             AdminRequest::Rename(Rename { name }) => {
                 let _lock = self.unless_majority_lost(self.lock()).await?;
                 self.rename(asker, name).await?;
@@ -70,14 +70,14 @@ impl LeaderTask<'_> {
         let nodes = snapshot.nodes().into_iter();
         Members {
             cluster: self.cluster().id.map(|id| id.to_string()),
-            leader: Some(self.parts.config.node.to_string()),
+            leader: Some(self.context.config.node.to_string()),
             members: nodes.map(|node| self.member(&snapshot, node)).collect(),
         }
     }
 
     /// Waits until this leader has applied everything committed before now. Fails if it does not lead.
     pub(super) async fn catch_up(&self) -> Result<(), Problem> {
-        let caught_up = timeout_at(self.deadline, self.parts.catch_up()).await;
+        let caught_up = timeout_at(self.deadline, self.context.catch_up()).await;
         caught_up.ok().flatten().ok_or_else(no_leader)
     }
 
@@ -92,24 +92,24 @@ impl LeaderTask<'_> {
 
     /// Commits a command and applies it here. Returns its index in the log and its outcome.
     pub(super) async fn commit(&self, command: Command) -> Result<(LogIndex, Outcome), Problem> {
-        let proposed = timeout_at(self.deadline, self.parts.raft.propose(command.encode())).await;
+        let proposed = timeout_at(self.deadline, self.context.raft.propose(command.encode())).await;
         match proposed {
             Ok(Proposed::Applied { index, outcomes }) => match outcomes {
                 Outcome::Rejected(rejection) => Err(rejected(&rejection)),
                 outcome => Ok((index, outcome)),
             },
-            Ok(Proposed::Refused) if self.parts.raft.space.is_low() => Err(failed(
+            Ok(Proposed::Rejected) if self.context.raft.space.is_low() => Err(failed(
                 "the disk of the leader is nearly full: free space, or transfer leadership",
             )),
-            Ok(Proposed::Refused | Proposed::Unknown) | Err(_) => Err(no_leader()),
+            Ok(Proposed::Rejected | Proposed::Unknown) | Err(_) => Err(no_leader()),
         }
     }
 }
 
 /// The answer to an operation, valid from the entry at `index` on.
-fn answer<O: Operation>(index: LogIndex, answer: &O::Answer) -> Answered {
+fn answer<O: AdminOperation>(index: LogIndex, answer: &O::Answer) -> ForwardedAnswer {
     let answer = serde_json::to_value(answer).expect("an answer is JSON");
-    Answered { answer, index }
+    ForwardedAnswer { answer, index }
 }
 
 fn rejected(rejection: &Rejection) -> Problem {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_api::JoinCall;
+use quorate_api::RegisterNode;
 use quorate_peer::{JoinAnswer, JoinRequest, Joined, NodeId};
 use tokio::time::timeout;
 
@@ -21,10 +21,10 @@ impl Admin {
         let cluster = self.cluster();
         let id = cluster.id?;
         let invite = cluster.node_registry.invites.get(&request.invite)?;
-        if !request.is_proved(invite.key.as_bytes(), id, joiner, self.parts.config.node) {
+        if !request.is_proved(invite.key.as_bytes(), id, joiner, self.context.config.node) {
             return None;
         }
-        let call = JoinCall {
+        let call = RegisterNode {
             invite: request.invite,
             node: joiner,
             name: request.name,
@@ -34,10 +34,10 @@ impl Admin {
             Ok(Ok(())) => match self.knows(joiner).await {
                 true => JoinAnswer::Joined(Joined {
                     id,
-                    index: self.parts.state_machine.applied_index(),
-                    term: self.parts.raft.view().term,
+                    index: self.context.state_machine.applied_index(),
+                    term: self.context.raft.view().term,
                     members: self
-                        .parts
+                        .context
                         .peers
                         .membership_view
                         .members()
@@ -48,14 +48,14 @@ impl Admin {
                     "this member has not applied the registration yet: retry".to_owned(),
                 ),
             },
-            Ok(Err(rejection)) => JoinAnswer::Refused(rejection),
+            Ok(Err(rejection)) => JoinAnswer::Rejected(rejection),
             Err(problem) => JoinAnswer::Unavailable(problem.detail),
         })
     }
 
     /// Waits until this member accepts links of `joiner`. False if it takes too long.
     async fn knows(&self, joiner: NodeId) -> bool {
-        let membership_view = &self.parts.peers.membership_view;
+        let membership_view = &self.context.peers.membership_view;
         let registered = membership_view
             .until(|node_registry| node_registry.registrations.contains_key(&joiner.0));
         timeout(APPLY_TIMEOUT, registered).await == Ok(true)

@@ -4,8 +4,8 @@ use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use quorate_api::{
-    AdminRequest, Answered, Asked, ChangeMember, MemberChange, Operation, Problem, ProblemType,
-    answer_to,
+    AdminOperation, AdminRequest, ChangeMember, ForwardedAnswer, ForwardedRequest, MemberChange,
+    Problem, ProblemType, decode_answer,
 };
 use quorate_peer::{LinkError, NodeId, StreamKind, message};
 use quorate_state::millis;
@@ -35,26 +35,28 @@ const WAY_BACK: Duration = Duration::from_millis(500);
 
 impl Admin {
     /// Sends a request of this node itself to the leader and returns the answer.
-    pub(crate) async fn ask_for<O: Operation>(
+    pub(crate) async fn ask_for<O: AdminOperation>(
         &self,
         operation: O,
         time_left: Duration,
     ) -> Result<O::Answer, Problem> {
-        let answered = self.ask(Asked::new(operation, time_left)).await?;
-        answer_to::<O>(answered.answer)
+        let answered = self
+            .ask(ForwardedRequest::new(operation, time_left))
+            .await?;
+        decode_answer::<O>(answered.answer)
     }
 
     /// Sends a request to the leader and returns its answer. Retries when leadership moves; this is
     /// safe because every request may be repeated.
-    pub(crate) async fn ask(&self, asked: Asked) -> Result<Answered, Problem> {
+    pub(crate) async fn ask(&self, asked: ForwardedRequest) -> Result<ForwardedAnswer, Problem> {
         let until = Instant::now() + asked.time_left();
-        let mut leaders = self.parts.leader.clone();
+        let mut leaders = self.context.leader.clone();
         let mut known_at = Instant::now();
         let mut majority_lost = pin!(self.majority_lost());
         loop {
             let leader = leaders.borrow_and_update().node.clone();
             if let Some((node, address)) = leader {
-                let answer = match node == self.parts.config.node {
+                let answer = match node == self.context.config.node {
                     true => {
                         let request = asked.request.clone();
                         self.task(until).answer(node, request).await
@@ -73,7 +75,7 @@ impl Admin {
             if is_over || now >= until || now >= known_at + LEADERLESS_TIMEOUT {
                 return Err(no_leader());
             }
-            if self.parts.is_removed() {
+            if self.context.is_removed() {
                 return Err(not_a_member());
             }
             tokio::select! {
@@ -88,13 +90,13 @@ impl Admin {
         &self,
         leader: NodeId,
         address: &str,
-        asked: &Asked,
+        asked: &ForwardedRequest,
         until: Instant,
-    ) -> Result<Answered, Problem> {
-        let link = self.parts.peers.link(leader, address, StreamKind::Admin);
+    ) -> Result<ForwardedAnswer, Problem> {
+        let link = self.context.peers.link(leader, address, StreamKind::Admin);
         let answered = async {
             link.opened().await?;
-            let asked = Asked {
+            let asked = ForwardedRequest {
                 time_left_ms: millis(until.saturating_duration_since(Instant::now())),
                 ..asked.clone()
             };
@@ -109,7 +111,7 @@ impl Admin {
         match answered {
             Ok(message::Response::Operated(answer)) => {
                 let answer = serde_json::from_slice(&answer);
-                answer.map_err(|error| Problem::not_understood(&error))?
+                answer.map_err(|error| Problem::unreadable_answer(&error))?
             }
             Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Err(not_a_member()),
             _ => Err(no_leader()),
@@ -119,7 +121,7 @@ impl Admin {
     /// Answers a request of `peer`, which assumes that this node leads. Never forwards it further: the
     /// asking node looks for the leader itself.
     pub(crate) async fn answer_peer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
-        let answer = match serde_json::from_slice::<Asked>(asked) {
+        let answer = match serde_json::from_slice::<ForwardedRequest>(asked) {
             Ok(asked) => {
                 let time_left = asked.time_left().saturating_sub(WAY_BACK);
                 let task = self.task(Instant::now() + time_left);
@@ -153,13 +155,13 @@ impl Admin {
             {
                 true
             }
-            _ => self.parts.raft.membership().is_voter(peer),
+            _ => self.context.raft.membership().is_voter(peer),
         }
     }
 
     /// Resolves some time after another node has become the leader: one that hands over still answers.
     async fn superseded(&self, leader: NodeId) {
-        let mut leaders = self.parts.leader.clone();
+        let mut leaders = self.context.leader.clone();
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
         if leaders.wait_for(other).await.is_err() {
             std::future::pending::<()>().await;

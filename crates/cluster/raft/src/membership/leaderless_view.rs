@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use quorate_api::{Asked, Member, MemberState, Members, Problem, ProblemType};
+use quorate_api::{ForwardedRequest, Member, MemberState, Members, Problem, ProblemType};
 use quorate_peer::NodeId;
 use quorate_state::millis;
 use serde_json::Value;
@@ -20,10 +20,10 @@ const LEADERLESS: [ProblemType; 2] = [ProblemType::NoLeader, ProblemType::Majori
 
 impl Admin {
     /// The leader's list, or this node's own if there is no leader, or if it was removed.
-    pub(super) async fn members(&self, asked: Asked) -> Result<Value, Problem> {
+    pub(super) async fn members(&self, asked: ForwardedRequest) -> Result<Value, Problem> {
         let answered = tokio::select! {
             answered = self.ask(asked) => answered.map(|answered| answered.answer),
-            () = leaderless(self.parts.leader.clone(), LEADERLESS_TIMEOUT) => Err(no_leader()),
+            () = leaderless(self.context.leader.clone(), LEADERLESS_TIMEOUT) => Err(no_leader()),
         };
         match answered {
             Err(problem)
@@ -42,7 +42,7 @@ impl Admin {
         let snapshot = self.membership_snapshot();
         let nodes = snapshot.nodes().into_iter();
         Members {
-            cluster: Some(self.parts.config.cluster.to_string()),
+            cluster: Some(self.context.config.cluster.to_string()),
             leader: None,
             members: nodes
                 .map(|node| self.local_member(node, self.member(&snapshot, node)))
@@ -51,7 +51,7 @@ impl Admin {
     }
 
     fn local_member(&self, node: NodeId, member: Member) -> Member {
-        let is_own = node == self.parts.config.node;
+        let is_own = node == self.context.config.node;
         let silence = match is_own {
             true => Some(Duration::ZERO),
             false => self.silence_here(node),
@@ -60,7 +60,7 @@ impl Admin {
             lag: None,
             last_heard_ms: silence.map(millis),
             state: match member.state {
-                _ if is_own && self.parts.is_removed() => MemberState::Removed,
+                _ if is_own && self.context.is_removed() => MemberState::Removed,
                 MemberState::Pending => MemberState::Pending,
                 _ if self.is_heard_here(node) => MemberState::Live,
                 _ => MemberState::Silent,

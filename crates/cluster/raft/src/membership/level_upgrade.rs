@@ -13,7 +13,7 @@ impl LeaderTask<'_> {
         let snapshot = self.membership_snapshot();
         let members = snapshot.membership.nodes.keys();
         let levels_by_node: Vec<_> = members
-            .map(|node| (*node, self.parts.gossip.level(*node)))
+            .map(|node| (*node, self.context.gossip.level(*node)))
             .collect();
         let levels = || levels_by_node.iter().map(|(_, level)| *level);
         let (common, highest) = (levels().min().flatten(), levels().max().flatten());

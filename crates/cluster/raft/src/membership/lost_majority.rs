@@ -30,19 +30,19 @@ impl Admin {
     /// Resolves when no leader has been known for a while and no majority of the voters answers.
     pub(super) async fn majority_lost(&self) -> Problem {
         loop {
-            leaderless(self.parts.leader.clone(), LEADERLESS_TIMEOUT).await;
+            leaderless(self.context.leader.clone(), LEADERLESS_TIMEOUT).await;
             self.probe_members().await;
             if let Some(problem) = self.find_majority_lost() {
                 return problem;
             }
-            sleep(self.parts.config.heartbeat()).await;
+            sleep(self.context.config.heartbeat()).await;
         }
     }
 
     /// Sends a request to the other members to see which of them answer. Otherwise only a leader hears
     /// from all.
     pub(super) async fn probe_members(&self) {
-        let (own, membership) = (self.parts.config.node, self.parts.raft.membership());
+        let (own, membership) = (self.context.config.node, self.context.raft.membership());
         // Over links that are open already: a learner has links to voters only.
         let votes = membership.is_voter(own);
         let stream_kind = match votes {
@@ -54,7 +54,7 @@ impl Admin {
             others.filter(|(node, _)| **node != own && (votes || membership.is_voter(**node)));
         // Every live node answers this, even if only that it does not lead.
         let ask = |(node, address): (&NodeId, &String)| {
-            let link = self.parts.peers.link(*node, address, stream_kind);
+            let link = self.context.peers.link(*node, address, stream_kind);
             async move { link.call(Request::ReadIndex).await }
         };
         // An answer counts for twice as long as this wait, so it is still valid afterwards.
@@ -63,15 +63,15 @@ impl Admin {
 
     /// How long ago this node last heard from `node`.
     pub(super) fn silence_here(&self, node: NodeId) -> Option<Duration> {
-        let heard = self.parts.gossip.heard(node).map(|heard| heard.at);
-        let last = heard.max(self.parts.peers.link_tracker.lost_at(node));
+        let heard = self.context.gossip.heard(node).map(|heard| heard.at);
+        let last = heard.max(self.context.peers.link_tracker.lost_at(node));
         last.map(|at| at.elapsed())
     }
 
     /// Whether this node has heard from `node` recently, or is `node`.
     pub(super) fn is_heard_here(&self, node: NodeId) -> bool {
-        let heard = || self.parts.gossip.heard(node);
-        node == self.parts.config.node
+        let heard = || self.context.gossip.heard(node);
+        node == self.context.config.node
             || heard().is_some_and(|heard| heard.at.elapsed() <= self.silence_max())
     }
 
@@ -84,7 +84,7 @@ impl Admin {
         let voters = snapshot.membership.configs.iter().find(is_lost)?;
         let silent = voters.iter().filter(|node| !self.is_heard_here(**node));
         let silent = silent.map(|node| {
-            let started = || self.parts.gossip.started_at().elapsed();
+            let started = || self.context.gossip.started_at().elapsed();
             let since = self.silence_here(*node);
             let span = format_span(since.unwrap_or_else(started));
             let name = snapshot.label(*node);

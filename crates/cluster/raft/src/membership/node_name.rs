@@ -8,7 +8,7 @@ use quorate_state::NodeRegistry;
 use tokio::time::sleep;
 
 use super::admin::Admin;
-use crate::parts::Parts;
+use crate::node_context::NodeContext;
 
 /// How long the leader may take to record a name. No operator waits for that.
 const RENAME_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 /// Keeps this node registered under its configured name, unless another node has that name. Returns
 /// when the node is closed, or if it has no name.
 pub(crate) async fn keep_name(admin: Arc<Admin>) {
-    let Parts { config, peers, .. } = &*admin.parts;
+    let NodeContext { config, peers, .. } = &*admin.context;
     let (node, name) = (config.node, &config.name);
     let has_other_name = |node_registry: &NodeRegistry| {
         let registration = node_registry.registrations.get(&node.0);

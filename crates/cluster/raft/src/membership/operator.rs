@@ -2,8 +2,8 @@
 
 use futures_util::future::BoxFuture;
 use quorate_api::{
-    AdminRequest, Asked, ChangeMember, InviteRequest, Invited, MemberChange, OpenInvite, Problem,
-    answer_to,
+    AdminRequest, ChangeMember, CreatedInvite, ForwardedRequest, InviteRequest, MemberChange,
+    OpenInvite, Problem, decode_answer,
 };
 use quorate_packet::PublicKey;
 use quorate_peer::JoinToken;
@@ -20,7 +20,7 @@ use super::{
 use crate::{Node, node::OpenNode};
 
 impl Operator for Node {
-    fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<Value, Problem>> {
+    fn operate(&self, asked: ForwardedRequest) -> BoxFuture<'_, Result<Value, Problem>> {
         Box::pin(async move {
             let open = self.opened().map_err(|_| no_leader())?;
             match asked.request {
@@ -40,14 +40,14 @@ impl Operator for Node {
         count: usize,
     ) -> Result<Vec<StoredPacket>, ReadError> {
         let open = self.readable()?;
-        let stored = open.parts.store.packets_after(after.as_ref(), count);
+        let stored = open.context.store.packets_after(after.as_ref(), count);
         Ok(stored.into_iter().map(|it| open.shown(it)).collect())
     }
 }
 
 impl OpenNode {
     /// Returns the leader's answer once this node has applied the change.
-    async fn ask_leader(&self, asked: Asked) -> Result<Value, Problem> {
+    async fn ask_leader(&self, asked: ForwardedRequest) -> Result<Value, Problem> {
         let until = Instant::now() + asked.time_left();
         // If an answer was lost, the retried request finds the packet deleted already.
         let deletes_own = matches!(
@@ -58,7 +58,7 @@ impl OpenNode {
         let mut answered = match self.service.admin.ask(asked).await {
             // The answer to its own removal may not arrive: the leader no longer admits it.
             Err(problem) if removes_own && problem == not_a_member() => {
-                return Ok(to_value(&done(self.parts.config.node, Vec::new())));
+                return Ok(to_value(&done(self.context.config.node, Vec::new())));
             }
             answered => answered?,
         };
@@ -70,19 +70,23 @@ impl OpenNode {
     }
 
     /// Creates the secret of a token, and makes the leader open its invite.
-    async fn invite(&self, request: InviteRequest, asked: Asked) -> Result<Invited, Problem> {
+    async fn invite(
+        &self,
+        request: InviteRequest,
+        asked: ForwardedRequest,
+    ) -> Result<CreatedInvite, Problem> {
         let until = Instant::now() + asked.time_left();
         let (id, seed) = (InviteId(random()?), random()?);
         let key = PublicKey::from_bytes(JoinToken::public_key_of(&seed));
-        let open = Asked {
+        let open = ForwardedRequest {
             request: OpenInvite { id, key, request }.into(),
             ..asked
         };
         let answered = self.service.admin.ask(open).await?;
-        let expires_ms = answer_to::<OpenInvite>(answered.answer)?;
+        let expires_ms = decode_answer::<OpenInvite>(answered.answer)?;
         // From then on this node recognises a joiner with that token.
         let known = self
-            .parts
+            .context
             .peers
             .membership_view
             .until(|node_registry| node_registry.invites.contains_key(&id));
@@ -90,7 +94,7 @@ impl OpenNode {
             return Err(no_leader());
         }
         let mut members: Vec<_> = self
-            .parts
+            .context
             .peers
             .membership_view
             .members()
@@ -98,10 +102,10 @@ impl OpenNode {
             .collect();
         // Only voters register joiners. A token has space for some of them: this node, which evidently
         // answers, comes first.
-        members.retain(|(node, _)| self.parts.peers.membership_view.votes(*node));
-        members.sort_by_key(|(node, _)| *node != self.parts.config.node);
-        Ok(Invited {
-            token: JoinToken::new(self.parts.config.cluster, id, seed, members).to_string(),
+        members.retain(|(node, _)| self.context.peers.membership_view.votes(*node));
+        members.sort_by_key(|(node, _)| *node != self.context.config.node);
+        Ok(CreatedInvite {
+            token: JoinToken::new(self.context.config.cluster, id, seed, members).to_string(),
             invite: id.to_string(),
             expires_ms,
         })
@@ -129,7 +133,7 @@ impl OpenNode {
             return false;
         };
         let found = self.service.admin.membership_snapshot().find(node);
-        found.is_ok_and(|found| found == self.parts.config.node)
+        found.is_ok_and(|found| found == self.context.config.node)
     }
 }
 

@@ -38,7 +38,7 @@ impl LeaderTask<'_> {
     /// Callers check the change first: what all nodes would reject need not be in the log.
     async fn commit_once(&self, changes: bool, command: Command) -> Result<LogIndex, Problem> {
         if !changes {
-            return Ok(self.parts.state_machine.meta().applied_index());
+            return Ok(self.context.state_machine.meta().applied_index());
         }
         let (index, _) = self.commit(command).await?;
         Ok(index)

@@ -12,7 +12,7 @@ use super::{
     admin::{Admin, LeaderTask},
     membership_snapshot::MembershipSnapshot,
 };
-use crate::{adapters::MembersChange, config::Cleanup, parts::Parts};
+use crate::{adapters::MembersChange, config::Cleanup, node_context::NodeContext};
 
 /// How often to check whether a step is due.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -54,7 +54,7 @@ impl Admin {
                 leading = None;
                 continue;
             }
-            let term = self.parts.raft.view().term;
+            let term = self.context.raft.view().term;
             let (_, since) = *leading.insert(
                 leading
                     .filter(|(known, _)| *known == term)
@@ -87,7 +87,7 @@ impl Admin {
     fn next_step(&self, since: Instant) -> Option<Step> {
         let snapshot = self.membership_snapshot();
         let knows_members = self.check_founded().is_ok();
-        let cleanup = self.parts.config.cleanup;
+        let cleanup = self.context.config.cleanup;
         membership_step(&snapshot, knows_members)
             .or_else(|| {
                 silent_voter_step(&snapshot, cleanup?, since.elapsed()).filter(|_| knows_members)
@@ -99,7 +99,9 @@ impl Admin {
     /// them even if it loses its log.
     fn stale_vouchers(&self, snapshot: &MembershipSnapshot) -> Option<Step> {
         let nodes = snapshot.nodes().into_iter();
-        let reached = nodes.map(|node| self.parts.gossip.checkpoint(node)).min()?;
+        let reached = nodes
+            .map(|node| self.context.gossip.checkpoint(node))
+            .min()?;
         let (oldest, _) = snapshot.node_registry.vouchers.kept.first_key_value()?;
         (*oldest <= reached).then_some(Step::DropVouchers(reached))
     }
@@ -120,7 +122,7 @@ impl Admin {
                 Ok(())
             }
             Step::Vouch(node, index) => {
-                let Parts { config, .. } = &*self.parts;
+                let NodeContext { config, .. } = &*self.context;
                 let voucher = vouch(&config.identity, config.cluster, node, index);
                 task.commit(Command::Vouch(voucher)).await?;
                 tracing::debug!(%node, %index, "vouched for a node");

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use quorate_api::{JoinCall, OpenInvite, Problem};
+use quorate_api::{OpenInvite, Problem, RegisterNode};
 use quorate_peer::NodeId;
-use quorate_state::{Command, Invite, Join, JoinRefusal, Outcome, Registration};
+use quorate_state::{Command, Invite, Join, JoinRejection, Outcome, Registration};
 
 use super::{
     address::is_dialable,
@@ -36,7 +36,10 @@ impl LeaderTask<'_> {
 
     /// Registers a node. Fails for a member that comes with another token: it has most likely lost its
     /// data, and with its old identity it would get its vote back.
-    pub(super) async fn join(&self, call: JoinCall) -> Result<Result<(), JoinRefusal>, Problem> {
+    pub(super) async fn join(
+        &self,
+        call: RegisterNode,
+    ) -> Result<Result<(), JoinRejection>, Problem> {
         self.check_founded()?;
         if !is_dialable(&call.address) {
             return Err(bad_address(&call.address));

@@ -11,7 +11,7 @@ use quorate_peer::{DataLoss, NodeId, Removal};
 use quorate_state::LogIndex;
 use tokio::time::timeout;
 
-use crate::{FatalError, links::link_tracker::DialRejection, parts::Parts};
+use crate::{FatalError, links::link_tracker::DialRejection, node_context::NodeContext};
 
 /// How often to check even if no rejection has changed: this node may have applied more.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
@@ -27,7 +27,7 @@ enum RemovalStatus {
     Removed(LogIndex),
 }
 
-impl Parts {
+impl NodeContext {
     /// Watches why peers reject this node, until the node is closed or must stop.
     pub(crate) async fn watch_rejections(self: Arc<Self>) {
         let mut rejections = self.peers.link_tracker.dial_rejections.subscribe();

@@ -1,6 +1,6 @@
 //! Hands leadership over on request.
 
-use quorate_api::{Problem, Transferred};
+use quorate_api::{Problem, TransferResult};
 use quorate_peer::NodeId;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -17,11 +17,11 @@ const SETTLED_ELECTION_TIMEOUTS: u32 = 2;
 impl LeaderTask<'_> {
     /// Hands leadership to `to`, or to any suitable voter. If the answer is lost and the request retried,
     /// leadership may move once more than requested.
-    pub(super) async fn transfer(&self, to: Option<&str>) -> Result<Transferred, Problem> {
+    pub(super) async fn transfer(&self, to: Option<&str>) -> Result<TransferResult, Problem> {
         let snapshot = self.membership_snapshot();
         let wanted = to.map(|to| snapshot.find_known(to)).transpose()?;
         let successors = match wanted {
-            Some(node) if node == self.parts.config.node => {
+            Some(node) if node == self.context.config.node => {
                 self.check_electable(node)?;
                 return Ok(led_by(node));
             }
@@ -69,15 +69,15 @@ impl LeaderTask<'_> {
     }
 
     /// Waits until the new leader has led for long enough to know whether it should.
-    async fn confirm_leader(&self, leader: NodeId) -> Result<Transferred, Problem> {
+    async fn confirm_leader(&self, leader: NodeId) -> Result<TransferResult, Problem> {
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
-        let mut leaders = self.parts.leader.clone();
+        let mut leaders = self.context.leader.clone();
         let moved = timeout(
-            SETTLED_ELECTION_TIMEOUTS * self.parts.config.election_timeout_max(),
+            SETTLED_ELECTION_TIMEOUTS * self.context.config.election_timeout_max(),
             leaders.wait_for(other),
         );
         let has_moved = moved.await.is_ok();
-        let known = self.parts.leader.borrow().node.clone();
+        let known = self.context.leader.borrow().node.clone();
         match known.filter(|_| !has_moved) {
             Some(_) => Ok(led_by(leader)),
             None => Err(failed(format!(
@@ -100,13 +100,13 @@ impl LeaderTask<'_> {
             if !successors.is_empty() || Instant::now() >= deadline || !self.leads() {
                 return successors;
             }
-            sleep(self.parts.config.heartbeat()).await;
+            sleep(self.context.config.heartbeat()).await;
         }
     }
 
     /// The successors that are electable; all of them if none is.
     fn electable_successors(&self) -> Vec<NodeId> {
-        let (successors, snapshot) = (self.parts.successors(), self.membership_snapshot());
+        let (successors, snapshot) = (self.context.successors(), self.membership_snapshot());
         let is_electable = |node: &NodeId| snapshot.not_electable(*node).is_empty();
         match successors.iter().any(is_electable) {
             true => successors.into_iter().filter(is_electable).collect(),
@@ -120,13 +120,13 @@ impl LeaderTask<'_> {
             let text = "no other voter that could lead answers: start one, or check its links";
             return Err(unsuitable_node(text));
         }
-        let leader = timeout_at(self.deadline, self.parts.hand_to(successors)).await;
+        let leader = timeout_at(self.deadline, self.context.hand_to(successors)).await;
         leader.ok().flatten().ok_or_else(no_leader)
     }
 }
 
-fn led_by(leader: NodeId) -> Transferred {
-    Transferred {
+fn led_by(leader: NodeId) -> TransferResult {
+    TransferResult {
         leader: leader.to_string(),
     }
 }

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use quorate_peer::NodeId;
 use tokio::time::{sleep, timeout};
 
-use crate::{links::peers::MemberRoles, parts::Parts};
+use crate::{links::peers::MemberRoles, node_context::NodeContext};
 
 /// The pause after a check: the applied state changes with every entry.
 const CHECK_PAUSE: Duration = Duration::from_millis(10);
@@ -16,16 +16,16 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Updates the view from the effective membership and the applied state. Keeps links open to exactly
 /// the members that this node sends something to. Returns when the node is closed.
-pub(crate) async fn update_view(parts: Arc<Parts>) {
-    let membership_view = &parts.peers.membership_view;
-    let mut applied = parts.state_machine.applied();
-    let mut changes = parts.raft.changes();
+pub(crate) async fn update_view(context: Arc<NodeContext>) {
+    let membership_view = &context.peers.membership_view;
+    let mut applied = context.state_machine.applied();
+    let mut changes = context.raft.changes();
     loop {
         let meta = applied.borrow_and_update().clone();
-        let membership = parts.raft.membership();
-        let has_caught_up = parts.recovery.is_complete();
+        let membership = context.raft.membership();
+        let has_caught_up = context.recovery.is_complete();
         membership_view.update(&membership.nodes, membership.voters(), &meta, has_caught_up);
-        let witnesses = parts.witnesses();
+        let witnesses = context.witnesses();
         let mut roles = MemberRoles {
             votes: membership.is_voter(membership_view.node),
             ..MemberRoles::default()
@@ -39,7 +39,7 @@ pub(crate) async fn update_view(parts: Arc<Parts>) {
         }
         let mut dialed = membership_view.members();
         dialed.extend(witnesses);
-        parts
+        context
             .peers
             .set_members(membership_view.node, &dialed, roles);
         let changed = async {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     LogSettings, OpenError, RaftConfig,
     adapters::{Raft, StateMachine, View},
-    parts::Parts,
+    node_context::NodeContext,
 };
 
 /// How often to check whether a checkpoint is due. The log grows by about ten megabytes in that
@@ -33,15 +33,15 @@ const LOG_GROWTH_FACTOR: u64 = 2;
 /// larger than necessary. Never returns.
 ///
 /// A checkpoint for which there is no space is due again later, as if it had been written.
-pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
-    let Parts {
+pub(crate) async fn keep_log_short(context: Arc<NodeContext>) {
+    let NodeContext {
         raft, log, config, ..
-    } = &*parts;
+    } = &*context;
     let mut last = Instant::now();
     let mut written_then = log.written_size();
     loop {
         let view = raft.view();
-        parts.gossip.set_checkpoint(view.checkpoint);
+        context.gossip.set_checkpoint(view.checkpoint);
         let log_size = log.written_size().saturating_sub(written_then);
         let log_size_max = config.settings.store.checkpoint_log_size;
         let is_due = |factor: u32| {
@@ -51,7 +51,7 @@ pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
         let own_turn = is_own_turn(
             &view.voters,
             config.node,
-            parts.gossip.time().time,
+            context.gossip.time().time,
             config.checkpoint_interval(),
         );
         let is_due = is_due(1) && own_turn || is_due(OVERDUE_FACTOR);

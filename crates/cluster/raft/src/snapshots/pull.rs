@@ -24,10 +24,10 @@ use crate::{
     OpenError, RaftConfig,
     adapters::{StateMachine, applied_membership, blocking},
     error::BoxError,
-    links::Numbered,
+    links::WithRequestId,
     links::claims::ClaimError,
     links::connection::{CallError, in_time, unexpected},
-    links::offloaded::Offloaded,
+    links::drop_in_background::DropInBackground,
     links::peer_link::PeerLink,
     links::peers::Peers,
     snapshots::WINDOW,
@@ -89,7 +89,8 @@ async fn pull_from(
     };
     check_offer(offer.last_log).map_err(|reason| PullError::Peer(reason.into()))?;
     let store = config.store();
-    let mut receiver = run_store_work(move || Ok(Offloaded::new(Store::receiver(&store)?))).await?;
+    let mut receiver =
+        run_store_work(move || Ok(DropInBackground::new(Store::receiver(&store)?))).await?;
     let requests = stream::repeat(Ok::<_, CallError>(Request::PullChunk));
     let mut chunks = pin!(link.pipelined(requests, WINDOW));
     while let Some(response) = in_time(PULL_TIMEOUT, chunks.try_next()).await? {
@@ -156,8 +157,8 @@ impl From<OpenError> for PullError {
 pub(crate) fn offer_packets(
     state_machine: StateMachine,
     peer: NodeId,
-    requests: BoxStream<'static, Numbered<Request>>,
-) -> BoxStream<'static, Numbered<Response>> {
+    requests: BoxStream<'static, WithRequestId<Request>>,
+) -> BoxStream<'static, WithRequestId<Response>> {
     let session = PullSession {
         state_machine,
         peer,
@@ -180,7 +181,7 @@ pub(crate) fn offer_packets(
 struct PullSession {
     state_machine: StateMachine,
     peer: NodeId,
-    chunks: Option<Offloaded<SnapshotChunks>>,
+    chunks: Option<DropInBackground<SnapshotChunks>>,
 }
 
 impl PullSession {
@@ -220,7 +221,7 @@ impl PullSession {
             recent_enough(meta).ok_or("its checkpoint is older than what it has applied")?;
         tracing::info!(peer = %self.peer, applied = ?last_log, "sending the packets to a damaged member");
         let membership = applied_membership(meta)?;
-        self.chunks = Some(Offloaded::new(snapshot.chunks()?));
+        self.chunks = Some(DropInBackground::new(snapshot.chunks()?));
         Ok(Response::SnapshotOffer(SnapshotOffer {
             last_log,
             membership,

@@ -10,7 +10,9 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{error::BoxError, links::offloaded::Offloaded, snapshots::transfers::IDLE_MAX};
+use crate::{
+    error::BoxError, links::drop_in_background::DropInBackground, snapshots::transfers::IDLE_MAX,
+};
 
 /// How often to check for a partial snapshot that no peer continues.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
@@ -35,7 +37,7 @@ pub(crate) struct PartialSnapshot {
     pub(crate) peer: NodeId,
     /// The last entry that the snapshot reflects.
     pub(crate) last_log: Option<LogPosition>,
-    pub(crate) receiver: Offloaded<SnapshotReceiver>,
+    pub(crate) receiver: DropInBackground<SnapshotReceiver>,
     /// How many chunks were received.
     pub(crate) chunk_count: u64,
     /// When the last chunk was received.
@@ -51,7 +53,7 @@ impl PartialSnapshot {
         Self {
             peer,
             last_log,
-            receiver: Offloaded::new(receiver),
+            receiver: DropInBackground::new(receiver),
             chunk_count: 0,
             changed: Instant::now(),
         }

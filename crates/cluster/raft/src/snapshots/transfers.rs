@@ -19,7 +19,7 @@ use quorate_state::LogIndex;
 use quorate_store::Snapshot;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::links::offloaded::Offloaded;
+use crate::links::drop_in_background::DropInBackground;
 
 /// How long a peer may make no progress: longer than one piece may take, so that a peer whose link
 /// was lost finds its snapshot when it reconnects immediately.
@@ -32,7 +32,7 @@ const TRANSFER_DURATION_MAX: Duration = Duration::from_secs(3600);
 const CAUGHT_UP_LAG: u64 = 1024;
 
 /// A snapshot that several peers may be sent at the same time.
-pub(crate) type SharedSnapshot = Arc<Offloaded<Snapshot>>;
+pub(crate) type SharedSnapshot = Arc<DropInBackground<Snapshot>>;
 
 /// The transfers of this node while it leads. Clones share them.
 #[derive(Clone, Default)]

@@ -9,7 +9,7 @@ fn snapshot() -> SharedSnapshot {
     };
     let metrics = quorate_store::StoreMetrics::register(&quorate_metrics::Registry::new()).unwrap();
     let store = quorate_store::Store::open(config, metrics).unwrap();
-    Arc::new(Offloaded::new(store.snapshot().unwrap()))
+    Arc::new(DropInBackground::new(store.snapshot().unwrap()))
 }
 
 fn peer(number: u64) -> NodeId {

@@ -89,10 +89,10 @@ impl ClockedCluster {
             let leader = self.cluster.nodes.values().find(|node| leads(node));
             if let Some(leader) = leader {
                 leader
-                    .parts()
+                    .context()
                     .write_path
                     .raft
-                    .trigger_transfer(node.parts().config.node)
+                    .trigger_transfer(node.context().config.node)
                     .await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -102,7 +102,7 @@ impl ClockedCluster {
     /// Every node removes old packets, whether it leads or not.
     async fn remove_old_packets(&self) {
         for node in self.cluster.nodes.values() {
-            let expiry = &node.parts().parts;
+            let expiry = &node.context().context;
             expiry.remove_old().await;
         }
     }
@@ -119,12 +119,16 @@ fn fresh(key: u8) -> SignedPacket {
 
 async fn clock_is(node: &Node, state: ClockState) {
     let reach_state = async {
-        while node.parts().gossip.time().state != state {
+        while node.context().gossip.time().state != state {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     let reached = timeout(TIMEOUT, reach_state).await;
-    assert!(reached.is_ok(), "{state}: {:?}", node.parts().gossip.time());
+    assert!(
+        reached.is_ok(),
+        "{state}: {:?}",
+        node.context().gossip.time()
+    );
 }
 
 fn stored(node: &Node, packet: &SignedPacket) -> StoredPacket {
@@ -145,7 +149,7 @@ async fn a_node_days_ahead_that_leads_expires_nothing() {
     for packet in &packets {
         put(clocked.cluster.leader(), packet).await.unwrap();
     }
-    let wrong = clocked.cluster.leader().parts().config.node;
+    let wrong = clocked.cluster.leader().context().config.node;
     clocked.set(wrong, 8 * DAY_MS);
     let node = clocked.restart(wrong).await;
     clock_is(&node, ClockState::Disagrees).await;
@@ -160,7 +164,7 @@ async fn a_node_days_ahead_that_leads_expires_nothing() {
     let ahead_ms = node.status().clock.offset_ms.unwrap();
     assert!((ahead_ms - 8 * DAY_MS).abs() < 10_000, "{ahead_ms}");
     assert!(
-        node.parts()
+        node.context()
             .gossip
             .not_electable()
             .borrow()
@@ -175,7 +179,7 @@ async fn a_leader_with_a_slow_clock_rejects_no_fresh_packet() {
     let clocked = ClockedCluster::start(3).await;
     let leader = clocked.cluster.leader().clone();
     let follower = clocked.cluster.followers().next().unwrap().clone();
-    clocked.set(leader.parts().config.node, -20 * MINUTE_MS);
+    clocked.set(leader.context().config.node, -20 * MINUTE_MS);
     let packet = fresh(1);
     let answer = put(&leader, &packet).await;
     let is_right = matches!(answer, Err(PutError::NoLeader) | Ok(PutOutcome::Stored));
@@ -199,7 +203,7 @@ async fn a_clock_that_jumps_while_leading_reorders_nothing() {
     let mut received = Vec::new();
     let jumps_ms = [0, 3 * DAY_MS, 0, -3 * DAY_MS, 0, 8 * DAY_MS];
     for (key, jump_ms) in (0..).zip(jumps_ms) {
-        clocked.set(leader.parts().config.node, jump_ms);
+        clocked.set(leader.context().config.node, jump_ms);
         clocked.remove_old_packets().await;
         let packet = fresh(key);
         match put(&leader, &packet).await {
@@ -267,7 +271,7 @@ async fn without_agreement_fresh_packets_are_accepted_and_nothing_expires() {
     clocked.remove_old_packets().await;
     for node in clocked.cluster.nodes.values() {
         assert_eq!(node.status().packet_count, 2);
-        assert_eq!(node.parts().gossip.time().state, ClockState::Unknown);
+        assert_eq!(node.context().gossip.time().state, ClockState::Unknown);
         assert!(error_ms(stored(node, &fresh(2)).received) < 20_000);
     }
     clocked.cluster.shutdown().await;
@@ -284,7 +288,7 @@ async fn identical_bytes_are_fresh_by_the_time_of_the_cluster_only() {
     let entries = || follower.status().last_log_index;
     let before = entries();
     for ahead_ms in [0, 2 * DAY_MS, -2 * DAY_MS] {
-        clocked.set(follower.parts().config.node, ahead_ms);
+        clocked.set(follower.context().config.node, ahead_ms);
         assert_eq!(put(&follower, &packet).await, Ok(PutOutcome::Unchanged));
         assert_eq!(
             entries(),

@@ -18,8 +18,8 @@ async fn patient(count: u64) -> Cluster {
     let elected = async {
         while !cluster.nodes.values().any(|node| leads(node)) {
             let (_, first) = cluster.nodes.first_key_value().unwrap();
-            first.parts().write_path.raft.elect().await;
-            let led = first.parts().write_path.leader.clone();
+            first.context().write_path.raft.elect().await;
+            let led = first.context().write_path.leader.clone();
             let led = async move {
                 let mut led = led;
                 led.wait_for(|leader| leader.node.is_some()).await.map(drop)
@@ -53,10 +53,10 @@ impl Cluster {
     pub(super) async fn leader_after(&self, old: NodeId) -> &Arc<Node> {
         let mut successor = None;
         for node in self.nodes.values() {
-            if node.parts().config.node == old {
+            if node.context().config.node == old {
                 continue;
             }
-            let mut leader = node.parts().write_path.leader.clone();
+            let mut leader = node.context().write_path.leader.clone();
             let other = leader
                 .wait_for(|leader| leader.node.as_ref().is_some_and(|(node, _)| *node != old));
             let other = timeout(TIMEOUT, other).await.expect("another leads");
@@ -72,7 +72,7 @@ impl Cluster {
 }
 
 pub(super) fn gossip(node: &Node) -> &PeerGossip {
-    &node.parts().write_path.gossip
+    &node.context().write_path.gossip
 }
 
 fn set_not_electable<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, not_electable: bool) {
@@ -87,8 +87,8 @@ async fn a_leader_that_dies_is_succeeded_before_any_election_timeout() {
     let old = cluster.leader().clone();
     put(&old, &packet(1, 5)).await.unwrap();
     let term = old.status().term;
-    cluster.kill(old.parts().config.node);
-    let successor = cluster.leader_after(old.parts().config.node).await;
+    cluster.kill(old.context().config.node);
+    let successor = cluster.leader_after(old.context().config.node).await;
     assert_eq!(
         successor.status().term,
         Term(term.0 + 1),
@@ -110,14 +110,14 @@ async fn a_leader_that_dies_is_succeeded_before_any_election_timeout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_node_to_notice_a_dead_leader_waits_for_the_others() {
     let mut cluster = patient(3).await;
-    let old = cluster.leader().parts().config.node;
+    let old = cluster.leader().context().config.node;
     cluster.board.vanish(old);
     cluster.nodes.remove(&old);
     let survivors: Vec<_> = cluster.nodes.keys().copied().collect();
     cluster.board.close_links_between(survivors[0], old);
     // It probes the leader in vain, and requests the vote of the other node, which has not noticed.
     let probed = async {
-        while cluster.board.refusals(survivors[0], old) == 0 {
+        while cluster.board.rejections(survivors[0], old) == 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -131,12 +131,12 @@ async fn the_first_node_to_notice_a_dead_leader_waits_for_the_others() {
 async fn hints_about_a_live_leader_change_nothing() {
     let cluster = Cluster::start(3, calm).await;
     let leader = cluster.leader().clone();
-    let (node, term) = (leader.parts().config.node, leader.status().term);
+    let (node, term) = (leader.context().config.node, leader.status().term);
     let followers: Vec<_> = cluster.followers().cloned().collect();
     for micros in 1..10 {
         for follower in &followers {
             let mut hangups = follower
-                .parts()
+                .context()
                 .write_path
                 .peers
                 .link_tracker
@@ -146,7 +146,7 @@ async fn hints_about_a_live_leader_change_nothing() {
                 // Links that are being opened are not closed, so repeat it.
                 loop {
                     cluster.board.close_links(node);
-                    let hint = timeout(leader.parts().config.heartbeat(), hangups.recv()).await;
+                    let hint = timeout(leader.context().config.heartbeat(), hangups.recv()).await;
                     if hint.is_ok_and(|peer| peer.unwrap() == node) {
                         break;
                     }
@@ -164,7 +164,7 @@ async fn hints_about_a_live_leader_change_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_that_closes_no_connection_is_left_to_the_election_timeout() {
     let cluster = Cluster::start(3, |_| {}).await;
-    let old = cluster.leader().parts().config.node;
+    let old = cluster.leader().context().config.node;
     cluster.cut_off(old);
     let successor = cluster.leader_after(old).await;
     assert_eq!(put(successor, &packet(1, 5)).await, Ok(PutOutcome::Stored));
@@ -176,17 +176,17 @@ async fn a_node_that_lacks_entries_leaves_its_turn_to_the_next() {
     let mut cluster = patient(3).await;
     let old = cluster.leader().clone();
     // The next one in the ring of ids after the leader.
-    let next = cluster.nodes.range(old.parts().config.node..).nth(1);
+    let next = cluster.nodes.range(old.context().config.node..).nth(1);
     let next = next.or(cluster.nodes.first_key_value());
     let next = *next.unwrap().0;
     cluster.cut_off(next);
     for micros in 1..20 {
         put(&old, &packet(1, micros)).await.unwrap();
     }
-    cluster.kill(old.parts().config.node);
+    cluster.kill(old.context().config.node);
     cluster.board.cut_off.lock().unwrap().clear();
-    let successor = cluster.leader_after(old.parts().config.node).await;
-    assert_ne!(successor.parts().config.node, next);
+    let successor = cluster.leader_after(old.context().config.node).await;
+    assert_ne!(successor.context().config.node, next);
     let stored = successor.stored_packet(packet(1, 1).key()).unwrap();
     assert_eq!(stored.unwrap().packet, packet(1, 19));
     cluster.shutdown().await;
@@ -201,15 +201,18 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
     set_not_electable([&not_electable], true);
     // The leader must know it before it has to choose.
     let heard = async {
-        let heard = || gossip(&old).heard(not_electable.parts().config.node);
+        let heard = || gossip(&old).heard(not_electable.context().config.node);
         while heard().is_none_or(|heard| heard.metadata.not_electable.is_empty()) {
             tokio::task::yield_now().await;
         }
     };
     timeout(TIMEOUT, heard).await.unwrap();
     set_not_electable([&old], true);
-    let successor = cluster.leader_after(old.parts().config.node).await;
-    assert_eq!(successor.parts().config.node, electable.parts().config.node);
+    let successor = cluster.leader_after(old.context().config.node).await;
+    assert_eq!(
+        successor.context().config.node,
+        electable.context().config.node
+    );
     for micros in 1..50 {
         for node in cluster.nodes.values() {
             put(node, &packet(1, micros)).await.unwrap();
@@ -229,7 +232,7 @@ async fn without_an_electable_voter_the_leader_stays_until_there_is_one() {
     set_not_electable(&followers, true);
     for follower in &followers {
         let heard = async {
-            let heard = || gossip(&leader).heard(follower.parts().config.node);
+            let heard = || gossip(&leader).heard(follower.context().config.node);
             while heard().is_none_or(|heard| heard.metadata.not_electable.is_empty()) {
                 tokio::task::yield_now().await;
             }
@@ -238,7 +241,7 @@ async fn without_an_electable_voter_the_leader_stays_until_there_is_one() {
     }
     set_not_electable([&leader], true);
     // The leader checks for a successor many times.
-    let until = tokio::time::Instant::now() + 20 * leader.parts().config.heartbeat();
+    let until = tokio::time::Instant::now() + 20 * leader.context().config.heartbeat();
     let mut micros = 0;
     while tokio::time::Instant::now() < until {
         micros += 1;
@@ -251,10 +254,10 @@ async fn without_an_electable_voter_the_leader_stays_until_there_is_one() {
     assert_eq!(leader.status().term, term);
 
     set_not_electable([&followers[1]], false);
-    let successor = cluster.leader_after(leader.parts().config.node).await;
+    let successor = cluster.leader_after(leader.context().config.node).await;
     assert_eq!(
-        successor.parts().config.node,
-        followers[1].parts().config.node
+        successor.context().config.node,
+        followers[1].context().config.node
     );
     cluster.shutdown().await;
 }
@@ -264,11 +267,11 @@ async fn without_an_electable_voter_the_leader_stays_until_there_is_one() {
 async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
     let cluster = Cluster::start(3, |_| {}).await;
     let old = cluster.leader().clone();
-    let first = cluster.followers().next().unwrap().parts().config.node;
+    let first = cluster.followers().next().unwrap().context().config.node;
     let heard = async {
         while cluster
             .followers()
-            .any(|f| gossip(&old).heard(f.parts().config.node).is_none())
+            .any(|f| gossip(&old).heard(f.context().config.node).is_none())
         {
             tokio::task::yield_now().await;
         }
@@ -293,7 +296,7 @@ async fn a_leader_that_stops_hands_over_to_one_that_may_lead() {
     set_not_electable([&not_electable], true);
     let heard = async {
         let is_electable = |node: &Arc<Node>| {
-            let heard = gossip(&old).heard(node.parts().config.node);
+            let heard = gossip(&old).heard(node.context().config.node);
             heard.map(|heard| heard.metadata.not_electable.is_empty())
         };
         while (is_electable(&not_electable), is_electable(&electable)) != (Some(false), Some(true))
@@ -317,7 +320,7 @@ async fn a_leader_reports_how_long_ago_a_quorum_acknowledged_it() {
     let follower = cluster.followers().next().unwrap().clone();
     let reported = || {
         gossip(&leader)
-            .metadata(follower.parts().config.node)
+            .metadata(follower.context().config.node)
             .quorum_ack_age_ms
     };
     let until = async |condition: &dyn Fn(u64) -> bool| {
@@ -331,11 +334,11 @@ async fn a_leader_reports_how_long_ago_a_quorum_acknowledged_it() {
     until(&|age| age > 0 && age < 1_000).await;
     assert_eq!(
         gossip(&follower)
-            .metadata(leader.parts().config.node)
+            .metadata(leader.context().config.node)
             .quorum_ack_age_ms,
         0
     );
-    cluster.cut_off(leader.parts().config.node);
+    cluster.cut_off(leader.context().config.node);
     until(&|age| age > 1_500).await;
     cluster.board.cut_off.lock().unwrap().clear();
     // It now follows another leader, or leads again.

@@ -3,7 +3,7 @@
 use futures_util::stream::FuturesUnordered;
 use quorate_replica::{ChangeKind, Changes, ChangesLost, Replica};
 
-use super::{ground::checkpoint_and_purge, *};
+use super::{disk_faults::checkpoint_and_purge, *};
 
 /// More changes than these tests make.
 const COUNT_MAX: usize = 1000;
@@ -88,7 +88,7 @@ async fn the_changes_of_a_snapshot_are_lost_and_watchers_are_notified() {
     applied(&lagging, cluster.leader().status().applied_index).await;
     let known = lagging.status().applied_index;
     let mut watch = lagging.watch(&key(1));
-    let node = lagging.parts().config.node;
+    let node = lagging.context().config.node;
     cluster.board.cut_off.lock().unwrap().insert(node);
     for micros in 2..20 {
         put(cluster.leader(), &packet(1, micros)).await.unwrap();
@@ -131,7 +131,7 @@ async fn changes_from_before_a_start_are_lost() {
     let lost = node.changes_since(LogIndex(0), COUNT_MAX);
     assert_eq!(lost, Err(ChangesLost));
     // Nothing has changed since, so a reader that had all changes can continue.
-    let since = LogIndex(before.0.max(node.parts().store.meta().applied_index().0));
+    let since = LogIndex(before.0.max(node.context().store.meta().applied_index().0));
     put(&node, &packet(1, 6)).await.unwrap();
     assert_eq!(changed(&node, since), [(key(1), ChangeKind::Stored)]);
     node.shutdown().await.unwrap();

@@ -48,7 +48,7 @@ async fn ask_for_vote(node: &Node, candidate: NodeId) -> Response {
         metadata: FrameMetadata::default(),
     };
     let requests = stream::iter([Ok(request)]).chain(stream::pending());
-    let service = node.parts().service();
+    let service = node.context().service();
     let mut responses = service.serve(candidate, StreamKind::Control, requests.boxed());
     let response = timeout(TIMEOUT, responses.next()).await.unwrap();
     response.unwrap().message
@@ -63,10 +63,10 @@ async fn a_wiped_majority_founds_no_new_cluster_while_a_survivor_is_left() {
     // Not the leader: while it leads, it could send them the log again.
     let survivor = cluster.followers().next().unwrap().clone();
     applied(&survivor, cluster.leader().status().applied_index).await;
-    agreement::agreed_count_max(&survivor).await;
+    leader_proposals::agreed_count_max(&survivor).await;
     let nodes = cluster.configs.keys().copied();
     let wiped: Vec<_> = nodes
-        .filter(|node| *node != survivor.parts().config.node)
+        .filter(|node| *node != survivor.context().config.node)
         .collect();
     for node in &wiped {
         wipe(&mut cluster, *node);
@@ -77,14 +77,14 @@ async fn a_wiped_majority_founds_no_new_cluster_while_a_survivor_is_left() {
     for node in &wiped {
         let node = &cluster.nodes[node];
         expect_lost(node).await;
-        let candidate = survivor.parts().config.node;
+        let candidate = survivor.context().config.node;
         let answer = ask_for_vote(node, candidate).await;
         assert!(matches!(answer, Response::Failed(_)), "{answer:?}");
     }
     // There are elections meanwhile, but no node founds a cluster.
-    let mut leader = cluster.nodes[&wiped[0]].parts().write_path.leader.clone();
+    let mut leader = cluster.nodes[&wiped[0]].context().write_path.leader.clone();
     let led = leader.wait_for(|leader| {
-        let other = |(node, _): &(NodeId, String)| *node != survivor.parts().config.node;
+        let other = |(node, _): &(NodeId, String)| *node != survivor.context().config.node;
         leader.node.as_ref().is_some_and(other)
     });
     assert!(timeout(Duration::from_secs(2), led).await.is_err());
@@ -100,7 +100,7 @@ async fn expect_lost(node: &Node) {
     assert!(reason.contains("quorate member replace"), "{reason}");
     assert_eq!(node.status().not_ready, Some(NotReady::Failed));
     assert!(
-        node.parts()
+        node.context()
             .service()
             .introduction()
             .stated
@@ -115,14 +115,14 @@ async fn a_voter_that_was_wiped_stops_and_gets_nothing() {
     cluster.open_all().await;
     cluster.ready().await;
     for node in cluster.nodes.values() {
-        agreement::agreed_count_max(node).await;
+        leader_proposals::agreed_count_max(node).await;
     }
-    let wiped = cluster.followers().next().unwrap().parts().config.node;
+    let wiped = cluster.followers().next().unwrap().context().config.node;
     wipe(&mut cluster, wiped);
     cluster.open(wiped).await.unwrap();
     expect_lost(&cluster.nodes[&wiped]).await;
     let others = cluster.nodes.values();
-    for node in others.filter(|node| node.parts().config.node != wiped) {
+    for node in others.filter(|node| node.context().config.node != wiped) {
         assert!(put(node, &packet(1, 5)).await.is_ok());
     }
     expect_lost(&cluster.nodes[&wiped]).await;
@@ -133,10 +133,10 @@ async fn the_death_of_a_node_is_noticed_by_all_others() {
     let mut cluster = prepare();
     cluster.open_all().await;
     cluster.ready().await;
-    let dead = cluster.leader().parts().config.node;
+    let dead = cluster.leader().context().config.node;
     let others: Vec<_> = cluster.followers().cloned().collect();
     for node in &others {
-        let peers = &node.parts().write_path.peers;
+        let peers = &node.context().write_path.peers;
         for stream_kind in [StreamKind::Control, StreamKind::Append, StreamKind::Forward] {
             let link = peers.link(dead, &cluster.configs[&dead].cofounders[&dead], stream_kind);
             timeout(TIMEOUT, link.opened()).await.unwrap().unwrap();
@@ -145,7 +145,7 @@ async fn the_death_of_a_node_is_noticed_by_all_others() {
     let mut hangups: Vec<_> = others
         .iter()
         .map(|node| {
-            node.parts()
+            node.context()
                 .write_path
                 .peers
                 .link_tracker

@@ -6,7 +6,7 @@ use quorate_peer::message::{Append, Appended, Entry, Payload, Request, Response}
 use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
 
-use super::{ground::Simulated, *};
+use super::{disk_faults::Simulated, *};
 
 /// Leaves a node too little space, and waits until it has noticed.
 async fn fill(simulated: &Simulated, node: NodeId) {
@@ -16,12 +16,12 @@ async fn fill(simulated: &Simulated, node: NodeId) {
 
 /// Gives a node space again, and waits until it has noticed.
 async fn free_space(simulated: &Simulated, node: NodeId) {
-    simulated.disks[&node].mend();
+    simulated.disks[&node].clear_faults();
     set_low(&simulated.cluster.nodes[&node], false).await;
 }
 
 async fn set_low(node: &Node, expected: bool) {
-    let mut low = node.parts().write_path.raft.space.watch();
+    let mut low = node.context().write_path.raft.space.watch();
     let seen = timeout(TIMEOUT, low.wait_for(|low| *low == expected)).await;
     drop(seen.expect("it is seen").unwrap());
 }
@@ -33,7 +33,7 @@ async fn stored(node: &Node, packet: &SignedPacket) -> bool {
 
 fn expect_alive(simulated: &Simulated) {
     for node in simulated.cluster.nodes.values() {
-        let failure = node.parts().write_path.raft.view().failure;
+        let failure = node.context().write_path.raft.view().failure;
         assert!(failure.is_none(), "{failure:?}");
     }
 }
@@ -75,10 +75,10 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
     }
 
     // With its vote the third node leads.
-    let old = leader.parts().config.node;
+    let old = leader.context().config.node;
     simulated.cluster.board.cut_off.lock().unwrap().insert(old);
     let other = simulated.cluster.followers();
-    let other = other.filter(|it| ![full, old].contains(&it.parts().config.node));
+    let other = other.filter(|it| ![full, old].contains(&it.context().config.node));
     let other = other.last().expect("there are three").clone();
     until(&other, |view| view.role == Role::Leader).await;
     simulated.cluster.board.cut_off.lock().unwrap().clear();
@@ -97,7 +97,7 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
 async fn a_full_leader_hands_over_to_a_node_with_space() {
     let simulated = Simulated::start(3).await;
     let old = simulated.cluster.leader().clone();
-    let full = old.parts().config.node;
+    let full = old.context().config.node;
     fill(&simulated, full).await;
     let other = simulated.follower();
     let other = simulated.cluster.nodes[&other].clone();
@@ -129,7 +129,7 @@ async fn a_full_follower_rejects_commands_and_accepts_the_first_entry_of_a_leade
         Append {
             vote: quorate_peer::message::Vote {
                 term: status.term,
-                node: simulated.cluster.leader().parts().config.node,
+                node: simulated.cluster.leader().context().config.node,
                 committed: true,
             },
             previous: Some(LogPosition {
@@ -140,7 +140,7 @@ async fn a_full_follower_rejects_commands_and_accepts_the_first_entry_of_a_leade
             leader_commit: None,
         }
     };
-    let raft = &node.parts().write_path.raft;
+    let raft = &node.context().write_path.raft;
     let rejected = raft
         .answer(Request::Append(append(Payload::Command(Bytes::new()))))
         .await;
@@ -166,7 +166,7 @@ async fn a_full_disk_never_stops_a_node() {
     for node in &nodes {
         applied(node, last).await;
         // A full node that lacks a proposal of the leader cannot linearize.
-        agreement::agreed_count_max(node).await;
+        leader_proposals::agreed_count_max(node).await;
     }
     let full: Vec<_> = simulated.disks.keys().copied().collect();
     for node in &full {
@@ -179,7 +179,7 @@ async fn a_full_disk_never_stops_a_node() {
     }
 
     // A new leader starts its term: there is space for its first entry.
-    let leader = simulated.cluster.leader().parts().config.node;
+    let leader = simulated.cluster.leader().context().config.node;
     simulated
         .cluster
         .board
@@ -189,7 +189,7 @@ async fn a_full_disk_never_stops_a_node() {
         .insert(leader);
     for node in nodes
         .iter()
-        .filter(|node| node.parts().config.node != leader)
+        .filter(|node| node.context().config.node != leader)
     {
         until(node, |view| {
             let other = view.leader.as_ref().is_some_and(|(id, _)| *id != leader);
@@ -200,7 +200,7 @@ async fn a_full_disk_never_stops_a_node() {
     simulated.cluster.board.cut_off.lock().unwrap().clear();
     // There is no space for a checkpoint: neither a trigger nor a digest stops a node.
     for node in &nodes {
-        node.parts().write_path.raft.trigger_checkpoint().await;
+        node.context().write_path.raft.trigger_checkpoint().await;
         assert!(node.digest().await.is_err());
     }
     expect_alive(&simulated);
@@ -212,7 +212,7 @@ async fn a_full_disk_never_stops_a_node() {
     for (key, node) in (10..).zip(&nodes) {
         put(node, &packet(key, 5)).await.unwrap();
         let applied = node.status().applied_index;
-        node.parts().write_path.raft.trigger_checkpoint().await;
+        node.context().write_path.raft.trigger_checkpoint().await;
         until(node, |view| view.checkpoint >= applied).await;
         node.digest().await.unwrap();
     }
@@ -233,7 +233,7 @@ async fn everything_resumes_automatically_when_space_returns() {
         // The space ends not at the configured minimum, but in the middle of any write.
         disk.leave_space(1024);
         set_low(full, true).await;
-        full.parts().write_path.raft.trigger_checkpoint().await;
+        full.context().write_path.raft.trigger_checkpoint().await;
         free_space(&simulated, *node).await;
         for node in &nodes {
             let packet = packet(key.fetch_add(1, Ordering::Relaxed), 5);
@@ -300,9 +300,9 @@ async fn a_full_follower_rejects_a_snapshot_until_there_is_space() {
         put(&leader, &packet(key, 5)).await.unwrap();
     }
     let last = leader.status().applied_index;
-    leader.parts().write_path.raft.trigger_checkpoint().await;
+    leader.context().write_path.raft.trigger_checkpoint().await;
     until(&leader, |view| view.checkpoint >= last).await;
-    leader.parts().write_path.raft.trigger_purge(last).await;
+    leader.context().write_path.raft.trigger_purge(last).await;
     until(&leader, |view| view.purged >= last).await;
     fill(&simulated, full).await;
     simulated.cluster.board.cut_off.lock().unwrap().clear();

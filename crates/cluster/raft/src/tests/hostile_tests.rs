@@ -2,8 +2,8 @@
 
 use futures_util::stream;
 use quorate_api::{
-    AdminRequest, Answered, Asked, ChangeRequest, DeletePacket, InviteRequest, JoinCall,
-    MemberChange, OpenInvite, Problem, ProblemType, Rename, TransferRequest,
+    AdminRequest, ChangeRequest, DeletePacket, ForwardedAnswer, ForwardedRequest, InviteRequest,
+    MemberChange, OpenInvite, Problem, ProblemType, RegisterNode, Rename, TransferRequest,
 };
 use quorate_log::State;
 use quorate_peer::{
@@ -37,7 +37,7 @@ async fn answered(
         metadata: FrameMetadata::default(),
     };
     let requests = stream::iter([Ok(frame)]).chain(stream::pending());
-    let service = node.parts().service();
+    let service = node.context().service();
     let mut responses = service.serve(peer, stream_kind, requests.boxed());
     let response = timeout(TIMEOUT, responses.next()).await;
     response
@@ -49,7 +49,7 @@ async fn answered(
 /// A cluster of three whose lying node has stopped.
 async fn without_liar() -> Cluster {
     let mut cluster = Cluster::start(3, calm).await;
-    agreement::agreed_count_max(cluster.leader()).await;
+    leader_proposals::agreed_count_max(cluster.leader()).await;
     let stopped = cluster.nodes.remove(&id(LIAR)).unwrap();
     timeout(TIMEOUT, stopped.shutdown()).await.unwrap().unwrap();
     cluster.board.hang_up(id(LIAR));
@@ -117,7 +117,7 @@ fn transfer(from: Vote, to: u64) -> Request {
 }
 
 fn log_of(node: &Node) -> State {
-    node.parts().log.state()
+    node.context().log.state()
 }
 
 /// Whether nothing changed: term, vote, leader and entries are as before.
@@ -278,7 +278,7 @@ impl Service for Liar {
         self.introduction.clone()
     }
 
-    fn judge(&self, _peer: NodeId, _vouchers: &[Voucher]) -> Admission {
+    fn admission(&self, _peer: NodeId, _vouchers: &[Voucher]) -> Admission {
         Admission::Listed
     }
 
@@ -344,13 +344,13 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
         .iter()
         .map(|(id, it)| (*id, log_of(it)))
         .collect();
-    let rejected = |node: &Node| node.parts().metrics.raft.rejected_messages_total.get();
+    let rejected = |node: &Node| node.context().metrics.raft.rejected_messages_total.get();
     let introduction = Introduction {
         stated: LogSummary {
             term: FAR,
             durable: Some(at(FAR, u64::MAX)),
         },
-        ..cluster.leader().parts().service().introduction()
+        ..cluster.leader().context().service().introduction()
     };
     let liar = Liar {
         introduction,
@@ -402,7 +402,7 @@ async fn a_lying_answer_to_a_candidate_changes_nothing() {
     let cluster = serving().await;
     let node = cluster.followers().next().unwrap();
     let liar = Liar {
-        introduction: node.parts().service().introduction(),
+        introduction: node.context().service().introduction(),
         lie: Box::new(|request| match request {
             Request::TransferLeader(transfer) => {
                 Response::TransferLeader(TransferOutcome::VoteChanged {
@@ -419,10 +419,10 @@ async fn a_lying_answer_to_a_candidate_changes_nothing() {
     };
     liar.takes_part(&cluster);
     let before = term_of(&log_of(node));
-    let rejected = || node.parts().metrics.raft.rejected_messages_total.get();
+    let rejected = || node.context().metrics.raft.rejected_messages_total.get();
     let lied_to = async {
         while rejected() == 0 {
-            node.parts().raft.elect().await;
+            node.context().raft.elect().await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -454,18 +454,18 @@ async fn packets_of_a_term_too_high_are_not_fetched() {
         },
     };
     let liar = Liar {
-        introduction: node.parts().service().introduction(),
+        introduction: node.context().service().introduction(),
         lie: Box::new(move |_| Response::SnapshotOffer(offer.clone())),
     };
     liar.takes_part(&cluster);
-    let parts = node.parts();
+    let context = node.context();
     let rejected = async {
-        while parts.metrics.raft.rejected_messages_total.get() == 0 {
+        while context.metrics.raft.rejected_messages_total.get() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::select! {
-        _ = crate::snapshots::pull::pull_packets(&parts.config, &parts.peers, LogIndex(0)) => {
+        _ = crate::snapshots::pull::pull_packets(&context.config, &context.peers, LogIndex(0)) => {
             panic!("nobody has any")
         }
         rejected = timeout(TIMEOUT, rejected) => rejected.expect("the liar is asked"),
@@ -498,7 +498,7 @@ async fn a_node_that_returns_from_a_very_old_term_catches_up() {
         );
     }
     let jumps = |number| {
-        let raft = &cluster.nodes[&id(number)].parts().metrics.raft;
+        let raft = &cluster.nodes[&id(number)].context().metrics.raft;
         raft.term_jumps_total.get()
     };
     assert!(jumps(3) > 0);
@@ -527,11 +527,11 @@ async fn a_learner_makes_requests_only_about_itself_and_publishes_for_no_key() {
     let leader = cluster.leader().clone();
     let learner = id(2);
     let ask = async |request: AdminRequest| {
-        let asked = serde_json::to_vec(&Asked::new(request, TIMEOUT)).unwrap();
+        let asked = serde_json::to_vec(&ForwardedRequest::new(request, TIMEOUT)).unwrap();
         let request = Request::Operate(asked.into());
         match answered(&leader, learner, StreamKind::Admin, request).await {
             Response::Operated(answer) => {
-                serde_json::from_slice::<Result<Answered, Problem>>(&answer).unwrap()
+                serde_json::from_slice::<Result<ForwardedAnswer, Problem>>(&answer).unwrap()
             }
             other => panic!("{other:?}"),
         }
@@ -551,7 +551,7 @@ async fn a_learner_makes_requests_only_about_itself_and_publishes_for_no_key() {
             uses: 1,
         },
     };
-    let call = JoinCall {
+    let call = RegisterNode {
         invite: InviteId([1; 16]),
         node: id(9),
         name: "n9".to_owned(),
@@ -580,7 +580,7 @@ async fn a_learner_makes_requests_only_about_itself_and_publishes_for_no_key() {
         let Response::Proposed(proposed) = response else {
             panic!("{response:?}");
         };
-        assert_eq!(proposed != Proposed::Refused, is_taken, "{proposed:?}");
+        assert_eq!(proposed != Proposed::Rejected, is_taken, "{proposed:?}");
     }
     ask(remove(learner)).await.unwrap();
     cluster.shutdown().await;

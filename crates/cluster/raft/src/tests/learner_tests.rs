@@ -13,7 +13,7 @@ const LEARNERS: std::ops::RangeInclusive<u64> = 6..=20;
 
 /// The peers to which a node keeps links that it has opened itself.
 fn dialed(node: &Node) -> BTreeSet<NodeId> {
-    node.parts().peers.link_tracker.dialed()
+    node.context().peers.link_tracker.dialed()
 }
 
 /// Waits until node `number` keeps links to exactly these nodes.
@@ -61,14 +61,14 @@ async fn learners_dial_only_voters_and_still_serve() {
     timeout(TIMEOUT, other.linearize()).await.unwrap().unwrap();
     assert!(other.stored_packet(signed(1).key()).unwrap().is_some());
     for number in LEARNERS {
-        let gossip = &cluster.nodes[&id(number)].parts().gossip;
+        let gossip = &cluster.nodes[&id(number)].context().gossip;
         let agrees = async {
             while gossip.time().state != ClockState::Agreed {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         timeout(TIMEOUT, agrees).await.expect("it knows the time");
-        let known = cluster.leader().parts().gossip.level(id(number));
+        let known = cluster.leader().context().gossip.level(id(number));
         assert_eq!(known, Some(LEVEL_MAX));
     }
 

@@ -4,7 +4,7 @@ use quorate_api::{Member, MemberChange, MemberState, MoveRequest};
 use quorate_packet::PublicKey;
 use quorate_peer::JoinAnswer;
 use quorate_replica::Operator;
-use quorate_state::JoinRefusal;
+use quorate_state::JoinRejection;
 
 use super::{elections::calm, test_members::*, *};
 use crate::{
@@ -41,7 +41,7 @@ async fn one_node_grows_into_five_and_shrinks_again_without_a_failed_put() {
         let last = first.status().applied_index;
         applied(node, last).await;
         assert!(node.stored_packet(packet(200, 1).key()).unwrap().is_some());
-        let newer = packet(201, node.parts().config.node.0.as_bytes()[0].into());
+        let newer = packet(201, node.context().config.node.0.as_bytes()[0].into());
         assert_eq!(put(node, &newer).await, Ok(PutOutcome::Stored));
     }
     for number in [5, 4, 3] {
@@ -69,7 +69,7 @@ async fn all_nodes_know_the_cluster_id_and_the_members() {
     let cluster_id = cluster.configs[&id(1)].cluster.to_string();
     assert_eq!(members.cluster, Some(cluster_id));
     for node in cluster.nodes.values() {
-        let mut now = node.parts().known();
+        let mut now = node.context().known();
         let listed = timeout(TIMEOUT, now.wait_for(|now| now.members.len() == 3)).await;
         let listed = listed.expect("it receives all members").unwrap().clone();
         for number in 1..=3 {
@@ -172,7 +172,7 @@ async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_node_with_a_valid_token_joins_and_only_once() {
     let mut cluster = Cluster::alone(|_| {}).await;
-    let service = cluster.nodes[&id(1)].parts().service();
+    let service = cluster.nodes[&id(1)].context().service();
     assert!(!service.expects_joiners());
     let token = cluster.token(false).await;
     assert!(service.expects_joiners() && !lists(&service, 2));
@@ -186,7 +186,10 @@ async fn only_a_node_with_a_valid_token_joins_and_only_once() {
     unknown.invite.0[0] ^= 1;
     assert_eq!(cluster.ask_to_join(&unknown, id(1), 2, "").await, None);
     let rejected = cluster.ask_to_join(&token, id(1), 2, "one").await;
-    assert_eq!(rejected, Some(JoinAnswer::Refused(JoinRefusal::NameTaken)));
+    assert_eq!(
+        rejected,
+        Some(JoinAnswer::Rejected(JoinRejection::NameTaken))
+    );
 
     for _ in 0..2 {
         let joined = cluster.ask_to_join(&token, id(1), 2, "two").await;
@@ -194,7 +197,7 @@ async fn only_a_node_with_a_valid_token_joins_and_only_once() {
     }
     assert!(lists(&service, 2) && !service.expects_joiners());
     let used = cluster.ask_to_join(&token, id(1), 3, "").await;
-    assert_eq!(used, Some(JoinAnswer::Refused(JoinRefusal::Used)));
+    assert_eq!(used, Some(JoinAnswer::Rejected(JoinRejection::Used)));
     assert!(!lists(&service, 3));
 
     let node = cluster.nodes[&id(1)].clone();
@@ -203,7 +206,7 @@ async fn only_a_node_with_a_valid_token_joins_and_only_once() {
     let expired = cluster
         .ask_to_join(&expired.token.parse().unwrap(), id(1), 3, "")
         .await;
-    assert_eq!(expired, Some(JoinAnswer::Refused(JoinRefusal::Expired)));
+    assert_eq!(expired, Some(JoinAnswer::Rejected(JoinRejection::Expired)));
 
     // It is removed before it ever connects: its links are rejected.
     cluster.change(remove(2)).await.unwrap();
@@ -211,7 +214,7 @@ async fn only_a_node_with_a_valid_token_joins_and_only_once() {
         .await
         .unwrap();
     let again = cluster.ask_to_join(&token, id(1), 2, "two").await;
-    assert_eq!(again, Some(JoinAnswer::Refused(JoinRefusal::Used)));
+    assert_eq!(again, Some(JoinAnswer::Rejected(JoinRejection::Used)));
     cluster.grow([4]).await;
     cluster.shutdown().await;
 }
@@ -241,7 +244,7 @@ async fn a_member_moves_to_another_address() {
         .await;
     cluster.ready().await;
     for node in cluster.nodes.values() {
-        let mut known = node.parts().known();
+        let mut known = node.context().known();
         let moved = |known: &KnownMembers| known.members[&id(3)] == "elsewhere:7700";
         timeout(TIMEOUT, known.wait_for(moved))
             .await
@@ -255,11 +258,11 @@ async fn a_member_moves_to_another_address() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_hands_leadership_over_at_any_node() {
     let cluster = Cluster::start(3, calm).await;
-    let leader = cluster.leader().parts().config.node;
+    let leader = cluster.leader().context().config.node;
     for node in cluster.nodes.values() {
-        let text = Some(node.parts().config.node.to_string());
+        let text = Some(node.context().config.node.to_string());
         let moved = timeout(TIMEOUT, transfer(node, text)).await.unwrap();
-        assert_eq!(moved, Ok(node.parts().config.node.to_string()));
+        assert_eq!(moved, Ok(node.context().config.node.to_string()));
     }
     let last = *cluster.nodes.keys().next_back().unwrap();
     let any = cluster.nodes.values().next().unwrap();

@@ -17,8 +17,8 @@ use self::cluster::*;
 use super::*;
 use crate::{OpenError, RaftConfig};
 
-#[path = "agreement_tests.rs"]
-mod agreement;
+#[path = "leader_proposals_tests.rs"]
+mod leader_proposals;
 #[path = "operator_request_tests.rs"]
 mod operator_requests;
 
@@ -40,8 +40,8 @@ mod feed;
 #[path = "founding_tests.rs"]
 mod founding;
 
-#[path = "ground_tests.rs"]
-mod ground;
+#[path = "disk_fault_tests.rs"]
+mod disk_faults;
 
 #[path = "full_disk_tests.rs"]
 mod full_disk;
@@ -94,7 +94,7 @@ mod test_members;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_reads_what_it_wrote_to_a_node() {
     let cluster = Cluster::start(3, |_| {}).await;
-    agreement::agreed_count_max(cluster.leader()).await;
+    leader_proposals::agreed_count_max(cluster.leader()).await;
     for (number, node) in (1..).zip(cluster.nodes.values()) {
         let packet = packet(number, 5);
         assert_eq!(put(node, &packet).await, Ok(PutOutcome::Stored));
@@ -111,7 +111,7 @@ async fn a_client_reads_what_it_wrote_to_a_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_node_answers_a_put_alike() {
     let cluster = Cluster::start(3, |_| {}).await;
-    agreement::agreed_count_max(cluster.leader()).await;
+    leader_proposals::agreed_count_max(cluster.leader()).await;
     let stored = packet(1, 5);
     put(cluster.leader(), &stored).await.unwrap();
     let last = cluster.leader().status().applied_index;
@@ -142,7 +142,7 @@ async fn without_a_quorum_a_put_is_answered_in_time_and_reads_continue() {
     put(&leader, &known).await.unwrap();
     let others: Vec<_> = cluster
         .followers()
-        .map(|node| node.parts().config.node)
+        .map(|node| node.context().config.node)
         .collect();
     cluster
         .board
@@ -175,9 +175,9 @@ async fn a_node_that_is_cut_off_stores_nothing_and_reports_it() {
         .cut_off
         .lock()
         .unwrap()
-        .insert(alone.parts().config.node);
+        .insert(alone.context().config.node);
     let gone = alone
-        .parts()
+        .context()
         .write_path
         .leader
         .clone()
@@ -197,9 +197,9 @@ async fn a_put_without_a_leader_is_never_in_doubt() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20;
     let cluster = Cluster::start(3, adjust).await;
     let alone = cluster.followers().next().unwrap().clone();
-    let node = alone.parts().config.node;
+    let node = alone.context().config.node;
     cluster.board.cut_off.lock().unwrap().insert(node);
-    let mut leader = alone.parts().write_path.leader.clone();
+    let mut leader = alone.context().write_path.leader.clone();
     let gone = leader.wait_for(|leader| leader.node.is_none());
     gone.await.unwrap();
     for micros in 1..100 {
@@ -224,7 +224,7 @@ async fn a_single_put_without_a_leader_is_answered_in_time() {
     let (answer, ()) = tokio::join!(put(&alone, &first), async {
         until(cluster.leader(), |view| view.last_log > view.committed).await;
         board.cut_off.lock().unwrap().insert(leader);
-        let mut known = alone.parts().leader.clone();
+        let mut known = alone.context().leader.clone();
         let gone = known.wait_for(|leader| leader.node.is_none());
         drop(gone.await.unwrap());
         board.close_links(own);
@@ -281,7 +281,7 @@ async fn packets_that_are_not_received_again_expire_on_all_nodes() {
         put(cluster.leader(), packet).await.unwrap();
     }
     for node in cluster.nodes.values() {
-        let mut applied = node.parts().write_path.applied.clone();
+        let mut applied = node.context().write_path.applied.clone();
         let empty = applied
             .wait_for(|meta| meta.applied_index() > LogIndex(20) && meta.packets.usage.count == 0);
         timeout(TIMEOUT, empty)
@@ -311,7 +311,7 @@ async fn a_leader_that_stops_hands_over_first() {
 async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     let cluster = Cluster::start(3, |_| {}).await;
     // What a leader proposes on its own changes every digest.
-    agreement::agreed_count_max(cluster.leader()).await;
+    leader_proposals::agreed_count_max(cluster.leader()).await;
     let lagging = cluster.followers().next().unwrap().clone();
     put(cluster.leader(), &packet(0, 1)).await.unwrap();
     cluster
@@ -319,7 +319,7 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
         .cut_off
         .lock()
         .unwrap()
-        .insert(lagging.parts().config.node);
+        .insert(lagging.context().config.node);
     for micros in 2..100 {
         put(cluster.leader(), &packet((micros % 7) as u8, micros))
             .await
@@ -327,9 +327,9 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     }
     let leader = cluster.leader();
     let index = leader.status().applied_index;
-    leader.parts().write_path.raft.trigger_checkpoint().await;
+    leader.context().write_path.raft.trigger_checkpoint().await;
     until(leader, |view| view.checkpoint >= index).await;
-    leader.parts().write_path.raft.trigger_purge(index).await;
+    leader.context().write_path.raft.trigger_purge(index).await;
     until(leader, |view| view.purged >= index).await;
 
     cluster.board.cut_off.lock().unwrap().clear();
@@ -357,7 +357,7 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
     let node = open(dir.path()).await.unwrap();
     timeout(TIMEOUT, node.ready()).await.unwrap();
     // The copy belongs to the same cluster only from then on.
-    agreement::agreed_count_max(&node).await;
+    leader_proposals::agreed_count_max(&node).await;
     for key in 0..50 {
         put(&node, &packet(key, 5)).await.unwrap();
     }

@@ -2,7 +2,7 @@
 
 use quorate_api::{MemberRole, MemberState};
 use quorate_peer::JoinAnswer;
-use quorate_state::{JoinRefusal, Level};
+use quorate_state::{JoinRejection, Level};
 
 use super::{elections::calm, test_members::*, *};
 
@@ -43,7 +43,7 @@ async fn a_rejected_token_leaves_nothing_in_the_log() {
     let before = last_log();
     for _ in 0..50 {
         let used = cluster.ask_to_join(&token, id(1), 3, "").await;
-        assert_eq!(used, Some(JoinAnswer::Refused(JoinRefusal::Used)));
+        assert_eq!(used, Some(JoinAnswer::Rejected(JoinRejection::Used)));
     }
     let written = last_log().0 - before.0;
     assert!(written < 10, "{written} entries for what all would reject");
@@ -70,7 +70,7 @@ async fn a_dead_member_of_an_upgraded_cluster_can_be_removed() {
     );
     cluster.until_voters(&[1, 2]).await;
     for node in cluster.nodes.values() {
-        let mut applied = node.parts().write_path.applied.clone();
+        let mut applied = node.context().write_path.applied.clone();
         let raised = applied.wait_for(|meta| meta.cluster.level == Level(2));
         timeout(TIMEOUT, raised).await.expect("it is").unwrap();
     }
@@ -99,7 +99,7 @@ async fn a_restarted_member_sends_no_entries_to_a_voter_without_its_data() {
     cluster.reopen(2).await;
     cluster.lead(2).await;
     let fed = async {
-        while wiped.parts().log.state().last.is_none() {
+        while wiped.context().log.state().last.is_none() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -6,8 +6,8 @@ use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
 
 use super::{
+    disk_faults::{Simulated, checkpoint_and_purge},
     elections::calm,
-    ground::{Simulated, checkpoint_and_purge},
     test_members::id,
     *,
 };
@@ -22,7 +22,7 @@ async fn started() -> Simulated {
 
 /// The disk of the third node.
 fn copy(simulated: &Simulated) -> SimDisk {
-    simulated.disks[&id(3)].image(usize::MAX, quorate_sim::Loss::Everything)
+    simulated.disks[&id(3)].image(usize::MAX, quorate_sim::PowerLoss::Everything)
 }
 
 /// Has the third node acknowledge what is stored now, and dies. What it has acknowledged.
@@ -31,7 +31,7 @@ async fn acknowledge_and_die(simulated: &mut Simulated) -> LogPosition {
     for key in 0..10 {
         put(&third, &packet(key, 5)).await.unwrap();
     }
-    let durable = third.parts().log.durable();
+    let durable = third.context().log.durable();
     simulated.kill(id(3));
     durable.expect("it has entries")
 }
@@ -44,7 +44,7 @@ async fn a_voter_from_an_older_copy_stops_and_reports_what_it_had_and_has() {
     simulated.put_in(id(3), older);
     simulated.cluster.open(id(3)).await.unwrap();
     let old = &simulated.cluster.nodes[&id(3)];
-    let has = old.parts().log.durable().expect("it has entries");
+    let has = old.context().log.durable().expect("it has entries");
     assert!(has < had);
     let failed = timeout(TIMEOUT, old.failed()).await;
     let error = failed.expect("it stops by itself").to_string();
@@ -53,7 +53,7 @@ async fn a_voter_from_an_older_copy_stops_and_reports_what_it_had_and_has() {
         assert!(error.contains(&expected), "{expected} in {error}");
     }
     assert_eq!(old.status().not_ready, Some(NotReady::Failed));
-    assert_eq!(old.parts().log.durable(), Some(has), "it was fed");
+    assert_eq!(old.context().log.durable(), Some(has), "it was fed");
     // The others continue without it.
     let leader = &simulated.cluster.nodes[&id(1)];
     put(leader, &packet(1, 6)).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_voter_with_all_that_it_acknowledged_continues() {
     let had = acknowledge_and_die(&mut simulated).await;
     simulated.cluster.open(id(3)).await.unwrap();
     let same = simulated.cluster.nodes[&id(3)].clone();
-    assert!(same.parts().log.durable() >= Some(had));
+    assert!(same.context().log.durable() >= Some(had));
     timeout(TIMEOUT, same.ready()).await.expect("it is fed");
     assert!(put(&same, &packet(1, 6)).await.is_ok());
     simulated.cluster.shutdown().await;
@@ -90,7 +90,7 @@ async fn a_leader_that_was_elected_later_does_not_detect_an_older_copy() {
 async fn a_node_that_has_what_a_peer_reports_as_lost_continues() {
     let simulated = started().await;
     let node = &simulated.cluster.nodes[&id(3)];
-    let stated = node.parts().service().introduction().stated;
+    let stated = node.context().service().introduction().stated;
     let durable = stated.durable.expect("it has entries");
     let tell = |term, position| {
         let loss = DataLoss {
@@ -98,7 +98,10 @@ async fn a_node_that_has_what_a_peer_reports_as_lost_continues() {
             stated: None,
         };
         let rejected = LinkError::DataLost("it has lost its data".into(), loss);
-        node.parts().peers.link_tracker.on_failed(id(9), &rejected);
+        node.context()
+            .peers
+            .link_tracker
+            .on_failed(id(9), &rejected);
     };
     let beyond = LogPosition {
         index: LogIndex(durable.index.0 + 1_000),
@@ -133,20 +136,20 @@ async fn a_joiner_takes_part_once_its_log_on_disk_is_not_empty() {
     let joiner = cluster.nodes[&id(2)].clone();
     // Its vote is on disk, and the snapshot needs no further sync of the log.
     until(&joiner, |view| view.leader.is_some()).await;
-    disk.block_syncs(joiner.parts().config.dir.join(crate::LOG_DIR));
+    disk.block_syncs(joiner.context().config.dir.join(crate::LOG_DIR));
     traffic.requests_max.send_replace(usize::MAX);
 
-    let mut applied = joiner.parts().write_path.applied.clone();
+    let mut applied = joiner.context().write_path.applied.clone();
     let has_applied = applied.wait_for(|meta| meta.cluster.id.is_some());
     timeout(TIMEOUT, has_applied).await.unwrap().unwrap();
     let joined = timeout(Duration::from_millis(500), joiner.joined()).await;
     assert!(joined.is_err(), "its log is empty on disk");
-    assert_eq!(joiner.parts().log.durable(), None);
-    let stated = joiner.parts().service().introduction().stated;
+    assert_eq!(joiner.context().log.durable(), None);
+    let stated = joiner.context().service().introduction().stated;
     assert!(stated.durable.is_some(), "it has a snapshot");
     disk.release_syncs();
     let joined = timeout(TIMEOUT, joiner.joined()).await;
     drop(joined.expect("its log starts after the snapshot"));
-    assert!(joiner.parts().log.durable() >= stated.durable);
+    assert!(joiner.context().log.durable() >= stated.durable);
     cluster.shutdown().await;
 }

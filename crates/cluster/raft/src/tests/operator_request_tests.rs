@@ -1,8 +1,8 @@
 //! Requests of operators that a node sends to the leader.
 
 use quorate_api::{
-    Answered, Asked, ChangeRequest, DeletePacket, Member, MemberChange, MemberState, Problem,
-    ProblemType,
+    ChangeRequest, DeletePacket, ForwardedAnswer, ForwardedRequest, Member, MemberChange,
+    MemberState, Problem, ProblemType,
 };
 use quorate_replica::Operator;
 
@@ -32,7 +32,8 @@ async fn an_operator_has_an_answer_by_the_deadline_at_any_node() {
     cluster.board.cut_off.lock().unwrap().extend(others);
     for node in [leader, follower] {
         let (key, block_secs) = (*packet(1, 5).key(), None);
-        let asked = Asked::new(DeletePacket { key, block_secs }, Duration::from_millis(900));
+        let asked =
+            ForwardedRequest::new(DeletePacket { key, block_secs }, Duration::from_millis(900));
         let answer = timeout(TIMEOUT / 4, node.operate(asked)).await.unwrap();
         let problem = answer.unwrap_err();
         assert_eq!(problem.problem_type, ProblemType::NoLeader, "{problem}");
@@ -48,7 +49,7 @@ async fn a_leader_that_has_lost_its_majority_reports_who_is_silent() {
     cluster.lead(1).await;
     let leader = cluster.nodes[&id(1)].clone();
     let committed = async {
-        let raft = &leader.parts().raft;
+        let raft = &leader.context().raft;
         while !raft.membership().is_committed || raft.membership().is_joint() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -79,8 +80,8 @@ async fn a_leader_that_has_lost_its_majority_reports_who_is_silent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_of_an_older_version_rejects_unknown_requests() {
     let cluster = Cluster::start(1, |_| {}).await;
-    let admin = &cluster.leader().parts().service.admin;
-    let ask = async |request: &str| -> Result<Answered, Problem> {
+    let admin = &cluster.leader().context().service.admin;
+    let ask = async |request: &str| -> Result<ForwardedAnswer, Problem> {
         let asked = format!(r#"{{"request": {request}, "time_left_ms": 10000, "later": 1}}"#);
         let answer = admin.answer_peer(id(9), asked.as_bytes()).await;
         serde_json::from_slice(&answer).unwrap()

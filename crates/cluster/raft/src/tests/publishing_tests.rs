@@ -7,7 +7,7 @@ use quorate_replica::{
 };
 use quorate_state::{Command, UnixMillis};
 
-use super::{ground::Simulated, test_members::ask, *};
+use super::{disk_faults::Simulated, test_members::ask, *};
 use crate::clocks::commit_freshness::FRESHNESS_MAX;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -36,7 +36,7 @@ async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Problem> {
 async fn cluster(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
     let cluster = Cluster::start(3, adjust).await;
     for node in cluster.nodes.values() {
-        agreement::agreed_count_max(node).await;
+        leader_proposals::agreed_count_max(node).await;
     }
     cluster
 }
@@ -46,7 +46,7 @@ async fn clocks_agree_on(cluster: &Cluster, time: UnixMillis) {
     for node in cluster.nodes.values() {
         let agree = async {
             loop {
-                let reading = node.parts().gossip.time();
+                let reading = node.context().gossip.time();
                 if reading.state == ClockState::Agreed && reading.time > time {
                     return;
                 }
@@ -61,7 +61,7 @@ async fn clocks_agree_on(cluster: &Cluster, time: UnixMillis) {
 fn put_count(node: &Node, after: LogIndex) -> usize {
     let last = node.status().last_log_index;
     let range = after.next().0..last.next().0;
-    let entries = node.parts().log.read(range, usize::MAX).unwrap();
+    let entries = node.context().log.read(range, usize::MAX).unwrap();
     let is_put = |(_, payload): &(_, Bytes)| match Payload::decode(payload).unwrap() {
         Payload::Command(command) => {
             matches!(Command::decode(command), Ok(Command::PutBatch(_)))
@@ -102,7 +102,7 @@ async fn a_packet_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
     for other in cluster.nodes.values() {
         // DNS answers from the same index.
         assert!(other.packet(&key(1)).unwrap().is_none());
-        assert!(other.parts().store.stored_packet(&key(1)).is_none());
+        assert!(other.context().store.stored_packet(&key(1)).is_none());
         assert_eq!(other.status().packet_count, 0);
         let changes = other.changes_since(before, 10).unwrap().changes;
         let reported: Vec<_> = changes.iter().map(|it| (it.key, it.kind)).collect();
@@ -154,7 +154,7 @@ async fn a_key_is_blocked_until_the_cluster_time_reaches_the_end() {
 async fn a_change_of_who_may_publish_at_any_node_holds_at_all() {
     let cluster = cluster(|_| {}).await;
     let nodes: Vec<_> = cluster.nodes.values().collect();
-    agreement::agreed_count_max(cluster.leader()).await;
+    leader_proposals::agreed_count_max(cluster.leader()).await;
     let stored = packet(1, 5);
     put(nodes[0], &stored).await.unwrap();
 
@@ -207,7 +207,7 @@ async fn no_put_evades_a_change_that_the_leader_has_applied() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20_000;
     let mut simulated = Simulated::start_with(3, adjust).await;
     for node in simulated.cluster.nodes.values() {
-        agreement::agreed_count_max(node).await;
+        leader_proposals::agreed_count_max(node).await;
     }
     let leader = simulated.cluster.leader().clone();
     let behind = simulated.follower();
@@ -223,7 +223,7 @@ async fn no_put_evades_a_change_that_the_leader_has_applied() {
         .await
         .unwrap();
     delete(&leader, Some(DAY)).await.unwrap();
-    ground::checkpoint_and_purge(&leader).await;
+    disk_faults::checkpoint_and_purge(&leader).await;
 
     // The node knows neither change and accepts both PUTs. Their place in the log decides the outcome.
     assert_eq!(*node.publishing(), PublishState::default());
@@ -244,7 +244,7 @@ async fn no_put_evades_a_change_that_the_leader_has_applied() {
 
     // A checkpoint keeps it too.
     let expected = node.publishing();
-    ground::checkpoint_and_purge(&node).await;
+    disk_faults::checkpoint_and_purge(&node).await;
     drop(node);
     simulated.kill(behind);
     simulated.cluster.open(behind).await.unwrap();
@@ -258,12 +258,12 @@ async fn no_put_evades_a_change_that_the_leader_has_applied() {
 async fn a_refresh_costs_one_write_per_eighth_of_the_retention() {
     let ahead = Ahead::default();
     let cluster = cluster(|config| config.wall_clock = ahead.clock()).await;
-    agreement::agreed_count_max(cluster.leader()).await;
+    leader_proposals::agreed_count_max(cluster.leader()).await;
     let node = cluster.followers().next().unwrap();
     let stored = packet(1, 5);
     put(node, &stored).await.unwrap();
     applied_by_all(&cluster, node).await;
-    let eighth = node.parts().config.retention() / 8;
+    let eighth = node.context().config.retention() / 8;
     for round in 1..=3 {
         let received = node.stored_packet(&key(1)).unwrap().unwrap().received;
         let index = node.status().last_log_index;
@@ -294,7 +294,7 @@ async fn a_refresh_costs_one_write_per_eighth_of_the_retention() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_cut_off_acknowledges_what_it_holds_for_a_second() {
     let cluster = Cluster::start(3, |_| {}).await;
-    agreement::agreed_count_max(cluster.leader()).await;
+    leader_proposals::agreed_count_max(cluster.leader()).await;
     let packet = packet(1, 5);
     put(cluster.leader(), &packet).await.unwrap();
     let last = cluster.leader().status().applied_index;

@@ -6,7 +6,7 @@ use quorate_replica::{NotReady, ReadError};
 use quorate_state::{Command, UnixMillis};
 
 use super::{
-    ground::{Simulated, checkpoint_and_purge},
+    disk_faults::{Simulated, checkpoint_and_purge},
     *,
 };
 
@@ -66,13 +66,13 @@ async fn no_read_during_the_installation_of_a_snapshot_goes_back_in_time() {
         .cut_off
         .lock()
         .unwrap()
-        .insert(lagging.parts().config.node);
+        .insert(lagging.context().config.node);
     let expire = Command::Expire {
         cutoff: UnixMillis(u64::MAX),
         count_max: 1,
     };
     leader
-        .parts()
+        .context()
         .write_path
         .raft
         .propose(expire.encode())

@@ -30,7 +30,7 @@ async fn a_leader_that_is_removed_hands_over_first() {
     timeout(TIMEOUT, knows).await.expect("it learns it");
     assert!(writer.stop().await > 0);
     let terms: Vec<_> = cluster.nodes.values().map(|it| it.status().term).collect();
-    tokio::time::sleep(survivor.parts().config.election_timeout_max()).await;
+    tokio::time::sleep(survivor.context().config.election_timeout_max()).await;
     let later: Vec<_> = cluster.nodes.values().map(|it| it.status().term).collect();
     assert_eq!(terms, later, "it disturbs nobody");
     // A repeated request succeeds.
@@ -58,7 +58,7 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
             .iter()
             .all(|member| member.role == MemberRole::Voter)
     );
-    let service = cluster.nodes[&id(1)].parts().service();
+    let service = cluster.nodes[&id(1)].context().service();
     timeout(TIMEOUT, service.removed(id(3), Vec::new()))
         .await
         .unwrap();
@@ -97,10 +97,10 @@ async fn an_interrupted_replacement_is_completed() {
     // The old node is deregistered, and nothing else is done.
     cluster.lead(1).await;
     let leader = cluster.nodes[&id(1)].clone();
-    let admin = leader.parts().service.admin.clone();
+    let admin = leader.context().service.admin.clone();
     let deregister = Command::Deregister(id(3).0);
     leader
-        .parts()
+        .context()
         .write_path
         .raft
         .propose(deregister.encode())
@@ -114,7 +114,7 @@ async fn an_interrupted_replacement_is_completed() {
     cluster.lead(1).await;
     let _lock = admin.change_lock.lock().await;
     leader
-        .parts()
+        .context()
         .write_path
         .raft
         .propose(deregister.encode())
@@ -134,7 +134,7 @@ async fn an_interrupted_replacement_is_completed() {
 /// Commits a joint configuration towards these voters, and does not complete it.
 async fn leave_joint(node: &Node, numbers: &[u64]) {
     let voters = numbers.iter().copied().map(id).collect();
-    let raft = &node.parts().write_path.raft;
+    let raft = &node.context().write_path.raft;
     // The previous change may be in effect but not committed yet.
     let settled = async {
         while !raft.membership().is_committed || raft.membership().is_joint() {
@@ -157,7 +157,7 @@ async fn a_joint_configuration_that_was_left_behind_is_completed() {
     let registration = Registration {
         stays_learner: true,
         ..leader
-            .parts()
+            .context()
             .peers
             .membership_view
             .node_registry()
@@ -167,7 +167,7 @@ async fn a_joint_configuration_that_was_left_behind_is_completed() {
     let node = id(3).0;
     let register = Command::Register { node, registration };
     leader
-        .parts()
+        .context()
         .write_path
         .raft
         .propose(register.encode())
@@ -177,7 +177,7 @@ async fn a_joint_configuration_that_was_left_behind_is_completed() {
     assert!(
         !cluster
             .leader()
-            .parts()
+            .context()
             .write_path
             .raft
             .membership()
@@ -194,7 +194,7 @@ async fn a_removed_node_is_cut_off_immediately() {
     cluster.lead(1).await;
     let removed = cluster.nodes[&id(3)].clone();
     let services: Vec<_> = [1, 2]
-        .map(|number| cluster.nodes[&id(number)].parts().service())
+        .map(|number| cluster.nodes[&id(number)].context().service())
         .into();
     cluster.change(remove(3)).await.unwrap();
     for service in services {
@@ -244,7 +244,7 @@ async fn a_removed_node_rejects_requests_immediately_and_lists_itself_as_removed
         }
     };
     timeout(TIMEOUT, learns).await.expect("it learns it");
-    let short = removed.parts().config.heartbeat();
+    let short = removed.context().config.heartbeat();
     let rejected = timeout(short, put(&removed, &packet(2, 5))).await;
     assert_eq!(rejected, Ok(Err(PutError::NoLeader)));
     let listed = timeout(TIMEOUT, members(&removed)).await.unwrap().unwrap();
@@ -278,7 +278,7 @@ async fn a_change_that_leaves_no_live_quorum_is_rejected_unless_forced() {
     let leader = cluster.nodes[&id(1)].clone();
     let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
     let forced = tokio::spawn(async move { ask(&leader, force).await });
-    let raft = &cluster.nodes[&id(1)].parts().write_path.raft;
+    let raft = &cluster.nodes[&id(1)].context().write_path.raft;
     let starts = async {
         while !raft.membership().is_joint() {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -6,7 +6,7 @@ use quorate_replica::Conditions;
 use quorate_state::{UnixMillis, millis};
 use tokio::time::Instant;
 
-use super::{ground::Simulated, test_members::ask, *};
+use super::{disk_faults::Simulated, test_members::ask, *};
 use crate::WallClock;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ impl TickingCluster {
         })
         .await;
         for node in simulated.cluster.nodes.values() {
-            agreement::agreed_count_max(node).await;
+            leader_proposals::agreed_count_max(node).await;
         }
         Self {
             simulated,
@@ -67,7 +67,7 @@ impl TickingCluster {
         for node in self.cluster().nodes.values() {
             let agree = async {
                 loop {
-                    let reading = node.parts().gossip.time();
+                    let reading = node.context().gossip.time();
                     let is_it =
                         difference(reading.time, self.truth().saturating_add(by)) < MINUTE / 2;
                     if reading.state == ClockState::Agreed && is_it {
@@ -89,9 +89,9 @@ impl TickingCluster {
         self.set_ahead(ahead).await;
         let now = self.truth().saturating_add(ahead);
         for node in self.cluster().nodes.values() {
-            let mut applied = node.parts().write_path.applied.clone();
+            let mut applied = node.context().write_path.applied.clone();
             let is_in_log = applied.wait_for(|meta| {
-                let last = meta.cluster.time.told();
+                let last = meta.cluster.time.last_in_log();
                 last.is_some_and(|last| difference(last, now) < MINUTE)
             });
             let applied = timeout(TIMEOUT, is_in_log).await;
@@ -140,11 +140,11 @@ impl TickingCluster {
     /// there.
     async fn nothing_expires(&self, keys: &[u8]) {
         for node in self.cluster().nodes.values() {
-            let parts = node.parts();
+            let context = node.context();
             let may_expire = async {
-                let log_time = || parts.state_machine.meta().cluster.time.clone();
-                while !parts.gossip.time().may_expire
-                    || log_time().stamp_at(parts.gossip.time().time).is_none()
+                let log_time = || context.state_machine.meta().cluster.time.clone();
+                while !context.gossip.time().may_expire
+                    || log_time().stamp_at(context.gossip.time().time).is_none()
                 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -153,7 +153,7 @@ impl TickingCluster {
             ended.expect("the pause ends");
         }
         for node in self.cluster().nodes.values() {
-            node.parts().parts.remove_old().await;
+            node.context().context.remove_old().await;
         }
         for key in keys {
             self.received(*key).await;
@@ -179,7 +179,7 @@ fn difference(a: UnixMillis, b: UnixMillis) -> Duration {
 /// A PUT that only the log decides.
 async fn put_through_log(node: &Node, packet: SignedPacket) -> Result<PutOutcome, PutError> {
     let deadline = Instant::now() + Duration::from_secs(2);
-    node.parts()
+    node.context()
         .write_queue
         .put(packet, Conditions::default(), deadline)
         .await

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use quorate_state::UnixMillis;
 
-use super::{ground::Simulated, *};
+use super::{disk_faults::Simulated, *};
 use crate::{WallClock, snapshots::checkpoint::purge_log};
 
 /// The retention of a small configuration, in seconds of its own clock.
@@ -56,8 +56,8 @@ fn round_packets(round: u64) -> impl Iterator<Item = SignedPacket> {
 /// starts no other, so it retries.
 async fn checkpoint(node: &Node, index: LogIndex) {
     let made = async {
-        while node.parts().write_path.raft.view().checkpoint < index {
-            node.parts().write_path.raft.trigger_checkpoint().await;
+        while node.context().write_path.raft.view().checkpoint < index {
+            node.context().write_path.raft.trigger_checkpoint().await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -79,9 +79,9 @@ async fn under_constant_refresh_log_and_store_stay_small() {
     .await;
     let node = simulated.cluster.leader();
     let disk = simulated.disks.values().next().unwrap();
-    let expiry = &node.parts().parts;
+    let expiry = &node.context().context;
     let may_expire = async {
-        while !node.parts().gossip.time().may_expire {
+        while !node.context().gossip.time().may_expire {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -103,25 +103,25 @@ async fn under_constant_refresh_log_and_store_stay_small() {
         }
         checkpoint(node, node.status().applied_index).await;
         purge_log(
-            &node.parts().write_path.raft,
-            &node.parts().log,
-            &node.parts().config,
+            &node.context().write_path.raft,
+            &node.context().log,
+            &node.context().config,
         )
         .await;
         until(node, |view| view.purged.lag_behind(view.checkpoint) <= 8).await;
-        disk.settle();
+        disk.make_durable();
 
         let stored_max = REFRESHED_COUNT + (ROUNDS_PER_RETENTION + 2) * FORGOTTEN_COUNT;
         assert!(
-            node.parts().store.meta().packets.usage.count <= stored_max,
+            node.context().store.meta().packets.usage.count <= stored_max,
             "round {round}"
         );
         assert!(
-            node.parts().store.size() <= STORE_SIZE_MAX,
+            node.context().store.size() <= STORE_SIZE_MAX,
             "round {round}: {}",
-            node.parts().store.size()
+            node.context().store.size()
         );
-        assert!(node.parts().log.size() <= LOG_SIZE_MAX, "round {round}");
+        assert!(node.context().log.size() <= LOG_SIZE_MAX, "round {round}");
         let all_max = LOG_FILES_SIZE_MAX + STORE_SIZE_MAX;
         assert!(
             disk.used_space() <= all_max,
@@ -129,7 +129,7 @@ async fn under_constant_refresh_log_and_store_stay_small() {
             disk.used_space()
         );
     }
-    let written = node.parts().log.written_size();
+    let written = node.context().log.written_size();
     assert!(written > 4 * LOG_FILES_SIZE_MAX, "only {written} bytes");
     simulated.cluster.shutdown().await;
 }

@@ -12,7 +12,7 @@ use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
 
 use super::{
-    ground::{Simulated, checkpoint_and_purge},
+    disk_faults::{Simulated, checkpoint_and_purge},
     snapshot_traffic::SnapshotTraffic,
     *,
 };
@@ -50,7 +50,7 @@ impl LaggingFollower {
     async fn start(packet_count: u16, adjust: impl FnMut(&mut RaftConfig)) -> Self {
         let simulated = Simulated::start_with(3, adjust).await;
         let leader = simulated.cluster.leader().clone();
-        agreement::agreed_count_max(&leader).await;
+        leader_proposals::agreed_count_max(&leader).await;
         let follower = simulated.cluster.nodes[&simulated.follower()].clone();
         applied(&follower, leader.status().applied_index).await;
         let test = Self {
@@ -74,7 +74,7 @@ impl LaggingFollower {
     }
 
     fn cut_off(&self) {
-        let follower = self.follower.parts().config.node;
+        let follower = self.follower.context().config.node;
         self.board().cut_off.lock().unwrap().insert(follower);
     }
 
@@ -83,13 +83,13 @@ impl LaggingFollower {
     }
 
     fn disk(&self) -> &SimDisk {
-        &self.simulated.disks[&self.follower.parts().config.node]
+        &self.simulated.disks[&self.follower.context().config.node]
     }
 
     fn has_partial(&self) -> bool {
         let incoming = self
             .follower
-            .parts()
+            .context()
             .config
             .store()
             .path
@@ -104,7 +104,7 @@ impl LaggingFollower {
         }
         let index = self.leader.status().applied_index;
         self.leader
-            .parts()
+            .context()
             .write_path
             .raft
             .trigger_checkpoint()
@@ -112,7 +112,7 @@ impl LaggingFollower {
         until(&self.leader, |view| view.checkpoint >= index).await;
         let mut purge_checks = self
             .leader
-            .parts()
+            .context()
             .write_path
             .raft
             .transfers()
@@ -148,7 +148,7 @@ async fn under_sustained_writes_a_follower_needs_only_one_snapshot() {
     for micros in 2..5 {
         last = test.write_and_checkpoint(micros).await;
     }
-    assert!(test.leader.parts().write_path.raft.view().purged < last);
+    assert!(test.leader.context().write_path.raft.view().purged < last);
     traffic.requests_max.send_replace(usize::MAX);
     test.expect_caught_up().await;
     assert_eq!(traffic.passed.borrow().begun, [0]);
@@ -171,7 +171,7 @@ async fn a_snapshot_continues_where_its_link_was_lost() {
         .await;
     // The last checkpoint is a different one by then.
     test.write_and_checkpoint(2).await;
-    let [leader, follower] = [&test.leader, &test.follower].map(|node| node.parts().config.node);
+    let [leader, follower] = [&test.leader, &test.follower].map(|node| node.context().config.node);
     test.board().close_links_between(leader, follower);
     assert!(test.has_partial());
     traffic.requests_max.send_replace(usize::MAX);
@@ -201,7 +201,7 @@ async fn chunks_are_sent_ahead_of_their_acknowledgements() {
 async fn a_node_that_was_unreachable_just_before_gets_its_snapshot() {
     let test = LaggingFollower::start(20, |_| {}).await;
     let traffic = test.traffic();
-    traffic.refusals.store(1, Ordering::Relaxed);
+    traffic.rejections.store(1, Ordering::Relaxed);
     test.reconnect();
     test.expect_caught_up().await;
     assert_eq!(traffic.passed.borrow().begun, [0]);
@@ -220,7 +220,7 @@ impl SenderLink {
     fn open(to: &Node, peer: NodeId) -> Self {
         let (requests, incoming) = tokio::sync::mpsc::unbounded_channel();
         let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
-        let service = to.parts().service();
+        let service = to.context().service();
         let responses = service.serve(peer, StreamKind::Snapshot, incoming.boxed());
         Self {
             requests,
@@ -268,10 +268,10 @@ impl SenderLink {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_that_reconnects_gets_its_own_slot() {
     let test = LaggingFollower::start(20, |_| {}).await;
-    let peer = test.leader.parts().config.node;
+    let peer = test.leader.context().config.node;
     let mut lost = SenderLink::open(&test.follower, peer);
     assert_eq!(lost.begin(0).await, Response::SnapshotBegun(0));
-    let snapshot = test.leader.parts().store.snapshot().unwrap();
+    let snapshot = test.leader.context().store.snapshot().unwrap();
     let chunk = snapshot.chunks().unwrap().next_chunk().unwrap().unwrap();
     let accepted = lost.ask(Request::SnapshotChunk(chunk)).await;
     assert_eq!(accepted, Response::SnapshotProgress);
@@ -289,7 +289,7 @@ async fn a_snapshot_without_space_is_rejected_before_it_is_sent() {
     const GIBIBYTE: u64 = 1024 * 1024 * 1024;
     let test = LaggingFollower::start(20, |_| {}).await;
     test.disk().leave_space(GIBIBYTE);
-    let mut link = SenderLink::open(&test.follower, test.leader.parts().config.node);
+    let mut link = SenderLink::open(&test.follower, test.leader.context().config.node);
     let rejected = link.begin(2 * GIBIBYTE).await;
     assert!(
         matches!(&rejected, Response::Failed(reason) if reason.contains("are free")),
@@ -303,7 +303,7 @@ async fn a_snapshot_without_space_is_rejected_before_it_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_an_earlier_term_is_rejected() {
     let test = LaggingFollower::start(20, |_| {}).await;
-    let mut link = SenderLink::open(&test.follower, test.leader.parts().config.node);
+    let mut link = SenderLink::open(&test.follower, test.leader.context().config.node);
     link.term = Term(link.term.0 - 1);
     let rejected = link.begin(0).await;
     assert!(
@@ -325,19 +325,19 @@ async fn a_snapshot_of_a_leader_that_is_gone_does_not_block_that_of_the_next() {
     let traffic = test.traffic();
     let nodes = &test.simulated.cluster.nodes;
     let known = [
-        test.leader.parts().config.node,
-        test.follower.parts().config.node,
+        test.leader.context().config.node,
+        test.follower.context().config.node,
     ];
     let next = nodes
         .values()
-        .find(|node| !known.contains(&node.parts().config.node));
+        .find(|node| !known.contains(&node.context().config.node));
     let next = next.unwrap();
     applied(next, test.leader.status().applied_index).await;
     checkpoint_and_purge(next).await;
     traffic.requests_max.send_replace(4);
     test.reconnect();
     traffic.until(|passed| passed.responses == 4).await;
-    let old = test.leader.parts().config.node;
+    let old = test.leader.context().config.node;
     test.board().cut_off.lock().unwrap().insert(old);
     test.board().close_links(old);
     traffic.requests_max.send_replace(usize::MAX);

@@ -27,7 +27,8 @@ use tempfile::TempDir;
 
 use super::{super::*, snapshot_traffic::SnapshotTraffic};
 use crate::{
-    NodeMetrics, OpenError, RaftConfig, RaftMetrics, WallClock, adapters::View, parts::Parts,
+    NodeMetrics, OpenError, RaftConfig, RaftMetrics, WallClock, adapters::View,
+    node_context::NodeContext,
 };
 
 /// The longest time that anything here may take.
@@ -43,7 +44,7 @@ pub(super) struct Switchboard {
     /// How often the links between two nodes were closed, at both ends.
     pub(super) closings: watch::Sender<HashMap<[NodeId; 2], usize>>,
     /// How often a node has failed to open a link to another.
-    pub(super) refusals: Mutex<HashMap<[NodeId; 2], usize>>,
+    pub(super) rejections: Mutex<HashMap<[NodeId; 2], usize>>,
     /// Nodes that can only be reached at their current address.
     pub(super) addresses: Mutex<HashMap<NodeId, String>>,
     /// How many read indexes were requested.
@@ -117,9 +118,9 @@ impl Switchboard {
         self.deaths.lock().unwrap().get(&node).copied().unwrap_or(0)
     }
 
-    pub(super) fn refusals(&self, from: NodeId, to: NodeId) -> usize {
-        let refusals = self.refusals.lock().unwrap();
-        refusals.get(&[from, to]).copied().unwrap_or(0)
+    pub(super) fn rejections(&self, from: NodeId, to: NodeId) -> usize {
+        let rejections = self.rejections.lock().unwrap();
+        rejections.get(&[from, to]).copied().unwrap_or(0)
     }
 
     pub(super) fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
@@ -149,7 +150,7 @@ impl Transport for Memory {
             let service = service.filter(|_| lives && takes);
             if service.is_none() {
                 *board
-                    .refusals
+                    .rejections
                     .lock()
                     .unwrap()
                     .entry([own, peer])
@@ -235,7 +236,7 @@ fn greet(
     before: &Acknowledgements,
 ) -> Result<Introduction, LinkError> {
     let own = service.introduction();
-    match service.judge(caller, &introduction.vouchers) {
+    match service.admission(caller, &introduction.vouchers) {
         Admission::Listed => {}
         Admission::Vouched => match stream_kind {
             StreamKind::Append | StreamKind::Control | StreamKind::Snapshot => {}
@@ -354,7 +355,7 @@ impl Cluster {
     }
 
     pub(super) fn take_in(&mut self, node: NodeId, opened: Arc<Node>) {
-        let service = opened.parts().service();
+        let service = opened.context().service();
         self.board.services.lock().unwrap().insert(node, service);
         self.nodes.insert(node, opened);
     }
@@ -398,7 +399,7 @@ pub(super) async fn opened(
 }
 
 impl Node {
-    pub(super) fn parts(&self) -> &OpenNode {
+    pub(super) fn context(&self) -> &OpenNode {
         self.open.get().expect("the node is open")
     }
 }
@@ -414,10 +415,10 @@ impl OpenNode {
 }
 
 impl Deref for OpenNode {
-    type Target = Parts;
+    type Target = NodeContext;
 
-    fn deref(&self) -> &Parts {
-        &self.parts
+    fn deref(&self) -> &NodeContext {
+        &self.context
     }
 }
 
@@ -450,7 +451,7 @@ pub(super) async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome
 
 /// Waits until a node has applied the entry at `index`.
 pub(super) async fn applied(node: &Node, index: LogIndex) {
-    let mut applied = node.parts().write_path.applied.clone();
+    let mut applied = node.context().write_path.applied.clone();
     let reached = applied.wait_for(|meta| meta.applied_index() >= index);
     timeout(TIMEOUT, reached)
         .await
@@ -461,7 +462,7 @@ pub(super) async fn applied(node: &Node, index: LogIndex) {
 /// Waits until the consensus state of a node fulfils `condition`.
 pub(super) async fn until(node: &Node, condition: impl Fn(View) -> bool) {
     let stands = node
-        .parts()
+        .context()
         .write_path
         .raft
         .watch(Duration::from_millis(10), |view| !condition(view));
@@ -469,5 +470,5 @@ pub(super) async fn until(node: &Node, condition: impl Fn(View) -> bool) {
 }
 
 pub(super) fn leads(node: &Node) -> bool {
-    node.parts().write_path.raft.view().role == Role::Leader
+    node.context().write_path.raft.view().role == Role::Leader
 }

@@ -1,9 +1,9 @@
 //! Clusters whose members join, leave and move.
 
 use quorate_api::{
-    Asked, ChangeMember, ChangeReport, ChangeRequest, InviteRequest, Invited, ListMembers, Member,
-    MemberChange, MemberRole, Members, Operation, Problem, ProblemType, ReplaceRequest,
-    TransferRequest, answer_to,
+    AdminOperation, ChangeMember, ChangeReport, ChangeRequest, CreatedInvite, ForwardedRequest,
+    InviteRequest, ListMembers, Member, MemberChange, MemberRole, Members, Problem, ProblemType,
+    ReplaceRequest, TransferRequest, decode_answer,
 };
 use quorate_peer::{Admission, JoinAnswer, JoinRequest, JoinToken, Service};
 use quorate_replica::Operator;
@@ -24,20 +24,23 @@ pub(super) fn address(number: u64) -> String {
 
 /// Whether node `number` is a member or registered there.
 pub(super) fn lists(service: &Arc<dyn Service>, number: u64) -> bool {
-    service.judge(id(number), &[]) == Admission::Listed
+    service.admission(id(number), &[]) == Admission::Listed
 }
 
 /// Sends a request as an operator does.
-pub(super) async fn ask<O: Operation>(node: &Node, operation: O) -> Result<O::Answer, Problem> {
-    let asked = Asked::new(operation, ASK_TIMEOUT);
-    answer_to::<O>(node.operate(asked).await?)
+pub(super) async fn ask<O: AdminOperation>(
+    node: &Node,
+    operation: O,
+) -> Result<O::Answer, Problem> {
+    let asked = ForwardedRequest::new(operation, ASK_TIMEOUT);
+    decode_answer::<O>(node.operate(asked).await?)
 }
 
 pub(super) async fn invite(
     node: &Node,
     learner: bool,
     valid_secs: u64,
-) -> Result<Invited, Problem> {
+) -> Result<CreatedInvite, Problem> {
     let request = InviteRequest {
         learner,
         valid_secs,
@@ -89,7 +92,7 @@ impl Cluster {
         number: u64,
         name: &str,
     ) -> Option<JoinAnswer> {
-        let service = self.nodes[&member].parts().service();
+        let service = self.nodes[&member].context().service();
         let (name, address) = (name.to_owned(), address(number));
         let request = JoinRequest::new(token, id(number), member, name, address);
         let answer = timeout(TIMEOUT, service.join(id(number), request)).await;
@@ -188,7 +191,7 @@ impl Cluster {
     /// Waits until the leader knows that all members have entries.
     pub(super) async fn until_registered(&self) {
         for node in self.nodes.values() {
-            agreement::agreed_count_max(node).await;
+            leader_proposals::agreed_count_max(node).await;
         }
     }
 

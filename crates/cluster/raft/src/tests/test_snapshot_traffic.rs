@@ -13,7 +13,7 @@ pub(super) struct SnapshotTraffic {
     pub(super) requests_max: watch::Sender<usize>,
     pub(super) responses_max: watch::Sender<usize>,
     /// How many links on the snapshot stream are still refused.
-    pub(super) refusals: AtomicUsize,
+    pub(super) rejections: AtomicUsize,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -31,7 +31,7 @@ impl Default for SnapshotTraffic {
             passed: watch::Sender::default(),
             requests_max: watch::Sender::new(usize::MAX),
             responses_max: watch::Sender::new(usize::MAX),
-            refusals: AtomicUsize::new(0),
+            rejections: AtomicUsize::new(0),
         }
     }
 }
@@ -39,9 +39,9 @@ impl Default for SnapshotTraffic {
 impl SnapshotTraffic {
     /// Whether a link on the snapshot stream is accepted.
     pub(super) fn admits(&self) -> bool {
-        let one_less = |refusals: usize| refusals.checked_sub(1);
+        let one_less = |rejections: usize| rejections.checked_sub(1);
         let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
-        self.refusals.fetch_update(set, read, one_less).is_err()
+        self.rejections.fetch_update(set, read, one_less).is_err()
     }
 
     /// Resolves when a request may pass.

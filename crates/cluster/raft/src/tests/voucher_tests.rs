@@ -87,13 +87,13 @@ async fn a_key_that_was_added_again_is_accepted() {
     cluster.change(remove(4)).await.unwrap();
     let three = cluster.nodes[&id(3)].clone();
     let knows = three
-        .parts()
+        .context()
         .peers
         .membership_view
         .until(|node_registry| node_registry.removed.contains_key(&id(4).0));
     assert!(timeout(TIMEOUT, knows).await.unwrap());
     assert!(matches!(
-        three.parts().service().judge(id(4), &[]),
+        three.context().service().admission(id(4), &[]),
         Admission::Removed(_)
     ));
     drop(three);
@@ -121,7 +121,7 @@ async fn vouchers_are_dropped_when_every_checkpoint_has_their_entries() {
                 put(&leader, &packet(9, micros)).await.unwrap();
                 if is_so(
                     &leader
-                        .parts()
+                        .context()
                         .peers
                         .membership_view
                         .node_registry()
@@ -139,11 +139,11 @@ async fn vouchers_are_dropped_when_every_checkpoint_has_their_entries() {
     cluster.die(2);
     cluster.join(3, true, adjust).await;
     until(&cluster, |vouchers| vouchers.kept.len() == 1).await;
-    let leader = cluster.leader().parts();
+    let leader = cluster.leader().context();
     let before = leader.raft.view().checkpoint;
     until(&cluster, |_| true).await;
     let passed = async {
-        while cluster.leader().parts().raft.view().checkpoint <= before {
+        while cluster.leader().context().raft.view().checkpoint <= before {
             put(cluster.leader(), &packet(9, u64::MAX / 2)).await.ok();
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -153,7 +153,7 @@ async fn vouchers_are_dropped_when_every_checkpoint_has_their_entries() {
         .expect("it makes checkpoints");
     let kept = cluster
         .leader()
-        .parts()
+        .context()
         .peers
         .membership_view
         .node_registry();
@@ -198,7 +198,12 @@ async fn one_voter_of_three_does_not_prove_a_removal() {
     }
     cluster.reopen(3).await;
     let three = cluster.nodes[&id(3)].clone();
-    let mut rejections = three.parts().peers.link_tracker.dial_rejections.subscribe();
+    let mut rejections = three
+        .context()
+        .peers
+        .link_tracker
+        .dial_rejections
+        .subscribe();
     let rejected = rejections.wait_for(|rejections| rejections.contains_key(&id(1)));
     timeout(TIMEOUT, rejected).await.unwrap().unwrap();
     until_not_ready(&three, NotReady::Recovering).await;

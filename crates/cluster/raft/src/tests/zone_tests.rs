@@ -4,7 +4,7 @@ use quorate_api::{ChangeZone, Problem};
 use quorate_replica::{CookieSecrets, NamedSet, RecordSet, ZoneChange, ZoneState};
 use quorate_state::{COOKIE_SECRET_AGE, UnixMillis, WireName};
 
-use super::{ground::Simulated, test_members::ask, *};
+use super::{disk_faults::Simulated, test_members::ask, *};
 use crate::{WallClock, membership::problems};
 
 const A: u16 = 1;
@@ -47,7 +47,7 @@ fn seen(state: &ZoneState) -> Option<(u8, u32)> {
 
 /// Waits until the cookie secrets that a node has applied fulfil `condition`.
 async fn secrets(node: &Node, condition: impl Fn(&CookieSecrets) -> bool) -> CookieSecrets {
-    let mut applied = node.parts().write_path.applied.clone();
+    let mut applied = node.context().write_path.applied.clone();
     let reached = applied.wait_for(|meta| condition(&meta.cluster.zones.cookie_secrets));
     let meta = timeout(TIMEOUT, reached).await.expect("they come").unwrap();
     meta.cluster.zones.cookie_secrets
@@ -57,7 +57,7 @@ async fn secrets(node: &Node, condition: impl Fn(&CookieSecrets) -> bool) -> Coo
 async fn a_change_of_a_zone_is_visible_there_immediately_and_soon_everywhere() {
     let cluster = Cluster::start(3, |_| {}).await;
     for node in cluster.nodes.values() {
-        agreement::agreed_count_max(node).await;
+        leader_proposals::agreed_count_max(node).await;
     }
     for (last, node) in (1..).zip(cluster.nodes.values()) {
         let version = node.zone_version();
@@ -118,7 +118,7 @@ async fn all_nodes_have_the_same_cookie_secrets_and_another_each_day() {
 async fn a_snapshot_brings_zones_and_cookie_secrets() {
     let mut simulated = Simulated::start(3).await;
     let leader = simulated.cluster.leader().clone();
-    agreement::agreed_count_max(&leader).await;
+    leader_proposals::agreed_count_max(&leader).await;
     let behind = simulated.follower();
     let node = simulated.cluster.nodes[&behind].clone();
     applied(&node, leader.status().applied_index).await;
@@ -126,7 +126,7 @@ async fn a_snapshot_brings_zones_and_cookie_secrets() {
     let board = simulated.cluster.board.clone();
     board.cut_off.lock().unwrap().insert(behind);
     change(&leader, setting(7)).await.unwrap();
-    ground::checkpoint_and_purge(&leader).await;
+    disk_faults::checkpoint_and_purge(&leader).await;
     board.cut_off.lock().unwrap().clear();
     applied(&node, leader.status().applied_index).await;
     assert_eq!(node.zone_state(), leader.zone_state());
@@ -140,7 +140,7 @@ async fn a_snapshot_brings_zones_and_cookie_secrets() {
 
     // A checkpoint keeps them too.
     let expected = simulated.cluster.nodes[&behind].zone_state();
-    ground::checkpoint_and_purge(&simulated.cluster.nodes[&behind]).await;
+    disk_faults::checkpoint_and_purge(&simulated.cluster.nodes[&behind]).await;
     simulated.kill(behind);
     simulated.cluster.open(behind).await.unwrap();
     let reopened = &simulated.cluster.nodes[&behind];

@@ -104,7 +104,7 @@ impl PendingProposal {
     pub(super) fn fail(self, error_if_not_stored: PutError) {
         match self {
             Self::Own(mut put) => put.fail(error_if_not_stored),
-            Self::Forwarded { reply, .. } => send_reply(reply, Proposed::Refused),
+            Self::Forwarded { reply, .. } => send_reply(reply, Proposed::Rejected),
         }
     }
 }

@@ -72,7 +72,7 @@ fn each_proposal_is_answered_with_the_outcomes_of_its_own_packets() {
 #[test]
 fn a_put_that_was_never_tried_or_always_rejected_is_not_stored() {
     let (proposal, mut answer) = own(1);
-    let mut proposal = attempt(proposal, Proposed::Refused);
+    let mut proposal = attempt(proposal, Proposed::Rejected);
     proposal.expire(Instant::now());
     assert!(answer.try_recv().is_err(), "there is time left");
     proposal.expire(Instant::now() + Duration::from_secs(10));
@@ -84,7 +84,7 @@ fn a_put_that_was_never_tried_or_always_rejected_is_not_stored() {
 fn a_put_in_doubt_stays_in_doubt_after_a_later_rejection() {
     let (proposal, mut answer) = own(1);
     let proposal = attempt(proposal, Proposed::Unknown);
-    let mut proposal = attempt(proposal, Proposed::Refused);
+    let mut proposal = attempt(proposal, Proposed::Rejected);
     proposal.expire(Instant::now() + Duration::from_secs(10));
     assert_eq!(answer.try_recv(), Ok(Err(PutError::Unknown)));
 }
@@ -127,7 +127,7 @@ fn a_deadline_during_an_attempt_leaves_it_unknown() {
 
 #[test]
 fn a_node_that_forwarded_packets_gets_the_result_and_retries_itself() {
-    for undecided in [Proposed::Refused, Proposed::Unknown] {
+    for undecided in [Proposed::Rejected, Proposed::Unknown] {
         let (proposal, mut proposed) = forwarded(&[1, 2]);
         assert!(batch([proposal]).settle(undecided.clone()).is_empty());
         assert_eq!(proposed.try_recv(), Ok(undecided));

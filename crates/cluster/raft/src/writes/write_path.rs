@@ -48,7 +48,7 @@ impl WritePath {
 
     async fn propose_through(&mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
         let Some((node, address)) = &leader.node else {
-            return Proposed::Refused;
+            return Proposed::Rejected;
         };
         if *node == self.node {
             return self.propose_as_leader(packets).await;
@@ -61,7 +61,7 @@ impl WritePath {
                 }
                 proposed
             }
-            Err(CallError::NotSent(_)) => Proposed::Refused,
+            Err(CallError::NotSent(_)) => Proposed::Rejected,
             Ok(_) | Err(CallError::Lost(_)) => Proposed::Unknown,
         }
     }
@@ -70,7 +70,7 @@ impl WritePath {
     /// this node: then another node should lead.
     async fn propose_as_leader(&self, packets: EncodedPackets) -> Proposed {
         let Some(stamp) = self.gossip.stamp() else {
-            return Proposed::Refused;
+            return Proposed::Rejected;
         };
         let command = PutBatch::encode(stamp.now, stamp.timestamp_max, &packets);
         match self.raft.propose(command).await {
@@ -78,7 +78,7 @@ impl WritePath {
                 index,
                 outcomes: Outcome::Put { outcomes, .. },
             } => Proposed::Applied { index, outcomes },
-            Proposed::Refused => Proposed::Refused,
+            Proposed::Rejected => Proposed::Rejected,
             Proposed::Applied { .. } | Proposed::Unknown => Proposed::Unknown,
         }
     }

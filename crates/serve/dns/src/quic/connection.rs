@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use quinn::{Connection, ReadToEndError, RecvStream, SendStream, VarInt};
-use quorate_http::listener::Place;
+use quorate_http::listener::ConnectionSlot;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
@@ -41,7 +41,7 @@ impl QuicProtocol {
     pub(super) async fn serve(
         self: Arc<Self>,
         connection: Connection,
-        place: Place,
+        place: ConnectionSlot,
         stop: &CancellationToken,
     ) {
         let client = connection.remote_address().ip();

@@ -8,7 +8,7 @@ use quinn::{
 };
 use quorate_http::{
     ServerCertificate,
-    listener::{Connections, Limits, ListenerMetrics, ListenerServer, Name},
+    listener::{ConnectionLimits, Connections, ListenerMetrics, ListenerName, ListenerServer},
 };
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -57,7 +57,7 @@ pub(crate) fn serve(
     let runtime = Arc::new(TokioRuntime);
     let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
     let stop = CancellationToken::new();
-    let handshakes = Limits {
+    let handshakes = ConnectionLimits {
         connection_count_max: HANDSHAKE_COUNT_MAX,
         connection_count_per_client_max: Some(HANDSHAKE_COUNT_PER_CLIENT_MAX),
         drain_timeout: Duration::ZERO,
@@ -138,7 +138,7 @@ impl Acceptor {
             let Some(place) = connections.admit(connection.remote_address()) else {
                 return;
             };
-            let _open = metrics.on_admitted(Name::DnsQuic, &place);
+            let _open = metrics.on_admitted(ListenerName::DnsQuic, &place);
             protocol.serve(connection, place, &stop).await;
         });
     }

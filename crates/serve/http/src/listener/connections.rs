@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::open_connections::{ConnectionId, OpenConnections};
 
 /// Returns whether an address is exempt from the limit of connections per client.
-pub type Exempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+pub type IsExempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// How many connections may be open.
     pub connection_count_max: usize,
     /// How many of them one client may have: an IPv4 address or an IPv6 /64.
@@ -34,19 +34,19 @@ pub struct Limits {
 pub struct Connections(Arc<Shared>);
 
 struct Shared {
-    limits: Limits,
-    is_exempt: Exempt,
+    limits: ConnectionLimits,
+    is_exempt: IsExempt,
     open: Mutex<OpenConnections>,
 }
 
 impl Connections {
     /// No open connections yet.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: ConnectionLimits) -> Self {
         Self::with_exempt(limits, Arc::new(|_| false))
     }
 
-    /// No open connections yet. Exempt addresses have no limit per client.
-    pub fn with_exempt(limits: Limits, is_exempt: Exempt) -> Self {
+    /// No open connections yet. IsExempt addresses have no limit per client.
+    pub fn with_exempt(limits: ConnectionLimits, is_exempt: IsExempt) -> Self {
         Self(Arc::new(Shared {
             limits,
             is_exempt,
@@ -54,17 +54,17 @@ impl Connections {
         }))
     }
 
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &ConnectionLimits {
         &self.0.limits
     }
 
     /// Admits a connection from `address`. Returns `None` if it must be rejected.
-    pub fn admit(&self, address: SocketAddr) -> Option<Place> {
+    pub fn admit(&self, address: SocketAddr) -> Option<ConnectionSlot> {
         let client = Client::from(address.ip());
         let mut open = self.0.lock();
         let has_displaced = self.0.make_room(&mut open, address.ip())?;
         let evicted = CancellationToken::new();
-        Some(Place {
+        Some(ConnectionSlot {
             address,
             id: open.insert(client, evicted.clone()),
             evicted,
@@ -108,7 +108,7 @@ impl Shared {
 }
 
 /// The entry of an open connection, until it is dropped or evicted.
-pub struct Place {
+pub struct ConnectionSlot {
     address: SocketAddr,
     id: ConnectionId,
     evicted: CancellationToken,
@@ -117,7 +117,7 @@ pub struct Place {
     connections: Connections,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// The address of the peer.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -155,14 +155,14 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.0.lock().remove(self.id);
     }
 }
 
 /// Keeps a connection busy until it is dropped.
-pub struct BusyGuard(Arc<Place>);
+pub struct BusyGuard(Arc<ConnectionSlot>);
 
 impl Drop for BusyGuard {
     fn drop(&mut self) {

@@ -5,8 +5,8 @@ fn connections(count_max: usize, per_client_max: Option<usize>) -> Connections {
     Connections::with_exempt(limits(count_max, per_client_max), Arc::new(is_exempt))
 }
 
-fn limits(connection_count_max: usize, per_client_max: Option<usize>) -> Limits {
-    Limits {
+fn limits(connection_count_max: usize, per_client_max: Option<usize>) -> ConnectionLimits {
+    ConnectionLimits {
         connection_count_max,
         connection_count_per_client_max: per_client_max,
         drain_timeout: Duration::ZERO,
@@ -18,20 +18,20 @@ fn client(last: u8) -> SocketAddr {
 }
 
 #[track_caller]
-fn admit_free(connections: &Connections, address: SocketAddr) -> Place {
+fn admit_free(connections: &Connections, address: SocketAddr) -> ConnectionSlot {
     let place = connections.admit(address).expect("it is admitted");
     assert!(!place.has_displaced);
     place
 }
 
 #[track_caller]
-fn admit_evicting(connections: &Connections, address: SocketAddr) -> Place {
+fn admit_evicting(connections: &Connections, address: SocketAddr) -> ConnectionSlot {
     let place = connections.admit(address).expect("it is admitted");
     assert!(place.has_displaced);
     place
 }
 
-fn evicted<const N: usize>(places: [&Place; N]) -> [bool; N] {
+fn evicted<const N: usize>(places: [&ConnectionSlot; N]) -> [bool; N] {
     places.map(|place| place.evicted().is_cancelled())
 }
 
@@ -151,7 +151,7 @@ fn a_busy_connection_is_not_idle_however_long_it_takes() {
 fn if_all_are_busy_a_connection_over_the_maximum_is_rejected() {
     let connections = connections(3, Some(2));
     let places = [1, 1, 2].map(|last| Arc::new(admit_free(&connections, client(last))));
-    let busy = places.each_ref().map(Place::busy);
+    let busy = places.each_ref().map(ConnectionSlot::busy);
     assert!(connections.admit(client(1)).is_none());
     assert!(connections.admit(client(3)).is_none());
     assert!(places.iter().all(|place| !place.evicted().is_cancelled()));

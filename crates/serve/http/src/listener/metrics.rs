@@ -3,12 +3,12 @@
 use quorate_metrics::GaugeGuard;
 use strum::{IntoStaticStr, VariantArray};
 
-use super::Place;
+use super::ConnectionSlot;
 
 /// The listeners of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Name {
+pub enum ListenerName {
     /// Public HTTP: the relay, DNS over HTTPS, health.
     Public,
     /// HTTP for operators: health, metrics, status.
@@ -27,19 +27,19 @@ quorate_metrics::metrics! {
     /// Metrics of the connections of a node, by listener.
     pub struct ListenerMetrics in "quorate_listener" {
         /// Open connections, by listener
-        pub connections_open: Gauge { listener: Name },
+        pub connections_open: Gauge { listener: ListenerName },
         /// Connections rejected because too many were open, by listener
-        pub connections_refused_total: Counter { listener: Name },
+        pub connections_refused_total: Counter { listener: ListenerName },
         /// Idle connections closed to make room for new ones, by listener
-        pub connections_evicted_total: Counter { listener: Name },
+        pub connections_evicted_total: Counter { listener: ListenerName },
         /// Errors of the system when accepting connections, by listener
-        pub accept_errors_total: Counter { listener: Name },
+        pub accept_errors_total: Counter { listener: ListenerName },
     }
 }
 
 impl ListenerMetrics {
     /// Counts an admitted connection. It counts as open until the returned guard is dropped.
-    pub fn on_admitted(&self, listener: Name, place: &Place) -> GaugeGuard {
+    pub fn on_admitted(&self, listener: ListenerName, place: &ConnectionSlot) -> GaugeGuard {
         if place.has_displaced {
             self.connections_evicted_total.of(listener).inc();
         }

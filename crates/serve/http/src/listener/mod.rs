@@ -8,13 +8,13 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Listener`] | an address that is bound and not served yet |
-//! | [`Limits`] | how many connections in total and per client, and how long a shutdown waits for them |
+//! | [`ConnectionLimits`] | how many connections in total and per client, and how long a shutdown waits for them |
 //! | [`Connections`] | the open connections, and which one is evicted for a new one; not only for TCP |
-//! | [`Place`], [`BusyGuard`] | the entry of a connection there, and what marks it as not idle |
+//! | [`ConnectionSlot`], [`BusyGuard`] | the entry of a connection there, and what marks it as not idle |
 //! | [`Protocol`] | serves one connection |
 //! | [`ListenerServer`] | a listener that is served |
 //! | [`linger`] | closes a connection so that the peer can read the last bytes |
-//! | [`ListenerMetrics`] | metrics of all listeners of a node, by [`Name`] |
+//! | [`ListenerMetrics`] | metrics of all listeners of a node, by [`ListenerName`] |
 
 mod bind;
 mod connections;
@@ -24,7 +24,9 @@ mod open_connections;
 mod server;
 
 pub use bind::{BindError, Listener};
-pub use connections::{BusyGuard, Connections, Exempt, Limits, Place, TooManyConnections};
+pub use connections::{
+    BusyGuard, ConnectionLimits, ConnectionSlot, Connections, IsExempt, TooManyConnections,
+};
 pub use linger::linger;
-pub use metrics::{ListenerMetrics, Name};
+pub use metrics::{ListenerMetrics, ListenerName};
 pub use server::{ListenerServer, Protocol};

@@ -13,7 +13,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{Connections, Listener, ListenerMetrics, Name, Place};
+use super::{ConnectionSlot, Connections, Listener, ListenerMetrics, ListenerName};
 
 /// How many rejected connections get a response at the same time. Others are closed without one.
 const REFUSAL_COUNT_MAX: usize = 64;
@@ -29,12 +29,12 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub trait Protocol: Send + Sync + 'static {
     /// Serves a connection until it ends. When `stop` is cancelled, it answers active requests and
     /// returns. The future is dropped if that takes longer than
-    /// [`Limits::drain_timeout`](super::Limits), and immediately when the connection is evicted. A
-    /// protocol that serves several requests on a connection calls [`Place::touch`] at each.
+    /// [`ConnectionLimits::drain_timeout`](super::ConnectionLimits), and immediately when the connection is evicted. A
+    /// protocol that serves several requests on a connection calls [`ConnectionSlot::touch`] at each.
     fn serve(
         self: Arc<Self>,
         stream: TcpStream,
-        place: Place,
+        place: ConnectionSlot,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send;
 
@@ -52,7 +52,7 @@ impl Listener {
         self,
         protocol: Arc<impl Protocol>,
         connections: &Connections,
-        name: Name,
+        name: ListenerName,
         metrics: &ListenerMetrics,
     ) -> ListenerServer {
         let stop = CancellationToken::new();
@@ -115,7 +115,7 @@ struct Acceptor<P> {
     protocol: Arc<P>,
     connections: Connections,
     refusals: Arc<Semaphore>,
-    name: Name,
+    name: ListenerName,
     metrics: ListenerMetrics,
     stop: CancellationToken,
     /// Cancelled at the drain limit.

@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::listener::Limits;
+use crate::listener::ConnectionLimits;
 
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
@@ -19,7 +19,12 @@ struct Greeter {
 }
 
 impl Protocol for Greeter {
-    async fn serve(self: Arc<Self>, mut stream: TcpStream, _place: Place, stop: CancellationToken) {
+    async fn serve(
+        self: Arc<Self>,
+        mut stream: TcpStream,
+        _place: ConnectionSlot,
+        stop: CancellationToken,
+    ) {
         stream.write_all(b"hello").await.unwrap();
         tokio::select! {
             () = self.finish.notified() => {}
@@ -38,7 +43,7 @@ struct Fixture {
     finish: Arc<Notify>,
 }
 
-async fn serve(polite: bool, limits: Limits) -> Fixture {
+async fn serve(polite: bool, limits: ConnectionLimits) -> Fixture {
     let listener = Listener::bind("tests", ([127, 0, 0, 1], 0).into()).unwrap();
     let metrics = ListenerMetrics::register(&Registry::new()).unwrap();
     let finish = Arc::new(Notify::new());
@@ -50,7 +55,7 @@ async fn serve(polite: bool, limits: Limits) -> Fixture {
         server: listener.serve(
             Arc::new(greeter),
             &Connections::new(limits),
-            Name::Dns,
+            ListenerName::Dns,
             &metrics,
         ),
         metrics,
@@ -58,8 +63,8 @@ async fn serve(polite: bool, limits: Limits) -> Fixture {
     }
 }
 
-fn limits(connection_count_max: usize, drain_timeout: Duration) -> Limits {
-    Limits {
+fn limits(connection_count_max: usize, drain_timeout: Duration) -> ConnectionLimits {
+    ConnectionLimits {
         connection_count_max,
         connection_count_per_client_max: None,
         drain_timeout,
@@ -92,11 +97,14 @@ async fn rest(mut stream: TcpStream) -> io::Result<String> {
 async fn a_connection_over_the_limit_is_rejected_until_another_ends() {
     let fixture = serve(true, limits(1, LONG)).await;
     let first = fixture.connect_and_greet().await;
-    assert_eq!(fixture.metrics.connections_open.of(Name::Dns).get(), 1);
+    assert_eq!(
+        fixture.metrics.connections_open.of(ListenerName::Dns).get(),
+        1
+    );
     assert_eq!(rest(fixture.connect().await).await.unwrap(), "full");
     let rejected = &fixture.metrics.connections_refused_total;
-    assert_eq!(rejected.of(Name::Dns).get(), 1);
-    assert_eq!(rejected.of(Name::Admin).get(), 0);
+    assert_eq!(rejected.of(ListenerName::Dns).get(), 1);
+    assert_eq!(rejected.of(ListenerName::Admin).get(), 0);
 
     fixture.finish.notify_one();
     assert_eq!(rest(first).await.unwrap(), "");
@@ -119,7 +127,7 @@ async fn a_connection_over_the_limit_is_rejected_until_another_ends() {
 /// An evicted connection is closed, whatever its protocol does.
 #[tokio::test]
 async fn a_client_that_keeps_connecting_only_evicts_its_own_connections() {
-    let limits = Limits {
+    let limits = ConnectionLimits {
         connection_count_per_client_max: Some(2),
         ..limits(8, LONG)
     };
@@ -129,8 +137,20 @@ async fn a_client_that_keeps_connecting_only_evicts_its_own_connections() {
     let _third = fixture.connect_and_greet().await;
     assert_eq!(rest(first).await.unwrap(), "");
     let metrics = &fixture.metrics;
-    assert_eq!(metrics.connections_evicted_total.of(Name::Dns).get(), 1);
-    assert_eq!(metrics.connections_refused_total.of(Name::Dns).get(), 0);
+    assert_eq!(
+        metrics
+            .connections_evicted_total
+            .of(ListenerName::Dns)
+            .get(),
+        1
+    );
+    assert_eq!(
+        metrics
+            .connections_refused_total
+            .of(ListenerName::Dns)
+            .get(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -141,7 +161,10 @@ async fn a_stop_frees_the_address_and_lets_connections_end() {
     fixture.server.shutdown().await;
     assert_eq!(rest(open).await.unwrap(), " and bye");
     assert!(TcpStream::connect(address).await.is_err());
-    assert_eq!(fixture.metrics.connections_open.of(Name::Dns).get(), 0);
+    assert_eq!(
+        fixture.metrics.connections_open.of(ListenerName::Dns).get(),
+        0
+    );
 }
 
 #[tokio::test]

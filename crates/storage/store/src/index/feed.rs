@@ -36,7 +36,7 @@ impl ChangeFeed {
     }
 
     /// Publishes that all packets were replaced by those as of the entry `applied`.
-    pub fn begin_anew(&self, applied: LogIndex) {
+    pub fn reset(&self, applied: LogIndex) {
         self.ring().reset(applied);
         self.watches.on_all_changed();
     }

@@ -4,7 +4,7 @@ use hickory_proto::op::{Message, ResponseCode};
 
 use super::*;
 
-fn answer_to(query: &[u8], rcode: ResponseCode) -> Vec<u8> {
+fn decode_answer(query: &[u8], rcode: ResponseCode) -> Vec<u8> {
     let query = Message::from_vec(query).unwrap();
     let mut answer = Message::error_msg(query.metadata.id, query.metadata.op_code, rcode);
     answer.add_queries(query.queries.clone());
@@ -15,10 +15,10 @@ fn answer_to(query: &[u8], rcode: ResponseCode) -> Vec<u8> {
 fn answers_are_judged_by_rcode_and_count() {
     let queries = Queries::txt(&["key".to_owned()], "test.").unwrap();
     let query = queries.first();
-    let absent = answer_to(query, ResponseCode::NXDomain);
+    let absent = decode_answer(query, ResponseCode::NXDomain);
     assert_eq!(check(&absent, Some(Expect::Absent)), Ok(()));
     assert!(check(&absent, Some(Expect::Found)).is_err());
-    let empty = answer_to(query, ResponseCode::NoError);
+    let empty = decode_answer(query, ResponseCode::NoError);
     assert!(check(&empty, Some(Expect::Found)).is_err());
     assert!(check(&empty[..11], Some(Expect::Absent)).is_err());
     let mut truncated = absent;
@@ -34,7 +34,7 @@ async fn every_query_is_answered_once() {
     thread::spawn(move || {
         let mut datagram = [0; 512];
         while let Ok((size, from)) = server.recv_from(&mut datagram) {
-            let answer = answer_to(&datagram[..size], ResponseCode::NXDomain);
+            let answer = decode_answer(&datagram[..size], ResponseCode::NXDomain);
             // One that nobody waits for, and then the right one.
             let mut stray = answer.clone();
             stray[0] = stray[0].wrapping_add(1);

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use quorate_log::{InjectedFault, Log};
-use quorate_sim::{Loss, SimDisk};
+use quorate_sim::{PowerLoss, SimDisk};
 
 use crate::{
     budget::Budget,
@@ -27,7 +27,7 @@ pub(crate) fn damage_logs(
         let mut rng = Rng::with_seed(seed);
         for _ in 0..BIT_COUNT {
             budget.opened += 1;
-            let damaged = disk.image(usize::MAX, Loss::Nothing);
+            let damaged = disk.image(usize::MAX, PowerLoss::Nothing);
             let location = flip_any_bit(&damaged, &mut rng);
             match open_log(&damaged, seed, injected_fault) {
                 Ok(log) => check(&log, &history, disk.boundaries())

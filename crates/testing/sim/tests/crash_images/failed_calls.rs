@@ -109,7 +109,7 @@ fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> RestartResult<LogWo
     if !failed {
         return Err("no step failed".into());
     }
-    disk.mend();
+    disk.clear_faults();
     let acked = node.history.acked(usize::MAX);
     for _ in 0..FAILED_STEP_COUNT {
         // A step that does nothing may succeed.
@@ -152,7 +152,7 @@ fn fill_log(seed: u64) -> RestartResult<LogWorld> {
         thread::yield_now();
     }
     if seed.is_multiple_of(2) {
-        disk.mend();
+        disk.clear_faults();
         let acked = node.wait();
         acked.map_err(|error| format!("an entry that waited for space failed: {error:?}"))?;
         for _ in 0..RESTARTED_STEP_COUNT {
@@ -160,7 +160,7 @@ fn fill_log(seed: u64) -> RestartResult<LogWorld> {
         }
     }
     let restarted = disk.kill();
-    restarted.mend();
+    restarted.clear_faults();
     drop(node.log);
     let world = LogWorld::new(restarted, None, node.history).work(seed, RESTARTED_STEP_COUNT)?;
     let opened = world.opened();
@@ -183,7 +183,7 @@ fn restart_store(seed: u64, call: Call, nth_max: usize) -> RestartResult<StoreWo
     if !failed {
         return Err("no step failed".into());
     }
-    disk.mend();
+    disk.clear_faults();
 
     let restarted = disk.kill();
     let world = StoreWorld::new(restarted, None, node.into());

@@ -39,7 +39,7 @@ const CACHE_SIZE_MAX: usize = 8 * 1024;
 pub(crate) fn empty_disk() -> SimDisk {
     let disk = SimDisk::new();
     disk.create_dir(DATA_DIR.as_ref()).unwrap();
-    disk.settle();
+    disk.make_durable();
     disk
 }
 

@@ -6,9 +6,9 @@ use tokio::runtime::Handle;
 
 /// A value whose drop uses the disk. Wherever it is dropped, that runs on a thread that may block, not
 /// on one of the async runtime.
-pub(crate) struct Offloaded<T: Send + 'static>(Option<T>);
+pub(crate) struct DropInBackground<T: Send + 'static>(Option<T>);
 
-impl<T: Send + 'static> Offloaded<T> {
+impl<T: Send + 'static> DropInBackground<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(Some(value))
     }
@@ -19,7 +19,7 @@ impl<T: Send + 'static> Offloaded<T> {
     }
 }
 
-impl<T: Send + 'static> Deref for Offloaded<T> {
+impl<T: Send + 'static> Deref for DropInBackground<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -27,13 +27,13 @@ impl<T: Send + 'static> Deref for Offloaded<T> {
     }
 }
 
-impl<T: Send + 'static> DerefMut for Offloaded<T> {
+impl<T: Send + 'static> DerefMut for DropInBackground<T> {
     fn deref_mut(&mut self) -> &mut T {
         self.0.as_mut().expect("it is there until the drop")
     }
 }
 
-impl<T: Send + 'static> Drop for Offloaded<T> {
+impl<T: Send + 'static> Drop for DropInBackground<T> {
     fn drop(&mut self) {
         let Some(value) = self.0.take() else { return };
         // Without a runtime no thread of it can be blocked.
@@ -64,7 +64,7 @@ mod tests {
     #[tokio::test]
     async fn a_value_is_dropped_on_another_thread() {
         let (sender, dropped) = channel();
-        drop(Offloaded::new(Slow(sender)));
+        drop(DropInBackground::new(Slow(sender)));
         let thread = dropped.recv_timeout(Duration::from_secs(20)).unwrap();
         assert_ne!(thread, thread::current().id());
     }
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn without_a_runtime_a_value_is_dropped_immediately() {
         let (sender, dropped) = channel();
-        drop(Offloaded::new(Slow(sender)));
+        drop(DropInBackground::new(Slow(sender)));
         assert_eq!(dropped.try_recv(), Ok(thread::current().id()));
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::atomic::AtomicU64};
 
 use quorate_peer::NotElectable;
 use quorate_replica::Conditions;
-use quorate_sim::{Call, Loss, SimDisk};
+use quorate_sim::{Call, PowerLoss, SimDisk};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -49,7 +49,7 @@ impl Simulated {
 
     pub(super) fn follower(&self) -> NodeId {
         let follower = self.cluster.followers().next();
-        follower.expect("there is one").parts().config.node
+        follower.expect("there is one").context().config.node
     }
 
     /// Kills a node: from now on its disk accepts no writes from it.
@@ -86,9 +86,9 @@ impl Simulated {
 /// Writes a checkpoint and purges the log up to it: then only the store has its packets.
 pub(super) async fn checkpoint_and_purge(node: &Node) {
     let applied = node.status().applied_index;
-    node.parts().write_path.raft.trigger_checkpoint().await;
+    node.context().write_path.raft.trigger_checkpoint().await;
     until(node, |view| view.checkpoint >= applied).await;
-    node.parts().write_path.raft.trigger_purge(applied).await;
+    node.context().write_path.raft.trigger_purge(applied).await;
     until(node, |view| view.purged >= applied).await;
 }
 
@@ -102,7 +102,7 @@ async fn put_many(node: &Node, micros: u64) {
 async fn a_panic_of_consensus_stops_the_node_at_once() {
     let cluster = Cluster::start(3, |_| {}).await;
     let node = cluster.followers().next().unwrap().clone();
-    node.parts().write_path.raft.panic().await;
+    node.context().write_path.raft.panic().await;
     let failed = timeout(Duration::from_secs(1), node.failed()).await;
     let error = failed.expect("it is known within a second").to_string();
     assert!(error.contains("panicked"), "{error}");
@@ -167,7 +167,7 @@ async fn a_node_by_itself_does_not_start_with_damaged_packets() {
     simulated.kill(alone);
     simulated.flip_bits_of_store(alone);
     let error = simulated.cluster.open(alone).await.unwrap_err();
-    assert!(error.is_of_data(), "{error}");
+    assert!(error.is_data_error(), "{error}");
     let error = chain(&error);
     assert!(error.contains("records.redb"), "{error}");
 }
@@ -234,7 +234,7 @@ async fn a_scrub_finds_damage_that_no_read_has_seen() {
         let metric: &quorate_metrics::Counter = metric.of(what);
         metric.get()
     };
-    let metrics = &node.parts().write_path.metrics;
+    let metrics = &node.context().write_path.metrics;
     let undamaged = || count(&metrics.scrubs_total, ScrubTarget::Store);
     let damaged = || count(&metrics.damage_total, ScrubTarget::Store);
     let wait = async |condition: &dyn Fn() -> bool| {
@@ -272,14 +272,14 @@ async fn a_failed_sync_acknowledges_nothing_and_is_not_trusted_after_a_restart()
     // The kernel still returns data that it could not write to disk. The node starts with it, and
     // writes it again before it counts: it survives a power loss.
     simulated.kill(alone);
-    simulated.disks[&alone].mend();
+    simulated.disks[&alone].clear_faults();
     simulated.cluster.open(alone).await.unwrap();
     simulated.cluster.ready().await;
     let shown = simulated.cluster.nodes[&alone]
         .stored_packet(lost.key())
         .unwrap();
     let disk = simulated.disks[&alone].clone();
-    let image = disk.image(disk.boundaries(), Loss::all_kinds(1)[0]);
+    let image = disk.image(disk.boundaries(), PowerLoss::all_kinds(1)[0]);
     simulated.kill(alone);
     simulated.put_in(alone, image);
     simulated.cluster.open(alone).await.unwrap();
@@ -303,7 +303,7 @@ async fn nobody_waits_for_a_checkpoint() {
     let (node, disk) = (&simulated.cluster.nodes[&alone], &simulated.disks[&alone]);
     put_many(node, 5).await;
     disk.block_syncs("/data/records.redb");
-    node.parts().write_path.raft.trigger_checkpoint().await;
+    node.context().write_path.raft.trigger_checkpoint().await;
     let blocked = disk.clone();
     tokio::task::spawn_blocking(move || blocked.wait_for_blocked_syncs(1))
         .await
@@ -395,7 +395,7 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
         };
         timeout(TIMEOUT, written).await.expect("PUTs are answered");
         for node in simulated.cluster.nodes.values() {
-            node.parts().write_path.raft.trigger_checkpoint().await;
+            node.context().write_path.raft.trigger_checkpoint().await;
         }
         let acked = acked.lock().unwrap().clone();
         // From here on no node sends another what the image of its disk lacks.
@@ -404,7 +404,7 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
         board.cut_off.lock().unwrap().extend(nodes);
         let images = simulated.disks.iter().map(|(node, disk)| {
             let seed = cut * 31 + u64::from(node.0.as_bytes()[0]);
-            let kinds = Loss::all_kinds(seed);
+            let kinds = PowerLoss::all_kinds(seed);
             let loss = kinds[seed as usize % kinds.len()];
             (*node, disk.image(disk.boundaries(), loss))
         });
@@ -447,21 +447,21 @@ async fn a_leader_continues_while_the_disks_of_all_others_are_busy() {
     put_many(&leader, 5).await;
     let followers: Vec<_> = simulated.cluster.followers().cloned().collect();
     for follower in &followers {
-        simulated.disks[&follower.parts().config.node].block_syncs("/data/log");
+        simulated.disks[&follower.context().config.node].block_syncs("/data/log");
     }
     let waiting = tokio::spawn({
         let leader = leader.clone();
         async move { put(&leader, &packet(1, 6)).await }
     });
     for follower in &followers {
-        let disk = simulated.disks[&follower.parts().config.node].clone();
+        let disk = simulated.disks[&follower.context().config.node].clone();
         tokio::task::spawn_blocking(move || disk.wait_for_blocked_syncs(1))
             .await
             .unwrap();
     }
     // Each call asks a quorum again whether this node still leads.
     for _ in 0..20 {
-        let index = timeout(TIMEOUT, leader.parts().write_path.raft.read_index()).await;
+        let index = timeout(TIMEOUT, leader.context().write_path.raft.read_index()).await;
         assert!(index.unwrap().is_some(), "a quorum answers");
     }
     assert_eq!(leader.status().term, term);
@@ -470,7 +470,7 @@ async fn a_leader_continues_while_the_disks_of_all_others_are_busy() {
         "an entry is not acknowledged before it is on disk"
     );
     for follower in &followers {
-        simulated.disks[&follower.parts().config.node].release_syncs();
+        simulated.disks[&follower.context().config.node].release_syncs();
     }
     assert_eq!(waiting.await.unwrap(), Ok(PutOutcome::Stored));
     simulated.cluster.shutdown().await;
@@ -483,18 +483,18 @@ async fn a_leader_whose_disk_is_slow_hands_over() {
     })
     .await;
     let slow = simulated.cluster.leader().clone();
-    let disk = &simulated.disks[&slow.parts().config.node];
+    let disk = &simulated.disks[&slow.context().config.node];
     disk.block_syncs("/data/log");
     // The others have the entry on their disks.
     let other = simulated.cluster.followers().next().unwrap();
     let waits = other.put(packet(1, 5), Conditions::default());
     let _ = tokio::join!(
         waits,
-        simulated.cluster.leader_after(slow.parts().config.node)
+        simulated.cluster.leader_after(slow.context().config.node)
     );
     let successor = simulated
         .cluster
-        .leader_after(slow.parts().config.node)
+        .leader_after(slow.context().config.node)
         .await;
     assert!(
         elections::gossip(&slow)
@@ -513,9 +513,9 @@ async fn a_node_that_starts_alone_shows_all_that_it_showed_before_it_was_killed(
     let mut simulated = Simulated::start(3).await;
     let follower = simulated.follower();
     let node = simulated.cluster.nodes[&follower].clone();
-    let log_dir = node.parts().config.dir.join(crate::LOG_DIR);
+    let log_dir = node.context().config.dir.join(crate::LOG_DIR);
     let is_known = |disk: &SimDisk, applied| {
-        let image = disk.image(disk.boundaries(), Loss::Everything);
+        let image = disk.image(disk.boundaries(), PowerLoss::Everything);
         let config = quorate_log::LogConfig::new(Arc::new(image), &log_dir);
         let registry = quorate_metrics::Registry::new();
         let metrics = quorate_log::LogMetrics::register(&registry).unwrap();

@@ -3,7 +3,7 @@
 use quorate_peer::message::Proposed;
 use quorate_state::{Command, LEVEL_MAX, Level, NodeRegistry, PutBatch, STEP_MIN, UnixMillis};
 
-use super::{ground::Simulated, *};
+use super::{disk_faults::Simulated, *};
 
 use crate::{WallClock, adapters::applied_membership};
 
@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Waits until a node has applied all that its leader proposes on its own, including a capacity.
 /// Returns how many packets that allows.
 pub(super) async fn agreed_count_max(node: &Node) -> u64 {
-    let mut applied = node.parts().write_path.applied.clone();
+    let mut applied = node.context().write_path.applied.clone();
     let agreed = applied.wait_for(|meta| {
         let cluster = &meta.cluster;
         let members = applied_membership(meta).unwrap().membership.nodes;
@@ -46,7 +46,7 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
     };
     let updated = timeout(
         TIMEOUT,
-        node.parts().peers.membership_view.until(is_updated),
+        node.context().peers.membership_view.until(is_updated),
     )
     .await;
     assert_eq!(updated, Ok(true), "its view of the members is updated");
@@ -68,7 +68,7 @@ fn newer_command() -> Bytes {
 /// Waits until all nodes have applied that the cluster is at this level.
 async fn at_level(cluster: &Cluster, level: Level) {
     for node in cluster.nodes.values() {
-        let mut applied = node.parts().write_path.applied.clone();
+        let mut applied = node.context().write_path.applied.clone();
         let reached = applied.wait_for(|meta| meta.cluster.level >= level);
         timeout(TIMEOUT, reached)
             .await
@@ -82,7 +82,12 @@ async fn propose(cluster: &Cluster, command: Bytes) {
     let nodes = cluster.nodes.values().cycle();
     let proposed = async {
         for node in nodes {
-            let proposal = node.parts().write_path.raft.propose(command.clone()).await;
+            let proposal = node
+                .context()
+                .write_path
+                .raft
+                .propose(command.clone())
+                .await;
             if matches!(proposal, Proposed::Applied { .. }) {
                 return;
             }
@@ -152,7 +157,7 @@ async fn a_node_stops_before_an_entry_above_its_level_and_skips_nothing() {
     let reason = why_it_stopped(&node).await;
     expect_too_old(&reason);
     assert!(reason.contains("entry"), "{reason}");
-    assert_eq!(node.parts().store.meta().cluster.level, Level::FIRST);
+    assert_eq!(node.context().store.meta().cluster.level, Level::FIRST);
     assert_eq!(node.status().not_ready, Some(NotReady::Failed));
     drop(node);
 
@@ -170,7 +175,7 @@ async fn a_node_stops_before_an_entry_above_its_level_and_skips_nothing() {
     }
     expect_equal(&simulated.cluster).await;
     let node = &simulated.cluster.nodes[&old];
-    assert_eq!(node.parts().store.meta().cluster.level, NEWER);
+    assert_eq!(node.context().store.meta().cluster.level, NEWER);
     simulated.cluster.shutdown().await;
 }
 
@@ -190,7 +195,7 @@ async fn a_node_stops_before_a_snapshot_above_its_level_and_a_newer_program_inst
     }
     put(&others[0], &packet(2, 5)).await.unwrap();
     for node in &others {
-        ground::checkpoint_and_purge(node).await;
+        disk_faults::checkpoint_and_purge(node).await;
     }
     board.cut_off.lock().unwrap().clear();
     let reason = why_it_stopped(&node).await;
@@ -204,8 +209,8 @@ async fn a_node_stops_before_a_snapshot_above_its_level_and_a_newer_program_inst
     simulated.cluster.ready().await;
     expect_equal(&simulated.cluster).await;
     assert_eq!(
-        simulated.cluster.nodes[&old].parts().store.meta().cluster,
-        others[0].parts().store.meta().cluster
+        simulated.cluster.nodes[&old].context().store.meta().cluster,
+        others[0].context().store.meta().cluster
     );
     drop(others);
     simulated.cluster.shutdown().await;
@@ -239,7 +244,7 @@ async fn a_cluster_with_an_older_node_stays_at_its_level() {
     let (simulated, _) = mixed_cluster().await;
     for node in simulated.cluster.nodes.values() {
         agreed_count_max(node).await;
-        assert_eq!(node.parts().store.meta().cluster.level, LEVEL_MAX);
+        assert_eq!(node.context().store.meta().cluster.level, LEVEL_MAX);
     }
     expect_equal(&simulated.cluster).await;
     simulated.cluster.shutdown().await;
@@ -257,8 +262,8 @@ async fn fetched_packets_bring_level_and_capacity_to_a_node_that_supports_them()
     let damaged = simulated.follower();
     let node = &simulated.cluster.nodes[&damaged];
     applied(node, any(&simulated.cluster).status().applied_index).await;
-    ground::checkpoint_and_purge(node).await;
-    let cluster_state = node.parts().store.meta().cluster;
+    disk_faults::checkpoint_and_purge(node).await;
+    let cluster_state = node.context().store.meta().cluster;
     simulated.kill(damaged);
     simulated.flip_bits_of_store(damaged);
 
@@ -268,11 +273,11 @@ async fn fetched_packets_bring_level_and_capacity_to_a_node_that_supports_them()
     simulated.cluster.open(damaged).await.unwrap();
     simulated.cluster.ready().await;
     let healed = &simulated.cluster.nodes[&damaged];
-    assert_eq!(healed.parts().store.meta().cluster, cluster_state);
+    assert_eq!(healed.context().store.meta().cluster, cluster_state);
     expect_equal(&simulated.cluster).await;
 
     // It also does not open a store of its own with a level that it does not support.
-    ground::checkpoint_and_purge(&simulated.cluster.nodes[&damaged]).await;
+    disk_faults::checkpoint_and_purge(&simulated.cluster.nodes[&damaged]).await;
     simulated.kill(damaged);
     simulated.cap(damaged, Level::FIRST);
     let error = simulated.cluster.open(damaged).await.unwrap_err();
@@ -321,7 +326,11 @@ async fn all_nodes_of_a_full_cluster_answer_alike_and_evict_the_same_packets() {
     for node in cluster.nodes.values() {
         assert_eq!(node.status().packet_count, 5);
         assert_eq!(
-            node.parts().write_path.metrics.evicted_packets_total.get(),
+            node.context()
+                .write_path
+                .metrics
+                .evicted_packets_total
+                .get(),
             5
         );
     }
@@ -341,7 +350,7 @@ async fn the_configured_capacity_is_only_used_to_found_a_cluster() {
         assert_eq!(agreed_count_max(node).await, 5, "configured {configured}");
         put(node, &packet(1, configured)).await.unwrap();
         if purges {
-            ground::checkpoint_and_purge(node).await;
+            disk_faults::checkpoint_and_purge(node).await;
         }
         simulated.kill(alone);
     }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What all tasks of a node share once its files are open and its consensus runs.
-pub(crate) struct Parts {
+pub(crate) struct NodeContext {
     pub(crate) config: RaftConfig,
     pub(crate) metrics: NodeMetrics,
     pub(crate) gossip: Arc<PeerGossip>,
@@ -40,7 +40,7 @@ pub(crate) struct Parts {
     pub(crate) is_removed: AtomicBool,
 }
 
-impl Parts {
+impl NodeContext {
     /// Whether this node may vote and be a candidate: its log is intact, or it has since caught up
     /// with a leader that was elected without it.
     pub(crate) fn may_vote(&self) -> bool {
