@@ -139,5 +139,5 @@ failover: bench
 crash-images: export QUORATE_CRASH_IMAGES ?= 20000
 crash-images:
 	$(CARGO) test --locked --release --package quorate-sim --test crash_images -- --nocapture
-	QUORATE_EVERY_BIT=1 $(CARGO) test --locked --release --package quorate-log --lib no_byte_of
+	QUORATE_EVERY_BIT=1 $(CARGO) test --locked --release --package quorate-log --lib every_flipped_bit_of_a_log
 	QUORATE_POWER_CUTS=100 $(CARGO) test --locked --workspace --lib survive_the_loss_of_power

@@ -139,7 +139,7 @@ async fn a_refusal_ends_the_round_in_its_own_words() {
         chain(&error)
     );
     assert!(!error.may_pass());
-    eventually("it is counted", || bob.joins("refused") == 1).await;
+    eventually("it is counted", || bob.joins("rejected") == 1).await;
 }
 
 #[tokio::test]

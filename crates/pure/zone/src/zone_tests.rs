@@ -199,7 +199,7 @@ fn errors_of_records_state_the_reason() {
     let text = |records: &[&str]| problem(records).to_string();
     assert_eq!(
         text(&["www.test. 60 A 192.0.2.1"]),
-        "origin dns.test.: www.test. lies outside dns.test.: set it in its own zone"
+        "origin dns.test.: www.test. is outside dns.test.: set it in its own zone"
     );
     for owner in ["KEY.dns.test.", "x.KEY.dns.test."] {
         let error = problem(&[&format!("{owner} 60 A 192.0.2.1")]);
@@ -221,7 +221,7 @@ fn errors_of_records_state_the_reason() {
     }
     assert_eq!(
         text(&["dns.test. 60 CNAME a.test."]),
-        "origin dns.test.: dns.test. would have a CNAME beside other records, or more than one"
+        "origin dns.test.: dns.test. would have a CNAME together with other records, or several CNAMEs"
     );
     assert!(matches!(
         rejection(&problem(&["ns1.dns.test. 60 CNAME a.test."])),

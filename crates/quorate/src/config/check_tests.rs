@@ -136,7 +136,7 @@ fn origins_must_differ_and_hold_together() {
              this long",
             "FILE:6: dns.origins[0].soa.minimum_secs: 86400 is not between 1 and 60: an endpoint that \
              a client looked up before it published stays invisible this long",
-            "FILE:8: dns.origins[0].ns_addresses.\"ns.example.com.\": ns.example.com. lies outside \
+            "FILE:8: dns.origins[0].ns_addresses.\"ns.example.com.\": ns.example.com. is outside \
              example.org.: set it in its own zone",
             "FILE:9: dns.origins[0].ns_addresses.\"ns.example.org.\": no address is listed",
             "FILE:10: dns.origins[0].ns_addresses.\"other.example.org.\": other.example.org. is not \

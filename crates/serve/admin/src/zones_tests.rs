@@ -105,7 +105,7 @@ async fn errors_in_a_zone_file_have_their_line_and_nothing_changes() {
         ),
         (
             "a TXT x\nb.other. TXT x\n",
-            "line 2: b.other. lies outside dns.example.",
+            "line 2: b.other. is outside dns.example.",
         ),
         (&format!("a TXT x\nb.{key} TXT x\n"), "line 2: b."),
         ("a CNAME b\na TXT x\n", "a.dns.example. would have a CNAME"),
@@ -128,7 +128,7 @@ async fn records_that_cannot_be_set_are_rejected_with_the_reason() {
             of_type("A", "192.0.2.1 192.0.2.2"),
             "\"192.0.2.1 192.0.2.2\" is not valid A data: trailing tokens",
         ),
-        (mx(&[]), "a set of no records"),
+        (mx(&[]), "an empty record set"),
         (
             json!({"name": "a..b", "type": "A", "ttl_secs": 1, "data": []}),
             "\"a..b\" is not a valid domain name: ",

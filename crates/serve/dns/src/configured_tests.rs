@@ -73,7 +73,7 @@ fn configured_records_take_precedence() {
     ] {
         let error = check(owner, record_type).unwrap_err();
         let expected = match taken {
-            "" => format!("{owner}. would have a CNAME beside other records"),
+            "" => format!("{owner}. would have a CNAME together with other records"),
             taken => format!("{owner}. has records of type {taken} in the configuration"),
         };
         assert!(error.starts_with(&expected), "{error}");
@@ -140,7 +140,7 @@ fn an_error_in_a_record_is_reported_at_its_key() {
         ),
         (
             &["a.example. TXT x"],
-            "origins[0].records[0]: a.example. lies outside dns.example.",
+            "origins[0].records[0]: a.example. is outside dns.example.",
         ),
         (&[&format!("a.{key} TXT x")], "origins[0].records[0]: a."),
         (

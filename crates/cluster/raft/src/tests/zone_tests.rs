@@ -82,7 +82,7 @@ async fn a_change_of_a_zone_is_visible_there_immediately_and_soon_everywhere() {
     let rejected = change(node, apex).await;
     assert_eq!(
         rejected,
-        Err(problems::zone("b. lies outside a.: set it in its own zone"))
+        Err(problems::zone("b. is outside a.: set it in its own zone"))
     );
     expect_equal_digests(cluster.nodes.values()).await;
     cluster.shutdown().await;

@@ -102,7 +102,7 @@ fn an_error_has_the_first_invalid_line() {
         ("$TTL soon", "line 1: \"$TTL soon\": "),
         ("$TTL 4294967296", "line 1: \"$TTL 4294967296\": "),
         ("a..b A 192.0.2.1", "line 1: \"a..b A 192.0.2.1\": a label"),
-        ("a.example. A 192.0.2.1", "line 1: a.example. lies outside"),
+        ("a.example. A 192.0.2.1", "line 1: a.example. is outside"),
         ("a 2147483648 A 192.0.2.1", "line 1: a TTL of 2147483648 s"),
     ] {
         let found = parse(text, &origin(), 1).unwrap_err().to_string();
