@@ -1,5 +1,5 @@
 //! Checks of every Markdown file of the repository: links and anchors lead somewhere, every page is in
-//! the table of contents, and the commands, settings and messages that a document quotes exist.
+//! the table of contents, and the commands, settings, messages and tests that a document quotes exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -134,6 +134,23 @@ fn documents() -> Vec<Document> {
     }
     documents.sort_by(|a, b| a.path.cmp(&b.path));
     documents
+}
+
+/// The text of every Rust file in these directories of the repository.
+fn sources(dirs: &[&str]) -> String {
+    let mut dirs: Vec<_> = dirs.iter().map(|dir| root().join(dir)).collect();
+    let mut text = String::new();
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                text.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    text
 }
 
 #[track_caller]
@@ -377,17 +394,7 @@ fn every_quoted_setting_exists() {
 /// Messages change more often than pages: the lists of `docs/monitor.md` quote the program as it is.
 #[test]
 fn every_message_that_operators_look_for_is_in_the_program() {
-    let (mut dirs, mut program) = (vec![root().join("crates")], String::new());
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                program.push_str(&fs::read_to_string(path).unwrap());
-            }
-        }
-    }
+    let program = sources(&["crates"]);
     // A text may be continued in the next line.
     let mut parts = program.split("\\\n");
     let first = parts.next().unwrap().to_owned();
@@ -412,6 +419,43 @@ fn every_message_that_operators_look_for_is_in_the_program() {
                     "{at}:{number}: the program has no message {message:?}"
                 ));
             }
+        }
+    }
+    expect_none(&faults);
+}
+
+/// A name of four words or more, joined by underscores, is the name of a test: nothing else that is quoted
+/// has so many. What follows `--lib` in the Makefile selects tests by a part of their names, and `cargo test`
+/// passes if there are none.
+#[test]
+fn every_named_test_exists() {
+    let sources = sources(&["crates", "tests"]);
+    let functions: BTreeSet<&str> = sources
+        .split("fn ")
+        .skip(1)
+        .map(|rest| rest.split(['(', '<']).next().unwrap())
+        .collect();
+    let is_test_name = |name: &str| {
+        let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        name.matches('_').count() >= 3 && name.chars().all(is_word)
+    };
+    let mut faults = Vec::new();
+    for document in documents() {
+        for (number, name) in document.quotes() {
+            let is_metric = name.starts_with("quorate_");
+            if is_test_name(name) && !is_metric && !functions.contains(name) {
+                let at = document.path.display();
+                faults.push(format!("{at}:{number}: there is no test {name}"));
+            }
+        }
+    }
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    for (_, part) in makefile
+        .lines()
+        .filter_map(|line| line.rsplit_once(" --lib "))
+    {
+        if !part.starts_with("--") && !functions.iter().any(|name| name.contains(part)) {
+            faults.push(format!("Makefile: no test has {part} in its name"));
         }
     }
     expect_none(&faults);
