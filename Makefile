@@ -68,13 +68,14 @@ fuzz: SECONDS ?= 60
 fuzz:
 	tests/fuzz/run $(SECONDS)
 
-## Format, lints, import rules, layout, dependencies, docs. Writes only to target/.
+## Format, lints, import rules, layout, dependencies, docs, and what documents quote. Writes only to target/.
 verify:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	.ci/import-rules
 	$(CARGO) run --locked --quiet --package quorate-house
 	.ci/deny
+	$(CARGO) test --locked --quiet --workspace --bin quorate -- documents_tests
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --lib --bins --examples
 
 ## Fixes what verify can fix by itself.
