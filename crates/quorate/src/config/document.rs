@@ -13,35 +13,35 @@ const EXAMPLE_HEADER: &str = "\
 # A Quorate node. Written by `quorate config example`.
 #
 # Change first:
-#   1. [peer] advertise  where other nodes reach this one
-#   2. [[dns.origins]]   the zone to serve, and the addresses of its name servers
-#   3. data_dir          where the data is stored
+#   1. [peer] advertise      where other nodes reach this one
+#   2. [cluster] node_name   how operators call it, such as ns1
+#   3. [[dns.origins]]       the zone to serve, and the addresses of its name servers
+#   4. data_dir              where the data is stored
 # Then:
 #   quorate config check quorate.toml
-#   quorate init --found --config quorate.toml                 # once, on the first machine alone
+#   quorate init --found --config quorate.toml                 # once, on the first machine only
 #   quorate serve --config quorate.toml
 #
-# This is a cluster of one node. It survives restarts and losses of power, but not the loss of its disk, so add
-# two more nodes join. For each, on a node that runs and then on the new machine, whose file differs in
-# peer.advertise alone:
+# This is a cluster of one node. It survives restarts and power cuts, but not the loss of its disk: add two
+# more nodes. For each, run the first command on a node that runs, and the second on the new machine, whose
+# file has its own advertise, node_name and addresses:
 #   quorate member add                                         # prints a token
 #   quorate serve --config quorate.toml --join TOKEN           # later without --join
 #
-# A setting that stands behind a # has its default. Every setting can also be given as an environment
-# variable, [http] listen as QUORATE_HTTP_LISTEN; `quorate config show` tells which is in force and
-# where it came from.
+# A setting behind a # has its default. Every setting can also be set by an environment variable: [http]
+# listen by QUORATE_HTTP_LISTEN. `quorate config show` prints which value is in use and where it comes from.
 ";
 
 const REFERENCE_HEADER: &str = "\
 # Configuration
 
-Every setting, made by `quorate config reference` from the declarations in the program.
+Every setting, printed by `quorate config reference` from the declarations in the program.
 [config/quorate.toml](../config/quorate.toml) is a commented example.
 
-Settings come from the built-in defaults, the file (TOML), environment variables and flags; the later wins.
-Every setting but `version` and those inside an origin can be given as an environment variable: `http.listen` as `QUORATE_HTTP_LISTEN`.
-A list may be separated by commas there. These have flags of `serve` and `init` too: `data_dir` and the four `listen`, `http.listen` as `--http-listen`.
-`quorate config check FILE` says everything that is wrong, each with file, line, key and reason. `quorate config show` tells which layer set what.
+Settings come from the built-in defaults, the file (TOML), environment variables and flags. A later one overrides an earlier one.
+Every setting except `version` and those inside an origin can be set by an environment variable: `http.listen` by `QUORATE_HTTP_LISTEN`, with commas between the items of a list.
+`data_dir` and the four `listen` are also flags of `serve` and `init`: `http.listen` is `--http-listen`.
+`quorate config check FILE` reports every mistake with file, line, key and reason. `quorate config show` prints where each value comes from.
 ";
 
 pub(crate) fn example() -> String {

@@ -25,8 +25,8 @@
 //! | stored, or identical bytes were already there | 204 | yes | `stored`, `unchanged` |
 //! | invalid key, size, DNS message, signature or condition | 400 | no | `invalid` |
 //! | timestamp too far ahead of the cluster time | 400 | no | `too_far_ahead` |
-//! | a token is required and missing | 401 | no | `forbidden` |
-//! | the token is unknown, or the key may not publish | 403 | no | `forbidden` |
+//! | a token is required and missing, or unknown | 401 | no | `forbidden` |
+//! | the key may not publish | 403 | no | `forbidden` |
 //! | the body did not arrive in time | 408 | no | `body_lost` |
 //! | a newer packet is stored | 409 | no | `superseded` |
 //! | another version is stored than the condition names | 412 | no | `condition_failed` |
