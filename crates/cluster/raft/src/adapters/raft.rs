@@ -103,7 +103,7 @@ impl Raft {
         *self.leader_contact.borrow()
     }
 
-    /// The last vote of this node, after everything that it was asked before. `None` when Raft has
+    /// The last vote of this node, after all earlier requests to Raft. `None` when Raft has
     /// stopped.
     pub(crate) async fn vote(&self) -> Option<message::Vote> {
         let vote = self.openraft.with_raft_state(|state| *state.vote_ref());

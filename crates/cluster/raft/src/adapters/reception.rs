@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     raft::Raft,
-    snapshot::{PIECE_TIMEOUT, Received, Snapshot, SnapshotData, throttle},
+    snapshot::{PIECE_TIMEOUT, ReceivedInSlot, Snapshot, SnapshotData, throttle},
     state_machine::blocking,
     types::{SnapshotMeta, Vote},
 };
@@ -76,8 +76,8 @@ impl Raft {
 
 impl Reception {
     /// The next request. `None` ends the link. A sender that has started a snapshot and stops
-    /// sending loses its link, and with it the slot that others wait for. So does a sender that
-    /// comes back over another link.
+    /// sending loses its link, and with it the slot that others wait for. So does a sender that has
+    /// opened another link.
     async fn next_piece(
         &self,
         requests: &mut BoxStream<'static, WithRequestId<Request>>,
@@ -87,7 +87,7 @@ impl Reception {
         }
         tokio::select! {
             request = timeout(PIECE_TIMEOUT, requests.next()) => request.ok()?,
-            () = self.raft.receive_slot.wanted_again_by(self.peer) => None,
+            () = self.raft.receive_slot.wanted_for_other_link(self.peer) => None,
         }
     }
 
@@ -200,7 +200,7 @@ impl Reception {
         let partial = slot.take().ok_or("no part of the snapshot was received")?;
         let received = blocking(move || {
             let snapshot = partial.receiver.into_inner().complete()?;
-            Ok(DropInBackground::new(Received { snapshot, slot }))
+            Ok(DropInBackground::new(ReceivedInSlot { snapshot, slot }))
         });
         let snapshot = Snapshot {
             meta,
@@ -232,10 +232,10 @@ impl IncomingSnapshot {
             if let Some(partial) = self.slot.as_mut() {
                 let pushed = partial.receiver.push(&chunk);
                 partial.chunk_count += 1;
-                partial.changed = Instant::now();
+                partial.last_chunk_at = Instant::now();
                 if let Err(error) = pushed {
-                    let spoiled = self.slot.take();
-                    drop(spoiled.map(|partial| partial.receiver.into_inner()));
+                    let useless = self.slot.take();
+                    drop(useless.map(|partial| partial.receiver.into_inner()));
                     return Err(error);
                 }
             }

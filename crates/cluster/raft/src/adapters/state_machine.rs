@@ -54,14 +54,14 @@ pub(crate) struct StateMachine {
     forming: Arc<AtomicU32>,
     /// By how much time was set back, in milliseconds. Every read checks it.
     set_back_ms: Arc<AtomicU64>,
-    /// The changes of packets, for those who wait for them.
+    /// The changes of packets, for clients that watch them.
     pub(crate) feed: Arc<ChangeFeed>,
     /// Grows when the applied zones or cookie secrets change. Starts at 1: 0 means a node that has
     /// none yet.
     zone_version: Arc<AtomicU64>,
     /// Notified when damage of the store on disk was seen.
     pub(crate) damage: Arc<Notify>,
-    /// The snapshots of it that are being sent to peers.
+    /// The snapshots of the store that are being sent to peers.
     pub(super) transfers: Transfers,
     /// The highest feature level that this program supports.
     pub(super) level_max: Level,

@@ -92,7 +92,7 @@ impl Network {
         snapshot: Snapshot,
     ) -> Result<message::Vote, SendError> {
         let SnapshotData::Local(local, damage) = snapshot.snapshot else {
-            return Err(SendError::Received);
+            return Err(SendError::NotLocal);
         };
         let last_log = snapshot.meta.last_log_id.into_ours();
         let begin = SnapshotBegin {
@@ -104,13 +104,13 @@ impl Network {
         let address = &self.address;
         let link = self
             .peers
-            .own_link(self.peer, address, StreamKind::Snapshot);
+            .new_link(self.peer, address, StreamKind::Snapshot);
         in_time(PIECE_TIMEOUT, link.opened()).await?;
         let matching = last_log.map_or(LogIndex(0), |last| last.index);
         let (transfer, ended) = self.transfers.begin(self.peer, local.clone(), matching);
         let sent = tokio::select! {
             sent = self.send_over(link, begin, &local, &transfer) => sent,
-            _ = ended => Err(SendError::Ended),
+            _ = ended => Err(SendError::TransferEnded),
         };
         match &sent {
             Ok(_) => transfer.complete(),
@@ -160,7 +160,7 @@ impl Network {
             match response {
                 Response::SnapshotProgress => transfer.on_progress(),
                 Response::SnapshotInstalled(vote) => {
-                    return Ok(self.peers.heard(self.peer, vote)?);
+                    return Ok(self.peers.check_vote(self.peer, vote)?);
                 }
                 other => return Err(SendError::Rejected(unexpected(other))),
             }
@@ -201,11 +201,11 @@ enum SendError {
     #[error("the snapshot cannot be read: {0}")]
     Store(#[from] StoreError),
     #[error("it took too long, or the log or the disk became too full")]
-    Ended,
+    TransferEnded,
     #[error("reading the snapshot panicked")]
     Panicked,
     #[error("a received snapshot can only be installed, not sent")]
-    Received,
+    NotLocal,
 }
 
 impl From<SendError> for StreamingError<TypeConfig> {

@@ -20,7 +20,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{RaftConfig, RaftMetrics};
 
 /// Space counts as low until `free_min` plus `free_min` divided by this is free, so that the node
-/// does not switch to and fro.
+/// does not switch back and forth.
 const RESUME_MARGIN_DIVISOR: u64 = 4;
 
 /// How long the rejection of a leader's entries is delayed. The leader retries immediately after
@@ -65,11 +65,11 @@ impl Space {
     /// are entries that the log already has, with which a new leader finds where the logs differ.
     pub(crate) fn accepts(&self, entries: &[Entry], last_log: LogIndex) -> bool {
         let is_log_full = self.is_log_full.load(Ordering::Acquire);
-        let is_too_much = |entry: &Entry| {
+        let needs_space = |entry: &Entry| {
             let is_command = matches!(entry.payload, Payload::Command(_));
             entry.position.index > last_log && (is_command || is_log_full)
         };
-        !self.is_low() || !entries.iter().any(is_too_much)
+        !self.is_low() || !entries.iter().any(needs_space)
     }
 
     /// Waits until there is space, for a limited time, and returns the error. The entries are

@@ -2,8 +2,8 @@
 //!
 //! After it is asked to hand over, openraft's leader accepts no entries and sends no heartbeats
 //! until there is a new leader (openraft #2088). So it is only asked to hand over to a voter that
-//! is alive, and asked again, for the next voter, until some node leads. If none takes over, the
-//! others miss its heartbeats and elect a new leader; it votes for one that has its entries.
+//! is alive. It is asked with one voter after the other, until some node leads. If none takes over,
+//! the others miss its heartbeats and elect a new leader; it votes for one that has its entries.
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
@@ -101,7 +101,7 @@ impl NodeContext {
         }
     }
 
-    /// Whether this node's leadership of `term` has ended and its end is known.
+    /// Whether it is known that this node's leadership of `term` has ended.
     fn has_ended(&self, now: &Leader, term: Term) -> bool {
         match &now.node {
             Some((node, _)) => *node != self.config.node || now.term > term,

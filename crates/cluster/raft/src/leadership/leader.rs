@@ -23,11 +23,11 @@ use crate::{
     clocks::gossip::PeerGossip,
 };
 
-/// A leader that is silent for this many of the longest election timeouts counts as unknown. After
-/// one, the others elect a new leader; two more allow for a busy machine.
+/// A leader that is silent for this many times the longest election timeout counts as unknown.
+/// After one, the others elect a new leader; two more allow for a busy machine.
 const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
-/// How long to wait before a leader is asked again, unless another one is known earlier.
+/// How long to wait before a request to a leader is retried, unless another one is known earlier.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Who leads, as far as this node knows.
@@ -49,7 +49,7 @@ pub(crate) struct Leader {
 ///
 /// `gossip` gets the time at which a quorum last acknowledged this leader, and reports it to the
 /// peers.
-pub(crate) fn follow(
+pub(crate) fn publish_leader(
     raft: &Raft,
     config: &RaftConfig,
     gossip: Arc<PeerGossip>,
@@ -125,12 +125,12 @@ pub(crate) async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Le
     }
 }
 
-/// Resolves when no leader has been known for `patience`, or the task that publishes the leader has
+/// Resolves when no leader has been known for `duration`, or the task that publishes the leader has
 /// ended.
-pub(crate) async fn leaderless(mut leaders: watch::Receiver<Leader>, patience: Duration) {
+pub(crate) async fn leaderless(mut leaders: watch::Receiver<Leader>, duration: Duration) {
     while leaders.wait_for(|now| now.node.is_none()).await.is_ok() {
         let elected = leaders.wait_for(|now| now.node.is_some());
-        if !matches!(timeout(patience, elected).await, Ok(Ok(_))) {
+        if !matches!(timeout(duration, elected).await, Ok(Ok(_))) {
             return;
         }
     }

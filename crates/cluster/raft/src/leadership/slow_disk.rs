@@ -32,7 +32,7 @@ const SLOW_CHECK_COUNT_MIN: usize = 3;
 const SYNCS_PER_SLOW_SYNC: u64 = 100;
 
 /// A slow disk counts as fast again after this many checks without a slow sync: three windows, so
-/// that leadership does not switch to and fro because of a disk that is slow now and then.
+/// that leadership does not switch back and forth because of a disk that is slow now and then.
 const CALM_CHECK_COUNT: u32 = 30;
 
 /// Counts the syncs of a log, and the slow ones among them.
@@ -122,7 +122,7 @@ pub(crate) async fn watch_disk(meter: Arc<SyncMeter>, gossip: Arc<PeerGossip>) {
 #[derive(Default)]
 struct SlowDiskDetector {
     window: VecDeque<SyncCounts>,
-    calm_checks: u32,
+    fast_checks: u32,
     is_slow: bool,
 }
 
@@ -133,12 +133,12 @@ impl SlowDiskDetector {
         if self.window.len() > WINDOW_CHECK_COUNT {
             self.window.pop_front();
         }
-        self.calm_checks = match counts.slow_count {
-            0 => self.calm_checks + 1,
+        self.fast_checks = match counts.slow_count {
+            0 => self.fast_checks + 1,
             _ => 0,
         };
         if self.is_slow {
-            self.is_slow = self.calm_checks < CALM_CHECK_COUNT;
+            self.is_slow = self.fast_checks < CALM_CHECK_COUNT;
         } else {
             self.is_slow = self.has_slow_window();
         }

@@ -12,11 +12,11 @@ use quorate_peer::NodeId;
 use super::{membership_snapshot::MembershipSnapshot, problems::no_leader};
 use crate::{adapters::View, node_context::NodeContext};
 
-/// A member counts as alive until it was silent for this many of the longest election timeouts: a
+/// A member counts as alive until it was silent for this many times the longest election timeout: a
 /// busy machine is not gone.
 pub(crate) const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
-/// Answers operators and nodes: itself while this node leads, else with the leader's answer.
+/// Answers operators and nodes: on its own while this node leads, else with the leader's answer.
 pub(crate) struct Admin {
     pub(crate) context: Arc<NodeContext>,
     /// Locked during a change of the members: there is one at a time.

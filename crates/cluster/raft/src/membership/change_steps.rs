@@ -126,8 +126,8 @@ impl LeaderTask<'_> {
         })
     }
 
-    /// Removes a node from the cluster, so that `rest` are the voters. Deregisters it first: if that came
-    /// last and the leader failed before it, the next leader would add the node again.
+    /// Removes a node from the cluster, so that the voters are `rest`. Deregisters it first: if that
+    /// came last and the leader failed before it, the next leader would add the node again.
     pub(super) async fn remove_member(
         &self,
         snapshot: &MembershipSnapshot,

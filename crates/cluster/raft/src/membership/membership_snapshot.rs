@@ -15,7 +15,7 @@ use super::problems::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
 use crate::adapters::{Follower, Membership};
 
 /// The most entries that a learner may lack to become a voter: as many as fit in one message. So a
-/// quorum that needs it does not wait long.
+/// quorum that needs the new voter does not wait long.
 pub(crate) const CAUGHT_UP_LAG_MAX: u64 = 256;
 
 /// The shortest beginning of a key that identifies a node.
@@ -47,8 +47,8 @@ impl MembershipSnapshot {
         let is_named = |node: &&NodeId| !text.is_empty() && self.name(**node) == text;
         let mut nodes: Vec<_> = known.iter().filter(is_named).copied().collect();
         if nodes.is_empty() && text.len() >= PREFIX_LEN_MIN {
-            let begins = |node: &&NodeId| node.to_string().starts_with(text);
-            nodes = known.iter().filter(begins).copied().collect();
+            let has_prefix = |node: &&NodeId| node.to_string().starts_with(text);
+            nodes = known.iter().filter(has_prefix).copied().collect();
         }
         match nodes.as_slice() {
             [] => Err(unknown_node(text)),

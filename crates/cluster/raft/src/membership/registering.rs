@@ -60,8 +60,8 @@ impl LeaderTask<'_> {
             address: call.address,
             now: self.now(),
         };
-        // What all nodes would reject is not written to the log: a node that once had a token can retry for
-        // ever.
+        // A request that all nodes would reject is not written to the log: a node that once had a token
+        // can retry for ever.
         if let Err(rejection) = self.cluster().node_registry.check_join(&join) {
             return Ok(Err(rejection));
         }

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::leadership::leader::Leader;
 
-/// A new leader counts once it has led for this many of the longest election timeouts: one that should
-/// not lead has handed over by then.
+/// A new leader counts once it has led for this many times the longest election timeout: one that
+/// should not lead has handed over by then.
 const SETTLED_ELECTION_TIMEOUTS: u32 = 2;
 
 impl LeaderTask<'_> {
@@ -68,7 +68,7 @@ impl LeaderTask<'_> {
         }
     }
 
-    /// Waits until the new leader has led for long enough to know whether it should.
+    /// Waits until the new leader has led long enough. Fails if it has handed over by then.
     async fn confirm_leader(&self, leader: NodeId) -> Result<TransferResult, Problem> {
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
         let mut leaders = self.context.leader.clone();
@@ -86,8 +86,8 @@ impl LeaderTask<'_> {
         }
     }
 
-    /// The live voters, or `wanted` if it is alive. A leader that has just been elected has heard from
-    /// nobody yet; live voters answer within a heartbeat.
+    /// The live voters, or `wanted` if it is alive. A leader that has just been elected has no answers
+    /// yet; live voters answer within a heartbeat.
     async fn successors(&self, wanted: Option<NodeId>) -> Vec<NodeId> {
         let deadline = Instant::now() + self.silence_max();
         loop {

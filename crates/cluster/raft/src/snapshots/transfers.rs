@@ -114,7 +114,7 @@ impl Transfers {
         let mut by_peer = lock(&self.0.by_peer);
         by_peer.retain(|peer, transfer| {
             if transfer.snapshot.is_none() {
-                transfer.follow(matching(*peer));
+                transfer.update_matching(matching(*peer));
             }
             transfer.is_needed(last_log)
         });
@@ -148,8 +148,8 @@ impl Transfers {
 }
 
 impl TransferState {
-    /// Updates what the peer has by now.
-    fn follow(&mut self, matching: Option<LogIndex>) {
+    /// Records the last entry that the peer has now.
+    fn update_matching(&mut self, matching: Option<LogIndex>) {
         if matching > Some(self.matching) {
             self.matching = matching.unwrap_or_default();
             self.progressed_at = Instant::now();

@@ -49,7 +49,7 @@ impl ProposalQueue {
         }
     }
 
-    /// Puts proposals that were taken earlier back before all others.
+    /// Puts proposals that were taken earlier back at the front.
     pub(super) fn put_back(&self, proposals: Vec<PendingProposal>) {
         let mut state = lock(&self.state);
         for proposal in proposals.into_iter().rev() {

@@ -57,7 +57,7 @@ impl WritePath {
         match self.peers.forward(*node, address, request).await {
             Ok(Response::Proposed(proposed)) => {
                 if let Proposed::Applied { index, .. } = proposed {
-                    self.applied(index).await;
+                    self.wait_until_applied(index).await;
                 }
                 proposed
             }
@@ -84,7 +84,7 @@ impl WritePath {
     }
 
     /// Resolves when this node has applied the entry of this index.
-    pub(crate) async fn applied(&mut self, index: LogIndex) {
+    pub(crate) async fn wait_until_applied(&mut self, index: LogIndex) {
         let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
         if applied.await.is_err() {
             // The node is shutting down, and the caller with it.
