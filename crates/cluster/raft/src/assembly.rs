@@ -12,7 +12,7 @@ use crate::{
     Node, NodeMetrics, OpenError, RaftConfig,
     adapters::{Raft, StateMachine},
     background::commit_index::sync_commit_index,
-    background::space::Space,
+    background::space::DiskSpace,
     background::space_watch::watch_space,
     clocks::clock::watch_clock,
     clocks::gossip::PeerGossip,
@@ -72,7 +72,7 @@ impl Node {
             metrics.raft.clone(),
         );
         let (own_log, applier) = (log.clone(), state_machine.clone());
-        let space = Space::new(config.settings.store.free_size_min);
+        let space = DiskSpace::new(config.settings.store.free_size_min);
         space.check(&config, &log, &store, &metrics.raft);
         gossip.set_not_electable(NotElectable::DISK_FULL, space.is_low());
         let raft = Raft::build(&config, own_log, applier, peers.clone(), space).await?;

@@ -247,7 +247,6 @@ impl OpenNode {
         now.is_some_and(|now| now.since(received) < age_max)
     }
 
-    /// Whether a node that has applied up to `applied` has all that was committed a second ago.
     fn is_current(&self, applied: LogIndex) -> bool {
         self.context.gossip.is_current(applied)
     }

@@ -35,7 +35,7 @@ use crate::{
     links::connection::{CallError, PIPELINE_MAX, in_time, unexpected},
     links::peer_link::{BACKOFF, PeerLink},
     links::peers::Peers,
-    snapshots::transfers::Transfers,
+    snapshots::transfers::SnapshotTransfers,
 };
 
 type RpcError = RPCError<TypeConfig>;
@@ -45,7 +45,7 @@ type VoteResult = Result<VoteResponse<TypeConfig>, RpcError>;
 /// peer use the same links.
 pub(crate) struct Networks {
     pub(crate) peers: Arc<Peers>,
-    pub(crate) transfers: Transfers,
+    pub(crate) transfers: SnapshotTransfers,
 }
 
 impl Networks {
@@ -78,7 +78,7 @@ impl RaftNetworkFactory<TypeConfig> for Networks {
 pub(crate) struct Network {
     append_kind: StreamKind,
     pub(super) peers: Arc<Peers>,
-    pub(super) transfers: Transfers,
+    pub(super) transfers: SnapshotTransfers,
     pub(super) peer: NodeId,
     pub(super) address: String,
     /// How many snapshots in a row were rejected or could not be sent.

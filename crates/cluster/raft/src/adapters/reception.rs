@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The reception of snapshots on the snapshot stream of one peer.
-struct Reception {
+struct SnapshotReception {
     raft: Raft,
     store: Arc<Store>,
     peers: Arc<Peers>,
@@ -55,7 +55,7 @@ impl Raft {
         peer: NodeId,
         requests: BoxStream<'static, WithRequestId<Request>>,
     ) -> BoxStream<'static, WithRequestId<Response>> {
-        let reception = Reception {
+        let reception = SnapshotReception {
             raft: self.clone(),
             store,
             peers,
@@ -74,7 +74,7 @@ impl Raft {
     }
 }
 
-impl Reception {
+impl SnapshotReception {
     /// The next request. `None` ends the link. A sender that has started a snapshot and stops
     /// sending loses its link, and with it the slot that others wait for. So does a sender that has
     /// opened another link.

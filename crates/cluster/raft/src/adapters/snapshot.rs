@@ -48,7 +48,6 @@ pub(crate) struct ReceivedInSlot {
 }
 
 impl SnapshotData {
-    /// The cluster state in the snapshot.
     pub(crate) fn cluster(&self) -> &ClusterState {
         match self {
             Self::Received(received) => received.snapshot.cluster(),

@@ -32,7 +32,7 @@ use crate::{
     links::drop_in_background::DropInBackground,
     links::peer_link::PeerLink,
     snapshots::WINDOW,
-    snapshots::transfers::{SharedSnapshot, Transfer},
+    snapshots::transfers::{SharedSnapshot, SnapshotTransfer},
 };
 
 /// The first pause after a snapshot was rejected: a peer whose disk is too small rejects it after
@@ -114,7 +114,7 @@ impl Network {
         };
         match &sent {
             Ok(_) => transfer.complete(),
-            // The peer may come back for the rest.
+            // The peer may continue with the rest later.
             Err(SendError::Unreachable(_)) => {}
             Err(SendError::Store(error)) => {
                 self.transfers.end_all_of(&local);
@@ -131,7 +131,7 @@ impl Network {
         link: Arc<PeerLink>,
         begin: SnapshotBegin,
         local: &SharedSnapshot,
-        transfer: &Transfer,
+        transfer: &SnapshotTransfer,
     ) -> Result<message::Vote, SendError> {
         let last_log = begin.last_log;
         let begin = link.call(Request::SnapshotBegin(begin));
@@ -179,7 +179,7 @@ async fn next_chunk(
     read
 }
 
-/// Notifies of damage. A read that stopped for lack of space says nothing about the file on disk.
+/// Notifies of damage. A read that stopped for lack of space proves nothing about the file on disk.
 fn notify_damage(error: &StoreError, damage: &Arc<Notify>) {
     match error {
         StoreError::NoSpace { .. } => {}

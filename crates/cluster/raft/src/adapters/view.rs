@@ -11,8 +11,7 @@ use super::types::{LogId, TypeConfig};
 use crate::FatalError;
 
 /// The state of consensus at this node at one time. An index of 0 means no entry.
-pub(crate) struct View {
-    /// The role of this node.
+pub(crate) struct RaftView {
     pub(crate) role: Role,
     pub(crate) term: Term,
     /// The last known leader of this term, and its address. It may be gone.
@@ -52,7 +51,7 @@ pub(crate) struct Follower {
     pub(crate) ack_age: Option<Duration>,
 }
 
-impl View {
+impl RaftView {
     pub(super) fn new(metrics: &RaftMetrics<TypeConfig>, leader_contact_age: Duration) -> Self {
         let members = &metrics.membership_config;
         let leader = metrics.current_leader.map(|id| {

@@ -47,8 +47,7 @@ impl NodeContext {
                 if logged.replace(subject) != Some(subject) && should_log {
                     tracing::info!(on = subject, "proposing to the cluster");
                 }
-                // The result shows in what is applied. If nothing was applied, the command is due
-                // again.
+                // The applied state shows the result. If it is the same, the command is due again.
                 let proposed = self.raft.propose(command.encode()).await;
                 is_rejected = proposed == Proposed::Rejected;
             }
@@ -80,7 +79,7 @@ impl NodeContext {
         }
         if cluster
             .forming
-            .is_some_and(|wanted| voter_count(&meta) >= wanted)
+            .is_some_and(|awaited| voter_count(&meta) >= awaited)
         {
             return Some(Command::Form);
         }

@@ -29,7 +29,7 @@ const REJECTION_DELAY: Duration = Duration::from_secs(1);
 
 /// Whether there is space to write. Clones share their state.
 #[derive(Debug, Clone)]
-pub(crate) struct Space {
+pub(crate) struct DiskSpace {
     free_min: u64,
     low: watch::Sender<bool>,
     /// Whether not even another segment of the log fits.
@@ -40,7 +40,7 @@ pub(crate) struct Space {
 #[error("its disk is nearly full: it rejects entries until there is space")]
 pub(crate) struct DiskFull;
 
-impl Space {
+impl DiskSpace {
     /// Assumes that there is space until the first check. Less than `free_min` bytes is low.
     pub(crate) fn new(free_min: u64) -> Self {
         Self {
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_node_writes_again_when_more_than_the_minimum_is_free() {
-        let space = Space::new(400);
+        let space = DiskSpace::new(400);
         for (free, is_low) in [
             (Some(400), false),
             (Some(399), true),
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn entries_of_raft_itself_are_accepted_while_the_log_has_space() {
-        let space = Space::new(400);
+        let space = DiskSpace::new(400);
         let command = [
             entry(Payload::Blank),
             entry(Payload::Command(vec![1].into())),

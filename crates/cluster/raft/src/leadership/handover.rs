@@ -12,7 +12,7 @@ use quorate_state::Term;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    adapters::{Follower, View},
+    adapters::{Follower, RaftView},
     leadership::leader::Leader,
     node_context::NodeContext,
 };
@@ -122,7 +122,7 @@ impl NodeContext {
 /// The voters that are alive, as their leader knows, and `eligible`. The one with most of the log
 /// comes first.
 fn successors(
-    view: &View,
+    view: &RaftView,
     silence_max: Duration,
     eligible: impl Fn(&Follower) -> bool,
 ) -> Vec<NodeId> {

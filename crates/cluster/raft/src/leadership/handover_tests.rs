@@ -7,9 +7,9 @@ const SILENCE_MAX: Duration = Duration::from_millis(200);
 
 /// A leader's view of followers: the last entry that each has, and how many milliseconds ago it
 /// answered.
-fn view(followers: &[(u64, Option<u64>)]) -> View {
+fn view(followers: &[(u64, Option<u64>)]) -> RaftView {
     let followers = (2..).zip(followers);
-    View {
+    RaftView {
         role: Role::Leader,
         term: Term(1),
         leader: None,

@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     FatalError, RaftConfig,
-    adapters::{Raft, View},
+    adapters::{Raft, RaftView},
     clocks::gossip::PeerGossip,
 };
 
@@ -45,10 +45,8 @@ pub(crate) struct Leader {
 /// Raft remembers the last leader until it knows another one. Here a leader is only known while it
 /// is heard from: a follower or a leader that is cut off must not accept PUTs as if all were well.
 ///
-/// `has_leader` is whether a leader is known, readable without a lock.
-///
-/// `gossip` gets the time at which a quorum last acknowledged this leader, and reports it to the
-/// peers.
+/// `has_leader` is whether a leader is known, readable without a lock. `gossip` receives the time
+/// at which a quorum last acknowledged this leader, and reports it to the peers.
 pub(crate) fn publish_leader(
     raft: &Raft,
     config: &RaftConfig,
@@ -61,7 +59,7 @@ pub(crate) fn publish_leader(
     let (raft, check_interval) = (raft.clone(), config.heartbeat());
     let (leader_tx, leader) = watch::channel(Leader::default());
     tasks.spawn(async move {
-        let on_view = |view: View| {
+        let on_view = |view: RaftView| {
             if view.failure.is_some() {
                 has_leader.store(false, Ordering::Relaxed);
                 leader_tx.send_modify(|leader| leader.node = None);
@@ -94,7 +92,7 @@ pub(crate) fn publish_leader(
 
 /// When a quorum last acknowledged this leader, and what is committed. `None` until it knows what
 /// is committed. A leader that is the only voter needs no acknowledgement.
-fn quorum_ack(view: &View) -> Option<(Instant, LogIndex)> {
+fn quorum_ack(view: &RaftView) -> Option<(Instant, LogIndex)> {
     let age = match view.voters.len() {
         1 if view.role == Role::Leader => Duration::ZERO,
         _ => view.quorum_ack_age?,
@@ -103,7 +101,7 @@ fn quorum_ack(view: &View) -> Option<(Instant, LogIndex)> {
     acked.map(|at| (at, view.committed))
 }
 
-fn current_leader(view: View, silence_max: Duration) -> Leader {
+fn current_leader(view: RaftView, silence_max: Duration) -> Leader {
     let is_in_contact = match view.role {
         Role::Leader => {
             view.voters.len() == 1 || view.quorum_ack_age.is_some_and(|age| age < silence_max)

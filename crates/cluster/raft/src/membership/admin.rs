@@ -10,7 +10,7 @@ use quorate_api::{Member, Problem};
 use quorate_peer::NodeId;
 
 use super::{membership_snapshot::MembershipSnapshot, problems::no_leader};
-use crate::{adapters::View, node_context::NodeContext};
+use crate::{adapters::RaftView, node_context::NodeContext};
 
 /// A member counts as alive until it was silent for this many times the longest election timeout: a
 /// busy machine is not gone.
@@ -47,7 +47,7 @@ impl Admin {
 
     /// The state of the members now, as this leader knows it.
     pub(super) fn membership_snapshot(&self) -> MembershipSnapshot {
-        let View {
+        let RaftView {
             followers,
             last_log,
             ..

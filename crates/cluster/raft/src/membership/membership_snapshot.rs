@@ -71,7 +71,6 @@ impl MembershipSnapshot {
         self.is_member(node) || self.registration(node).is_some()
     }
 
-    /// The registration of `node`.
     pub(crate) fn registration(&self, node: NodeId) -> Option<&Registration> {
         self.node_registry.registrations.get(&node.0)
     }

@@ -43,7 +43,7 @@ pub(crate) struct MembershipView {
 struct AppliedMembership {
     /// The last applied entry. This node knows nothing of later ones.
     applied: LogIndex,
-    /// The addresses of the members; before there are any, of the configured ones.
+    /// The members and their addresses; before any are applied, the configured ones.
     members: BTreeMap<NodeId, String>,
     voters: BTreeSet<NodeId>,
     /// `None` until the store is open.
@@ -203,7 +203,7 @@ impl MembershipView {
         self.registry.borrow().voters.contains(&node)
     }
 
-    /// The members and their addresses; before there are any, the configured ones.
+    /// The members and their addresses; before any are applied, the configured ones.
     pub(crate) fn members(&self) -> BTreeMap<NodeId, String> {
         self.registry.borrow().members.clone()
     }

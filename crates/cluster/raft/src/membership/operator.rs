@@ -112,7 +112,6 @@ impl OpenNode {
         })
     }
 
-    /// Waits until this node has applied the entry at `index`.
     async fn wait_until_applied(&self, index: LogIndex, deadline: Instant) -> Result<(), Problem> {
         let mut applied = self.write_path.applied.clone();
         let applied = applied.wait_for(|meta| meta.applied_index() >= index);

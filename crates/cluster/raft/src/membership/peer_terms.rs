@@ -39,7 +39,7 @@ impl PeerTerms {
     }
 
     /// The highest term that a node with term `own` accepts: not far above its own and the highest that
-    /// a majority of the voters has reached, by what they state.
+    /// a majority of the voters has reached, as they state.
     pub(crate) fn highest(&self, node: NodeId, own: Term, voters: &BTreeSet<NodeId>) -> Term {
         let stated = lock(&self.stated);
         let term = |voter: &NodeId| match *voter == node {

@@ -192,7 +192,7 @@ fn membership_step(snapshot: &MembershipSnapshot, knows_members: bool) -> Option
         })
     };
     let promoted = || {
-        let is_wanted = |node: &NodeId| {
+        let may_be_promoted = |node: &NodeId| {
             let registration = snapshot.registration(*node);
             let may_vote = registration.is_some_and(|known| !known.stays_learner);
             let mut voters = voters.clone();
@@ -201,7 +201,7 @@ fn membership_step(snapshot: &MembershipSnapshot, knows_members: bool) -> Option
                 && snapshot.has_caught_up(*node)
                 && snapshot.check_quorum(&voters).is_ok()
         };
-        members().find(is_wanted).map(Step::Promote)
+        members().find(may_be_promoted).map(Step::Promote)
     };
     let vouched = || {
         let (node, index) = snapshot.node_registry.unvouched(snapshot.leader)?;

@@ -19,8 +19,8 @@ impl LeaderTask<'_> {
     /// leadership may move once more than requested.
     pub(super) async fn transfer(&self, to: Option<&str>) -> Result<TransferResult, Problem> {
         let snapshot = self.membership_snapshot();
-        let wanted = to.map(|to| snapshot.find_known(to)).transpose()?;
-        let successors = match wanted {
+        let target = to.map(|to| snapshot.find_known(to)).transpose()?;
+        let successors = match target {
             Some(node) if node == self.context.config.node => {
                 self.check_electable(node)?;
                 return Ok(led_by(node));
@@ -29,12 +29,12 @@ impl LeaderTask<'_> {
                 let text = "it is not a voter, so it cannot lead: promote it first";
                 return Err(unsuitable_node(text));
             }
-            wanted => self.successors(wanted).await,
+            target => self.successors(target).await,
         };
         if successors.is_empty() && !self.leads() {
             return Err(no_leader());
         }
-        if successors.is_empty() && wanted.is_some() {
+        if successors.is_empty() && target.is_some() {
             return Err(not_caught_up());
         }
         // A node that should not lead would hand over immediately.
@@ -42,9 +42,9 @@ impl LeaderTask<'_> {
             .iter()
             .try_for_each(|node| self.check_electable(*node))?;
         let leader = self.hand_over(&successors).await?;
-        match wanted {
-            Some(wanted) if wanted != leader => Err(failed(format!(
-                "{wanted} did not take over, {leader} leads: retry"
+        match target {
+            Some(target) if target != leader => Err(failed(format!(
+                "{target} did not take over, {leader} leads: retry"
             ))),
             _ => self.confirm_leader(leader).await,
         }
@@ -86,12 +86,12 @@ impl LeaderTask<'_> {
         }
     }
 
-    /// The live voters, or `wanted` if it is alive. A leader that has just been elected has no answers
+    /// The live voters, or `target` if it is alive. A leader that has just been elected has no answers
     /// yet; live voters answer within a heartbeat.
-    async fn successors(&self, wanted: Option<NodeId>) -> Vec<NodeId> {
+    async fn successors(&self, target: Option<NodeId>) -> Vec<NodeId> {
         let deadline = Instant::now() + self.silence_max();
         loop {
-            let successors = match wanted {
+            let successors = match target {
                 // A new leader does not know yet how many entries it lacks.
                 Some(node) if self.membership_snapshot().is_live(node) => vec![node],
                 Some(_) => Vec::new(),

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     LogSettings, OpenError, RaftConfig,
-    adapters::{Raft, StateMachine, View},
+    adapters::{Raft, RaftView, StateMachine},
     node_context::NodeContext,
 };
 
@@ -90,7 +90,7 @@ fn is_own_turn(voters: &[NodeId], own: NodeId, now: UnixMillis, interval: Durati
 /// beyond the checkpoint, nor beyond `limit`, which snapshots in transfer set. `None` if nothing
 /// should be purged.
 fn purge_index(
-    view: &View,
+    view: &RaftView,
     size: u64,
     kept: &LogSettings,
     limit: Option<LogIndex>,

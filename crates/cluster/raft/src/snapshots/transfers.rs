@@ -4,8 +4,8 @@
 //! yet another, for ever.
 //!
 //! Three limits keep a slow peer from filling the disk: a time without progress, a total time, and
-//! the size of the log ([`Transfers::purge_limit`] and its caller). Pinned pages make the store
-//! grow by what is written, just as the log grows, so they need no limit of their own.
+//! the size of the log ([`SnapshotTransfers::purge_limit`] and its caller). Pinned pages make the
+//! store grow by what is written, just as the log grows, so they need no limit of their own.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ pub(crate) type SharedSnapshot = Arc<DropInBackground<Snapshot>>;
 
 /// The transfers of this node while it leads. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Transfers(Arc<Shared>);
+pub(crate) struct SnapshotTransfers(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -59,7 +59,7 @@ struct TransferState {
     _end_sender: oneshot::Sender<Infallible>,
 }
 
-impl Transfers {
+impl SnapshotTransfers {
     /// The snapshot that some peer is being sent, or would continue with. Other peers that need one
     /// get the same, so that only the pages of one snapshot are pinned.
     pub(crate) fn snapshot(&self) -> Option<SharedSnapshot> {
@@ -76,7 +76,7 @@ impl Transfers {
         peer: NodeId,
         snapshot: SharedSnapshot,
         matching: LogIndex,
-    ) -> (Transfer, TransferEnd) {
+    ) -> (SnapshotTransfer, TransferEnd) {
         let (end_sender, ended) = oneshot::channel();
         let mut by_peer = lock(&self.0.by_peer);
         let resumed = by_peer.get(&peer).filter(|transfer| {
@@ -92,7 +92,7 @@ impl Transfers {
             _end_sender: end_sender,
         };
         by_peer.insert(peer, transfer);
-        let handle = Transfer {
+        let handle = SnapshotTransfer {
             transfers: self.clone(),
             peer,
         };
@@ -167,15 +167,15 @@ impl TransferState {
 
 /// A snapshot that is being sent to a peer. If it is dropped before it is complete, the snapshot is
 /// kept for a while, so that the peer can continue it.
-pub(crate) struct Transfer {
-    transfers: Transfers,
+pub(crate) struct SnapshotTransfer {
+    transfers: SnapshotTransfers,
     peer: NodeId,
 }
 
 /// Resolves, with an error, when nothing is kept for a transfer any more.
 pub(crate) type TransferEnd = oneshot::Receiver<Infallible>;
 
-impl Transfer {
+impl SnapshotTransfer {
     /// The peer has received another piece.
     pub(crate) fn on_progress(&self) {
         self.transfers.change(self.peer, |_| ());

@@ -74,7 +74,6 @@ impl PendingPut {
 }
 
 impl PendingProposal {
-    /// How many packets it has.
     pub(super) fn packet_count(&self) -> usize {
         match self {
             Self::Own(_) => 1,

@@ -83,7 +83,6 @@ impl WritePath {
         }
     }
 
-    /// Resolves when this node has applied the entry of this index.
     pub(crate) async fn wait_until_applied(&mut self, index: LogIndex) {
         let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
         if applied.await.is_err() {
