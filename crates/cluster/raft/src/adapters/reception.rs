@@ -126,10 +126,7 @@ impl SnapshotReception {
                 tracing::info!(%peer, "installed a snapshot");
                 Ok(Response::SnapshotInstalled(vote.into_ours()))
             }
-            _ => Err(
-                "the peer sent a piece of a snapshot that was not started, or something else"
-                    .into(),
-            ),
+            _ => Err("the request does not belong to a started snapshot".into()),
         }
     }
 
@@ -147,7 +144,7 @@ impl SnapshotReception {
         }
         let slot = self.raft.receive_slot.acquire(self.peer).await?;
         let partial = slot.as_ref();
-        match partial.filter(|partial| partial.is_of(self.peer, begin.last_log)) {
+        match partial.filter(|partial| partial.belongs_to(self.peer, begin.last_log)) {
             Some(PartialSnapshot { chunk_count, .. }) => {
                 tracing::info!(peer = %self.peer, chunk_count, "continuing a snapshot");
                 Ok(slot)

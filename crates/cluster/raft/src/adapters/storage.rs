@@ -67,8 +67,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     /// The snapshot that is being sent to a peer, or else the last one. openraft requests it when a
-    /// transfer is retried, and then assumes that the peer has its last entry. The entries that a
-    /// peer needs after a snapshot stay in the log as long as the snapshot is kept.
+    /// transfer is retried, and assumes that the peer has the last entry of this snapshot. The
+    /// entries that a peer needs after it stay in the log as long as the snapshot is kept.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
         let snapshot = match self.transfers.snapshot() {
             Some(in_transfer) => in_transfer,

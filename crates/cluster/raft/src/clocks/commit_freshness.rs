@@ -14,7 +14,7 @@ pub(crate) const FRESHNESS_MAX: Duration = Duration::from_secs(1);
 const PROOF_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Times at which a quorum acknowledged a leader, each with the last entry that was committed then,
-/// in the order of both. Only proofs that are recent enough to be useful are kept, so they are few.
+/// sorted by both. Only proofs that are recent enough to be useful are kept, so they are few.
 #[derive(Debug, Default)]
 pub(super) struct CommitFreshness(VecDeque<(Instant, LogIndex)>);
 

@@ -90,13 +90,13 @@ impl PeerGossip {
 
     /// Records the metadata of a request from `peer`.
     pub(crate) fn on_request(&self, peer: NodeId, metadata: FrameMetadata) {
-        self.record(peer, self.echoed(metadata), metadata);
+        self.record(peer, self.echoed_time(metadata), metadata);
     }
 
     /// Records the metadata of the response to a request that was sent to `peer` at `sent`.
     pub(crate) fn on_response(&self, peer: NodeId, sent: Instant, metadata: FrameMetadata) {
         let sent = sent.saturating_duration_since(self.epoch);
-        self.record(peer, Some(sent).max(self.echoed(metadata)), metadata);
+        self.record(peer, Some(sent).max(self.echoed_time(metadata)), metadata);
     }
 
     /// The highest feature level that `node`, this one or a peer, supports, if that is known.
@@ -244,8 +244,8 @@ impl PeerGossip {
         lock(&self.received).insert(peer, ReceivedMetadata { metadata, at });
         let Some(sent) = sent else { return };
         let received = at.saturating_duration_since(self.epoch);
-        // The peer wrote it after the stamp of this node that it echoes. So the quorum acknowledged
-        // the leader at that time minus the reported age, or later.
+        // The peer wrote it after it had received the stamp that it echoes. So the quorum
+        // acknowledged the leader at that time minus the reported age, or later.
         if let Some(age_ms) = metadata.quorum_ack_age_ms.checked_sub(1)
             && *lock(&self.leader) == Some(peer)
             // An echo of a stamp from before a restart proves nothing about now.
@@ -268,7 +268,7 @@ impl PeerGossip {
     }
 
     /// The time whose stamp `metadata` echoes, if this process stamped it.
-    fn echoed(&self, metadata: FrameMetadata) -> Option<Duration> {
+    fn echoed_time(&self, metadata: FrameMetadata) -> Option<Duration> {
         let since_epoch_ms = metadata.echo_ms.checked_sub(self.first_stamp_ms)?;
         Some(Duration::from_millis(since_epoch_ms))
     }

@@ -91,8 +91,8 @@ impl NodeContext {
         while started_at.elapsed() < self.config.election_timeout_max() {
             let is_due = match self.raft.vote().await {
                 Some(vote) if vote == suspected_leader.vote => {
-                    // Probed again if the leader was heard from since: the message may have been in
-                    // flight.
+                    // A message of the leader since then does not prove that it is alive: it may
+                    // have been in flight. So the leader is probed again.
                     if released.is_none_or(|at| self.raft.leader_contact() > at) {
                         if self.is_alive(suspected_leader).await {
                             return;

@@ -1,6 +1,6 @@
 //! Hands leadership over: from a leader that stops, or from one that should not lead.
 //!
-//! After it is asked to hand over, openraft's leader accepts no entries and sends no heartbeats
+//! When openraft's leader is asked to hand over, it accepts no entries and sends no heartbeats
 //! until there is a new leader (openraft #2088). So it is only asked to hand over to a voter that
 //! is alive. It is asked with one voter after the other, until some node leads. If none takes over,
 //! the others miss its heartbeats and elect a new leader; it votes for one that has its entries.

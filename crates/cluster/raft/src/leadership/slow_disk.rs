@@ -122,7 +122,7 @@ pub(crate) async fn watch_disk(meter: Arc<SyncMeter>, gossip: Arc<PeerGossip>) {
 #[derive(Default)]
 struct SlowDiskDetector {
     window: VecDeque<SyncCounts>,
-    fast_checks: u32,
+    calm_checks: u32,
     is_slow: bool,
 }
 
@@ -133,12 +133,12 @@ impl SlowDiskDetector {
         if self.window.len() > WINDOW_CHECK_COUNT {
             self.window.pop_front();
         }
-        self.fast_checks = match counts.slow_count {
-            0 => self.fast_checks + 1,
+        self.calm_checks = match counts.slow_count {
+            0 => self.calm_checks + 1,
             _ => 0,
         };
         if self.is_slow {
-            self.is_slow = self.fast_checks < CALM_CHECK_COUNT;
+            self.is_slow = self.calm_checks < CALM_CHECK_COUNT;
         } else {
             self.is_slow = self.has_slow_window();
         }

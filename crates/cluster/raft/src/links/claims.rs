@@ -55,8 +55,8 @@ impl Peers {
         self.log_rejection(peer, checked)
     }
 
-    /// The part of the vote in a response of `peer` that counts: only the term of that peer. A vote for
-    /// this node is returned unchanged. Fails if this node never requested it, or its term is too high.
+    /// What the vote in a response of `peer` proves: only the term of that peer. A vote for this node
+    /// is returned unchanged. Fails if this node never requested it, or its term is too high.
     pub(crate) fn check_vote(&self, peer: NodeId, vote: Vote) -> Result<Vote, ClaimError> {
         let own = self.membership_view.own_vote();
         if vote.node == self.membership_view.node {

@@ -16,7 +16,7 @@ use crate::adapters::MembersChange;
 
 impl LeaderTask<'_> {
     /// The members, once no change is unfinished. Completes an unfinished one; fails at the deadline.
-    pub(super) async fn settled(&self) -> Result<MembershipSnapshot, Problem> {
+    pub(super) async fn wait_until_settled(&self) -> Result<MembershipSnapshot, Problem> {
         loop {
             let snapshot = self.membership_snapshot();
             let membership = &snapshot.membership;

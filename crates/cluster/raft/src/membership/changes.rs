@@ -23,7 +23,7 @@ impl LeaderTask<'_> {
         if !matches!(change, MemberChange::Remove(_)) {
             self.check_founded()?;
         }
-        let snapshot = self.settled().await?;
+        let snapshot = self.wait_until_settled().await?;
         match change {
             MemberChange::Promote(request) => self.promote(snapshot, &node, request.force).await,
             MemberChange::Demote(request) => self.demote(snapshot, &node, request.force).await,
@@ -145,8 +145,8 @@ impl LeaderTask<'_> {
             self.register(node, registration).await?;
         }
         let voters = snapshot.membership.voters();
-        let of_member = snapshot.membership.nodes.get(&node);
-        if of_member.is_some_and(|known| *known != address) {
+        let member_address = snapshot.membership.nodes.get(&node);
+        if member_address.is_some_and(|known| *known != address) {
             tracing::info!(%node, address, "the address of a member changes");
             let change = MembersChange::Move(node, address);
             self.change_membership(&snapshot, change).await?;

@@ -98,7 +98,7 @@ impl Admin {
     }
 }
 
-/// A duration for people, in the largest unit that gives at least two.
+/// A duration as text, in the largest unit that gives at least two.
 fn format_span(span: Duration) -> String {
     let secs = span.as_secs();
     match secs {

@@ -77,9 +77,9 @@ impl MembershipSnapshot {
 
     /// The address of `node`; empty if it is not known.
     pub(crate) fn address(&self, node: NodeId) -> String {
-        let of_member = self.membership.nodes.get(&node);
+        let known = self.membership.nodes.get(&node);
         let registered = || self.registration(node).map(|node| &node.address);
-        of_member.or_else(registered).cloned().unwrap_or_default()
+        known.or_else(registered).cloned().unwrap_or_default()
     }
 
     pub(crate) fn is_member(&self, node: NodeId) -> bool {

@@ -25,7 +25,7 @@ pub(crate) struct MembershipView {
     pub(crate) node: NodeId,
     cluster: ClusterId,
     /// The members that this node was started with. They count as members until it has caught up: while
-    /// it replays the log, it sees members of long ago.
+    /// it replays the log, it sees old memberships.
     configured: BTreeMap<NodeId, String>,
     /// Set once the log is open. Weak, because links outlive a stopped node for a short time and must
     /// not keep the log locked.
@@ -52,7 +52,7 @@ struct AppliedMembership {
 
 impl AppliedMembership {
     /// Whether `node` is a member or registered.
-    fn lists(&self, node: NodeId) -> bool {
+    fn is_listed(&self, node: NodeId) -> bool {
         let node_registry = self.node_registry.as_ref();
         self.members.contains_key(&node)
             || node_registry
@@ -60,12 +60,12 @@ impl AppliedMembership {
     }
 
     fn is_vouched_for(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> bool {
-        let lists = |node| self.lists(node);
-        is_vouched_for(peer, vouchers, cluster, self.applied, lists)
+        let is_listed = |node| self.is_listed(node);
+        is_vouched_for(peer, vouchers, cluster, self.applied, is_listed)
     }
 
     fn admission(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> Admission {
-        if self.lists(peer) {
+        if self.is_listed(peer) {
             return Admission::Listed;
         }
         if self.is_vouched_for(cluster, peer, vouchers) {
@@ -224,7 +224,7 @@ impl MembershipView {
             .admission(self.cluster, peer, vouchers)
     }
 
-    /// Those voters in another node's `removal` that this node lists, or that are vouched for.
+    /// The voters in another node's `removal` that this node lists, or that are vouched for.
     pub(crate) fn verified(&self, removal: &Removal) -> BTreeMap<NodeId, String> {
         let registry = self.registry.borrow();
         let vouchers = removal.vouchers.iter();
@@ -234,7 +234,7 @@ impl MembershipView {
         };
         let is_verified = |node: &NodeId| {
             let chain = vouchers.chain(*node);
-            registry.lists(*node) || registry.is_vouched_for(self.cluster, *node, &chain)
+            registry.is_listed(*node) || registry.is_vouched_for(self.cluster, *node, &chain)
         };
         let voters = removal.voters.iter().cloned();
         voters.filter(|(node, _)| is_verified(node)).collect()
@@ -269,7 +269,7 @@ impl MembershipView {
     }
 
     /// What `peer` has lost, given the log that it states: entries that it acknowledged to this leader
-    /// before it stated that (`before`), or all data that it is known to have had.
+    /// earlier (`before`), or all data that it is known to have had.
     pub(crate) fn lost_data(
         &self,
         peer: NodeId,

@@ -47,8 +47,8 @@ impl LeaderTask<'_> {
         check_name(&call.name)?;
         let node_registry = self.cluster().node_registry;
         let invite = node_registry.invites.get(&call.invite);
-        let used_it_before = invite.is_some_and(|invite| invite.used_by.contains(&call.node.0));
-        if self.membership_snapshot().is_member(call.node) && !used_it_before {
+        let has_used_invite = invite.is_some_and(|invite| invite.used_by.contains(&call.node.0));
+        if self.membership_snapshot().is_member(call.node) && !has_used_invite {
             let text = "this node is a member already: start it with a new key, or remove it first";
             return Err(unsuitable_node(text));
         }

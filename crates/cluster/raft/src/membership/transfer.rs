@@ -23,7 +23,7 @@ impl LeaderTask<'_> {
         let successors = match target {
             Some(node) if node == self.context.config.node => {
                 self.check_electable(node)?;
-                return Ok(led_by(node));
+                return Ok(transfer_result(node));
             }
             Some(node) if !snapshot.membership.is_voter(node) => {
                 let text = "it is not a voter, so it cannot lead: promote it first";
@@ -79,7 +79,7 @@ impl LeaderTask<'_> {
         let has_moved = moved.await.is_ok();
         let known = self.context.leader.borrow().node.clone();
         match known.filter(|_| !has_moved) {
-            Some(_) => Ok(led_by(leader)),
+            Some(_) => Ok(transfer_result(leader)),
             None => Err(failed(format!(
                 "{leader} took over, but does not lead any more: read its log for the reason"
             ))),
@@ -125,7 +125,7 @@ impl LeaderTask<'_> {
     }
 }
 
-fn led_by(leader: NodeId) -> TransferResult {
+fn transfer_result(leader: NodeId) -> TransferResult {
     TransferResult {
         leader: leader.to_string(),
     }

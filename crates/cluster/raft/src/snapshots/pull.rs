@@ -195,10 +195,7 @@ impl PullSession {
                 self.chunks = chunk.is_some().then_some(chunks);
                 Ok(Response::PulledChunk(chunk))
             }
-            _ => Err(
-                "the peer requested a piece of a snapshot that was not offered, or something else"
-                    .into(),
-            ),
+            _ => Err("the request does not belong to an offered snapshot".into()),
         }
     }
 

@@ -60,7 +60,7 @@ impl PartialSnapshot {
     }
 
     /// Whether it is a part of this snapshot of this peer, and its sender still keeps the snapshot.
-    pub(crate) fn is_of(&self, peer: NodeId, last_log: Option<LogPosition>) -> bool {
+    pub(crate) fn belongs_to(&self, peer: NodeId, last_log: Option<LogPosition>) -> bool {
         let is_fresh = self.last_chunk_at.elapsed() < IDLE_MAX;
         (self.peer, self.last_log) == (peer, last_log) && is_fresh
     }
@@ -138,9 +138,9 @@ mod tests {
         tokio::time::sleep(IDLE_MAX / 2).await;
         let guard = receive_slot.acquire(peer).await.unwrap();
         let kept = guard.as_ref().expect("the part is kept for a while");
-        assert!(kept.is_of(peer, last_log));
-        assert!(!kept.is_of(NodeId::from(2), last_log));
-        assert!(!kept.is_of(peer, Some(LogPosition::new(1, 8))));
+        assert!(kept.belongs_to(peer, last_log));
+        assert!(!kept.belongs_to(NodeId::from(2), last_log));
+        assert!(!kept.belongs_to(peer, Some(LogPosition::new(1, 8))));
         drop(guard);
 
         while receive_slot.acquire(peer).await.unwrap().is_some() {

@@ -31,7 +31,7 @@ const TRANSFER_DURATION_MAX: Duration = Duration::from_secs(3600);
 /// A peer that lacks at most this many entries has caught up: the entries of one message.
 const CAUGHT_UP_LAG: u64 = 1024;
 
-/// A snapshot that several peers may be sent at the same time.
+/// A snapshot that may be sent to several peers at the same time.
 pub(crate) type SharedSnapshot = Arc<DropInBackground<Snapshot>>;
 
 /// The transfers of this node while it leads. Clones share them.
@@ -60,8 +60,8 @@ struct TransferState {
 }
 
 impl SnapshotTransfers {
-    /// The snapshot that some peer is being sent, or would continue with. Other peers that need one
-    /// get the same, so that only the pages of one snapshot are pinned.
+    /// The snapshot that is being sent to a peer, or that a peer may continue. Other peers that
+    /// need one get the same, so that only the pages of one snapshot are pinned.
     pub(crate) fn snapshot(&self) -> Option<SharedSnapshot> {
         let by_peer = lock(&self.0.by_peer);
         by_peer
