@@ -35,8 +35,9 @@ pub(crate) struct WritePath {
 
 impl WritePath {
     /// Proposes packets through `leader`, which must be known. Resolves when this node has applied
-    /// them too, so that a client that reads here next sees them. Or when it is known that they
-    /// were not appended, or that this cannot be known, at the latest when another node leads.
+    /// them too, so that a client that reads here next sees them. Also resolves when they
+    /// were certainly not appended, or when that cannot be known, at the latest when another node
+    /// leads.
     pub(crate) async fn propose(mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
         let superseded = superseded(self.leader.clone(), leader);
         tokio::select! {
