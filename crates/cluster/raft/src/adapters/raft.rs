@@ -223,8 +223,8 @@ impl Raft {
         };
         let last_log = LogIndex(metrics.last_log_index.unwrap_or_default());
         self.transfers.purge_limit(last_log, |peer| {
-            let matching = replication.get(&peer)?.as_ref()?;
-            Some(LogIndex(matching.index()))
+            let match_index = replication.get(&peer)?.as_ref()?;
+            Some(LogIndex(match_index.index()))
         })
     }
 

@@ -106,8 +106,8 @@ impl Network {
             .peers
             .new_link(self.peer, address, StreamKind::Snapshot);
         in_time(PIECE_TIMEOUT, link.opened()).await?;
-        let matching = last_log.map_or(LogIndex(0), |last| last.index);
-        let (transfer, ended) = self.transfers.begin(self.peer, local.clone(), matching);
+        let match_index = last_log.map_or(LogIndex(0), |last| last.index);
+        let (transfer, ended) = self.transfers.begin(self.peer, local.clone(), match_index);
         let sent = tokio::select! {
             sent = self.send_over(link, begin, &local, &transfer) => sent,
             _ = ended => Err(SendError::TransferEnded),

@@ -46,7 +46,7 @@ pub(crate) struct RaftView {
 pub(crate) struct Follower {
     pub(crate) node: NodeId,
     /// The last entry that its log shares with the leader's; 0 if none is known.
-    pub(crate) matching: LogIndex,
+    pub(crate) match_index: LogIndex,
     /// The time since it last acknowledged a heartbeat.
     pub(crate) ack_age: Option<Duration>,
 }
@@ -62,11 +62,11 @@ impl RaftView {
             .replication
             .iter()
             .flatten()
-            .map(|(node, matching)| {
+            .map(|(node, match_index)| {
                 let acked = metrics.heartbeat.as_ref().and_then(|acks| acks.get(node));
                 Follower {
                     node: *node,
-                    matching: index(*matching),
+                    match_index: index(*match_index),
                     ack_age: acked.and_then(|at| at.as_ref()).map(|at| at.elapsed()),
                 }
             });
@@ -104,7 +104,7 @@ impl RaftView {
     pub(crate) fn replication_lag(&self) -> Option<u64> {
         let followers = self.voting_followers();
         followers
-            .map(|follower| follower.matching.lag_behind(self.last_log))
+            .map(|follower| follower.match_index.lag_behind(self.last_log))
             .max()
     }
 

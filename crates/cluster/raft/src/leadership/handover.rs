@@ -36,7 +36,7 @@ impl NodeContext {
         {
             let view = self.raft.view();
             let successors = successors(&view, self.config.election_timeout_min(), |follower| {
-                let lag = follower.matching.lag_behind(view.last_log);
+                let lag = follower.match_index.lag_behind(view.last_log);
                 lag <= LAG_MAX && self.is_electable(follower.node)
             });
             if !successors.is_empty() {
@@ -131,7 +131,7 @@ fn successors(
         .filter(|follower| follower.ack_age.is_some_and(|age| age < silence_max))
         .filter(|follower| eligible(follower))
         .collect();
-    successors.sort_by_key(|follower| Reverse(follower.matching));
+    successors.sort_by_key(|follower| Reverse(follower.match_index));
     successors.iter().map(|follower| follower.node).collect()
 }
 

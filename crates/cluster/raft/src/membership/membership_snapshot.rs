@@ -90,7 +90,7 @@ impl MembershipSnapshot {
     pub(crate) fn lag(&self, node: NodeId) -> u64 {
         match node == self.leader {
             true => 0,
-            false => self.matching(node).lag_behind(self.last_log),
+            false => self.match_index(node).lag_behind(self.last_log),
         }
     }
 
@@ -106,9 +106,9 @@ impl MembershipSnapshot {
     }
 
     /// The last entry that the log of `node` shares with the leader's; 0 if none is known.
-    pub(crate) fn matching(&self, node: NodeId) -> LogIndex {
+    pub(crate) fn match_index(&self, node: NodeId) -> LogIndex {
         let other = self.others.get(&node);
-        other.map_or(LogIndex(0), |other| other.matching)
+        other.map_or(LogIndex(0), |other| other.match_index)
     }
 
     /// The registration of `node`, or a new one if it is not registered.
@@ -128,7 +128,7 @@ impl MembershipSnapshot {
 
     /// Whether `node` is known to have entries in its log.
     pub(crate) fn has_entries(&self, node: NodeId) -> bool {
-        node == self.leader || self.matching(node) > LogIndex(0)
+        node == self.leader || self.match_index(node) > LogIndex(0)
     }
 
     /// Fails if no majority of `voters` is alive.

@@ -50,7 +50,7 @@ struct Shared {
 /// What is kept for one peer.
 struct TransferState {
     /// The last entry that the peer has, or will have when it has installed its snapshot.
-    matching: LogIndex,
+    match_index: LogIndex,
     /// Set until it is installed.
     snapshot: Option<SharedSnapshot>,
     started_at: Instant,
@@ -69,13 +69,13 @@ impl SnapshotTransfers {
             .find_map(|transfer| transfer.snapshot.clone())
     }
 
-    /// Keeps what `peer` needs: `snapshot`, and the log entries after its last entry `matching`.
+    /// Keeps what `peer` needs: `snapshot`, and the log entries after its last entry `match_index`.
     /// The returned receiver resolves when it is no longer kept.
     pub(crate) fn begin(
         &self,
         peer: NodeId,
         snapshot: SharedSnapshot,
-        matching: LogIndex,
+        match_index: LogIndex,
     ) -> (SnapshotTransfer, TransferEnd) {
         let (end_sender, ended) = oneshot::channel();
         let mut by_peer = lock(&self.0.by_peer);
@@ -85,7 +85,7 @@ impl SnapshotTransfers {
         });
         let now = Instant::now();
         let transfer = TransferState {
-            matching,
+            match_index,
             started_at: resumed.map_or(now, |transfer| transfer.started_at),
             progressed_at: now,
             snapshot: Some(snapshot),
@@ -99,13 +99,13 @@ impl SnapshotTransfers {
         (handle, ended)
     }
 
-    /// The entry up to which the log may be purged, if anything is kept. `matching` returns the
+    /// The entry up to which the log may be purged, if anything is kept. `match_index` returns the
     /// last entry that a follower has, when the log ends at `last_log`. Must be called
     /// periodically: this call drops what was kept too long.
     pub(crate) fn purge_limit(
         &self,
         last_log: LogIndex,
-        matching: impl Fn(NodeId) -> Option<LogIndex>,
+        match_index: impl Fn(NodeId) -> Option<LogIndex>,
     ) -> Option<LogIndex> {
         #[cfg(test)]
         self.0
@@ -114,11 +114,11 @@ impl SnapshotTransfers {
         let mut by_peer = lock(&self.0.by_peer);
         by_peer.retain(|peer, transfer| {
             if transfer.snapshot.is_none() {
-                transfer.update_matching(matching(*peer));
+                transfer.update_match_index(match_index(*peer));
             }
             transfer.is_needed(last_log)
         });
-        by_peer.values().map(|transfer| transfer.matching).min()
+        by_peer.values().map(|transfer| transfer.match_index).min()
     }
 
     /// Ends all transfers and keeps nothing any more.
@@ -149,16 +149,16 @@ impl SnapshotTransfers {
 
 impl TransferState {
     /// Records the last entry that the peer has now.
-    fn update_matching(&mut self, matching: Option<LogIndex>) {
-        if matching > Some(self.matching) {
-            self.matching = matching.unwrap_or_default();
+    fn update_match_index(&mut self, match_index: Option<LogIndex>) {
+        if match_index > Some(self.match_index) {
+            self.match_index = match_index.unwrap_or_default();
             self.progressed_at = Instant::now();
         }
     }
 
     fn is_needed(&self, last_log: LogIndex) -> bool {
         let has_caught_up =
-            self.snapshot.is_none() && self.matching.lag_behind(last_log) <= CAUGHT_UP_LAG;
+            self.snapshot.is_none() && self.match_index.lag_behind(last_log) <= CAUGHT_UP_LAG;
         let is_late = self.progressed_at.elapsed() > IDLE_MAX
             || self.started_at.elapsed() > TRANSFER_DURATION_MAX;
         !has_caught_up && !is_late

@@ -34,9 +34,10 @@ async fn what_a_peer_needs_stays_until_it_has_caught_up() {
     transfer.complete();
     assert!(transfers.snapshot().is_none(), "its pages may go");
     assert!(ended.try_recv() == Err(oneshot::error::TryRecvError::Empty));
-    for matching in [100, 500, 998_975] {
-        let purge_limit = transfers.purge_limit(LogIndex(1_000_000), |_| Some(LogIndex(matching)));
-        assert_eq!(purge_limit, Some(LogIndex(matching)));
+    for match_index in [100, 500, 998_975] {
+        let purge_limit =
+            transfers.purge_limit(LogIndex(1_000_000), |_| Some(LogIndex(match_index)));
+        assert_eq!(purge_limit, Some(LogIndex(match_index)));
     }
     let caught_up = transfers.purge_limit(LogIndex(1_000_000), |_| Some(LogIndex(998_976)));
     assert_eq!(caught_up, None);
