@@ -75,7 +75,7 @@ pub(crate) async fn purge_log(raft: &Raft, log: &Log, config: &RaftConfig) {
 }
 
 /// Whether it is this node's turn to write a checkpoint. The voters take turns by the clock, so
-/// that their disks are not all busy at the same time. If clocks differ, turns overlap, no more.
+/// that their disks are not all busy at the same time. If clocks differ, turns may overlap.
 fn is_own_turn(voters: &[NodeId], own: NodeId, now: UnixMillis, interval: Duration) -> bool {
     let count = voters.len().max(1) as u64;
     let turn = (millis(interval) / count).max(1);
