@@ -12,7 +12,7 @@ use crate::{
     Node, NodeMetrics, OpenError, RaftConfig,
     adapters::{Raft, StateMachine},
     background::commit_index::sync_commit_index,
-    background::space::Space,
+    background::space::DiskSpace,
     background::space_watch::watch_space,
     clocks::clock::watch_clock,
     clocks::gossip::PeerGossip,
@@ -72,7 +72,7 @@ impl Node {
             metrics.raft.clone(),
         );
         let (own_log, applier) = (log.clone(), state_machine.clone());
-        let space = Space::new(config.settings.store.free_size_min);
+        let space = DiskSpace::new(config.settings.store.free_size_min);
         space.check(&config, &log, &store, &metrics.raft);
         gossip.set_not_electable(NotElectable::DISK_FULL, space.is_low());
         let raft = Raft::build(&config, own_log, applier, peers.clone(), space).await?;
@@ -83,7 +83,7 @@ impl Node {
         raft.run();
         let mut tasks = JoinSet::new();
         let (failure, has_leader) = (watch::Sender::default(), Arc::<AtomicBool>::default());
-        let leader = leader::follow(
+        let leader = leader::publish_leader(
             &raft,
             &config,
             gossip.clone(),
@@ -156,7 +156,7 @@ async fn start_tasks(
         index: context.store.index(),
         service: Arc::new(PeerService {
             context: context.clone(),
-            puts: write_queue.clone(),
+            write_queue: write_queue.clone(),
             admin,
         }),
         context,
@@ -202,9 +202,9 @@ fn watch_electability(
     tasks.spawn(watch_space(context.clone()));
 }
 
-/// Opens links to all known members. Over these links the node receives whether it is still a
-/// member. It knows who votes once it has read its log. The greeting of each link states what is in
-/// the log.
+/// Opens links to all known members. Over these links, peers report whether this node is still a
+/// member. The node knows the voters once it has read its log. Its introduction on each link states
+/// what is in the log.
 fn connect(
     config: &RaftConfig,
     transport: Arc<dyn Transport>,

@@ -8,7 +8,7 @@ use quorate_state::{Capacity, ClusterId, FoundingInvite, LEVEL_MAX, Level, LogIn
 
 use crate::{Settings, WallClock};
 
-/// The directory of the log, in that of the node.
+/// The directory of the log, in the directory of the node.
 pub const LOG_DIR: &str = "log";
 
 /// The file of the store, in the directory of the node.
@@ -54,7 +54,7 @@ pub struct RaftConfig {
     pub cluster: ClusterId,
     /// Set if this node founds the cluster and is its first voter. Ignored if its log is not empty.
     pub founding: Option<Founding>,
-    /// Nodes that found the cluster together with this one, so that a test need not let them join.
+    /// Nodes that found the cluster together with this one, instead of joining it.
     #[cfg(test)]
     pub(crate) cofounders: BTreeMap<NodeId, String>,
     /// The members that the node knew when it was started.

@@ -25,9 +25,9 @@
 //! # Starting
 //!
 //! A node opens log and store, replaces damaged packets, applies what is known to be committed, and
-//! makes it durable. Only then it votes. It serves reads once it has caught up with a leader, or has
-//! not heard from one for a while. A node with an empty log founds the cluster once all others have
-//! stated that they are new too, or waits for a leader if it joins an existing cluster
+//! makes it durable. It votes only after that. It serves reads once it has caught up with a leader,
+//! or has not heard from one for a while. A node with an empty log founds the cluster once all
+//! others have stated that they are new too, or waits for a leader if it joins an existing cluster
 //! (`docs/decisions/0017-founding.md`). A node that has lost its data stops.
 //!
 //! # Leading
@@ -46,7 +46,7 @@
 //! | `links` | the links kept open to peers, their requests in flight, and the answers to peers |
 //! | `membership` | who belongs to the cluster, and how that changes |
 //! | `leadership` | who leads, and who takes over when the leader is gone or should not lead |
-//! | `start` | the way from a start to the first read |
+//! | `start` | from the start of a node to its first read |
 //! | `snapshots` | checkpoints, and snapshots sent to and received from peers |
 //! | `clocks` | what nodes report to each other, and the cluster time computed from it |
 //! | `background` | what a node does automatically: capacity, expiry, scrubbing, disk space |

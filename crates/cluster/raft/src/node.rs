@@ -25,7 +25,7 @@ use crate::{
     writes::write_path::WritePath,
 };
 
-/// A node. Until it is open it only reports the step that it is at, and serves nothing.
+/// A node. Until it is open it only reports its current step, and serves nothing.
 pub struct Node {
     pub(crate) id: NodeId,
     step: Mutex<NotReady>,
@@ -53,7 +53,7 @@ impl Node {
         }
     }
 
-    /// Sets and logs the step that the node is at before it is open.
+    /// Sets and logs the current step of a node that is not open yet.
     pub fn enter(&self, step: NotReady) {
         tracing::info!("{step}");
         *lock(&self.step) = step;
@@ -98,12 +98,12 @@ impl Node {
     pub async fn joined(&self) -> watch::Receiver<KnownMembers> {
         let open = self.open.wait().await;
         let mut applied = open.write_path.applied.clone();
-        // Fails only when the node is gone, and then nobody waits here.
+        // Fails only when the node is gone, and its callers with it.
         let _ = applied.wait_for(|meta| meta.cluster.id.is_some()).await;
         let NodeContext {
             raft, log, config, ..
         } = &*open.context;
-        // After an installed snapshot the log starts behind it only in a later step of openraft.
+        // openraft installs a snapshot first, and only later lets the log start after it.
         let is_log_empty = |_| log.state().last.is_none();
         raft.watch(config.heartbeat(), is_log_empty).await;
         if flushed(|on_flushed| log.sync(on_flushed)).await.is_err() {
@@ -129,7 +129,7 @@ impl Node {
     }
 
     /// Rejects new PUTs with "shutting down", while those in progress continue as long as there is
-    /// a leader that could take them. Ends the streams of those who watch keys.
+    /// a leader that could accept them. Ends the streams of clients that watch keys.
     pub fn begin_shutdown(&self) {
         if let Some(open) = self.open.get() {
             let was_closing = open.closing.send_replace(true);
@@ -172,14 +172,14 @@ impl OpenNode {
     pub(crate) fn stopping_without_leader(&self) -> impl Future<Output = ()> + Send + 'static {
         let (mut closing, context) = (self.closing.subscribe(), &self.context);
         let leader = context.leader.clone();
-        let patience = match context.is_removed() {
+        let leader_wait = match context.is_removed() {
             true => Duration::ZERO,
             false => context.config.election_timeout_max(),
         };
         async move {
             // Fails when the node is gone.
             let _ = closing.wait_for(|closing| *closing).await;
-            leaderless(leader, patience).await;
+            leaderless(leader, leader_wait).await;
         }
     }
 
@@ -195,7 +195,7 @@ impl OpenNode {
         Some(NotReady::Forming(VoterCount { voters, wanted }))
     }
 
-    /// Why the node is not ready to serve, if it is not.
+    /// Why the node is not ready to serve; `None` if it is ready.
     pub(crate) fn not_ready(&self) -> Option<NotReady> {
         let context = &self.context;
         if self.is_closing() {

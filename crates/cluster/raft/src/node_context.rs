@@ -29,14 +29,14 @@ pub(crate) struct NodeContext {
     pub(crate) state_machine: StateMachine,
     pub(crate) raft: Raft,
     pub(crate) recovery: Recovery,
-    /// Its log had entries when it started, or it founds the cluster. So it still knows all that it
-    /// has voted for and acknowledged.
+    /// Whether its log had entries when it started, or it founds the cluster. Then it still knows
+    /// all its votes and acknowledgements.
     pub(crate) has_intact_log: bool,
     pub(crate) leader: watch::Receiver<Leader>,
     /// Whether a leader is known. Every read checks it, so it needs no lock.
     pub(crate) has_leader: Arc<AtomicBool>,
     pub(crate) failure: watch::Sender<Option<FatalError>>,
-    /// The cluster no longer has this node as a member.
+    /// Whether this node was removed from the cluster.
     pub(crate) is_removed: AtomicBool,
 }
 

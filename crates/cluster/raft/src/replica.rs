@@ -1,4 +1,4 @@
-//! A node as the servers see it.
+//! The node as the HTTP and DNS servers use it.
 
 use std::{
     cmp,
@@ -41,7 +41,7 @@ impl Reader for Node {
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
         let open = self.readable()?;
         let stored = open.context.store.stored_packet(key);
-        Ok(stored.map(|stored| open.shown(stored)))
+        Ok(stored.map(|stored| open.with_real_time(stored)))
     }
 
     fn check_ready(&self) -> Result<(), ReadError> {
@@ -168,8 +168,8 @@ impl OpenNode {
         }
     }
 
-    /// A packet whose receive time in the response is real time instead of its stamp.
-    pub(crate) fn shown(&self, stored: StoredPacket) -> StoredPacket {
+    /// The packet for a response: its receive time is real time instead of its stamp.
+    pub(crate) fn with_real_time(&self, stored: StoredPacket) -> StoredPacket {
         let time = &self.write_path.applied.borrow().cluster.time;
         StoredPacket {
             received: time.shown(stored.received),
@@ -240,14 +240,13 @@ impl OpenNode {
     /// answers no, so that the packet is received again.
     fn is_fresh(&self, received: UnixMillis) -> bool {
         let renewal_age = self.context.config.retention() / RENEWALS_PER_RETENTION;
-        // Long before it could be evicted as one that nobody publishes any more.
+        // Much shorter than the age at which an abandoned packet may be evicted.
         let age_max = renewal_age.min(EVICTION_AGE_MIN / 2);
         let stamp_at = |now| self.write_path.applied.borrow().cluster.time.stamp_at(now);
         let now = self.known_time().and_then(stamp_at);
         now.is_some_and(|now| now.since(received) < age_max)
     }
 
-    /// Whether a node that has applied up to `applied` has all that was committed a second ago.
     fn is_current(&self, applied: LogIndex) -> bool {
         self.context.gossip.is_current(applied)
     }

@@ -28,7 +28,7 @@ impl StateMachine {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
-        let mut group = Group::default();
+        let mut group = EntryGroup::default();
         while let Some(item) = entries.next().await {
             group.push(item?);
             if group.is_full() {
@@ -44,7 +44,7 @@ impl StateMachine {
 
     /// Applies a group and answers the callers that wait for its entries. Fails at an entry that
     /// needs a newer version of this program; those before it are applied.
-    fn apply_group(&self, group: Group) -> io::Result<()> {
+    fn apply_group(&self, group: EntryGroup) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = group.entries.into_iter().unzip();
         if self.in_order {
             check_order(self.applied.borrow().applied, &entries)?;
@@ -176,12 +176,12 @@ fn log_time_change(index: LogIndex, before: &ClusterTime, now: &ClusterTime) {
 
 /// Entries to apply in one transaction.
 #[derive(Default)]
-struct Group {
+struct EntryGroup {
     entries: Vec<EntryResponder<TypeConfig>>,
     size: usize,
 }
 
-impl Group {
+impl EntryGroup {
     fn push(&mut self, item: EntryResponder<TypeConfig>) {
         if let EntryPayload::Normal(command) = &item.0.payload {
             self.size += command.0.len();

@@ -27,7 +27,6 @@ use super::{
 /// this size a round trip costs little compared with the bytes.
 const APPEND_SIZE_MAX: usize = 2 * 1024 * 1024;
 
-/// The log of this node.
 #[derive(Clone)]
 pub(crate) struct LogStorage(pub(crate) Arc<Log>);
 
@@ -150,7 +149,6 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 }
 
-/// The last vote in the log.
 pub(crate) fn saved_vote(log: &Log) -> Option<message::Vote> {
     log.state().vote.map(|vote| message::Vote {
         term: Term(vote.term),

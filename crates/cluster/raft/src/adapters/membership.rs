@@ -130,12 +130,12 @@ impl Raft {
             }
             MembersChange::RemoveLearner(node) => (ChangeMembers::RemoveNodes([node].into()), true),
         };
-        let as_known = Precondition::LastMembershipLogId {
+        let unchanged = Precondition::LastMembershipLogId {
             last_membership_log_id: known.into_openraft(),
         };
         let changed = self
             .openraft
-            .change_membership_if(change, retain, [as_known])
+            .change_membership_if(change, retain, [unchanged])
             .await;
         match changed {
             Ok(_) => Ok(()),

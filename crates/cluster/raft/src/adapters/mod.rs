@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`raft`] | [`Raft`]: all operations on consensus |
 //! | [`membership`] | the members, and how they are changed |
-//! | [`view`] | [`View`]: the state of consensus, as a value |
+//! | [`view`] | [`RaftView`]: the state of consensus, as a value |
 //! | [`responder`], [`reception`] | answers to peers: to messages of Raft, and to snapshots |
 //! | [`transmission`] | sends snapshots to peers |
 //! | [`state_machine`], [`applying`] | the applied state with its checkpoints, and how entries are applied |
@@ -36,4 +36,4 @@ pub(crate) use log_storage::{flushed, saved_vote};
 pub(crate) use membership::{MembersChange, Membership};
 pub(crate) use raft::Raft;
 pub(crate) use state_machine::{NOT_FOUNDED, StateMachine, applied_membership, blocking};
-pub(crate) use view::{Follower, View};
+pub(crate) use view::{Follower, RaftView};

@@ -35,7 +35,7 @@ use crate::{
     links::connection::{CallError, PIPELINE_MAX, in_time, unexpected},
     links::peer_link::{BACKOFF, PeerLink},
     links::peers::Peers,
-    snapshots::transfers::Transfers,
+    snapshots::transfers::SnapshotTransfers,
 };
 
 type RpcError = RPCError<TypeConfig>;
@@ -45,7 +45,7 @@ type VoteResult = Result<VoteResponse<TypeConfig>, RpcError>;
 /// peer use the same links.
 pub(crate) struct Networks {
     pub(crate) peers: Arc<Peers>,
-    pub(crate) transfers: Transfers,
+    pub(crate) transfers: SnapshotTransfers,
 }
 
 impl Networks {
@@ -78,7 +78,7 @@ impl RaftNetworkFactory<TypeConfig> for Networks {
 pub(crate) struct Network {
     append_kind: StreamKind,
     pub(super) peers: Arc<Peers>,
-    pub(super) transfers: Transfers,
+    pub(super) transfers: SnapshotTransfers,
     pub(super) peer: NodeId,
     pub(super) address: String,
     /// How many snapshots in a row were rejected or could not be sent.
@@ -90,11 +90,11 @@ impl Network {
         self.peers.link(self.peer, &self.address, stream_kind)
     }
 
-    async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
+    async fn send_vote(&mut self, request: Request, option: RPCOption) -> VoteResult {
         match call(&self.link(StreamKind::Control), request, option.soft_ttl()).await? {
             Response::Vote(mut response) => {
-                let heard = self.peers.heard(self.peer, response.vote);
-                response.vote = heard.map_err(rejected_message)?;
+                let vote = self.peers.check_vote(self.peer, response.vote);
+                response.vote = vote.map_err(rejected_message)?;
                 Ok(response.into_openraft())
             }
             other => Err(unexpected_response(other)),
@@ -104,12 +104,12 @@ impl Network {
 
 impl NetVote<TypeConfig> for Network {
     async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> VoteResult {
-        self.vote_on(Request::Vote(rpc.into_ours()), option).await
+        self.send_vote(Request::Vote(rpc.into_ours()), option).await
     }
 
     async fn pre_vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> VoteResult {
         let request = Request::PreVote(rpc.into_ours());
-        self.vote_on(request, option).await
+        self.send_vote(request, option).await
     }
 }
 
@@ -128,7 +128,7 @@ impl NetStreamAppend<TypeConfig> for Network {
         // Everything on this stream is from one leader, and answers may arrive when it no longer
         // leads.
         let term = Arc::<OnceLock<Term>>::default();
-        let (peer, of_leader) = (self.peer, term.clone());
+        let (peer, leader_term) = (self.peer, term.clone());
         let requests = input.map(move |rpc| {
             let request = append(rpc);
             term.get_or_init(|| request.vote.term);
@@ -145,10 +145,10 @@ impl NetStreamAppend<TypeConfig> for Network {
                 _ => None,
             };
             let answer = append_result(&peers, peer, response)?;
-            if let (Some(position), Some(term)) = (flushed, of_leader.get()) {
+            if let (Some(position), Some(term)) = (flushed, leader_term.get()) {
                 peers
                     .membership_view
-                    .note_acknowledged(*term, peer, position);
+                    .record_acknowledged(*term, peer, position);
             }
             Ok(answer)
         });
@@ -178,18 +178,18 @@ fn append_result(
     peer: NodeId,
     response: Response,
 ) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
-    let sent = |position| peers.check_sent(peer, position).map_err(rejected_message);
+    let check = |position| peers.check_sent(peer, position).map_err(rejected_message);
     match response {
         Response::Append(Appended::Flushed(position)) => {
-            sent(position)?;
+            check(position)?;
             Ok(Ok(position.into_openraft()))
         }
         Response::Append(Appended::Conflict(position)) => {
-            sent(Some(position))?;
+            check(Some(position))?;
             Ok(Err(StreamAppendError::Conflict(position.into_openraft())))
         }
         Response::Append(Appended::HigherVote(vote)) => {
-            let vote = peers.heard(peer, vote).map_err(rejected_message)?;
+            let vote = peers.check_vote(peer, vote).map_err(rejected_message)?;
             Ok(Err(StreamAppendError::HigherVote(vote.into_openraft())))
         }
         other => Err(unexpected_response(other)),

@@ -24,11 +24,11 @@ use super::{
     network::Networks,
     state_machine::StateMachine,
     types::{EncodedCommand, TypeConfig},
-    view::View,
+    view::RaftView,
 };
 use crate::{
-    FatalError, RaftConfig, background::space::Space, error::OpenError, links::peers::Peers,
-    snapshots::receive_slot::ReceiveSlot, snapshots::transfers::Transfers,
+    FatalError, RaftConfig, background::space::DiskSpace, error::OpenError, links::peers::Peers,
+    snapshots::receive_slot::ReceiveSlot, snapshots::transfers::SnapshotTransfers,
 };
 
 /// Consensus over a log, a store and links to peers. Clones share it.
@@ -40,11 +40,11 @@ pub(crate) struct Raft {
     /// Where a snapshot is received.
     pub(crate) receive_slot: ReceiveSlot,
     /// The snapshots that are being sent to peers.
-    transfers: Transfers,
+    transfers: SnapshotTransfers,
     /// When this node last accepted a message of a leader.
     pub(super) leader_contact: watch::Sender<Instant>,
     /// When it is low, this node proposes nothing and rejects the commands of other leaders.
-    pub(crate) space: Space,
+    pub(crate) space: DiskSpace,
 }
 
 impl Raft {
@@ -56,7 +56,7 @@ impl Raft {
         log: Arc<Log>,
         state_machine: StateMachine,
         peers: Arc<Peers>,
-        space: Space,
+        space: DiskSpace,
     ) -> Result<Self, OpenError> {
         let settings = openraft::Config::try_from(config);
         let transfers = state_machine.transfers.clone();
@@ -98,12 +98,11 @@ impl Raft {
         self.openraft.runtime_config().elect(may_elect);
     }
 
-    /// When this node last accepted a message of a leader.
     pub(crate) fn leader_contact(&self) -> Instant {
         *self.leader_contact.borrow()
     }
 
-    /// The last vote of this node, after everything that it was asked before. `None` when Raft has
+    /// The last vote of this node, after all earlier requests to Raft. `None` when Raft has
     /// stopped.
     pub(crate) async fn vote(&self) -> Option<message::Vote> {
         let vote = self.openraft.with_raft_state(|state| *state.vote_ref());
@@ -167,9 +166,9 @@ impl Raft {
         Some(LogIndex(linearizer.read_log_id().log_id().index()))
     }
 
-    pub(crate) fn view(&self) -> View {
+    pub(crate) fn view(&self) -> RaftView {
         let leader_contact_age = self.leader_contact.borrow().elapsed();
-        View::new(
+        RaftView::new(
             &self.openraft.metrics().borrow_watched(),
             leader_contact_age,
         )
@@ -178,13 +177,17 @@ impl Raft {
     /// Calls `on_view` with the current state of consensus, whenever the term, the role, the leader
     /// or the members have changed, and at least every `interval`, until it returns false. When
     /// openraft's task has ended, even by a panic, the last view has the failure.
-    pub(crate) async fn watch(&self, interval: Duration, mut on_view: impl FnMut(View) -> bool) {
+    pub(crate) async fn watch(
+        &self,
+        interval: Duration,
+        mut on_view: impl FnMut(RaftView) -> bool,
+    ) {
         let mut changes = self.openraft.server_metrics();
         while on_view(self.view()) {
             if let Ok(Err(_)) = tokio::time::timeout(interval, changes.changed()).await {
                 let ended = "the task of consensus ended without an error: it has panicked";
                 let failure = self.view().failure;
-                on_view(View {
+                on_view(RaftView {
                     failure: Some(failure.unwrap_or(FatalError::Replication(ended.to_owned()))),
                     ..self.view()
                 });
@@ -204,9 +207,8 @@ impl Raft {
         let _ = self.openraft.trigger().purge_log(upto.0).await;
     }
 
-    /// The snapshots that are being sent to peers.
     #[cfg(test)]
-    pub(crate) fn transfers(&self) -> &Transfers {
+    pub(crate) fn transfers(&self) -> &SnapshotTransfers {
         &self.transfers
     }
 
@@ -221,8 +223,8 @@ impl Raft {
         };
         let last_log = LogIndex(metrics.last_log_index.unwrap_or_default());
         self.transfers.purge_limit(last_log, |peer| {
-            let matching = replication.get(&peer)?.as_ref()?;
-            Some(LogIndex(matching.index()))
+            let match_index = replication.get(&peer)?.as_ref()?;
+            Some(LogIndex(match_index.index()))
         })
     }
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     raft::Raft,
-    snapshot::{PIECE_TIMEOUT, Received, Snapshot, SnapshotData, throttle},
+    snapshot::{PIECE_TIMEOUT, ReceivedInSlot, Snapshot, SnapshotData, throttle},
     state_machine::blocking,
     types::{SnapshotMeta, Vote},
 };
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The reception of snapshots on the snapshot stream of one peer.
-struct Reception {
+struct SnapshotReception {
     raft: Raft,
     store: Arc<Store>,
     peers: Arc<Peers>,
@@ -55,7 +55,7 @@ impl Raft {
         peer: NodeId,
         requests: BoxStream<'static, WithRequestId<Request>>,
     ) -> BoxStream<'static, WithRequestId<Response>> {
-        let reception = Reception {
+        let reception = SnapshotReception {
             raft: self.clone(),
             store,
             peers,
@@ -74,10 +74,10 @@ impl Raft {
     }
 }
 
-impl Reception {
+impl SnapshotReception {
     /// The next request. `None` ends the link. A sender that has started a snapshot and stops
-    /// sending loses its link, and with it the slot that others wait for. So does a sender that
-    /// comes back over another link.
+    /// sending loses its link, and with it the slot that others wait for. So does a sender that has
+    /// opened another link.
     async fn next_piece(
         &self,
         requests: &mut BoxStream<'static, WithRequestId<Request>>,
@@ -87,7 +87,7 @@ impl Reception {
         }
         tokio::select! {
             request = timeout(PIECE_TIMEOUT, requests.next()) => request.ok()?,
-            () = self.raft.receive_slot.wanted_again_by(self.peer) => None,
+            () = self.raft.receive_slot.wanted_for_other_link(self.peer) => None,
         }
     }
 
@@ -126,10 +126,7 @@ impl Reception {
                 tracing::info!(%peer, "installed a snapshot");
                 Ok(Response::SnapshotInstalled(vote.into_ours()))
             }
-            _ => Err(
-                "the peer sent a piece of a snapshot that was not started, or something else"
-                    .into(),
-            ),
+            _ => Err("the request does not belong to a started snapshot".into()),
         }
     }
 
@@ -147,7 +144,7 @@ impl Reception {
         }
         let slot = self.raft.receive_slot.acquire(self.peer).await?;
         let partial = slot.as_ref();
-        match partial.filter(|partial| partial.is_of(self.peer, begin.last_log)) {
+        match partial.filter(|partial| partial.belongs_to(self.peer, begin.last_log)) {
             Some(PartialSnapshot { chunk_count, .. }) => {
                 tracing::info!(peer = %self.peer, chunk_count, "continuing a snapshot");
                 Ok(slot)
@@ -200,7 +197,7 @@ impl Reception {
         let partial = slot.take().ok_or("no part of the snapshot was received")?;
         let received = blocking(move || {
             let snapshot = partial.receiver.into_inner().complete()?;
-            Ok(DropInBackground::new(Received { snapshot, slot }))
+            Ok(DropInBackground::new(ReceivedInSlot { snapshot, slot }))
         });
         let snapshot = Snapshot {
             meta,
@@ -232,10 +229,10 @@ impl IncomingSnapshot {
             if let Some(partial) = self.slot.as_mut() {
                 let pushed = partial.receiver.push(&chunk);
                 partial.chunk_count += 1;
-                partial.changed = Instant::now();
+                partial.last_chunk_at = Instant::now();
                 if let Err(error) = pushed {
-                    let spoiled = self.slot.take();
-                    drop(spoiled.map(|partial| partial.receiver.into_inner()));
+                    let useless = self.slot.take();
+                    drop(useless.map(|partial| partial.receiver.into_inner()));
                     return Err(error);
                 }
             }

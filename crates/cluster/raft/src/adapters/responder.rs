@@ -33,7 +33,7 @@ impl Raft {
         answer.unwrap_or_else(|error| Response::Failed(error.to_string()))
     }
 
-    /// Appends entries. Entries without space are rejected before Raft gets them: their leader
+    /// Appends entries. Without space, entries are rejected before Raft receives them: the leader
     /// treats that as a failure of the network, and sends them again. Heartbeats have no entries.
     async fn append(&self, append: Append) -> Answer {
         if !self.space.accepts(&append.entries, self.view().last_log) {
@@ -75,15 +75,15 @@ impl Raft {
         let (vote, previous) = (request.vote, request.prev_log_id);
         let flushed = self.openraft.watch_log_progress().get();
         let is_flushed = flushed.is_some_and(|at| at.vote == vote && at.last_log_id >= previous);
-        // Requested after the heartbeat, so it is the state after it. openraft answers a conflict
-        // earlier.
-        let is_taken = self
+        // Requested after the heartbeat, so it is the state after the heartbeat. openraft answers a
+        // conflict earlier.
+        let is_accepted = self
             .openraft
             .with_raft_state(move |state| *state.vote_ref() == vote);
         tokio::select! {
             biased;
             answer = self.openraft.append_entries(request) => answer,
-            Ok(true) = is_taken, if is_flushed => Ok(AppendEntriesResponse::Success),
+            Ok(true) = is_accepted, if is_flushed => Ok(AppendEntriesResponse::Success),
         }
     }
 

@@ -40,7 +40,7 @@ impl TryFrom<&RaftConfig> for openraft::Config {
             snapshot_policy: SnapshotPolicy::Never,
             // Purges also depend on the snapshots that are being sent.
             max_in_snapshot_log_to_keep: u64::MAX,
-            // A follower gets a snapshot only when the entries that it needs are purged.
+            // A follower is sent a snapshot only when the entries that it needs are purged.
             replication_lag_threshold: u64::MAX,
             max_payload_entries: APPEND_COUNT_MAX,
             install_snapshot_timeout: SNAPSHOT_TIMEOUT_MS,

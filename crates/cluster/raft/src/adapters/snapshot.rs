@@ -38,17 +38,16 @@ pub(crate) enum SnapshotData {
     /// damaged.
     Local(SharedSnapshot, Arc<Notify>),
     /// The packets of another node, complete and verified, to be installed.
-    Received(Box<DropInBackground<Received>>),
+    Received(Box<DropInBackground<ReceivedInSlot>>),
 }
 
 /// A snapshot that was received, and its slot, which is released once the file is moved or removed.
-pub(crate) struct Received {
+pub(crate) struct ReceivedInSlot {
     pub(crate) snapshot: ReceivedSnapshot,
     pub(crate) slot: SlotGuard,
 }
 
 impl SnapshotData {
-    /// The cluster state in the snapshot.
     pub(crate) fn cluster(&self) -> &ClusterState {
         match self {
             Self::Received(received) => received.snapshot.cluster(),
@@ -60,7 +59,7 @@ impl SnapshotData {
     pub(crate) fn install(self, store: &Store, meta: Meta) -> Result<(), StoreError> {
         match self {
             Self::Received(received) => {
-                let Received { snapshot, slot } = received.into_inner();
+                let ReceivedInSlot { snapshot, slot } = received.into_inner();
                 let installed = store.install(snapshot, meta);
                 drop(slot);
                 installed

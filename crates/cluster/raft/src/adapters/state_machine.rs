@@ -25,7 +25,7 @@ use super::{
 use crate::{
     RaftMetrics,
     links::drop_in_background::DropInBackground,
-    snapshots::transfers::{SharedSnapshot, Transfers},
+    snapshots::transfers::{SharedSnapshot, SnapshotTransfers},
 };
 
 /// Used instead of the number of awaited voters until the founding entry is applied, because the
@@ -49,20 +49,19 @@ pub(crate) struct StateMachine {
     pub(super) applied: watch::Sender<Meta>,
     /// The last applied entry. Every read checks it, so it needs no lock.
     applied_index: Arc<AtomicU64>,
-    /// The number of voters that the cluster needs before it serves packets; 0 if it serves. Every
-    /// read checks it.
+    /// What [`voters_awaited`] returns. Every read checks it.
     forming: Arc<AtomicU32>,
     /// By how much time was set back, in milliseconds. Every read checks it.
     set_back_ms: Arc<AtomicU64>,
-    /// The changes of packets, for those who wait for them.
+    /// The changes of packets, for clients that watch them.
     pub(crate) feed: Arc<ChangeFeed>,
     /// Grows when the applied zones or cookie secrets change. Starts at 1: 0 means a node that has
     /// none yet.
     zone_version: Arc<AtomicU64>,
     /// Notified when damage of the store on disk was seen.
     pub(crate) damage: Arc<Notify>,
-    /// The snapshots of it that are being sent to peers.
-    pub(super) transfers: Transfers,
+    /// The snapshots of the store that are being sent to peers.
+    pub(super) transfers: SnapshotTransfers,
     /// The highest feature level that this program supports.
     pub(super) level_max: Level,
     pub(super) metrics: RaftMetrics,
@@ -92,7 +91,7 @@ impl StateMachine {
             feed: Arc::new(ChangeFeed::new(applied_index)),
             zone_version: Arc::new(AtomicU64::new(1)),
             damage: Arc::default(),
-            transfers: Transfers::default(),
+            transfers: SnapshotTransfers::default(),
             level_max,
             metrics,
             in_order: true,
@@ -117,8 +116,8 @@ impl StateMachine {
     /// The number of voters that the cluster needs before it serves packets, or [`NOT_FOUNDED`].
     /// `None` if it serves.
     pub(crate) fn forming(&self) -> Option<u32> {
-        let wanted = self.forming.load(Ordering::Acquire);
-        (wanted > 0).then_some(wanted)
+        let awaited = self.forming.load(Ordering::Acquire);
+        (awaited > 0).then_some(awaited)
     }
 
     /// By how much the stamps of packets are ahead of time, because time was set back.
@@ -208,7 +207,7 @@ impl StateMachine {
     }
 
     /// Called when the store could not be read from disk. Notifies of damage, except if the read
-    /// stopped for lack of space, which says nothing about the file.
+    /// stopped for lack of space, which proves nothing about the file.
     pub(crate) fn on_failed_read(&self, error: &io::Error) {
         if !is_out_of_space(error) {
             self.damage.notify_one();

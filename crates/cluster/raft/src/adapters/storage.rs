@@ -66,9 +66,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
-    /// The snapshot that is being sent to a peer has priority over the last one. openraft requests
-    /// it when a transfer is retried, and assumes that the peer has the last entry of this one. The
-    /// entries that a peer needs after it stay in the log as long as it is kept.
+    /// The snapshot that is being sent to a peer, or else the last one. openraft requests it when a
+    /// transfer is retried, and assumes that the peer has the last entry of this snapshot. The
+    /// entries that a peer needs after it stay in the log as long as the snapshot is kept.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
         let snapshot = match self.transfers.snapshot() {
             Some(in_transfer) => in_transfer,
@@ -85,7 +85,7 @@ impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     type SnapshotData = SnapshotData;
 
     /// A panic here would leave openraft waiting for this snapshot for ever, and an error would
-    /// stop the node. So if there is no space for a new one, it is the last one again, in which
+    /// stop the node. So without space for a new one this returns the last one again, in which
     /// openraft finds nothing new.
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let built = async {

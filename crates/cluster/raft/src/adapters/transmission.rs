@@ -32,7 +32,7 @@ use crate::{
     links::drop_in_background::DropInBackground,
     links::peer_link::PeerLink,
     snapshots::WINDOW,
-    snapshots::transfers::{SharedSnapshot, Transfer},
+    snapshots::transfers::{SharedSnapshot, SnapshotTransfer},
 };
 
 /// The first pause after a snapshot was rejected: a peer whose disk is too small rejects it after
@@ -92,7 +92,7 @@ impl Network {
         snapshot: Snapshot,
     ) -> Result<message::Vote, SendError> {
         let SnapshotData::Local(local, damage) = snapshot.snapshot else {
-            return Err(SendError::Received);
+            return Err(SendError::NotLocal);
         };
         let last_log = snapshot.meta.last_log_id.into_ours();
         let begin = SnapshotBegin {
@@ -104,17 +104,17 @@ impl Network {
         let address = &self.address;
         let link = self
             .peers
-            .own_link(self.peer, address, StreamKind::Snapshot);
+            .new_link(self.peer, address, StreamKind::Snapshot);
         in_time(PIECE_TIMEOUT, link.opened()).await?;
-        let matching = last_log.map_or(LogIndex(0), |last| last.index);
-        let (transfer, ended) = self.transfers.begin(self.peer, local.clone(), matching);
+        let match_index = last_log.map_or(LogIndex(0), |last| last.index);
+        let (transfer, ended) = self.transfers.begin(self.peer, local.clone(), match_index);
         let sent = tokio::select! {
             sent = self.send_over(link, begin, &local, &transfer) => sent,
-            _ = ended => Err(SendError::Ended),
+            _ = ended => Err(SendError::TransferEnded),
         };
         match &sent {
             Ok(_) => transfer.complete(),
-            // The peer may come back for the rest.
+            // The peer may continue with the rest later.
             Err(SendError::Unreachable(_)) => {}
             Err(SendError::Store(error)) => {
                 self.transfers.end_all_of(&local);
@@ -131,7 +131,7 @@ impl Network {
         link: Arc<PeerLink>,
         begin: SnapshotBegin,
         local: &SharedSnapshot,
-        transfer: &Transfer,
+        transfer: &SnapshotTransfer,
     ) -> Result<message::Vote, SendError> {
         let last_log = begin.last_log;
         let begin = link.call(Request::SnapshotBegin(begin));
@@ -160,7 +160,7 @@ impl Network {
             match response {
                 Response::SnapshotProgress => transfer.on_progress(),
                 Response::SnapshotInstalled(vote) => {
-                    return Ok(self.peers.heard(self.peer, vote)?);
+                    return Ok(self.peers.check_vote(self.peer, vote)?);
                 }
                 other => return Err(SendError::Rejected(unexpected(other))),
             }
@@ -179,7 +179,7 @@ async fn next_chunk(
     read
 }
 
-/// Notifies of damage. A read that stopped for lack of space says nothing about the file on disk.
+/// Notifies of damage. A read that stopped for lack of space proves nothing about the file on disk.
 fn notify_damage(error: &StoreError, damage: &Arc<Notify>) {
     match error {
         StoreError::NoSpace { .. } => {}
@@ -201,11 +201,11 @@ enum SendError {
     #[error("the snapshot cannot be read: {0}")]
     Store(#[from] StoreError),
     #[error("it took too long, or the log or the disk became too full")]
-    Ended,
+    TransferEnded,
     #[error("reading the snapshot panicked")]
     Panicked,
     #[error("a received snapshot can only be installed, not sent")]
-    Received,
+    NotLocal,
 }
 
 impl From<SendError> for StreamingError<TypeConfig> {

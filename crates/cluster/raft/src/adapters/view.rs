@@ -11,8 +11,7 @@ use super::types::{LogId, TypeConfig};
 use crate::FatalError;
 
 /// The state of consensus at this node at one time. An index of 0 means no entry.
-pub(crate) struct View {
-    /// The role of this node.
+pub(crate) struct RaftView {
     pub(crate) role: Role,
     pub(crate) term: Term,
     /// The last known leader of this term, and its address. It may be gone.
@@ -47,12 +46,12 @@ pub(crate) struct View {
 pub(crate) struct Follower {
     pub(crate) node: NodeId,
     /// The last entry that its log shares with the leader's; 0 if none is known.
-    pub(crate) matching: LogIndex,
+    pub(crate) match_index: LogIndex,
     /// The time since it last acknowledged a heartbeat.
     pub(crate) ack_age: Option<Duration>,
 }
 
-impl View {
+impl RaftView {
     pub(super) fn new(metrics: &RaftMetrics<TypeConfig>, leader_contact_age: Duration) -> Self {
         let members = &metrics.membership_config;
         let leader = metrics.current_leader.map(|id| {
@@ -63,11 +62,11 @@ impl View {
             .replication
             .iter()
             .flatten()
-            .map(|(node, matching)| {
+            .map(|(node, match_index)| {
                 let acked = metrics.heartbeat.as_ref().and_then(|acks| acks.get(node));
                 Follower {
                     node: *node,
-                    matching: index(*matching),
+                    match_index: index(*match_index),
                     ack_age: acked.and_then(|at| at.as_ref()).map(|at| at.elapsed()),
                 }
             });
@@ -105,7 +104,7 @@ impl View {
     pub(crate) fn replication_lag(&self) -> Option<u64> {
         let followers = self.voting_followers();
         followers
-            .map(|follower| follower.matching.lag_behind(self.last_log))
+            .map(|follower| follower.match_index.lag_behind(self.last_log))
             .max()
     }
 

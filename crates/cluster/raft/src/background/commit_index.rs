@@ -13,13 +13,13 @@ use crate::{adapters::flushed, node_context::NodeContext};
 
 /// How long nothing must be applied before the commit index is synced. Under load this never happens,
 /// and groups follow each other faster.
-const QUIET: Duration = Duration::from_millis(100);
+const QUIET_TIME: Duration = Duration::from_millis(100);
 
-/// Syncs the commit index whenever nothing was applied for [`QUIET`]. Returns when the node stops.
+/// Syncs the commit index when nothing was applied for [`QUIET_TIME`]. Returns when the node stops.
 pub(crate) async fn sync_commit_index(context: Arc<NodeContext>) {
     let mut applied = context.state_machine.applied();
     while applied.changed().await.is_ok() {
-        while let Ok(Ok(())) = timeout(QUIET, applied.changed()).await {}
+        while let Ok(Ok(())) = timeout(QUIET_TIME, applied.changed()).await {}
         // A log without space would wait for some, and votes would wait for the log.
         if !context.raft.space.is_low() {
             // An error has already stopped the node.

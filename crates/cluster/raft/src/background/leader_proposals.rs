@@ -21,7 +21,7 @@ use crate::{
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// For this many checks after the start, the next check follows after a heartbeat while a proposal
-/// is due. If it takes longer, perhaps until all members are started, checks become slow.
+/// is due. After that many, perhaps because not all members are started, checks become slow.
 const QUICK_CHECK_COUNT: u64 = 200;
 
 /// Time is set back after a majority has agreed on an earlier time for this part of the retention.
@@ -41,14 +41,13 @@ impl NodeContext {
                 && timeout(CHECK_INTERVAL, self.catch_up()).await == Ok(Some(()))
                 && let Some(command) = self.due_command()
             {
-                let on = subject(&command);
+                let subject = subject(&command);
                 // The time is proposed often, so it is not logged.
-                let is_news = !matches!(command, Command::Tick { .. });
-                if logged.replace(on) != Some(on) && is_news {
-                    tracing::info!(on, "proposing to the cluster");
+                let should_log = !matches!(command, Command::Tick { .. });
+                if logged.replace(subject) != Some(subject) && should_log {
+                    tracing::info!(on = subject, "proposing to the cluster");
                 }
-                // The result shows in what is applied. If nothing was applied, the command is due
-                // again.
+                // The applied state shows the result. If it is the same, the command is due again.
                 let proposed = self.raft.propose(command.encode()).await;
                 is_rejected = proposed == Proposed::Rejected;
             }
@@ -80,7 +79,7 @@ impl NodeContext {
         }
         if cluster
             .forming
-            .is_some_and(|wanted| voter_count(&meta) >= wanted)
+            .is_some_and(|awaited| voter_count(&meta) >= awaited)
         {
             return Some(Command::Form);
         }
@@ -203,15 +202,15 @@ mod tests {
     #[test]
     fn a_level_is_raised_once_all_members_are_known_to_support_it() {
         let [a, b, c] = [1, 2, 3].map(NodeId::from);
-        let two = |node| {
+        let known = |node| {
             [(a, Level(2)), (c, Level(3))]
                 .into_iter()
                 .find(|(id, _)| *id == node)
         };
-        let two = |node| two(node).map(|(_, level)| level);
-        assert_eq!(common_level(&[a, b], two), None);
-        assert_eq!(common_level(&[a, c], two), Some(Level(2)));
-        let all = |node| two(node).or(Some(Level(1)));
+        let known = |node| known(node).map(|(_, level)| level);
+        assert_eq!(common_level(&[a, b], known), None);
+        assert_eq!(common_level(&[a, c], known), Some(Level(2)));
+        let all = |node| known(node).or(Some(Level(1)));
         assert_eq!(common_level(&[a, b, c], all), Some(Level(1)));
         assert_eq!(common_level(&[], all), None);
     }

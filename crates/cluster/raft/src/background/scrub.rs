@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::{adapters::View, metrics::ScrubTarget, node_context::NodeContext};
+use crate::{adapters::RaftView, metrics::ScrubTarget, node_context::NodeContext};
 
 /// How long to wait before a damaged store is rewritten again after the disk failed: time for an
 /// operator to free space.
@@ -55,7 +55,7 @@ impl NodeContext {
         // With a checkpoint of all that is applied, most of the log is not needed.
         let applied = self.raft.view().applied;
         self.raft.trigger_checkpoint().await;
-        let is_pending = |view: View| view.checkpoint < applied && view.failure.is_none();
+        let is_pending = |view: RaftView| view.checkpoint < applied && view.failure.is_none();
         self.raft.watch(CHECKPOINT_POLL_INTERVAL, is_pending).await;
         self.raft.trigger_purge(applied).await;
     }

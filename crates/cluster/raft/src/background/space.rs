@@ -20,7 +20,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{RaftConfig, RaftMetrics};
 
 /// Space counts as low until `free_min` plus `free_min` divided by this is free, so that the node
-/// does not switch to and fro.
+/// does not switch back and forth.
 const RESUME_MARGIN_DIVISOR: u64 = 4;
 
 /// How long the rejection of a leader's entries is delayed. The leader retries immediately after
@@ -29,7 +29,7 @@ const REJECTION_DELAY: Duration = Duration::from_secs(1);
 
 /// Whether there is space to write. Clones share their state.
 #[derive(Debug, Clone)]
-pub(crate) struct Space {
+pub(crate) struct DiskSpace {
     free_min: u64,
     low: watch::Sender<bool>,
     /// Whether not even another segment of the log fits.
@@ -40,7 +40,7 @@ pub(crate) struct Space {
 #[error("its disk is nearly full: it rejects entries until there is space")]
 pub(crate) struct DiskFull;
 
-impl Space {
+impl DiskSpace {
     /// Assumes that there is space until the first check. Less than `free_min` bytes is low.
     pub(crate) fn new(free_min: u64) -> Self {
         Self {
@@ -65,11 +65,11 @@ impl Space {
     /// are entries that the log already has, with which a new leader finds where the logs differ.
     pub(crate) fn accepts(&self, entries: &[Entry], last_log: LogIndex) -> bool {
         let is_log_full = self.is_log_full.load(Ordering::Acquire);
-        let is_too_much = |entry: &Entry| {
+        let needs_space = |entry: &Entry| {
             let is_command = matches!(entry.payload, Payload::Command(_));
             entry.position.index > last_log && (is_command || is_log_full)
         };
-        !self.is_low() || !entries.iter().any(is_too_much)
+        !self.is_low() || !entries.iter().any(needs_space)
     }
 
     /// Waits until there is space, for a limited time, and returns the error. The entries are
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_node_writes_again_when_more_than_the_minimum_is_free() {
-        let space = Space::new(400);
+        let space = DiskSpace::new(400);
         for (free, is_low) in [
             (Some(400), false),
             (Some(399), true),
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn entries_of_raft_itself_are_accepted_while_the_log_has_space() {
-        let space = Space::new(400);
+        let space = DiskSpace::new(400);
         let command = [
             entry(Payload::Blank),
             entry(Payload::Command(vec![1].into())),

@@ -15,7 +15,7 @@ const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// the clocks of the others with their first messages.
 const START_GRACE: Duration = Duration::from_secs(10);
 
-/// Tells the clock who the voters are, and logs every change of the clock state once. Never
+/// Sets the voters of the cluster clock, and logs every change of the clock state once. Never
 /// returns.
 pub(crate) async fn watch_clock(gossip: Arc<PeerGossip>, raft: Raft) {
     let (start, mut changes) = (Instant::now(), raft.changes());

@@ -9,12 +9,12 @@ use tokio::time::{Duration, Instant};
 /// this old. What was deleted or replaced earlier is not acknowledged any more.
 pub(crate) const FRESHNESS_MAX: Duration = Duration::from_secs(1);
 
-/// The interval between the proofs that are kept, except for the last one. A node that applies
-/// entries this much later than it receives the commit index still finds one.
-const STEP: Duration = Duration::from_millis(100);
+/// The interval between the proofs that are kept, except for the last one. So a node that applies
+/// entries a little later than it receives the commit index still finds a proof.
+const PROOF_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Times at which a quorum acknowledged a leader, each with the last entry that was committed then,
-/// in the order of both. Only proofs that are recent enough to be useful are kept, so they are few.
+/// sorted by both. Only proofs that are recent enough to be useful are kept, so they are few.
 #[derive(Debug, Default)]
 pub(super) struct CommitFreshness(VecDeque<(Instant, LogIndex)>);
 
@@ -31,9 +31,9 @@ impl CommitFreshness {
         {
             proofs.pop_front();
         }
-        // The last proof is replaced until it is a step after the one before it.
+        // The last proof is replaced until it is an interval later than the one before it.
         if let [.., (before, _), (last, _)] = *proofs.make_contiguous()
-            && last - before < STEP
+            && last - before < PROOF_INTERVAL
         {
             proofs.pop_back();
         }
@@ -57,7 +57,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn applied_entries_are_fresh_for_a_second_after_they_were_all_that_was_committed() {
+    fn applied_entries_are_fresh_for_a_second_after_a_proof() {
         let (mut freshness, start) = (CommitFreshness::default(), Instant::now());
         assert!(!freshness.is_fresh(LogIndex(9), start));
         freshness.record(start, LogIndex(5));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_proof_serves_while_entries_are_on_their_way() {
+    fn an_earlier_proof_counts_while_entries_are_in_flight() {
         let (mut freshness, start) = (CommitFreshness::default(), Instant::now());
         for ms in 0..2_000 {
             freshness.record(start + ms * MS, LogIndex(ms.into()));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_proof_takes_nothing_back() {
+    fn a_late_proof_is_ignored() {
         let (mut freshness, start) = (CommitFreshness::default(), Instant::now());
         freshness.record(start + 500 * MS, LogIndex(7));
         freshness.record(start, LogIndex(3));

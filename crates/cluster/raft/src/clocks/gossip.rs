@@ -37,7 +37,7 @@ pub(crate) struct PeerGossip {
     leader: Mutex<Option<NodeId>>,
     commit_freshness: Mutex<CommitFreshness>,
     /// Has members only, so it does not grow.
-    heard: Mutex<HashMap<NodeId, ReceivedMetadata>>,
+    received: Mutex<HashMap<NodeId, ReceivedMetadata>>,
     clock: Mutex<ClusterClock<NodeId>>,
 }
 
@@ -62,7 +62,7 @@ impl PeerGossip {
             quorum_ack: Mutex::default(),
             leader: Mutex::default(),
             commit_freshness: Mutex::default(),
-            heard: Mutex::default(),
+            received: Mutex::default(),
             clock: Mutex::new(ClusterClock::new(config.node, config.clock())),
         }
     }
@@ -70,8 +70,8 @@ impl PeerGossip {
     /// The metadata of a message that is sent to `peer` now.
     pub(crate) fn metadata(&self, peer: NodeId) -> FrameMetadata {
         let echo_ms = self
-            .heard(peer)
-            .map_or(0, |heard| heard.metadata.monotonic_ms);
+            .last_received(peer)
+            .map_or(0, |received| received.metadata.monotonic_ms);
         let agreed = self.time().first_hand;
         let quorum_ack = *lock(&self.quorum_ack);
         FrameMetadata {
@@ -90,20 +90,20 @@ impl PeerGossip {
 
     /// Records the metadata of a request from `peer`.
     pub(crate) fn on_request(&self, peer: NodeId, metadata: FrameMetadata) {
-        self.record(peer, self.echoed(metadata), metadata);
+        self.record(peer, self.echoed_time(metadata), metadata);
     }
 
     /// Records the metadata of the response to a request that was sent to `peer` at `sent`.
     pub(crate) fn on_response(&self, peer: NodeId, sent: Instant, metadata: FrameMetadata) {
         let sent = sent.saturating_duration_since(self.epoch);
-        self.record(peer, Some(sent).max(self.echoed(metadata)), metadata);
+        self.record(peer, Some(sent).max(self.echoed_time(metadata)), metadata);
     }
 
     /// The highest feature level that `node`, this one or a peer, supports, if that is known.
     pub(crate) fn level(&self, node: NodeId) -> Option<Level> {
         match node == self.node {
             true => Some(self.level),
-            false => match self.heard(node)?.metadata.level {
+            false => match self.last_received(node)?.metadata.level {
                 0 => None,
                 level => Some(Level(level)),
             },
@@ -115,8 +115,8 @@ impl PeerGossip {
         match node == self.node {
             true => self.level_hold,
             false => self
-                .heard(node)
-                .is_some_and(|heard| heard.metadata.level_hold),
+                .last_received(node)
+                .is_some_and(|received| received.metadata.level_hold),
         }
     }
 
@@ -130,19 +130,19 @@ impl PeerGossip {
         LogIndex(match node == self.node {
             true => self.checkpoint.load(Ordering::Relaxed),
             false => self
-                .heard(node)
-                .map_or(0, |heard| heard.metadata.checkpoint),
+                .last_received(node)
+                .map_or(0, |received| received.metadata.checkpoint),
         })
     }
 
     /// Forgets what was received from all peers but these.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
-        lock(&self.heard).retain(|peer, _| keep(*peer));
+        lock(&self.received).retain(|peer, _| keep(*peer));
     }
 
     /// The last metadata of `peer`, if any was received.
-    pub(crate) fn heard(&self, peer: NodeId) -> Option<ReceivedMetadata> {
-        lock(&self.heard).get(&peer).copied()
+    pub(crate) fn last_received(&self, peer: NodeId) -> Option<ReceivedMetadata> {
+        lock(&self.received).get(&peer).copied()
     }
 
     /// When this node started to receive from others.
@@ -173,8 +173,8 @@ impl PeerGossip {
         match node == self.node {
             true => Some(*self.not_electable.borrow()),
             false => {
-                let heard = self.heard(node)?;
-                (heard.at.elapsed() < silence_max).then_some(heard.metadata.not_electable)
+                let received = self.last_received(node)?;
+                (received.at.elapsed() < silence_max).then_some(received.metadata.not_electable)
             }
         }
     }
@@ -241,11 +241,11 @@ impl PeerGossip {
     /// Records metadata that was written after `sent`, if that is known.
     fn record(&self, peer: NodeId, sent: Option<Duration>, metadata: FrameMetadata) {
         let at = Instant::now();
-        lock(&self.heard).insert(peer, ReceivedMetadata { metadata, at });
+        lock(&self.received).insert(peer, ReceivedMetadata { metadata, at });
         let Some(sent) = sent else { return };
         let received = at.saturating_duration_since(self.epoch);
-        // The peer wrote it after the stamp of this node that it echoes. So the quorum acknowledged
-        // the leader at that time minus the reported age, or later.
+        // The peer wrote it after it had received the stamp that it echoes. So the quorum
+        // acknowledged the leader at that time minus the reported age, or later.
         if let Some(age_ms) = metadata.quorum_ack_age_ms.checked_sub(1)
             && *lock(&self.leader) == Some(peer)
             // An echo of a stamp from before a restart proves nothing about now.
@@ -268,7 +268,7 @@ impl PeerGossip {
     }
 
     /// The time whose stamp `metadata` echoes, if this process stamped it.
-    fn echoed(&self, metadata: FrameMetadata) -> Option<Duration> {
+    fn echoed_time(&self, metadata: FrameMetadata) -> Option<Duration> {
         let since_epoch_ms = metadata.echo_ms.checked_sub(self.first_stamp_ms)?;
         Some(Duration::from_millis(since_epoch_ms))
     }

@@ -3,9 +3,9 @@
 //! The kernel of a process that has died closes its connections immediately, long before its
 //! followers miss its heartbeats. A closed connection is only a hint, so the node probes the leader
 //! with a new link. If no process accepts it, the node releases the leader's lease and becomes a
-//! candidate by pre-vote. It gets a majority only if enough others have taken the hint themselves,
-//! or have waited for their leader in vain. It asks again every few milliseconds, because they may
-//! receive the hint later.
+//! candidate by pre-vote. It gets a majority only if enough others have received the hint
+//! themselves, or their leader has been silent for too long. It retries every few milliseconds,
+//! because they may receive the hint later.
 //!
 //! Voters become candidates one after the other, in the order of their ids after the leader, so
 //! that they do not split their votes. If they do, they retry in that order. A candidate that lacks
@@ -55,7 +55,7 @@ impl NodeContext {
         }
     }
 
-    /// The leader, if it is another node, and is `peer` if that is given.
+    /// The leader, if it is another node, and if it is `peer` where a peer is given.
     fn suspected_leader(&self, peer: Option<NodeId>) -> Option<SuspectedLeader> {
         let leader = self.leader.borrow();
         let (node, address) = leader.node.clone()?;
@@ -91,8 +91,8 @@ impl NodeContext {
         while started_at.elapsed() < self.config.election_timeout_max() {
             let is_due = match self.raft.vote().await {
                 Some(vote) if vote == suspected_leader.vote => {
-                    // Probed again if the leader was heard from since: the message may have been on
-                    // its way.
+                    // A message of the leader since then does not prove that it is alive: it may
+                    // have been in flight. So the leader is probed again.
                     if released.is_none_or(|at| self.raft.leader_contact() > at) {
                         if self.is_alive(suspected_leader).await {
                             return;
@@ -137,7 +137,7 @@ impl NodeContext {
 
     async fn accepts_link(&self, suspected_leader: &SuspectedLeader) -> bool {
         let SuspectedLeader { vote, address } = suspected_leader;
-        let link = self.peers.own_link(vote.node, address, StreamKind::Control);
+        let link = self.peers.new_link(vote.node, address, StreamKind::Control);
         // If connections are neither accepted nor refused, the host is gone.
         let opened = timeout(self.config.heartbeat(), link.opened()).await;
         let is_alive = opened.is_ok_and(|opened| opened.is_ok());
@@ -151,11 +151,11 @@ impl NodeContext {
 struct Election(Option<(Vote, Instant)>);
 
 impl Election {
-    /// Whether this node's last vote has been `vote` for `patience` without a majority: the vote
+    /// Whether this node's last vote has been `vote` for `duration` without a majority: the vote
     /// was split, or the candidate is gone too. If so, the wait starts again.
-    fn has_stalled(&mut self, vote: Vote, patience: Duration, now: Instant) -> bool {
+    fn has_stalled(&mut self, vote: Vote, duration: Duration, now: Instant) -> bool {
         match self.0 {
-            Some((known, since)) if known == vote && now - since < patience => false,
+            Some((known, since)) if known == vote && now - since < duration => false,
             known => {
                 self.0 = Some((vote, now));
                 known.is_some_and(|(known, _)| known == vote)
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn an_election_without_a_winner_stalls() {
-        let patience = Duration::from_millis(100);
+        let duration = Duration::from_millis(100);
         let (vote, started_at) = (
             |term| Vote {
                 term: Term(term),
@@ -208,19 +208,19 @@ mod tests {
             Instant::now(),
         );
         let mut election = Election::default();
-        assert!(!election.has_stalled(vote(2), patience, started_at));
-        assert!(!election.has_stalled(vote(2), patience, started_at + patience / 2));
+        assert!(!election.has_stalled(vote(2), duration, started_at));
+        assert!(!election.has_stalled(vote(2), duration, started_at + duration / 2));
         // Another candidate gets the same time.
-        let next = started_at + patience / 2;
-        assert!(!election.has_stalled(vote(3), patience, next));
-        assert!(!election.has_stalled(vote(3), patience, started_at + patience));
-        assert!(election.has_stalled(vote(3), patience, next + patience));
-        assert!(!election.has_stalled(vote(3), patience, next + patience * 3 / 2));
-        assert!(election.has_stalled(vote(3), patience, next + 2 * patience));
+        let next = started_at + duration / 2;
+        assert!(!election.has_stalled(vote(3), duration, next));
+        assert!(!election.has_stalled(vote(3), duration, started_at + duration));
+        assert!(election.has_stalled(vote(3), duration, next + duration));
+        assert!(!election.has_stalled(vote(3), duration, next + duration * 3 / 2));
+        assert!(election.has_stalled(vote(3), duration, next + 2 * duration));
     }
 
     #[test]
-    fn all_nodes_see_the_same_order() {
+    fn all_nodes_compute_the_same_ranks() {
         let voters: Vec<_> = (1..=3).map(NodeId::from).collect();
         let reversed: Vec<_> = voters.iter().rev().copied().collect();
         for own in &voters[1..] {

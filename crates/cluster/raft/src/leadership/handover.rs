@@ -1,9 +1,9 @@
 //! Hands leadership over: from a leader that stops, or from one that should not lead.
 //!
-//! After it is asked to hand over, openraft's leader accepts no entries and sends no heartbeats
+//! When openraft's leader is asked to hand over, it accepts no entries and sends no heartbeats
 //! until there is a new leader (openraft #2088). So it is only asked to hand over to a voter that
-//! is alive, and asked again, for the next voter, until some node leads. If none takes over, the
-//! others miss its heartbeats and elect a new leader; it votes for one that has its entries.
+//! is alive. It is asked with one voter after the other, until some node leads. If none takes over,
+//! the others miss its heartbeats and elect a new leader; it votes for one that has its entries.
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use quorate_state::Term;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    adapters::{Follower, View},
+    adapters::{Follower, RaftView},
     leadership::leader::Leader,
     node_context::NodeContext,
 };
@@ -36,7 +36,7 @@ impl NodeContext {
         {
             let view = self.raft.view();
             let successors = successors(&view, self.config.election_timeout_min(), |follower| {
-                let lag = follower.matching.lag_behind(view.last_log);
+                let lag = follower.match_index.lag_behind(view.last_log);
                 lag <= LAG_MAX && self.is_electable(follower.node)
             });
             if !successors.is_empty() {
@@ -101,7 +101,7 @@ impl NodeContext {
         }
     }
 
-    /// Whether this node's leadership of `term` has ended and its end is known.
+    /// Whether it is known that this node's leadership of `term` has ended.
     fn has_ended(&self, now: &Leader, term: Term) -> bool {
         match &now.node {
             Some((node, _)) => *node != self.config.node || now.term > term,
@@ -122,7 +122,7 @@ impl NodeContext {
 /// The voters that are alive, as their leader knows, and `eligible`. The one with most of the log
 /// comes first.
 fn successors(
-    view: &View,
+    view: &RaftView,
     silence_max: Duration,
     eligible: impl Fn(&Follower) -> bool,
 ) -> Vec<NodeId> {
@@ -131,7 +131,7 @@ fn successors(
         .filter(|follower| follower.ack_age.is_some_and(|age| age < silence_max))
         .filter(|follower| eligible(follower))
         .collect();
-    successors.sort_by_key(|follower| Reverse(follower.matching));
+    successors.sort_by_key(|follower| Reverse(follower.match_index));
     successors.iter().map(|follower| follower.node).collect()
 }
 

@@ -7,9 +7,9 @@ const SILENCE_MAX: Duration = Duration::from_millis(200);
 
 /// A leader's view of followers: the last entry that each has, and how many milliseconds ago it
 /// answered.
-fn view(followers: &[(u64, Option<u64>)]) -> View {
+fn view(followers: &[(u64, Option<u64>)]) -> RaftView {
     let followers = (2..).zip(followers);
-    View {
+    RaftView {
         role: Role::Leader,
         term: Term(1),
         leader: None,
@@ -20,9 +20,9 @@ fn view(followers: &[(u64, Option<u64>)]) -> View {
         purged: LogIndex(0),
         voters: (1..=10).map(NodeId::from).collect(),
         followers: followers
-            .map(|(number, (matching, ack_age_ms))| Follower {
+            .map(|(number, (match_index, ack_age_ms))| Follower {
                 node: NodeId::from(number),
-                matching: LogIndex(*matching),
+                match_index: LogIndex(*match_index),
                 ack_age: ack_age_ms.map(Duration::from_millis),
             })
             .collect(),
@@ -54,7 +54,7 @@ fn a_silent_voter_is_not_asked() {
 #[test]
 fn a_voter_that_may_not_lead_is_not_asked() {
     let view = view(&[(100, Some(0)), (90, Some(0))]);
-    let chosen = successors(&view, SILENCE_MAX, |follower| follower.matching.0 < 95);
+    let chosen = successors(&view, SILENCE_MAX, |follower| follower.match_index.0 < 95);
     assert_eq!(chosen, node_ids(&[3]));
     assert!(successors(&view, SILENCE_MAX, |_| false).is_empty());
 }

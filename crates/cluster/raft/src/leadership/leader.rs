@@ -19,15 +19,15 @@ use tokio::{
 
 use crate::{
     FatalError, RaftConfig,
-    adapters::{Raft, View},
+    adapters::{Raft, RaftView},
     clocks::gossip::PeerGossip,
 };
 
-/// A leader that is silent for this many of the longest election timeouts counts as unknown. After
-/// one, the others elect a new leader; two more allow for a busy machine.
+/// A leader that is silent for this many times the longest election timeout counts as unknown.
+/// After one, the others elect a new leader; two more allow for a busy machine.
 const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
-/// How long to wait before a leader is asked again, unless another one is known earlier.
+/// How long to wait before a request to a leader is retried, unless another one is known earlier.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Who leads, as far as this node knows.
@@ -45,11 +45,9 @@ pub(crate) struct Leader {
 /// Raft remembers the last leader until it knows another one. Here a leader is only known while it
 /// is heard from: a follower or a leader that is cut off must not accept PUTs as if all were well.
 ///
-/// `has_leader` is whether a leader is known, readable without a lock.
-///
-/// `gossip` gets the time at which a quorum last acknowledged this leader, and reports it to the
-/// peers.
-pub(crate) fn follow(
+/// `has_leader` is whether a leader is known, readable without a lock. `gossip` receives the time
+/// at which a quorum last acknowledged this leader, and reports it to the peers.
+pub(crate) fn publish_leader(
     raft: &Raft,
     config: &RaftConfig,
     gossip: Arc<PeerGossip>,
@@ -61,7 +59,7 @@ pub(crate) fn follow(
     let (raft, check_interval) = (raft.clone(), config.heartbeat());
     let (leader_tx, leader) = watch::channel(Leader::default());
     tasks.spawn(async move {
-        let on_view = |view: View| {
+        let on_view = |view: RaftView| {
             if view.failure.is_some() {
                 has_leader.store(false, Ordering::Relaxed);
                 leader_tx.send_modify(|leader| leader.node = None);
@@ -94,7 +92,7 @@ pub(crate) fn follow(
 
 /// When a quorum last acknowledged this leader, and what is committed. `None` until it knows what
 /// is committed. A leader that is the only voter needs no acknowledgement.
-fn quorum_ack(view: &View) -> Option<(Instant, LogIndex)> {
+fn quorum_ack(view: &RaftView) -> Option<(Instant, LogIndex)> {
     let age = match view.voters.len() {
         1 if view.role == Role::Leader => Duration::ZERO,
         _ => view.quorum_ack_age?,
@@ -103,7 +101,7 @@ fn quorum_ack(view: &View) -> Option<(Instant, LogIndex)> {
     acked.map(|at| (at, view.committed))
 }
 
-fn current_leader(view: View, silence_max: Duration) -> Leader {
+fn current_leader(view: RaftView, silence_max: Duration) -> Leader {
     let is_in_contact = match view.role {
         Role::Leader => {
             view.voters.len() == 1 || view.quorum_ack_age.is_some_and(|age| age < silence_max)
@@ -125,12 +123,12 @@ pub(crate) async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Le
     }
 }
 
-/// Resolves when no leader has been known for `patience`, or the task that publishes the leader has
+/// Resolves when no leader has been known for `duration`, or the task that publishes the leader has
 /// ended.
-pub(crate) async fn leaderless(mut leaders: watch::Receiver<Leader>, patience: Duration) {
+pub(crate) async fn leaderless(mut leaders: watch::Receiver<Leader>, duration: Duration) {
     while leaders.wait_for(|now| now.node.is_none()).await.is_ok() {
         let elected = leaders.wait_for(|now| now.node.is_some());
-        if !matches!(timeout(patience, elected).await, Ok(Ok(_))) {
+        if !matches!(timeout(duration, elected).await, Ok(Ok(_))) {
             return;
         }
     }

@@ -32,7 +32,7 @@ const SLOW_CHECK_COUNT_MIN: usize = 3;
 const SYNCS_PER_SLOW_SYNC: u64 = 100;
 
 /// A slow disk counts as fast again after this many checks without a slow sync: three windows, so
-/// that leadership does not switch to and fro because of a disk that is slow now and then.
+/// that leadership does not switch back and forth because of a disk that is slow now and then.
 const CALM_CHECK_COUNT: u32 = 30;
 
 /// Counts the syncs of a log, and the slow ones among them.

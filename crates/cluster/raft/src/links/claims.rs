@@ -10,14 +10,14 @@ use quorate_state::Term;
 
 use super::peers::Peers;
 
-/// An increase of the term that elections alone hardly explain.
-const JUMP: u64 = 1_000;
+/// Elections alone hardly explain a larger increase of the term.
+const USUAL_INCREASE_MAX: u64 = 1_000;
 
 /// Why a message of a peer is rejected. Nothing of it has any effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ClaimError {
     #[error("it speaks for another node than its sender")]
-    ForAnother,
+    ForAnotherNode,
     #[error("no honest candidate or leader of its term would send that")]
     Implausible,
     #[error(
@@ -34,33 +34,37 @@ impl Peers {
             Request::Append(append) => (append.vote, true, is_consistent(append)),
             Request::SnapshotBegin(begin) => {
                 let is_plausible = begin.membership.position <= begin.last_log;
-                let is_consistent = is_plausible && is_before(begin.last_log, begin.vote);
+                let is_consistent = is_plausible && is_in_term(begin.last_log, begin.vote);
                 (begin.vote, true, is_consistent)
             }
             Request::TransferLeader(transfer) => {
-                let is_consistent = is_before(transfer.last_log, transfer.from);
+                let is_consistent = is_in_term(transfer.last_log, transfer.from);
                 (transfer.from, true, is_consistent)
             }
-            Request::Vote(asked) | Request::PreVote(asked) => {
-                (asked.vote, false, is_before(asked.last_log, asked.vote))
+            Request::Vote(candidate) | Request::PreVote(candidate) => {
+                let vote = candidate.vote;
+                (vote, false, is_in_term(candidate.last_log, vote))
             }
             _ => return Ok(()),
         };
         let checked = match vote.committed == is_leader && is_plausible {
-            _ if vote.node != peer => Err(ClaimError::ForAnother),
+            _ if vote.node != peer => Err(ClaimError::ForAnotherNode),
             false => Err(ClaimError::Implausible),
             true => self.check_term(peer, vote.term),
         };
         self.log_rejection(peer, checked)
     }
 
-    /// What the vote in a response of `peer` may claim: only the term of that peer. A vote for this
-    /// node is returned unchanged. Fails if this node never asked for it, or if its term is too high.
-    pub(crate) fn heard(&self, peer: NodeId, vote: Vote) -> Result<Vote, ClaimError> {
+    /// What the vote in a response of `peer` proves: only the term of that peer. A vote for this node
+    /// is returned unchanged. Fails if this node never requested it, or its term is too high.
+    pub(crate) fn check_vote(&self, peer: NodeId, vote: Vote) -> Result<Vote, ClaimError> {
         let own = self.membership_view.own_vote();
         if vote.node == self.membership_view.node {
-            let was_given = own.is_some_and(|own| vote.term <= own.term);
-            self.log_rejection(peer, was_given.then_some(()).ok_or(ClaimError::ForAnother))?;
+            let was_requested = own.is_some_and(|own| vote.term <= own.term);
+            let checked = was_requested
+                .then_some(())
+                .ok_or(ClaimError::ForAnotherNode);
+            self.log_rejection(peer, checked)?;
             let committed = vote.committed && own == Some(vote);
             return Ok(Vote { committed, ..vote });
         }
@@ -87,9 +91,9 @@ impl Peers {
             return Ok(());
         }
         let last = self.membership_view.last_log();
-        let is_there = position.map(|at| at.index) <= last.map(|at| at.index)
+        let has_entry = position.map(|at| at.index) <= last.map(|at| at.index)
             && position.map(|at| at.term) <= last.map(|at| at.term);
-        self.log_rejection(peer, is_there.then_some(()).ok_or(ClaimError::Implausible))
+        self.log_rejection(peer, has_entry.then_some(()).ok_or(ClaimError::Implausible))
     }
 
     /// Rejects packets that `peer` offers if their term is too high.
@@ -109,7 +113,7 @@ impl Peers {
         if term > highest {
             return Err(ClaimError::TermTooFar(term, highest));
         }
-        if term.0 - own.0 > JUMP {
+        if term.0 - own.0 > USUAL_INCREASE_MAX {
             self.metrics.term_jumps_total.inc();
             if let Some(unlogged) = self.log.take(Instant::now()) {
                 tracing::warn!(%peer, %own, %term, unlogged, "a peer made the term jump");
@@ -145,9 +149,10 @@ fn is_consistent(append: &Append) -> bool {
         last = Some(at);
         follows
     });
-    follow && is_before(last, append.vote) && is_before(append.leader_commit, append.vote)
+    follow && is_in_term(last, append.vote) && is_in_term(append.leader_commit, append.vote)
 }
 
-fn is_before(position: Option<LogPosition>, vote: Vote) -> bool {
+/// Whether the term of `position` is not later than that of `vote`.
+fn is_in_term(position: Option<LogPosition>, vote: Vote) -> bool {
     position.is_none_or(|position| position.term <= vote.term)
 }

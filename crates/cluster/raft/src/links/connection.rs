@@ -23,8 +23,8 @@ use crate::clocks::gossip::PeerGossip;
 /// long delay, few enough to limit the memory that waits for the disk.
 pub(crate) const PIPELINE_MAX: usize = 64;
 
-/// The most requests without a response on one link: a full pipeline, and as many again whose callers
-/// are gone. The requests themselves have been sent by then: an entry here takes about 100 bytes.
+/// The most requests without a response on one link: a full pipeline, and another one of requests whose
+/// callers are gone. The requests themselves have been sent: an entry here takes about 100 bytes.
 const IN_FLIGHT_COUNT_MAX: usize = 2 * PIPELINE_MAX;
 
 /// How often a link checks within the answer timeout whether the peer has answered.
@@ -77,7 +77,7 @@ struct InFlight {
     /// In the order in which they were sent.
     pending: BTreeMap<u64, PendingRequest>,
     /// When the last response came.
-    heard: Instant,
+    last_response: Instant,
 }
 
 struct PendingRequest {
@@ -106,7 +106,7 @@ impl Connection {
             in_flight: Mutex::new(InFlight {
                 last_id: 0,
                 pending: BTreeMap::new(),
-                heard: Instant::now(),
+                last_response: Instant::now(),
             }),
             end: SetOnce::new(),
         }
@@ -125,7 +125,7 @@ impl Connection {
             Ok(requests)
         };
         let mut requests = self.unless_ended(ready).await.map_err(CallError::NotSent)?;
-        let (id, reply) = self.enter().map_err(CallError::NotSent)?;
+        let (id, reply) = self.register().map_err(CallError::NotSent)?;
         let frame = Frame {
             id,
             message: request,
@@ -170,10 +170,10 @@ impl Connection {
     fn on_response(&self, response: Frame<Response>) {
         let pending = {
             let mut in_flight = lock(&self.in_flight);
-            in_flight.heard = Instant::now();
+            in_flight.last_response = Instant::now();
             in_flight.pending.remove(&response.id)
         };
-        // A response without a request tells nothing about the delay.
+        // A response without a request does not show how long it took.
         let Some(PendingRequest { sent, reply }) = pending else {
             return;
         };
@@ -183,7 +183,7 @@ impl Connection {
     }
 
     /// Registers a request that is about to be sent. Fails if the link has ended or is full.
-    fn enter(&self) -> Result<(u64, Reply), LinkError> {
+    fn register(&self) -> Result<(u64, Reply), LinkError> {
         let mut in_flight = lock(&self.in_flight);
         if let Some(error) = self.end.get() {
             return Err(error.clone());
@@ -202,8 +202,9 @@ impl Connection {
     fn is_silent(&self, answer_timeout: Duration) -> bool {
         let in_flight = lock(&self.in_flight);
         let oldest = in_flight.pending.first_key_value();
-        oldest
-            .is_some_and(|(_, oldest)| oldest.sent.max(in_flight.heard).elapsed() > answer_timeout)
+        oldest.is_some_and(|(_, oldest)| {
+            oldest.sent.max(in_flight.last_response).elapsed() > answer_timeout
+        })
     }
 
     /// Runs `work`; fails when the connection ends before it is done.
@@ -234,8 +235,8 @@ impl Connection {
         }
     }
 
-    fn failed(&self, what: &str) -> LinkError {
-        LinkError::Failed(format!("peer {} {what}", self.peer))
+    fn failed(&self, problem: &str) -> LinkError {
+        LinkError::Failed(format!("peer {} {problem}", self.peer))
     }
 }
 

@@ -4,8 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use tokio::runtime::Handle;
 
-/// A value whose drop uses the disk. Wherever it is dropped, that runs on a thread that may block, not
-/// on one of the async runtime.
+/// A value whose drop uses the disk. The drop always runs on a thread that may block, not on one of the
+/// async runtime.
 pub(crate) struct DropInBackground<T: Send + 'static>(Option<T>);
 
 impl<T: Send + 'static> DropInBackground<T> {
@@ -15,7 +15,7 @@ impl<T: Send + 'static> DropInBackground<T> {
 
     /// The value itself. Call this only on a thread that may block.
     pub(crate) fn into_inner(mut self) -> T {
-        self.0.take().expect("it is there until the drop")
+        self.0.take().expect("the value is there until the drop")
     }
 }
 
@@ -23,20 +23,20 @@ impl<T: Send + 'static> Deref for DropInBackground<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("it is there until the drop")
+        self.0.as_ref().expect("the value is there until the drop")
     }
 }
 
 impl<T: Send + 'static> DerefMut for DropInBackground<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("it is there until the drop")
+        self.0.as_mut().expect("the value is there until the drop")
     }
 }
 
 impl<T: Send + 'static> Drop for DropInBackground<T> {
     fn drop(&mut self) {
         let Some(value) = self.0.take() else { return };
-        // Without a runtime no thread of it can be blocked.
+        // Without a runtime there is no thread that must not block.
         if let Ok(runtime) = Handle::try_current() {
             drop(runtime.spawn_blocking(move || drop(value)));
         }

@@ -97,7 +97,7 @@ impl LinkTracker {
     #[cfg(test)]
     pub(crate) fn dialed(&self) -> std::collections::BTreeSet<NodeId> {
         let links = lock(&self.links);
-        let dialed = links.iter().filter(|(_, by)| *by == Direction::Dialed);
+        let dialed = links.iter().filter(|link| link.1 == Direction::Dialed);
         dialed.map(|(peer, _)| *peer).collect()
     }
 
@@ -130,8 +130,8 @@ impl Drop for LinkGuard {
             lock(&self.link_tracker.lost).insert(peer, Instant::now());
         }
         let mut links = lock(&self.link_tracker.links);
-        if let Some(place) = links.iter().position(|link| *link == self.link) {
-            links.swap_remove(place);
+        if let Some(position) = links.iter().position(|link| *link == self.link) {
+            links.swap_remove(position);
         }
         let is_last = !links.contains(&self.link);
         drop(links);

@@ -30,7 +30,7 @@ pub(crate) const BACKOFF: [Duration; 4] = [
 ];
 
 /// A link that lasted this long resets the pauses to the first one.
-const LASTING: Duration = Duration::from_secs(1);
+const STABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a peer may answer none of the requests on a link before the link counts as dead.
 fn answer_timeout(stream_kind: StreamKind) -> Duration {
@@ -42,7 +42,7 @@ fn answer_timeout(stream_kind: StreamKind) -> Duration {
         // A change of the members may wait for another one and for a handover. The caller has its own
         // limit, which is shorter.
         StreamKind::Admin => 45,
-        // Answered once the disk has synced: a disk that takes longer is as good as dead.
+        // Answered once the disk has synced: a disk that takes longer counts as dead.
         StreamKind::Append => 10,
         // A checkpoint may have to be written first. The caller has its own limit.
         StreamKind::Snapshot | StreamKind::Pull | StreamKind::Join => 60,
@@ -92,7 +92,7 @@ impl PeerLink {
         }
     }
 
-    /// Closes the link for all callers that still hold it.
+    /// Closes the link for all callers that still use it.
     pub(crate) fn close(&self, reason: LinkError) {
         // The first reason stays.
         let _ = self.closed.set(reason);
@@ -145,8 +145,8 @@ impl Drop for PeerLink {
     }
 }
 
-/// The link is closed to such a peer: with its entries back it would vote again, but has forgotten for
-/// whom it voted.
+/// The link to such a peer is closed: once it has entries again it would vote, but it has forgotten its
+/// votes.
 fn lost_data(peer: NodeId, loss: DataLoss) -> LinkError {
     let text = format!("peer {peer} has lost its data: {loss}; replace it by a new node");
     LinkError::Failed(text)
@@ -173,7 +173,7 @@ async fn keep_open(config: &LinkConfig, state: &watch::Sender<State>) -> ! {
         let LinkConfig {
             peer, stream_kind, ..
         } = *config;
-        // Read before the dial: what the peer acknowledges later it may not have when it states its log.
+        // Read before the dial: when the peer states its log, it may lack what it acknowledges later.
         let before = config.membership_view.acknowledged();
         let (address, membership_view) = (config.address.clone(), config.membership_view.clone());
         let introduce = Box::new(move || membership_view.introduction());
@@ -199,7 +199,7 @@ async fn keep_open(config: &LinkConfig, state: &watch::Sender<State>) -> ! {
                     .run(link.responses, answer_timeout(stream_kind))
                     .await;
                 guard.leave(&lost);
-                if opened_at.elapsed() >= LASTING {
+                if opened_at.elapsed() >= STABLE_AFTER {
                     failures = 0;
                 }
                 lost

@@ -191,7 +191,7 @@ async fn a_call_does_not_wait_for_a_dial() {
     let (transport, peers) = peers();
     for fault in [Fault::Hangs, Fault::Fails] {
         transport.set_fault(Some(fault));
-        let link = peers.own_link(peer(), "peer:1", StreamKind::Control);
+        let link = peers.new_link(peer(), "peer:1", StreamKind::Control);
         transport.until_dialed(transport.dials() + 1).await;
         let call = link.call(Request::ReadIndex).now_or_never();
         assert!(matches!(call, Some(Err(CallError::NotSent(_)))));
@@ -202,7 +202,7 @@ async fn a_call_does_not_wait_for_a_dial() {
 async fn a_caller_that_waits_for_a_dial_receives_its_failure() {
     let (transport, peers) = peers();
     transport.set_fault(Some(Fault::Fails));
-    let link = peers.own_link(peer(), "peer:1", StreamKind::Pull);
+    let link = peers.new_link(peer(), "peer:1", StreamKind::Pull);
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     assert!(matches!(opened, Err(CallError::NotSent(_))));
 }
@@ -226,7 +226,7 @@ async fn a_lost_link_is_opened_again_without_any_call() {
 async fn a_link_that_is_dropped_is_not_dialed_any_more() {
     let (transport, peers) = peers();
     transport.set_fault(Some(Fault::Fails));
-    let link = peers.own_link(peer(), "peer:1", StreamKind::Snapshot);
+    let link = peers.new_link(peer(), "peer:1", StreamKind::Snapshot);
     transport.until_dialed(2).await;
     let task = link.task.clone();
     drop(link);
@@ -305,7 +305,7 @@ async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
     let had = LogPosition::new(0, 7);
     peers
         .membership_view
-        .note_acknowledged(Term(0), peer(), had);
+        .record_acknowledged(Term(0), peer(), had);
     let link = peers.link(peer(), "peer:1", StreamKind::Append);
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     opened.expect("it was no voter when it acknowledged this");
@@ -313,10 +313,10 @@ async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
     let members = at("peer:1");
     let membership_view = &peers.membership_view;
     membership_view.update(&members, voters_of(&members), &Meta::default(), true);
-    membership_view.note_acknowledged(Term(0), peer(), had);
+    membership_view.record_acknowledged(Term(0), peer(), had);
     for (index, is_refused) in [(6, true), (7, false), (8, false)] {
         transport.state(LogPosition::new(0, index));
-        let link = peers.own_link(peer(), "peer:1", StreamKind::Append);
+        let link = peers.new_link(peer(), "peer:1", StreamKind::Append);
         let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
         match opened {
             Err(CallError::NotSent(error)) if is_refused => {
@@ -347,18 +347,18 @@ async fn an_acknowledgement_during_a_dial_does_not_count_as_lost_data() {
     let (transport, peers) = peers();
     let (membership_view, members) = (&peers.membership_view, at("peer:1"));
     membership_view.update(&members, voters_of(&members), &Meta::default(), true);
-    membership_view.note_acknowledged(Term(0), peer(), LogPosition::new(0, 7));
+    membership_view.record_acknowledged(Term(0), peer(), LogPosition::new(0, 7));
     transport.state(LogPosition::new(0, 7));
     transport.set_fault(Some(Fault::Waits));
-    let link = peers.own_link(peer(), "peer:1", StreamKind::Append);
+    let link = peers.new_link(peer(), "peer:1", StreamKind::Append);
     transport.until_dialed(1).await;
-    membership_view.note_acknowledged(Term(0), peer(), LogPosition::new(0, 9));
+    membership_view.record_acknowledged(Term(0), peer(), LogPosition::new(0, 9));
     transport.go.notify_one();
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     opened.expect("it had what it acknowledged before");
 
     transport.set_fault(None);
-    let link = peers.own_link(peer(), "peer:1", StreamKind::Append);
+    let link = peers.new_link(peer(), "peer:1", StreamKind::Append);
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     assert!(opened.is_err(), "it lacks what it acknowledged before");
 }

@@ -22,7 +22,7 @@ use crate::{
 /// The most log lines per minute about rejected messages of peers.
 const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 
-/// Which members vote, as far as this node knows. This decides which streams it keeps open to whom.
+/// Which members vote, as far as this node knows. This decides which streams it keeps open.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct MemberRoles {
     /// Whether this node is a voter, and so may lead.
@@ -96,11 +96,11 @@ impl Peers {
         let mut links = lock(&self.links);
         let before = std::mem::replace(&mut links.roles, roles.clone());
         links.open.retain(|(peer, stream_kind), link| {
-            let is_there = others.get(peer) == Some(&link.address);
+            let is_current = others.get(peer) == Some(&link.address);
             // A link that was opened on demand stays.
             let was_wanted = before.wanted_streams(*peer).contains(stream_kind);
             let stays =
-                is_there && (!was_wanted || roles.wanted_streams(*peer).contains(stream_kind));
+                is_current && (!was_wanted || roles.wanted_streams(*peer).contains(stream_kind));
             if !stays {
                 let text =
                     format!("peer {peer} was removed, has another address, or is a learner now");
@@ -145,7 +145,7 @@ impl Peers {
     }
 
     /// A link to `peer` for one caller, which closes when the caller drops it.
-    pub(crate) fn own_link(
+    pub(crate) fn new_link(
         &self,
         peer: NodeId,
         address: &str,

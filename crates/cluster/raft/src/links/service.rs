@@ -23,7 +23,7 @@ use crate::{
 
 pub(crate) struct PeerService {
     pub(crate) context: Arc<NodeContext>,
-    pub(crate) puts: Arc<WriteQueue>,
+    pub(crate) write_queue: Arc<WriteQueue>,
     pub(crate) admin: Arc<Admin>,
 }
 
@@ -158,8 +158,8 @@ impl PeerService {
 
     async fn answer(&self, peer: NodeId, stream_kind: StreamKind, request: Request) -> Response {
         match request {
-            Request::Operate(asked) if stream_kind == StreamKind::Admin => {
-                Response::Operated(self.admin.answer_peer(peer, &asked).await)
+            Request::Operate(forwarded) if stream_kind == StreamKind::Admin => {
+                Response::Operated(self.admin.answer_peer(peer, &forwarded).await)
             }
             _ if stream_kind == StreamKind::Admin => {
                 Response::Failed("this stream accepts only requests of operators".to_owned())
@@ -173,8 +173,8 @@ impl PeerService {
                               have lost votes, and it has not caught up with a leader yet";
                 Response::Failed(reason.to_owned())
             }
-            of_raft => match self.context.peers.check(peer, &of_raft) {
-                Ok(()) => self.context.raft.answer(of_raft).await,
+            request => match self.context.peers.check(peer, &request) {
+                Ok(()) => self.context.raft.answer(request).await,
                 Err(reason) => Response::Failed(reason.to_string()),
             },
         }
@@ -183,16 +183,15 @@ impl PeerService {
     /// Proposes packets that `peer` has verified. Those of a learner are verified again: there are many
     /// learners, and their machines are less closely watched than voters.
     async fn propose(&self, peer: NodeId, packets: Bytes) -> Proposed {
+        let membership_view = &self.context.peers.membership_view;
         match EncodedPackets::parse(packets) {
-            Ok(packets) => {
-                match self.context.peers.membership_view.votes(peer) || are_signed(&packets).await {
-                    true => self.puts.propose(packets).await,
-                    false => {
-                        tracing::error!(%peer, "rejected forwarded packets with invalid signatures");
-                        Proposed::Rejected
-                    }
+            Ok(packets) => match membership_view.is_voter(peer) || are_signed(&packets).await {
+                true => self.write_queue.propose(packets).await,
+                false => {
+                    tracing::error!(%peer, "rejected forwarded packets with invalid signatures");
+                    Proposed::Rejected
                 }
-            }
+            },
             Err(error) => {
                 tracing::error!(%error, "rejected forwarded packets that cannot be decoded");
                 Proposed::Rejected

@@ -16,7 +16,7 @@ pub(super) struct Acknowledged {
 
 impl Acknowledged {
     /// Records what `voter` has on disk, as it acknowledged to this node as the leader of `term`.
-    pub(super) fn note(&mut self, term: Term, voter: NodeId, position: LogPosition) {
+    pub(super) fn record(&mut self, term: Term, voter: NodeId, position: LogPosition) {
         if term > self.term {
             *self = Self {
                 term,
@@ -50,8 +50,8 @@ mod tests {
 
     impl Acknowledged {
         fn lost_by(&self, voter: NodeId, stated: LogSummary, term: Term) -> Option<DataLoss> {
-            let had = self.of_term(term).get(&voter).copied();
-            had.and_then(|had| DataLoss::of(Some(had), stated))
+            let acknowledged = self.of_term(term).get(&voter).copied();
+            acknowledged.and_then(|position| DataLoss::of(Some(position), stated))
         }
     }
 
@@ -69,11 +69,11 @@ mod tests {
         LogSummary { term, durable }
     }
 
-    /// A leader that a voter has acknowledged these to, in this task.
+    /// What a leader records when the voter acknowledges these positions in `TERM`.
     fn acknowledged(positions: &[LogPosition]) -> Acknowledged {
         let mut acknowledged = Acknowledged::default();
         for position in positions {
-            acknowledged.note(TERM, voter(), *position);
+            acknowledged.record(TERM, voter(), *position);
         }
         acknowledged
     }
@@ -110,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn another_term_forgets_what_was_acknowledged() {
+    fn acknowledgements_are_forgotten_in_another_term() {
         let mut leader = acknowledged(&[at(5, 9)]);
         let less = stated(TERM, Some(at(5, 8)));
         assert_eq!(leader.lost_by(voter(), less, Term(6)), None);
-        leader.note(Term(7), voter(), at(7, 1));
+        leader.record(Term(7), voter(), at(7, 1));
         // A late answer from an earlier term.
-        leader.note(TERM, voter(), at(5, 9));
+        leader.record(TERM, voter(), at(5, 9));
         assert_eq!(leader.lost_by(voter(), less, TERM), None);
         let lost = leader.lost_by(voter(), less, Term(7)).unwrap();
         assert_eq!(lost.acknowledged, Some((Term(7), at(7, 1))));

@@ -24,8 +24,8 @@ fn is_host(host: &str) -> bool {
         Ok(ip) => !ip.is_unspecified(),
         // An IPv6 address needs brackets, and a name has none.
         Err(_) => {
-            let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            !host.is_empty() && host.chars().all(fits)
+            let is_valid = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !host.is_empty() && host.chars().all(is_valid)
         }
     }
 }

@@ -10,13 +10,13 @@ use quorate_api::{Member, Problem};
 use quorate_peer::NodeId;
 
 use super::{membership_snapshot::MembershipSnapshot, problems::no_leader};
-use crate::{adapters::View, node_context::NodeContext};
+use crate::{adapters::RaftView, node_context::NodeContext};
 
-/// A member counts as alive until it was silent for this many of the longest election timeouts: a
+/// A member counts as alive until it was silent for this many times the longest election timeout: a
 /// busy machine is not gone.
 pub(crate) const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
-/// Answers operators and nodes: itself while this node leads, else with the leader's answer.
+/// Answers operators and nodes: on its own while this node leads, else with the leader's answer.
 pub(crate) struct Admin {
     pub(crate) context: Arc<NodeContext>,
     /// Locked during a change of the members: there is one at a time.
@@ -47,7 +47,7 @@ impl Admin {
 
     /// The state of the members now, as this leader knows it.
     pub(super) fn membership_snapshot(&self) -> MembershipSnapshot {
-        let View {
+        let RaftView {
             followers,
             last_log,
             ..

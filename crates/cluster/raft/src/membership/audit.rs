@@ -15,9 +15,9 @@ pub(super) struct AuditLine {
 
 impl AuditLine {
     /// The line for a request that `peer` forwarded; `None` if the request changes nothing.
-    pub(super) fn new(peer: NodeId, asked: &ForwardedRequest) -> Option<Self> {
-        let by = asked.token.as_deref().unwrap_or("the node itself");
-        let subject = match &asked.request {
+    pub(super) fn new(peer: NodeId, forwarded: &ForwardedRequest) -> Option<Self> {
+        let by = forwarded.token.as_deref().unwrap_or("the node itself");
+        let subject = match &forwarded.request {
             AdminRequest::Members(_) => return None,
             AdminRequest::ChangeMember(ChangeMember { node, .. }) => node.clone(),
             AdminRequest::Join(call) => call.node.to_string(),
@@ -27,7 +27,7 @@ impl AuditLine {
         Some(Self {
             peer,
             by: by.to_owned(),
-            request: (&asked.request).into(),
+            request: (&forwarded.request).into(),
             subject,
         })
     }

@@ -16,7 +16,7 @@ use crate::adapters::MembersChange;
 
 impl LeaderTask<'_> {
     /// The members, once no change is unfinished. Completes an unfinished one; fails at the deadline.
-    pub(super) async fn settled(&self) -> Result<MembershipSnapshot, Problem> {
+    pub(super) async fn wait_until_settled(&self) -> Result<MembershipSnapshot, Problem> {
         loop {
             let snapshot = self.membership_snapshot();
             let membership = &snapshot.membership;
@@ -126,8 +126,8 @@ impl LeaderTask<'_> {
         })
     }
 
-    /// Removes a node from the cluster, so that `rest` are the voters. Deregisters it first: if that came
-    /// last and the leader failed before it, the next leader would add the node again.
+    /// Removes a node from the cluster, so that the voters are `rest`. Deregisters it first: if that
+    /// came last and the leader failed before it, the next leader would add the node again.
     pub(super) async fn remove_member(
         &self,
         snapshot: &MembershipSnapshot,

@@ -1,5 +1,5 @@
-//! Changes of the members that operators request. Each may be requested again, however far the first
-//! attempt got: what is done already stays, and the rest is done.
+//! Changes of the members that operators request. Each may be requested again at any time: the steps
+//! that an earlier attempt has done stay, and the others are done.
 
 use quorate_api::{ChangeMember, ChangeReport, ChangeState, MemberChange, Problem, ReplaceRequest};
 use quorate_peer::NodeId;
@@ -19,17 +19,17 @@ impl LeaderTask<'_> {
     /// Makes a change. The caller holds the change lock.
     pub(super) async fn change(&self, change: ChangeMember) -> ChangeResult {
         let ChangeMember { node, change } = change;
-        // Removal works even before: a dead member may be what keeps the cluster at its level.
+        // Removal works even before the founding: a dead member may keep the cluster at its level.
         if !matches!(change, MemberChange::Remove(_)) {
             self.check_founded()?;
         }
-        let snapshot = self.settled().await?;
+        let snapshot = self.wait_until_settled().await?;
         match change {
-            MemberChange::Promote(asked) => self.promote(snapshot, &node, asked.force).await,
-            MemberChange::Demote(asked) => self.demote(snapshot, &node, asked.force).await,
-            MemberChange::Remove(asked) => self.remove(snapshot, &node, asked.force).await,
-            MemberChange::Replace(asked) => self.replace(snapshot, &node, asked).await,
-            MemberChange::Move(asked) => self.move_to(snapshot, &node, asked.address).await,
+            MemberChange::Promote(request) => self.promote(snapshot, &node, request.force).await,
+            MemberChange::Demote(request) => self.demote(snapshot, &node, request.force).await,
+            MemberChange::Remove(request) => self.remove(snapshot, &node, request.force).await,
+            MemberChange::Replace(request) => self.replace(snapshot, &node, request).await,
+            MemberChange::Move(request) => self.move_to(snapshot, &node, request.address).await,
         }
     }
 
@@ -38,13 +38,13 @@ impl LeaderTask<'_> {
         let mut voters = snapshot.membership.voters();
         self.set_stays_learner(&snapshot, node, false).await?;
         if let Some(lag) = self.promotion_lag(node).await? {
-            return Ok(catching_up(node, lag));
+            return Ok(catching_up_report(node, lag));
         }
         if voters.insert(node) {
             self.check_quorum(&voters, force).await?;
             self.set_voters(&snapshot, voters.clone(), true).await?;
         }
-        Ok(done(node, warnings(&voters)))
+        Ok(done_report(node, warnings(&voters)))
     }
 
     async fn demote(&self, snapshot: MembershipSnapshot, text: &str, force: bool) -> ChangeResult {
@@ -58,14 +58,14 @@ impl LeaderTask<'_> {
         } else {
             self.set_stays_learner(&snapshot, node, true).await?;
         }
-        Ok(done(node, warnings(&voters)))
+        Ok(done_report(node, warnings(&voters)))
     }
 
     async fn remove(&self, snapshot: MembershipSnapshot, text: &str, force: bool) -> ChangeResult {
         let mut voters = snapshot.membership.voters();
         let node = snapshot.find(text)?;
         if !snapshot.knows(node) {
-            let mut changed = done(node, warnings(&voters));
+            let mut changed = done_report(node, warnings(&voters));
             changed.warnings.push("it is not a member".to_owned());
             return Ok(changed);
         }
@@ -74,7 +74,7 @@ impl LeaderTask<'_> {
             self.step_down(&snapshot, node).await?;
         }
         self.remove_member(&snapshot, node, voters.clone()).await?;
-        Ok(done(node, warnings(&voters)))
+        Ok(done_report(node, warnings(&voters)))
     }
 
     /// Replaces `old` by `new` in one step, so that the number of voters stays the same and no quorum
@@ -83,14 +83,14 @@ impl LeaderTask<'_> {
         &self,
         snapshot: MembershipSnapshot,
         old: &str,
-        asked: ReplaceRequest,
+        request: ReplaceRequest,
     ) -> ChangeResult {
-        let ReplaceRequest { with, force } = asked;
+        let ReplaceRequest { with, force } = request;
         let new = snapshot.find_known(&with)?;
         let voters = snapshot.membership.voters();
-        // An earlier attempt removed it. Only a key shows that: a name may be misspelt.
+        // An earlier attempt has removed it. Only a key proves that: a name may be misspelled.
         if !snapshot.knows(snapshot.find(old)?) && voters.contains(&new) {
-            let mut changed = done(new, warnings(&voters));
+            let mut changed = done_report(new, warnings(&voters));
             let text = format!("{old:?} is not a member any more");
             changed.warnings.push(text);
             return Ok(changed);
@@ -106,12 +106,12 @@ impl LeaderTask<'_> {
         }
         self.set_stays_learner(&snapshot, new, false).await?;
         if let Some(lag) = self.promotion_lag(new).await? {
-            return Ok(catching_up(new, lag));
+            return Ok(catching_up_report(new, lag));
         }
         let mut replaced = voters.clone();
         replaced.insert(new);
         if snapshot.leader == old && voters.len() == 1 {
-            // The only voter leads until the end. So the new one becomes a voter first and takes over.
+            // The only voter must lead to the end: the new node becomes a voter first and takes over.
             self.check_quorum(&replaced, force).await?;
             self.set_voters(&snapshot, replaced, true).await?;
             let leader = self.hand_over(&[new]).await?;
@@ -123,7 +123,7 @@ impl LeaderTask<'_> {
         self.step_down(&snapshot, old).await?;
         self.remove_member(&snapshot, old, replaced.clone()).await?;
         tracing::info!(%old, %new, "a node has replaced another");
-        Ok(done(new, warnings(&replaced)))
+        Ok(done_report(new, warnings(&replaced)))
     }
 
     async fn move_to(
@@ -145,25 +145,25 @@ impl LeaderTask<'_> {
             self.register(node, registration).await?;
         }
         let voters = snapshot.membership.voters();
-        let of_member = snapshot.membership.nodes.get(&node);
-        if of_member.is_some_and(|known| *known != address) {
+        let member_address = snapshot.membership.nodes.get(&node);
+        if member_address.is_some_and(|known| *known != address) {
             tracing::info!(%node, address, "the address of a member changes");
             let change = MembersChange::Move(node, address);
             self.change_membership(&snapshot, change).await?;
         }
-        Ok(done(node, warnings(&voters)))
+        Ok(done_report(node, warnings(&voters)))
     }
 }
 
-fn catching_up(node: NodeId, lag: u64) -> ChangeReport {
+fn catching_up_report(node: NodeId, lag: u64) -> ChangeReport {
     ChangeReport {
         state: ChangeState::CatchingUp,
         lag: Some(lag),
-        ..done(node, Vec::new())
+        ..done_report(node, Vec::new())
     }
 }
 
-pub(super) fn done(node: NodeId, warnings: Vec<String>) -> ChangeReport {
+pub(super) fn done_report(node: NodeId, warnings: Vec<String>) -> ChangeReport {
     ChangeReport {
         state: ChangeState::Done,
         node: node.to_string(),

@@ -1,4 +1,4 @@
-//! The leader's handler for each request, whichever node the operator asked.
+//! The leader's handler for each request, no matter which node received it.
 
 use quorate_api::{
     AdminOperation, AdminRequest, ChangeMember, ChangePublishing, ChangeZone, DeletePacket,
@@ -14,14 +14,14 @@ use super::{
     problems::{busy, failed, no_leader, publishing, unsupported, zone},
 };
 
-/// The index of an answer for which the asking node does not have to wait until it has applied an entry.
+/// The index of an answer that holds immediately: the requesting node need not apply an entry first.
 pub(super) const ANY_INDEX: LogIndex = LogIndex(0);
 
 impl LeaderTask<'_> {
-    /// Handles a request of `asker`. Fails when this node does not lead.
+    /// Handles a request of `requester`. Fails when this node does not lead.
     pub(super) async fn answer(
         &self,
-        asker: NodeId,
+        requester: NodeId,
         request: AdminRequest,
     ) -> Result<ForwardedAnswer, Problem> {
         self.unless_majority_lost(self.catch_up()).await?;
@@ -38,7 +38,7 @@ impl LeaderTask<'_> {
             AdminRequest::Join(call) => answer::<RegisterNode>(ANY_INDEX, &self.join(call).await?),
             AdminRequest::Rename(Rename { name }) => {
                 let _lock = self.unless_majority_lost(self.lock()).await?;
-                self.rename(asker, name).await?;
+                self.rename(requester, name).await?;
                 answer::<Rename>(ANY_INDEX, &())
             }
             AdminRequest::ChangeMember(change) => {
@@ -85,7 +85,7 @@ impl LeaderTask<'_> {
     async fn lock(&self) -> Result<MutexGuard<'_, ()>, Problem> {
         let locked = timeout_at(self.deadline, self.change_lock.lock()).await;
         let lock = locked.map_err(|_| busy())?;
-        // Another may have led while this one waited.
+        // Another node may have led while this one waited.
         self.catch_up().await?;
         Ok(lock)
     }

@@ -30,8 +30,8 @@ impl Admin {
             name: request.name,
             address: request.address,
         };
-        Some(match self.ask_for(call, REGISTER_TIMEOUT).await {
-            Ok(Ok(())) => match self.knows(joiner).await {
+        Some(match self.call_leader(call, REGISTER_TIMEOUT).await {
+            Ok(Ok(())) => match self.wait_until_registered(joiner).await {
                 true => JoinAnswer::Joined(Joined {
                     id,
                     index: self.context.state_machine.applied_index(),
@@ -54,10 +54,10 @@ impl Admin {
     }
 
     /// Waits until this member accepts links of `joiner`. False if it takes too long.
-    async fn knows(&self, joiner: NodeId) -> bool {
+    async fn wait_until_registered(&self, joiner: NodeId) -> bool {
         let membership_view = &self.context.peers.membership_view;
         let registered = membership_view
-            .until(|node_registry| node_registry.registrations.contains_key(&joiner.0));
+            .wait_until(|node_registry| node_registry.registrations.contains_key(&joiner.0));
         timeout(APPLY_TIMEOUT, registered).await == Ok(true)
     }
 }

@@ -29,27 +29,30 @@ const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a leader may still take to answer after it has handed over.
 const HANDED_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the leader's answer may travel. The leader stops waiting this much earlier than the asking
-/// node, so that its reason arrives in time.
-const WAY_BACK: Duration = Duration::from_millis(500);
+/// How long the leader's answer may travel. The leader stops waiting this much earlier than the
+/// requesting node, so that its reason arrives in time.
+const ANSWER_TRAVEL_TIME: Duration = Duration::from_millis(500);
 
 impl Admin {
     /// Sends a request of this node itself to the leader and returns the answer.
-    pub(crate) async fn ask_for<O: AdminOperation>(
+    pub(crate) async fn call_leader<O: AdminOperation>(
         &self,
         operation: O,
         time_left: Duration,
     ) -> Result<O::Answer, Problem> {
         let answered = self
-            .ask(ForwardedRequest::new(operation, time_left))
+            .send_to_leader(ForwardedRequest::new(operation, time_left))
             .await?;
         decode_answer::<O>(answered.answer)
     }
 
     /// Sends a request to the leader and returns its answer. Retries when leadership moves; this is
     /// safe because every request may be repeated.
-    pub(crate) async fn ask(&self, asked: ForwardedRequest) -> Result<ForwardedAnswer, Problem> {
-        let until = Instant::now() + asked.time_left();
+    pub(crate) async fn send_to_leader(
+        &self,
+        request: ForwardedRequest,
+    ) -> Result<ForwardedAnswer, Problem> {
+        let deadline = Instant::now() + request.time_left();
         let mut leaders = self.context.leader.clone();
         let mut known_at = Instant::now();
         let mut majority_lost = pin!(self.majority_lost());
@@ -58,10 +61,10 @@ impl Admin {
             if let Some((node, address)) = leader {
                 let answer = match node == self.context.config.node {
                     true => {
-                        let request = asked.request.clone();
-                        self.task(until).answer(node, request).await
+                        let task = self.task(deadline);
+                        task.answer(node, request.request.clone()).await
                     }
-                    false => self.forward(node, &address, &asked, until).await,
+                    false => self.forward(node, &address, &request, deadline).await,
                 };
                 match answer {
                     Err(problem) if problem.problem_type == ProblemType::NoLeader => {}
@@ -72,7 +75,7 @@ impl Admin {
             let now = Instant::now();
             // The sender of leader changes is gone: the node is being stopped.
             let is_over = leaders.has_changed().is_err();
-            if is_over || now >= until || now >= known_at + LEADERLESS_TIMEOUT {
+            if is_over || now >= deadline || now >= known_at + LEADERLESS_TIMEOUT {
                 return Err(no_leader());
             }
             if self.context.is_removed() {
@@ -90,21 +93,22 @@ impl Admin {
         &self,
         leader: NodeId,
         address: &str,
-        asked: &ForwardedRequest,
-        until: Instant,
+        request: &ForwardedRequest,
+        deadline: Instant,
     ) -> Result<ForwardedAnswer, Problem> {
         let link = self.context.peers.link(leader, address, StreamKind::Admin);
         let answered = async {
             link.opened().await?;
-            let asked = ForwardedRequest {
-                time_left_ms: millis(until.saturating_duration_since(Instant::now())),
-                ..asked.clone()
+            let request = ForwardedRequest {
+                time_left_ms: millis(deadline.saturating_duration_since(Instant::now())),
+                ..request.clone()
             };
-            link.call(message::Request::Operate(to_json(&asked))).await
+            link.call(message::Request::Operate(to_json(&request)))
+                .await
         };
-        // A new leader is asked as soon as there is one: this one may be gone.
+        // The request is retried as soon as there is a new leader: this one may be gone.
         let answered = tokio::select! {
-            answered = timeout_at(until, answered) => answered.map_err(|_| no_leader())?,
+            answered = timeout_at(deadline, answered) => answered.map_err(|_| no_leader())?,
             () = self.superseded(leader) => return Err(no_leader()),
             problem = self.majority_lost() => return Err(problem),
         };
@@ -119,15 +123,15 @@ impl Admin {
     }
 
     /// Answers a request of `peer`, which assumes that this node leads. Never forwards it further: the
-    /// asking node looks for the leader itself.
-    pub(crate) async fn answer_peer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
-        let answer = match serde_json::from_slice::<ForwardedRequest>(asked) {
-            Ok(asked) => {
-                let time_left = asked.time_left().saturating_sub(WAY_BACK);
+    /// requesting node finds the leader itself.
+    pub(crate) async fn answer_peer(&self, peer: NodeId, request: &[u8]) -> Bytes {
+        let answer = match serde_json::from_slice::<ForwardedRequest>(request) {
+            Ok(forwarded) => {
+                let time_left = forwarded.time_left().saturating_sub(ANSWER_TRAVEL_TIME);
                 let task = self.task(Instant::now() + time_left);
-                let audit = AuditLine::new(peer, &asked);
-                let answer = match self.may_ask(peer, &asked.request) {
-                    true => task.answer(peer, asked.request).await,
+                let audit = AuditLine::new(peer, &forwarded);
+                let answer = match self.may_request(peer, &forwarded.request) {
+                    true => task.answer(peer, forwarded.request).await,
                     false => Err(not_a_voter()),
                 };
                 if let Some(line) = audit {
@@ -145,7 +149,7 @@ impl Admin {
 
     /// Whether `peer` may send this request. Requests of operators come through voters; a learner may
     /// only make requests about itself.
-    fn may_ask(&self, peer: NodeId, request: &AdminRequest) -> bool {
+    fn may_request(&self, peer: NodeId, request: &AdminRequest) -> bool {
         match request {
             AdminRequest::Members(_) | AdminRequest::Rename(_) => true,
             // A change of itself: an earlier attempt may have ended its vote already.
@@ -159,7 +163,7 @@ impl Admin {
         }
     }
 
-    /// Resolves some time after another node has become the leader: one that hands over still answers.
+    /// Resolves a few seconds after another node leads: a leader that hands over still answers.
     async fn superseded(&self, leader: NodeId) {
         let mut leaders = self.context.leader.clone();
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);

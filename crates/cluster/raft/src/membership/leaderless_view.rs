@@ -1,5 +1,5 @@
-//! Lists the members: as the leader knows them, or without a leader as this node knows them. That is
-//! when an operator most needs to see which nodes are there.
+//! Lists the members as the leader knows them. Without a leader, lists them as this node knows them:
+//! then an operator needs the list most.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ const LEADERLESS: [ProblemType; 2] = [ProblemType::NoLeader, ProblemType::Majori
 
 impl Admin {
     /// The leader's list, or this node's own if there is no leader, or if it was removed.
-    pub(super) async fn members(&self, asked: ForwardedRequest) -> Result<Value, Problem> {
+    pub(super) async fn members(&self, request: ForwardedRequest) -> Result<Value, Problem> {
         let answered = tokio::select! {
-            answered = self.ask(asked) => answered.map(|answered| answered.answer),
+            answered = self.send_to_leader(request) => answered.map(|answered| answered.answer),
             () = leaderless(self.context.leader.clone(), LEADERLESS_TIMEOUT) => Err(no_leader()),
         };
         match answered {
@@ -36,8 +36,8 @@ impl Admin {
         }
     }
 
-    /// The membership in effect here, and which members this node heard from recently. How many entries
-    /// a member lacks only a leader knows.
+    /// The membership in effect here, and which members this node heard from recently. Only a leader
+    /// knows how many entries a member lacks.
     fn leaderless_view(&self) -> Members {
         let snapshot = self.membership_snapshot();
         let nodes = snapshot.nodes().into_iter();
@@ -62,7 +62,7 @@ impl Admin {
             state: match member.state {
                 _ if is_own && self.context.is_removed() => MemberState::Removed,
                 MemberState::Pending => MemberState::Pending,
-                _ if self.is_heard_here(node) => MemberState::Live,
+                _ if self.is_live_here(node) => MemberState::Live,
                 _ => MemberState::Silent,
             },
             ..member

@@ -39,8 +39,8 @@ impl Admin {
         }
     }
 
-    /// Sends a request to the other members to see which of them answer. Otherwise only a leader hears
-    /// from all.
+    /// Sends a request to the other members to see which of them answer. Without that, only a leader
+    /// receives messages from all.
     pub(super) async fn probe_members(&self) {
         let (own, membership) = (self.context.config.node, self.context.raft.membership());
         // Over links that are open already: a learner has links to voters only.
@@ -53,36 +53,37 @@ impl Admin {
         let others =
             others.filter(|(node, _)| **node != own && (votes || membership.is_voter(**node)));
         // Every live node answers this, even if only that it does not lead.
-        let ask = |(node, address): (&NodeId, &String)| {
+        let probe = |(node, address): (&NodeId, &String)| {
             let link = self.context.peers.link(*node, address, stream_kind);
             async move { link.call(Request::ReadIndex).await }
         };
         // An answer counts for twice as long as this wait, so it is still valid afterwards.
-        let _ = timeout(self.silence_max() / 2, join_all(others.map(ask))).await;
+        let _ = timeout(self.silence_max() / 2, join_all(others.map(probe))).await;
     }
 
     /// How long ago this node last heard from `node`.
     pub(super) fn silence_here(&self, node: NodeId) -> Option<Duration> {
-        let heard = self.context.gossip.heard(node).map(|heard| heard.at);
-        let last = heard.max(self.context.peers.link_tracker.lost_at(node));
+        let received = self.context.gossip.last_received(node);
+        let received = received.map(|received| received.at);
+        let last = received.max(self.context.peers.link_tracker.lost_at(node));
         last.map(|at| at.elapsed())
     }
 
     /// Whether this node has heard from `node` recently, or is `node`.
-    pub(super) fn is_heard_here(&self, node: NodeId) -> bool {
-        let heard = || self.context.gossip.heard(node);
+    pub(super) fn is_live_here(&self, node: NodeId) -> bool {
+        let received = || self.context.gossip.last_received(node);
         node == self.context.config.node
-            || heard().is_some_and(|heard| heard.at.elapsed() <= self.silence_max())
+            || received().is_some_and(|received| received.at.elapsed() <= self.silence_max())
     }
 
     fn find_majority_lost(&self) -> Option<Problem> {
         let snapshot = self.membership_snapshot();
         let is_lost = |voters: &&BTreeSet<NodeId>| {
-            let heard = voters.iter().filter(|node| self.is_heard_here(**node));
-            heard.count() <= voters.len() / 2
+            let live = voters.iter().filter(|node| self.is_live_here(**node));
+            live.count() <= voters.len() / 2
         };
         let voters = snapshot.membership.configs.iter().find(is_lost)?;
-        let silent = voters.iter().filter(|node| !self.is_heard_here(**node));
+        let silent = voters.iter().filter(|node| !self.is_live_here(**node));
         let silent = silent.map(|node| {
             let started = || self.context.gossip.started_at().elapsed();
             let since = self.silence_here(*node);
@@ -97,7 +98,7 @@ impl Admin {
     }
 }
 
-/// A duration for people: in the largest unit of which it has at least two.
+/// A duration as text, in the largest unit that gives at least two.
 fn format_span(span: Duration) -> String {
     let secs = span.as_secs();
     match secs {
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_shown_in_the_largest_unit_of_which_it_has_two() {
+    fn a_span_is_shown_in_the_largest_unit_that_gives_at_least_two() {
         let texts = [0, 119, 120, 7_199, 7_200, 172_799, 172_800]
             .map(|secs| format_span(Duration::from_secs(secs)));
         let expected = ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days"];

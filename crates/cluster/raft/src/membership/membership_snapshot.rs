@@ -15,7 +15,7 @@ use super::problems::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
 use crate::adapters::{Follower, Membership};
 
 /// The most entries that a learner may lack to become a voter: as many as fit in one message. So a
-/// quorum that needs it does not wait long.
+/// quorum that needs the new voter does not wait long.
 pub(crate) const CAUGHT_UP_LAG_MAX: u64 = 256;
 
 /// The shortest beginning of a key that identifies a node.
@@ -47,8 +47,8 @@ impl MembershipSnapshot {
         let is_named = |node: &&NodeId| !text.is_empty() && self.name(**node) == text;
         let mut nodes: Vec<_> = known.iter().filter(is_named).copied().collect();
         if nodes.is_empty() && text.len() >= PREFIX_LEN_MIN {
-            let begins = |node: &&NodeId| node.to_string().starts_with(text);
-            nodes = known.iter().filter(begins).copied().collect();
+            let has_prefix = |node: &&NodeId| node.to_string().starts_with(text);
+            nodes = known.iter().filter(has_prefix).copied().collect();
         }
         match nodes.as_slice() {
             [] => Err(unknown_node(text)),
@@ -71,16 +71,15 @@ impl MembershipSnapshot {
         self.is_member(node) || self.registration(node).is_some()
     }
 
-    /// The registration of `node`.
     pub(crate) fn registration(&self, node: NodeId) -> Option<&Registration> {
         self.node_registry.registrations.get(&node.0)
     }
 
     /// The address of `node`; empty if it is not known.
     pub(crate) fn address(&self, node: NodeId) -> String {
-        let of_member = self.membership.nodes.get(&node);
+        let known = self.membership.nodes.get(&node);
         let registered = || self.registration(node).map(|node| &node.address);
-        of_member.or_else(registered).cloned().unwrap_or_default()
+        known.or_else(registered).cloned().unwrap_or_default()
     }
 
     pub(crate) fn is_member(&self, node: NodeId) -> bool {
@@ -91,7 +90,7 @@ impl MembershipSnapshot {
     pub(crate) fn lag(&self, node: NodeId) -> u64 {
         match node == self.leader {
             true => 0,
-            false => self.matching(node).lag_behind(self.last_log),
+            false => self.match_index(node).lag_behind(self.last_log),
         }
     }
 
@@ -107,9 +106,9 @@ impl MembershipSnapshot {
     }
 
     /// The last entry that the log of `node` shares with the leader's; 0 if none is known.
-    pub(crate) fn matching(&self, node: NodeId) -> LogIndex {
+    pub(crate) fn match_index(&self, node: NodeId) -> LogIndex {
         let other = self.others.get(&node);
-        other.map_or(LogIndex(0), |other| other.matching)
+        other.map_or(LogIndex(0), |other| other.match_index)
     }
 
     /// The registration of `node`, or a new one if it is not registered.
@@ -129,7 +128,7 @@ impl MembershipSnapshot {
 
     /// Whether `node` is known to have entries in its log.
     pub(crate) fn has_entries(&self, node: NodeId) -> bool {
-        node == self.leader || self.matching(node) > LogIndex(0)
+        node == self.leader || self.match_index(node) > LogIndex(0)
     }
 
     /// Fails if no majority of `voters` is alive.

@@ -16,10 +16,10 @@ fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
 /// registered.
 fn membership_snapshot() -> MembershipSnapshot {
     let member = |byte| (node(byte), format!("node{byte}:7700"));
-    let heard = |byte, matching, silence_ms: Option<u64>| {
+    let heard = |byte, match_index, silence_ms: Option<u64>| {
         let follower = Follower {
             node: node(byte),
-            matching: LogIndex(matching),
+            match_index: LogIndex(match_index),
             ack_age: silence_ms.map(Duration::from_millis),
         };
         (follower.node, follower)
@@ -113,9 +113,9 @@ fn a_node_without_entries_has_not_caught_up_even_with_a_short_log() {
     snapshot.last_log = LogIndex(5);
     assert!(!snapshot.has_caught_up(node(5)));
     let other = snapshot.others.get_mut(&node(4)).unwrap();
-    other.matching = LogIndex(0);
+    other.match_index = LogIndex(0);
     assert!(!snapshot.has_caught_up(node(4)));
-    snapshot.others.get_mut(&node(4)).unwrap().matching = LogIndex(4);
+    snapshot.others.get_mut(&node(4)).unwrap().match_index = LogIndex(4);
     assert!(snapshot.has_caught_up(node(4)));
     assert!(!snapshot.has_caught_up(node(3)), "it is silent");
 }

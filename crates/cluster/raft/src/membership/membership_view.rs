@@ -25,7 +25,7 @@ pub(crate) struct MembershipView {
     pub(crate) node: NodeId,
     cluster: ClusterId,
     /// The members that this node was started with. They count as members until it has caught up: while
-    /// it replays the log, it sees members of long ago.
+    /// it replays the log, it sees old memberships.
     configured: BTreeMap<NodeId, String>,
     /// Set once the log is open. Weak, because links outlive a stopped node for a short time and must
     /// not keep the log locked.
@@ -43,7 +43,7 @@ pub(crate) struct MembershipView {
 struct AppliedMembership {
     /// The last applied entry. This node knows nothing of later ones.
     applied: LogIndex,
-    /// The addresses of the members; before there are any, of the configured ones.
+    /// The members and their addresses; before any are applied, the configured ones.
     members: BTreeMap<NodeId, String>,
     voters: BTreeSet<NodeId>,
     /// `None` until the store is open.
@@ -52,7 +52,7 @@ struct AppliedMembership {
 
 impl AppliedMembership {
     /// Whether `node` is a member or registered.
-    fn lists(&self, node: NodeId) -> bool {
+    fn is_listed(&self, node: NodeId) -> bool {
         let node_registry = self.node_registry.as_ref();
         self.members.contains_key(&node)
             || node_registry
@@ -60,12 +60,12 @@ impl AppliedMembership {
     }
 
     fn is_vouched_for(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> bool {
-        let lists = |node| self.lists(node);
-        is_vouched_for(peer, vouchers, cluster, self.applied, lists)
+        let is_listed = |node| self.is_listed(node);
+        is_vouched_for(peer, vouchers, cluster, self.applied, is_listed)
     }
 
     fn admission(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> Admission {
-        if self.lists(peer) {
+        if self.is_listed(peer) {
             return Admission::Listed;
         }
         if self.is_vouched_for(cluster, peer, vouchers) {
@@ -129,14 +129,14 @@ impl MembershipView {
 
     /// From now on this node states what is in its log.
     pub(crate) fn set_log(&self, log: &Arc<Log>) {
-        // It is opened once.
+        // The log is opened once.
         let _ = self.log.set(Arc::downgrade(log));
     }
 
     /// From now on this node also states what is in its store: a snapshot is stored before the log
     /// starts after it.
     pub(crate) fn set_store(&self, store: &Arc<Store>) {
-        // It is opened once.
+        // The store is opened once.
         let _ = self.store.set(Arc::downgrade(store));
     }
 
@@ -145,7 +145,7 @@ impl MembershipView {
         let vouchers = |node_registry: &Arc<NodeRegistry>| node_registry.vouchers.chain(self.node);
         Introduction {
             cluster: self.cluster,
-            stated: self.stated(),
+            stated: self.log_summary(),
             vouchers: self
                 .registry
                 .borrow()
@@ -157,7 +157,7 @@ impl MembershipView {
     }
 
     /// The summary of this node's log. While no log is open, it does not state that anything is missing.
-    pub(super) fn stated(&self) -> LogSummary {
+    pub(super) fn log_summary(&self) -> LogSummary {
         let Some(log) = self.open_log() else {
             return LogSummary {
                 durable: Some(LogPosition::new(u64::MAX, u64::MAX)),
@@ -165,8 +165,8 @@ impl MembershipView {
             };
         };
         let store = self.store.get().and_then(Weak::upgrade);
-        // Read before the term: this node saves its vote for a leader before that one makes it remove
-        // entries.
+        // Read before the term: this node saves its vote for a leader before that leader makes it
+        // remove entries.
         let durable = log.durable().max(store.and_then(|store| store.durable()));
         LogSummary {
             term: saved_vote(&log).map_or(Term(0), |vote| vote.term),
@@ -195,15 +195,15 @@ impl MembershipView {
     }
 
     fn is_log_empty(&self) -> bool {
-        self.stated().durable.is_none()
+        self.log_summary().durable.is_none()
     }
 
     /// Whether `node` is a voter according to what is applied.
-    pub(crate) fn votes(&self, node: NodeId) -> bool {
+    pub(crate) fn is_voter(&self, node: NodeId) -> bool {
         self.registry.borrow().voters.contains(&node)
     }
 
-    /// The members and their addresses; before there are any, the configured ones.
+    /// The members and their addresses; before any are applied, the configured ones.
     pub(crate) fn members(&self) -> BTreeMap<NodeId, String> {
         self.registry.borrow().members.clone()
     }
@@ -224,7 +224,7 @@ impl MembershipView {
             .admission(self.cluster, peer, vouchers)
     }
 
-    /// Those voters in another node's `removal` that this node lists, or that are vouched for.
+    /// The voters in another node's `removal` that this node lists, or that are vouched for.
     pub(crate) fn verified(&self, removal: &Removal) -> BTreeMap<NodeId, String> {
         let registry = self.registry.borrow();
         let vouchers = removal.vouchers.iter();
@@ -234,7 +234,7 @@ impl MembershipView {
         };
         let is_verified = |node: &NodeId| {
             let chain = vouchers.chain(*node);
-            registry.lists(*node) || registry.is_vouched_for(self.cluster, *node, &chain)
+            registry.is_listed(*node) || registry.is_vouched_for(self.cluster, *node, &chain)
         };
         let voters = removal.voters.iter().cloned();
         voters.filter(|(node, _)| is_verified(node)).collect()
@@ -256,20 +256,20 @@ impl MembershipView {
     }
 
     /// Records what `peer` has on disk, as it acknowledged to this node as the leader of `term`.
-    pub(crate) fn note_acknowledged(&self, term: Term, peer: NodeId, position: LogPosition) {
+    pub(crate) fn record_acknowledged(&self, term: Term, peer: NodeId, position: LogPosition) {
         if self.registry.borrow().voters.contains(&peer) {
-            lock(&self.acknowledged).note(term, peer, position);
+            lock(&self.acknowledged).record(term, peer, position);
         }
     }
 
     /// What voters have acknowledged to this node so far in its current term.
     pub(crate) fn acknowledged(&self) -> Acknowledgements {
-        let term = self.stated().term;
+        let term = self.log_summary().term;
         lock(&self.acknowledged).of_term(term)
     }
 
     /// What `peer` has lost, given the log that it states: entries that it acknowledged to this leader
-    /// before it stated that (`before`), or all data that it is known to have had.
+    /// earlier (`before`), or all data that it is known to have had.
     pub(crate) fn lost_data(
         &self,
         peer: NodeId,
@@ -277,15 +277,15 @@ impl MembershipView {
         before: &Acknowledgements,
     ) -> Option<DataLoss> {
         self.terms.record(peer, stated.term);
-        let term = self.stated().term;
-        let had = before.get(&peer).filter(|(of, _)| *of == term);
-        let loss = had.and_then(|had| DataLoss::of(Some(*had), stated));
+        let term = self.log_summary().term;
+        let acknowledged = before.get(&peer).filter(|(of, _)| *of == term);
+        let loss = acknowledged.and_then(|last| DataLoss::of(Some(*last), stated));
         let all = || DataLoss::of(None, stated).filter(|_| self.had_data(peer));
         loss.or_else(all)
     }
 
     /// Whether `peer` is known to have had entries in its log. A node that has a log and has not opened
-    /// its store yet assumes so of all: a peer votes again as soon as it was sent entries once.
+    /// its store yet assumes it of all: a peer would vote again as soon as it is sent entries.
     fn had_data(&self, peer: NodeId) -> bool {
         let registry = self.registry.borrow();
         let Some(node_registry) = &registry.node_registry else {
@@ -303,12 +303,14 @@ impl MembershipView {
     }
 
     /// Waits until the node registry fulfils `condition`. False when the node is closed.
-    pub(crate) async fn until(&self, mut condition: impl FnMut(&NodeRegistry) -> bool) -> bool {
+    pub(crate) async fn wait_until(
+        &self,
+        mut condition: impl FnMut(&NodeRegistry) -> bool,
+    ) -> bool {
         let mut registry = self.registry.subscribe();
         let reached =
             registry.wait_for(|now| now.node_registry.as_deref().is_some_and(&mut condition));
-        let reached = reached.await;
-        reached.is_ok()
+        reached.await.is_ok()
     }
 
     /// The members, now and after each change, to be saved separately from log and store.

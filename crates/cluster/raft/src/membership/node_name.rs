@@ -26,9 +26,9 @@ pub(crate) async fn keep_name(admin: Arc<Admin>) {
         registration.is_some_and(|registration| registration.name != *name)
     };
     let mut has_warned = false;
-    while !name.is_empty() && peers.membership_view.until(has_other_name).await {
+    while !name.is_empty() && peers.membership_view.wait_until(has_other_name).await {
         let name = name.clone();
-        match admin.ask_for(Rename { name }, RENAME_TIMEOUT).await {
+        match admin.call_leader(Rename { name }, RENAME_TIMEOUT).await {
             Ok(()) => {}
             Err(problem) if problem.problem_type == ProblemType::UnsuitableNode && !has_warned => {
                 has_warned = true;

@@ -14,22 +14,22 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    changes::done,
+    changes::done_report,
     problems::{failed, no_leader, not_a_member},
 };
 use crate::{Node, node::OpenNode};
 
 impl Operator for Node {
-    fn operate(&self, asked: ForwardedRequest) -> BoxFuture<'_, Result<Value, Problem>> {
+    fn operate(&self, forwarded: ForwardedRequest) -> BoxFuture<'_, Result<Value, Problem>> {
         Box::pin(async move {
             let open = self.opened().map_err(|_| no_leader())?;
-            match asked.request {
-                AdminRequest::Members(_) => open.service.admin.members(asked).await,
+            match forwarded.request {
+                AdminRequest::Members(_) => open.service.admin.members(forwarded).await,
                 AdminRequest::Invite(ref request) => {
-                    let invited = open.invite(request.clone(), asked).await?;
+                    let invited = open.invite(request.clone(), forwarded).await?;
                     Ok(to_value(&invited))
                 }
-                _ => open.ask_leader(asked).await,
+                _ => open.send_and_apply(forwarded).await,
             }
         })
     }
@@ -40,32 +40,33 @@ impl Operator for Node {
         count: usize,
     ) -> Result<Vec<StoredPacket>, ReadError> {
         let open = self.readable()?;
-        let stored = open.context.store.packets_after(after.as_ref(), count);
-        Ok(stored.into_iter().map(|it| open.shown(it)).collect())
+        let packets = open.context.store.packets_after(after.as_ref(), count);
+        let packets = packets.into_iter();
+        Ok(packets.map(|packet| open.with_real_time(packet)).collect())
     }
 }
 
 impl OpenNode {
-    /// Returns the leader's answer once this node has applied the change.
-    async fn ask_leader(&self, asked: ForwardedRequest) -> Result<Value, Problem> {
-        let until = Instant::now() + asked.time_left();
+    /// Sends a request to the leader, and returns the answer once this node has applied the change.
+    async fn send_and_apply(&self, forwarded: ForwardedRequest) -> Result<Value, Problem> {
+        let deadline = Instant::now() + forwarded.time_left();
         // If an answer was lost, the retried request finds the packet deleted already.
-        let deletes_own = matches!(
-            &asked.request,
+        let deletes_stored = matches!(
+            &forwarded.request,
             AdminRequest::DeletePacket(deleted) if self.index.packet(&deleted.key).is_some()
         );
-        let removes_own = self.is_own_removal(&asked.request);
-        let mut answered = match self.service.admin.ask(asked).await {
-            // The answer to its own removal may not arrive: the leader no longer admits it.
-            Err(problem) if removes_own && problem == not_a_member() => {
-                return Ok(to_value(&done(self.context.config.node, Vec::new())));
+        let removes_this_node = self.is_own_removal(&forwarded.request);
+        let mut answered = match self.service.admin.send_to_leader(forwarded).await {
+            // A removed node may not receive the answer: the leader no longer admits it.
+            Err(problem) if removes_this_node && problem == not_a_member() => {
+                return Ok(to_value(&done_report(self.context.config.node, Vec::new())));
             }
             answered => answered?,
         };
-        if deletes_own {
+        if deletes_stored {
             answered.answer["was_stored"] = true.into();
         }
-        self.changed_here(answered.index, until).await?;
+        self.wait_until_applied(answered.index, deadline).await?;
         Ok(answered.answer)
     }
 
@@ -73,24 +74,24 @@ impl OpenNode {
     async fn invite(
         &self,
         request: InviteRequest,
-        asked: ForwardedRequest,
+        forwarded: ForwardedRequest,
     ) -> Result<CreatedInvite, Problem> {
-        let until = Instant::now() + asked.time_left();
+        let deadline = Instant::now() + forwarded.time_left();
         let (id, seed) = (InviteId(random()?), random()?);
         let key = PublicKey::from_bytes(JoinToken::public_key_of(&seed));
         let open = ForwardedRequest {
             request: OpenInvite { id, key, request }.into(),
-            ..asked
+            ..forwarded
         };
-        let answered = self.service.admin.ask(open).await?;
+        let answered = self.service.admin.send_to_leader(open).await?;
         let expires_ms = decode_answer::<OpenInvite>(answered.answer)?;
-        // From then on this node recognises a joiner with that token.
+        // Once this node has applied the invite, it recognises a joiner with that token.
         let known = self
             .context
             .peers
             .membership_view
-            .until(|node_registry| node_registry.invites.contains_key(&id));
-        if timeout_at(until, known).await != Ok(true) {
+            .wait_until(|node_registry| node_registry.invites.contains_key(&id));
+        if timeout_at(deadline, known).await != Ok(true) {
             return Err(no_leader());
         }
         let mut members: Vec<_> = self
@@ -100,9 +101,9 @@ impl OpenNode {
             .members()
             .into_iter()
             .collect();
-        // Only voters register joiners. A token has space for some of them: this node, which evidently
-        // answers, comes first.
-        members.retain(|(node, _)| self.context.peers.membership_view.votes(*node));
+        // Only voters register joiners. A token has space for only a few. This node comes first,
+        // because it evidently answers.
+        members.retain(|(node, _)| self.context.peers.membership_view.is_voter(*node));
         members.sort_by_key(|(node, _)| *node != self.context.config.node);
         Ok(CreatedInvite {
             token: JoinToken::new(self.context.config.cluster, id, seed, members).to_string(),
@@ -111,11 +112,10 @@ impl OpenNode {
         })
     }
 
-    /// Waits until this node has applied the entry at `index`.
-    async fn changed_here(&self, index: LogIndex, until: Instant) -> Result<(), Problem> {
+    async fn wait_until_applied(&self, index: LogIndex, deadline: Instant) -> Result<(), Problem> {
         let mut applied = self.write_path.applied.clone();
         let applied = applied.wait_for(|meta| meta.applied_index() >= index);
-        match timeout_at(until, applied).await {
+        match timeout_at(deadline, applied).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(failed(
                 "the change is made, but this node has not applied it yet: retry",

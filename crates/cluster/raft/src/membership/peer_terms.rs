@@ -11,7 +11,7 @@ use quorate_state::Term;
 
 /// How far a term may be above the known ones: more elections than a node misses in a day with one
 /// every 80 ms, and a 2^44th of all possible terms.
-const REACH: u64 = 1 << 20;
+const GAP_MAX: u64 = 1 << 20;
 
 /// The terms that peers stated when links with them were opened.
 pub(crate) struct PeerTerms {
@@ -39,7 +39,7 @@ impl PeerTerms {
     }
 
     /// The highest term that a node with term `own` accepts: not far above its own and the highest that
-    /// a majority of the voters has reached, by what they state.
+    /// a majority of the voters has reached, as they state.
     pub(crate) fn highest(&self, node: NodeId, own: Term, voters: &BTreeSet<NodeId>) -> Term {
         let stated = lock(&self.stated);
         let term = |voter: &NodeId| match *voter == node {
@@ -50,7 +50,7 @@ impl PeerTerms {
         terms.sort_unstable_by(|a, b| b.cmp(a));
         // The term that a majority has reached.
         let reached = terms.get(terms.len() / 2).copied().unwrap_or_default();
-        Term(own.max(reached).max(self.joined).0.saturating_add(REACH))
+        Term(own.max(reached).max(self.joined).0.saturating_add(GAP_MAX))
     }
 }
 
@@ -68,12 +68,12 @@ mod tests {
 
     #[test]
     fn a_majority_raises_the_limit_and_one_voter_does_not() {
-        assert_eq!(highest(5, &[]), 5 + REACH);
-        assert_eq!(highest(5, &[7, 9]), 7 + REACH);
-        assert_eq!(highest(5, &[7, u64::MAX]), 7 + REACH);
-        assert_eq!(highest(5, &[u64::MAX]), 5 + REACH);
+        assert_eq!(highest(5, &[]), 5 + GAP_MAX);
+        assert_eq!(highest(5, &[7, 9]), 7 + GAP_MAX);
+        assert_eq!(highest(5, &[7, u64::MAX]), 7 + GAP_MAX);
+        assert_eq!(highest(5, &[u64::MAX]), 5 + GAP_MAX);
         let far = 1 << 40;
-        assert_eq!(highest(5, &[far, far + 1]), far + REACH);
+        assert_eq!(highest(5, &[far, far + 1]), far + GAP_MAX);
         assert_eq!(highest(u64::MAX, &[]), u64::MAX);
     }
 
@@ -85,16 +85,16 @@ mod tests {
         for peer in [learner, other] {
             terms.record(peer, Term(1 << 40));
         }
-        assert_eq!(terms.highest(own, Term(5), &voters), Term(5 + REACH));
+        assert_eq!(terms.highest(own, Term(5), &voters), Term(5 + GAP_MAX));
         terms.record(voter, Term(6));
         assert_eq!(
             terms.highest(learner, Term(1), &[voter].into()),
-            Term(6 + REACH)
+            Term(6 + GAP_MAX)
         );
         terms.retain(|peer| peer != voter);
         assert_eq!(
             terms.highest(learner, Term(1), &[voter].into()),
-            Term(1 + REACH)
+            Term(1 + GAP_MAX)
         );
     }
 
@@ -102,6 +102,6 @@ mod tests {
     fn a_joiner_starts_at_the_term_of_the_member_that_let_it_join() {
         let terms = PeerTerms::new(Term(1 << 30));
         let highest = terms.highest(NodeId::from(9), Term(0), &BTreeSet::new());
-        assert_eq!(highest, Term((1 << 30) + REACH));
+        assert_eq!(highest, Term((1 << 30) + GAP_MAX));
     }
 }

@@ -11,12 +11,12 @@ use super::{
 };
 
 impl LeaderTask<'_> {
-    /// Changes a zone. Returns the index of the entry from which on the change holds.
+    /// Changes a zone. Returns the index of the entry with which the change takes effect.
     pub(super) async fn change_zone(&self, change: ZoneChange) -> Result<LogIndex, Problem> {
         let changed = change.changed(&self.cluster().zones).map_err(zone)?;
         let (origin, has_changed) = (change.zone.clone(), changed.is_some());
         let command = Command::ChangeZone(change);
-        let index = self.commit_once(has_changed, command).await?;
+        let index = self.commit_if(has_changed, command).await?;
         if has_changed {
             tracing::info!(%index, zone = %origin, "a zone has changed");
         }
@@ -31,13 +31,13 @@ impl LeaderTask<'_> {
         let state = self.cluster().publishing;
         let changed = change.changed(&state).map_err(publishing)?;
         let command = Command::ChangePublishing(change);
-        self.commit_once(changed.is_some(), command).await
+        self.commit_if(changed.is_some(), command).await
     }
 
     /// Commits the command only if it changes something, so that a repeated request adds no entry.
-    /// Callers check the change first: what all nodes would reject need not be in the log.
-    async fn commit_once(&self, changes: bool, command: Command) -> Result<LogIndex, Problem> {
-        if !changes {
+    /// Callers check the change first: a change that all nodes would reject need not be in the log.
+    async fn commit_if(&self, has_changed: bool, command: Command) -> Result<LogIndex, Problem> {
+        if !has_changed {
             return Ok(self.context.state_machine.meta().applied_index());
         }
         let (index, _) = self.commit(command).await?;

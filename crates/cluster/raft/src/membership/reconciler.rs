@@ -38,7 +38,7 @@ enum Step {
     RecordData(NodeId, Registration),
     /// Make a learner that has caught up a voter.
     Promote(NodeId),
-    /// Remove a voter that was silent for long.
+    /// Remove a voter that was silent for too long.
     RemoveSilent(NodeId),
     /// Drop the vouchers of registrations up to this entry.
     DropVouchers(LogIndex),
@@ -47,16 +47,16 @@ enum Step {
 impl Admin {
     /// Reconciles the membership while this node leads. Never returns.
     pub(crate) async fn reconcile(self: Arc<Self>) {
-        let mut leading: Option<(Term, Instant)> = None;
+        let mut leading_since: Option<(Term, Instant)> = None;
         loop {
             sleep(CHECK_INTERVAL).await;
             if !self.leads() {
-                leading = None;
+                leading_since = None;
                 continue;
             }
             let term = self.context.raft.view().term;
-            let (_, since) = *leading.insert(
-                leading
+            let (_, since) = *leading_since.insert(
+                leading_since
                     .filter(|(known, _)| *known == term)
                     .unwrap_or((term, Instant::now())),
             );
@@ -192,7 +192,7 @@ fn membership_step(snapshot: &MembershipSnapshot, knows_members: bool) -> Option
         })
     };
     let promoted = || {
-        let is_wanted = |node: &NodeId| {
+        let may_be_promoted = |node: &NodeId| {
             let registration = snapshot.registration(*node);
             let may_vote = registration.is_some_and(|known| !known.stays_learner);
             let mut voters = voters.clone();
@@ -201,7 +201,7 @@ fn membership_step(snapshot: &MembershipSnapshot, knows_members: bool) -> Option
                 && snapshot.has_caught_up(*node)
                 && snapshot.check_quorum(&voters).is_ok()
         };
-        members().find(is_wanted).map(Step::Promote)
+        members().find(may_be_promoted).map(Step::Promote)
     };
     let vouched = || {
         let (node, index) = snapshot.node_registry.unvouched(snapshot.leader)?;
@@ -220,7 +220,7 @@ fn membership_step(snapshot: &MembershipSnapshot, knows_members: bool) -> Option
 fn data_registration(snapshot: &MembershipSnapshot, node: NodeId) -> Option<Registration> {
     let known = snapshot.registration(node);
     // If the cluster has changed its members after it was founded, every voter has had entries, even if
-    // it is silent now. A voter without a registration is one whose removal was interrupted.
+    // it is silent now. A voter without a registration is left from an interrupted removal.
     let was_caught_up = snapshot.membership.is_voter(node)
         && known.is_none()
         && snapshot
@@ -240,14 +240,14 @@ fn data_registration(snapshot: &MembershipSnapshot, node: NodeId) -> Option<Regi
 fn silent_voter_step(
     snapshot: &MembershipSnapshot,
     cleanup: Cleanup,
-    leading: Duration,
+    led_for: Duration,
 ) -> Option<Step> {
     let voters = snapshot.membership.voters();
     if voters.len() <= cleanup.voters_min || !snapshot.membership.is_committed {
         return None;
     }
     let is_gone = |node: &NodeId| {
-        let silence = snapshot.silence(*node).unwrap_or(leading).min(leading);
+        let silence = snapshot.silence(*node).unwrap_or(led_for).min(led_for);
         let mut rest = voters.clone();
         rest.remove(node);
         *node != snapshot.leader && silence >= cleanup.after && snapshot.check_quorum(&rest).is_ok()

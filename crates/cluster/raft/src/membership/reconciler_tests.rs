@@ -20,7 +20,7 @@ fn membership_snapshot(voters: &[u8], learners: &[u8]) -> MembershipSnapshot {
     let others = members().filter(|byte| *byte != 1).map(|byte| {
         let other = Follower {
             node: node(byte),
-            matching: LogIndex(100),
+            match_index: LogIndex(100),
             ack_age: Some(Duration::ZERO),
         };
         (other.node, other)
@@ -135,7 +135,7 @@ fn founders_are_registered_once_they_have_entries() {
     assert_eq!(known, node(2));
     assert!(registration.has_data && !registration.stays_learner);
     assert_eq!(registration.address, "node2:7700");
-    founded.others.get_mut(&node(2)).unwrap().matching = LogIndex(0);
+    founded.others.get_mut(&node(2)).unwrap().match_index = LogIndex(0);
     assert_eq!(step(&founded), None);
     assert_eq!(membership_step(&founded, false), None);
 }

@@ -47,8 +47,8 @@ impl LeaderTask<'_> {
         check_name(&call.name)?;
         let node_registry = self.cluster().node_registry;
         let invite = node_registry.invites.get(&call.invite);
-        let used_it_before = invite.is_some_and(|invite| invite.used_by.contains(&call.node.0));
-        if self.membership_snapshot().is_member(call.node) && !used_it_before {
+        let has_used_invite = invite.is_some_and(|invite| invite.used_by.contains(&call.node.0));
+        if self.membership_snapshot().is_member(call.node) && !has_used_invite {
             let text = "this node is a member already: start it with a new key, or remove it first";
             return Err(unsuitable_node(text));
         }
@@ -60,8 +60,8 @@ impl LeaderTask<'_> {
             address: call.address,
             now: self.now(),
         };
-        // What all nodes would reject is not written to the log: a node that once had a token can retry for
-        // ever.
+        // A request that all nodes would reject is not written to the log: a node that once had a token
+        // can retry for ever.
         if let Err(rejection) = self.cluster().node_registry.check_join(&join) {
             return Ok(Err(rejection));
         }

@@ -16,14 +16,14 @@ use crate::{FatalError, links::link_tracker::DialRejection, node_context::NodeCo
 /// How often to check even if no rejection has changed: this node may have applied more.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Whether this node was removed, judged by what its peers state.
+/// Whether this node was removed, according to its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RemovalStatus {
     /// No peer states that it was removed.
     Member,
-    /// Fewer voters of the newest membership state it than the `needed` majority.
-    Unproven { confirmed: usize, needed: usize },
-    /// A majority of them states it, as of this entry.
+    /// Only `confirmed` voters of the newest membership state it, and the majority is `needed`.
+    Unconfirmed { confirmed: usize, needed: usize },
+    /// A majority of these voters states it, as of this entry.
     Removed(LogIndex),
 }
 
@@ -34,8 +34,8 @@ impl NodeContext {
         let mut known_status = RemovalStatus::Member;
         loop {
             let now = rejections.borrow_and_update().clone();
-            // The log as it is now: it may have received entries after the peer judged it.
-            let stated = self.peers.membership_view.stated();
+            // The log as it is now: it may have received entries after the peer checked it.
+            let stated = self.peers.membership_view.log_summary();
             let lost = now.iter().find_map(|(peer, rejection)| match rejection {
                 DialRejection::DataLost(loss) => {
                     Some((peer, DataLoss::of(loss.acknowledged, stated)?))
@@ -56,7 +56,7 @@ impl NodeContext {
         }
     }
 
-    /// Stops the node: it would vote again under its identity, but has forgotten for whom it voted.
+    /// Stops the node: it would vote again under its identity, but has forgotten its votes.
     fn stop_with_lost_data(&self, peer: NodeId, loss: DataLoss) {
         self.raft.set_electable(false);
         let error = format!(
@@ -86,7 +86,7 @@ impl NodeContext {
     }
 
     /// The voters of the newest membership that peers have sent: a removed node dials these too.
-    pub(crate) fn witnesses(&self) -> BTreeMap<NodeId, String> {
+    pub(crate) fn removal_voters(&self) -> BTreeMap<NodeId, String> {
         let removals = self.removals();
         let newest = removals.values().max_by_key(|removal| removal.index);
         newest.map_or_else(BTreeMap::new, |newest| {
@@ -104,7 +104,7 @@ impl NodeContext {
         let (confirmed, needed) = (confirming.count(), newest.voters.len() / 2 + 1);
         match confirmed >= needed {
             true => RemovalStatus::Removed(newest.index),
-            false => RemovalStatus::Unproven { confirmed, needed },
+            false => RemovalStatus::Unconfirmed { confirmed, needed },
         }
     }
 
@@ -121,7 +121,7 @@ impl NodeContext {
                  of `quorate member add`"
             ),
             RemovalStatus::Removed(_) => {}
-            RemovalStatus::Unproven { confirmed, needed } => tracing::warn!(
+            RemovalStatus::Unconfirmed { confirmed, needed } => tracing::warn!(
                 confirmed,
                 needed,
                 "some peers report that this node was removed, but no majority of the voters that it can \

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::leadership::leader::Leader;
 
-/// A new leader counts once it has led for this many of the longest election timeouts: one that should
-/// not lead has handed over by then.
+/// A new leader counts once it has led for this many times the longest election timeout: one that
+/// should not lead has handed over by then.
 const SETTLED_ELECTION_TIMEOUTS: u32 = 2;
 
 impl LeaderTask<'_> {
@@ -19,22 +19,22 @@ impl LeaderTask<'_> {
     /// leadership may move once more than requested.
     pub(super) async fn transfer(&self, to: Option<&str>) -> Result<TransferResult, Problem> {
         let snapshot = self.membership_snapshot();
-        let wanted = to.map(|to| snapshot.find_known(to)).transpose()?;
-        let successors = match wanted {
+        let target = to.map(|to| snapshot.find_known(to)).transpose()?;
+        let successors = match target {
             Some(node) if node == self.context.config.node => {
                 self.check_electable(node)?;
-                return Ok(led_by(node));
+                return Ok(transfer_result(node));
             }
             Some(node) if !snapshot.membership.is_voter(node) => {
                 let text = "it is not a voter, so it cannot lead: promote it first";
                 return Err(unsuitable_node(text));
             }
-            wanted => self.successors(wanted).await,
+            target => self.successors(target).await,
         };
         if successors.is_empty() && !self.leads() {
             return Err(no_leader());
         }
-        if successors.is_empty() && wanted.is_some() {
+        if successors.is_empty() && target.is_some() {
             return Err(not_caught_up());
         }
         // A node that should not lead would hand over immediately.
@@ -42,9 +42,9 @@ impl LeaderTask<'_> {
             .iter()
             .try_for_each(|node| self.check_electable(*node))?;
         let leader = self.hand_over(&successors).await?;
-        match wanted {
-            Some(wanted) if wanted != leader => Err(failed(format!(
-                "{wanted} did not take over, {leader} leads: retry"
+        match target {
+            Some(target) if target != leader => Err(failed(format!(
+                "{target} did not take over, {leader} leads: retry"
             ))),
             _ => self.confirm_leader(leader).await,
         }
@@ -68,7 +68,7 @@ impl LeaderTask<'_> {
         }
     }
 
-    /// Waits until the new leader has led for long enough to know whether it should.
+    /// Waits until the new leader has led long enough. Fails if it has handed over by then.
     async fn confirm_leader(&self, leader: NodeId) -> Result<TransferResult, Problem> {
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
         let mut leaders = self.context.leader.clone();
@@ -79,19 +79,19 @@ impl LeaderTask<'_> {
         let has_moved = moved.await.is_ok();
         let known = self.context.leader.borrow().node.clone();
         match known.filter(|_| !has_moved) {
-            Some(_) => Ok(led_by(leader)),
+            Some(_) => Ok(transfer_result(leader)),
             None => Err(failed(format!(
                 "{leader} took over, but does not lead any more: read its log for the reason"
             ))),
         }
     }
 
-    /// The live voters, or `wanted` if it is alive. A leader that has just been elected has heard from
-    /// nobody yet; live voters answer within a heartbeat.
-    async fn successors(&self, wanted: Option<NodeId>) -> Vec<NodeId> {
+    /// The live voters, or `target` if it is alive. A leader that has just been elected has no answers
+    /// yet; live voters answer within a heartbeat.
+    async fn successors(&self, target: Option<NodeId>) -> Vec<NodeId> {
         let deadline = Instant::now() + self.silence_max();
         loop {
-            let successors = match wanted {
+            let successors = match target {
                 // A new leader does not know yet how many entries it lacks.
                 Some(node) if self.membership_snapshot().is_live(node) => vec![node],
                 Some(_) => Vec::new(),
@@ -125,7 +125,7 @@ impl LeaderTask<'_> {
     }
 }
 
-fn led_by(leader: NodeId) -> TransferResult {
+fn transfer_result(leader: NodeId) -> TransferResult {
     TransferResult {
         leader: leader.to_string(),
     }

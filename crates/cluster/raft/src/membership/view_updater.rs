@@ -25,20 +25,20 @@ pub(crate) async fn update_view(context: Arc<NodeContext>) {
         let membership = context.raft.membership();
         let has_caught_up = context.recovery.is_complete();
         membership_view.update(&membership.nodes, membership.voters(), &meta, has_caught_up);
-        let witnesses = context.witnesses();
+        let removal_voters = context.removal_voters();
         let mut roles = MemberRoles {
             votes: membership.is_voter(membership_view.node),
             ..MemberRoles::default()
         };
-        // According to an old log, all present voters may be learners.
+        // An old log may still list the present voters as learners.
         if roles.votes || has_caught_up {
             let members = membership.nodes.keys().copied();
-            let learns =
-                |node: &NodeId| !membership.is_voter(*node) && !witnesses.contains_key(node);
-            roles.learners = members.filter(learns).collect();
+            let is_learner =
+                |node: &NodeId| !membership.is_voter(*node) && !removal_voters.contains_key(node);
+            roles.learners = members.filter(is_learner).collect();
         }
         let mut dialed = membership_view.members();
-        dialed.extend(witnesses);
+        dialed.extend(removal_voters);
         context
             .peers
             .set_members(membership_view.node, &dialed, roles);

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     LogSettings, OpenError, RaftConfig,
-    adapters::{Raft, StateMachine, View},
+    adapters::{Raft, RaftView, StateMachine},
     node_context::NodeContext,
 };
 
@@ -38,11 +38,11 @@ pub(crate) async fn keep_log_short(context: Arc<NodeContext>) {
         raft, log, config, ..
     } = &*context;
     let mut last = Instant::now();
-    let mut written_then = log.written_size();
+    let mut written_before = log.written_size();
     loop {
         let view = raft.view();
         context.gossip.set_checkpoint(view.checkpoint);
-        let log_size = log.written_size().saturating_sub(written_then);
+        let log_size = log.written_size().saturating_sub(written_before);
         let log_size_max = config.settings.store.checkpoint_log_size;
         let is_due = |factor: u32| {
             last.elapsed() >= config.checkpoint_interval() * factor
@@ -56,7 +56,7 @@ pub(crate) async fn keep_log_short(context: Arc<NodeContext>) {
         );
         let is_due = is_due(1) && own_turn || is_due(OVERDUE_FACTOR);
         if is_due && view.applied > view.checkpoint {
-            (last, written_then) = (Instant::now(), log.written_size());
+            (last, written_before) = (Instant::now(), log.written_size());
             raft.trigger_checkpoint().await;
         }
         purge_log(raft, log, config).await;
@@ -75,7 +75,7 @@ pub(crate) async fn purge_log(raft: &Raft, log: &Log, config: &RaftConfig) {
 }
 
 /// Whether it is this node's turn to write a checkpoint. The voters take turns by the clock, so
-/// that their disks are not all busy at the same time. If clocks differ, only that is lost.
+/// that their disks are not all busy at the same time. If clocks differ, turns may overlap.
 fn is_own_turn(voters: &[NodeId], own: NodeId, now: UnixMillis, interval: Duration) -> bool {
     let count = voters.len().max(1) as u64;
     let turn = (millis(interval) / count).max(1);
@@ -90,7 +90,7 @@ fn is_own_turn(voters: &[NodeId], own: NodeId, now: UnixMillis, interval: Durati
 /// beyond the checkpoint, nor beyond `limit`, which snapshots in transfer set. `None` if nothing
 /// should be purged.
 fn purge_index(
-    view: &View,
+    view: &RaftView,
     size: u64,
     kept: &LogSettings,
     limit: Option<LogIndex>,

@@ -1,5 +1,5 @@
 //! Snapshots for a member whose stored packets are damaged. Before it takes part in consensus, it
-//! asks the others one by one until one gives a snapshot that fits its own log.
+//! asks the others one by one until one sends a snapshot that fits its own log.
 //!
 //! Its log is undamaged, so its votes and its acknowledged entries are too. It neither votes nor
 //! applies entries meanwhile.
@@ -37,12 +37,12 @@ use crate::{
 /// checkpoint first, or to store a piece.
 const PULL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long to wait before the next round when no other member could give a snapshot. They may be
+/// How long to wait before the next round when no other member could send a snapshot. They may be
 /// starting too.
 const ROUND_PAUSE: Duration = Duration::from_secs(1);
 
 /// Fetches the packets of another member as of entry `index_min` or later. Asks the others in turn
-/// until one has given them. Fails only if this node cannot store them.
+/// until one has sent them. Fails only if this node cannot store them.
 pub(crate) async fn pull_packets(
     config: &RaftConfig,
     peers: &Peers,
@@ -54,14 +54,14 @@ pub(crate) async fn pull_packets(
             if *peer == config.node {
                 continue;
             }
-            let link = peers.own_link(*peer, address, StreamKind::Pull);
+            let link = peers.new_link(*peer, address, StreamKind::Pull);
             let check_offer = |last| peers.check_offer(*peer, last);
             match pull_from(link, config, index_min, check_offer).await {
                 Ok(pulled) => {
                     tracing::info!(%peer, applied = ?pulled.1.applied, "fetched the packets");
                     return Ok(pulled);
                 }
-                Err(PullError::Own(error)) => return Err(error),
+                Err(PullError::Local(error)) => return Err(error),
                 Err(PullError::Peer(error)) => {
                     let reason = chain(&*error);
                     if logged.get(peer) != Some(&reason) {
@@ -116,7 +116,7 @@ fn unexpected_response(response: Response) -> PullError {
     PullError::Peer(unexpected(response).into())
 }
 
-/// Runs slow work of the own store outside of the runtime's threads.
+/// Runs slow work of this node's store outside of the runtime's threads.
 async fn run_store_work<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, PullError> {
@@ -129,7 +129,7 @@ enum PullError {
     /// This peer cannot send them now.
     Peer(BoxError),
     /// This node cannot store them: asking another peer does not help.
-    Own(OpenError),
+    Local(OpenError),
 }
 
 impl From<CallError> for PullError {
@@ -142,14 +142,14 @@ impl From<StoreError> for PullError {
     fn from(error: StoreError) -> Self {
         match error {
             error @ StoreError::Snapshot(_) => Self::Peer(error.into()),
-            error => Self::Own(error.into()),
+            error => Self::Local(error.into()),
         }
     }
 }
 
 impl From<OpenError> for PullError {
     fn from(error: OpenError) -> Self {
-        Self::Own(error)
+        Self::Local(error)
     }
 }
 
@@ -195,10 +195,7 @@ impl PullSession {
                 self.chunks = chunk.is_some().then_some(chunks);
                 Ok(Response::PulledChunk(chunk))
             }
-            _ => Err(
-                "the peer requested a piece of a snapshot that was not offered, or something else"
-                    .into(),
-            ),
+            _ => Err("the request does not belong to an offered snapshot".into()),
         }
     }
 

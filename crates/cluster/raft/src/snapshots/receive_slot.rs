@@ -41,7 +41,7 @@ pub(crate) struct PartialSnapshot {
     /// How many chunks were received.
     pub(crate) chunk_count: u64,
     /// When the last chunk was received.
-    pub(crate) changed: Instant,
+    pub(crate) last_chunk_at: Instant,
 }
 
 impl PartialSnapshot {
@@ -55,13 +55,13 @@ impl PartialSnapshot {
             last_log,
             receiver: DropInBackground::new(receiver),
             chunk_count: 0,
-            changed: Instant::now(),
+            last_chunk_at: Instant::now(),
         }
     }
 
     /// Whether it is a part of this snapshot of this peer, and its sender still keeps the snapshot.
-    pub(crate) fn is_of(&self, peer: NodeId, last_log: Option<LogPosition>) -> bool {
-        let is_fresh = self.changed.elapsed() < IDLE_MAX;
+    pub(crate) fn belongs_to(&self, peer: NodeId, last_log: Option<LogPosition>) -> bool {
+        let is_fresh = self.last_chunk_at.elapsed() < IDLE_MAX;
         (self.peer, self.last_log) == (peer, last_log) && is_fresh
     }
 }
@@ -77,9 +77,9 @@ impl ReceiveSlot {
         Ok(guard)
     }
 
-    /// Resolves when `peer`, which has the slot, wants it for another link because its first link
+    /// Resolves when `peer`, which has the slot, needs it for another link because its first link
     /// is lost.
-    pub(crate) async fn wanted_again_by(&self, peer: NodeId) {
+    pub(crate) async fn wanted_for_other_link(&self, peer: NodeId) {
         let mut waiting_peer = self.waiting_peer.subscribe();
         // Cannot fail: `self` has the sender.
         let _ = waiting_peer
@@ -93,7 +93,8 @@ impl ReceiveSlot {
             sleep(CHECK_INTERVAL).await;
             // One that is being received is not idle.
             if let Ok(mut guard) = self.partial.clone().try_lock_owned() {
-                let is_idle = |partial: &mut PartialSnapshot| partial.changed.elapsed() >= IDLE_MAX;
+                let is_idle =
+                    |partial: &mut PartialSnapshot| partial.last_chunk_at.elapsed() >= IDLE_MAX;
                 if let Some(partial) = guard.take_if(is_idle) {
                     tracing::info!(peer = %partial.peer, "dropped a partial snapshot that its peer did not continue");
                     // The slot is free when the file is gone.
@@ -136,10 +137,10 @@ mod tests {
 
         tokio::time::sleep(IDLE_MAX / 2).await;
         let guard = receive_slot.acquire(peer).await.unwrap();
-        let kept = guard.as_ref().expect("it is kept for a while");
-        assert!(kept.is_of(peer, last_log));
-        assert!(!kept.is_of(NodeId::from(2), last_log));
-        assert!(!kept.is_of(peer, Some(LogPosition::new(1, 8))));
+        let kept = guard.as_ref().expect("the part is kept for a while");
+        assert!(kept.belongs_to(peer, last_log));
+        assert!(!kept.belongs_to(NodeId::from(2), last_log));
+        assert!(!kept.belongs_to(peer, Some(LogPosition::new(1, 8))));
         drop(guard);
 
         while receive_slot.acquire(peer).await.unwrap().is_some() {

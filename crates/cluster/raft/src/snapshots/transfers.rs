@@ -4,8 +4,8 @@
 //! yet another, for ever.
 //!
 //! Three limits keep a slow peer from filling the disk: a time without progress, a total time, and
-//! the size of the log ([`Transfers::purge_limit`] and its caller). Pinned pages make the store
-//! grow by what is written, just as the log grows, so they need no limit of their own.
+//! the size of the log ([`SnapshotTransfers::purge_limit`] and its caller). Pinned pages make the
+//! store grow by what is written, just as the log grows, so they need no limit of their own.
 
 use std::{
     collections::BTreeMap,
@@ -31,12 +31,12 @@ const TRANSFER_DURATION_MAX: Duration = Duration::from_secs(3600);
 /// A peer that lacks at most this many entries has caught up: the entries of one message.
 const CAUGHT_UP_LAG: u64 = 1024;
 
-/// A snapshot that several peers may be sent at the same time.
+/// A snapshot that may be sent to several peers at the same time.
 pub(crate) type SharedSnapshot = Arc<DropInBackground<Snapshot>>;
 
 /// The transfers of this node while it leads. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Transfers(Arc<Shared>);
+pub(crate) struct SnapshotTransfers(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -50,7 +50,7 @@ struct Shared {
 /// What is kept for one peer.
 struct TransferState {
     /// The last entry that the peer has, or will have when it has installed its snapshot.
-    matching: LogIndex,
+    match_index: LogIndex,
     /// Set until it is installed.
     snapshot: Option<SharedSnapshot>,
     started_at: Instant,
@@ -59,9 +59,9 @@ struct TransferState {
     _end_sender: oneshot::Sender<Infallible>,
 }
 
-impl Transfers {
-    /// The snapshot that some peer is being sent, or would continue with. Other peers that need one
-    /// get the same, so that only the pages of one snapshot are pinned.
+impl SnapshotTransfers {
+    /// The snapshot that is being sent to a peer, or that a peer may continue. Other peers that
+    /// need one get the same, so that only the pages of one snapshot are pinned.
     pub(crate) fn snapshot(&self) -> Option<SharedSnapshot> {
         let by_peer = lock(&self.0.by_peer);
         by_peer
@@ -69,14 +69,14 @@ impl Transfers {
             .find_map(|transfer| transfer.snapshot.clone())
     }
 
-    /// Keeps what `peer` needs: `snapshot`, and the log entries after its last entry `matching`.
+    /// Keeps what `peer` needs: `snapshot`, and the log entries after its last entry `match_index`.
     /// The returned receiver resolves when it is no longer kept.
     pub(crate) fn begin(
         &self,
         peer: NodeId,
         snapshot: SharedSnapshot,
-        matching: LogIndex,
-    ) -> (Transfer, TransferEnd) {
+        match_index: LogIndex,
+    ) -> (SnapshotTransfer, TransferEnd) {
         let (end_sender, ended) = oneshot::channel();
         let mut by_peer = lock(&self.0.by_peer);
         let resumed = by_peer.get(&peer).filter(|transfer| {
@@ -85,27 +85,27 @@ impl Transfers {
         });
         let now = Instant::now();
         let transfer = TransferState {
-            matching,
+            match_index,
             started_at: resumed.map_or(now, |transfer| transfer.started_at),
             progressed_at: now,
             snapshot: Some(snapshot),
             _end_sender: end_sender,
         };
         by_peer.insert(peer, transfer);
-        let handle = Transfer {
+        let handle = SnapshotTransfer {
             transfers: self.clone(),
             peer,
         };
         (handle, ended)
     }
 
-    /// The entry up to which the log may be purged, if anything is kept. `matching` returns the
+    /// The entry up to which the log may be purged, if anything is kept. `match_index` returns the
     /// last entry that a follower has, when the log ends at `last_log`. Must be called
     /// periodically: this call drops what was kept too long.
     pub(crate) fn purge_limit(
         &self,
         last_log: LogIndex,
-        matching: impl Fn(NodeId) -> Option<LogIndex>,
+        match_index: impl Fn(NodeId) -> Option<LogIndex>,
     ) -> Option<LogIndex> {
         #[cfg(test)]
         self.0
@@ -114,11 +114,11 @@ impl Transfers {
         let mut by_peer = lock(&self.0.by_peer);
         by_peer.retain(|peer, transfer| {
             if transfer.snapshot.is_none() {
-                transfer.follow(matching(*peer));
+                transfer.update_match_index(match_index(*peer));
             }
             transfer.is_needed(last_log)
         });
-        by_peer.values().map(|transfer| transfer.matching).min()
+        by_peer.values().map(|transfer| transfer.match_index).min()
     }
 
     /// Ends all transfers and keeps nothing any more.
@@ -148,17 +148,17 @@ impl Transfers {
 }
 
 impl TransferState {
-    /// Updates what the peer has by now.
-    fn follow(&mut self, matching: Option<LogIndex>) {
-        if matching > Some(self.matching) {
-            self.matching = matching.unwrap_or_default();
+    /// Records the last entry that the peer has now.
+    fn update_match_index(&mut self, match_index: Option<LogIndex>) {
+        if match_index > Some(self.match_index) {
+            self.match_index = match_index.unwrap_or_default();
             self.progressed_at = Instant::now();
         }
     }
 
     fn is_needed(&self, last_log: LogIndex) -> bool {
         let has_caught_up =
-            self.snapshot.is_none() && self.matching.lag_behind(last_log) <= CAUGHT_UP_LAG;
+            self.snapshot.is_none() && self.match_index.lag_behind(last_log) <= CAUGHT_UP_LAG;
         let is_late = self.progressed_at.elapsed() > IDLE_MAX
             || self.started_at.elapsed() > TRANSFER_DURATION_MAX;
         !has_caught_up && !is_late
@@ -167,15 +167,15 @@ impl TransferState {
 
 /// A snapshot that is being sent to a peer. If it is dropped before it is complete, the snapshot is
 /// kept for a while, so that the peer can continue it.
-pub(crate) struct Transfer {
-    transfers: Transfers,
+pub(crate) struct SnapshotTransfer {
+    transfers: SnapshotTransfers,
     peer: NodeId,
 }
 
 /// Resolves, with an error, when nothing is kept for a transfer any more.
 pub(crate) type TransferEnd = oneshot::Receiver<Infallible>;
 
-impl Transfer {
+impl SnapshotTransfer {
     /// The peer has received another piece.
     pub(crate) fn on_progress(&self) {
         self.transfers.change(self.peer, |_| ());

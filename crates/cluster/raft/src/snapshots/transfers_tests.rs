@@ -17,7 +17,7 @@ fn peer(number: u64) -> NodeId {
 }
 
 /// The purge limit when no peer has more than before.
-fn purge_limit(transfers: &Transfers) -> Option<LogIndex> {
+fn purge_limit(transfers: &SnapshotTransfers) -> Option<LogIndex> {
     transfers.purge_limit(LogIndex(1_000_000), |_| None)
 }
 
@@ -27,16 +27,17 @@ async fn pass(time: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_peer_needs_stays_until_it_has_caught_up() {
-    let transfers = Transfers::default();
+    let transfers = SnapshotTransfers::default();
     assert_eq!(purge_limit(&transfers), None);
     let (transfer, mut ended) = transfers.begin(peer(1), snapshot(), LogIndex(100));
     assert_eq!(purge_limit(&transfers), Some(LogIndex(100)));
     transfer.complete();
     assert!(transfers.snapshot().is_none(), "its pages may go");
     assert!(ended.try_recv() == Err(oneshot::error::TryRecvError::Empty));
-    for matching in [100, 500, 998_975] {
-        let purge_limit = transfers.purge_limit(LogIndex(1_000_000), |_| Some(LogIndex(matching)));
-        assert_eq!(purge_limit, Some(LogIndex(matching)));
+    for match_index in [100, 500, 998_975] {
+        let purge_limit =
+            transfers.purge_limit(LogIndex(1_000_000), |_| Some(LogIndex(match_index)));
+        assert_eq!(purge_limit, Some(LogIndex(match_index)));
     }
     let caught_up = transfers.purge_limit(LogIndex(1_000_000), |_| Some(LogIndex(998_976)));
     assert_eq!(caught_up, None);
@@ -44,7 +45,7 @@ async fn what_a_peer_needs_stays_until_it_has_caught_up() {
 
 #[tokio::test(start_paused = true)]
 async fn the_slowest_of_several_peers_counts() {
-    let transfers = Transfers::default();
+    let transfers = SnapshotTransfers::default();
     let shared = snapshot();
     let (_first, _) = transfers.begin(peer(1), shared.clone(), LogIndex(100));
     let (_second, _) = transfers.begin(peer(2), shared.clone(), LogIndex(200));
@@ -54,7 +55,7 @@ async fn the_slowest_of_several_peers_counts() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_for_long_for_a_peer_without_progress() {
-    let transfers = Transfers::default();
+    let transfers = SnapshotTransfers::default();
     let (transfer, ended) = transfers.begin(peer(1), snapshot(), LogIndex(100));
     pass(IDLE_MAX / 2).await;
     transfer.on_progress();
@@ -70,7 +71,7 @@ async fn nothing_is_kept_for_long_for_a_peer_without_progress() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_for_ever_for_a_peer_that_is_cut_off_again_and_again() {
-    let transfers = Transfers::default();
+    let transfers = SnapshotTransfers::default();
     let shared = snapshot();
     let started = Instant::now();
     loop {
@@ -88,7 +89,7 @@ async fn nothing_is_kept_for_ever_for_a_peer_that_is_cut_off_again_and_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_cannot_be_read_ends_its_transfers_and_no_others() {
-    let transfers = Transfers::default();
+    let transfers = SnapshotTransfers::default();
     let damaged = snapshot();
     let (_first, ended) = transfers.begin(peer(1), damaged.clone(), LogIndex(100));
     let (_other, mut other_ended) = transfers.begin(peer(2), snapshot(), LogIndex(200));
@@ -103,7 +104,7 @@ async fn a_snapshot_that_cannot_be_read_ends_its_transfers_and_no_others() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_for_a_peer_that_rejects_a_snapshot() {
-    let transfers = Transfers::default();
+    let transfers = SnapshotTransfers::default();
     let (transfer, _) = transfers.begin(peer(1), snapshot(), LogIndex(100));
     transfer.abandon();
     assert_eq!(purge_limit(&transfers), None);

@@ -96,9 +96,9 @@ async fn fetch_packets(
     metrics: &NodeMetrics,
     log: &Arc<Log>,
 ) -> Result<Arc<Store>, OpenError> {
-    let at_least = log.state().purged.map(|purged| purged.index);
-    let at_least = at_least.unwrap_or_default();
-    let (received, meta) = pull_packets(config, peers, at_least).await?;
+    let index_min = log.state().purged.map(|purged| purged.index);
+    let index_min = index_min.unwrap_or_default();
+    let (received, meta) = pull_packets(config, peers, index_min).await?;
     if let Some(applied) = meta.applied {
         let aligned = align_log_with(log, applied).await;
         aligned.map_err(OpenError::step(
@@ -120,9 +120,9 @@ async fn fetch_packets(
 /// in between, it fetches the packets again.
 async fn align_log_with(log: &Arc<Log>, last: LogPosition) -> std::io::Result<()> {
     let index = last.index.0;
-    let found = log.read(index.saturating_sub(1)..index + 1, usize::MAX)?;
+    let entries = log.read(index.saturating_sub(1)..index + 1, usize::MAX)?;
     let at = |index| {
-        let mut positions = found.iter().map(|(position, _)| *position);
+        let mut positions = entries.iter().map(|(position, _)| *position);
         positions.find(|position| position.index.0 == index)
     };
     let purged = log.state().purged;

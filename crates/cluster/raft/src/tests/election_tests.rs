@@ -201,7 +201,7 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
     set_not_electable([&not_electable], true);
     // The leader must know it before it has to choose.
     let heard = async {
-        let heard = || gossip(&old).heard(not_electable.context().config.node);
+        let heard = || gossip(&old).last_received(not_electable.context().config.node);
         while heard().is_none_or(|heard| heard.metadata.not_electable.is_empty()) {
             tokio::task::yield_now().await;
         }
@@ -232,7 +232,7 @@ async fn without_an_electable_voter_the_leader_stays_until_there_is_one() {
     set_not_electable(&followers, true);
     for follower in &followers {
         let heard = async {
-            let heard = || gossip(&leader).heard(follower.context().config.node);
+            let heard = || gossip(&leader).last_received(follower.context().config.node);
             while heard().is_none_or(|heard| heard.metadata.not_electable.is_empty()) {
                 tokio::task::yield_now().await;
             }
@@ -269,10 +269,11 @@ async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
     let old = cluster.leader().clone();
     let first = cluster.followers().next().unwrap().context().config.node;
     let heard = async {
-        while cluster
-            .followers()
-            .any(|f| gossip(&old).heard(f.context().config.node).is_none())
-        {
+        while cluster.followers().any(|f| {
+            gossip(&old)
+                .last_received(f.context().config.node)
+                .is_none()
+        }) {
             tokio::task::yield_now().await;
         }
     };
@@ -296,7 +297,7 @@ async fn a_leader_that_stops_hands_over_to_one_that_may_lead() {
     set_not_electable([&not_electable], true);
     let heard = async {
         let is_electable = |node: &Arc<Node>| {
-            let heard = gossip(&old).heard(node.context().config.node);
+            let heard = gossip(&old).last_received(node.context().config.node);
             heard.map(|heard| heard.metadata.not_electable.is_empty())
         };
         while (is_electable(&not_electable), is_electable(&electable)) != (Some(false), Some(true))

@@ -46,7 +46,7 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
     };
     let updated = timeout(
         TIMEOUT,
-        node.context().peers.membership_view.until(is_updated),
+        node.context().peers.membership_view.wait_until(is_updated),
     )
     .await;
     assert_eq!(updated, Ok(true), "its view of the members is updated");

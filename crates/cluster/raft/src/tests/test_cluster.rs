@@ -27,7 +27,7 @@ use tempfile::TempDir;
 
 use super::{super::*, snapshot_traffic::SnapshotTraffic};
 use crate::{
-    NodeMetrics, OpenError, RaftConfig, RaftMetrics, WallClock, adapters::View,
+    NodeMetrics, OpenError, RaftConfig, RaftMetrics, WallClock, adapters::RaftView,
     node_context::NodeContext,
 };
 
@@ -460,7 +460,7 @@ pub(super) async fn applied(node: &Node, index: LogIndex) {
 }
 
 /// Waits until the consensus state of a node fulfils `condition`.
-pub(super) async fn until(node: &Node, condition: impl Fn(View) -> bool) {
+pub(super) async fn until(node: &Node, condition: impl Fn(RaftView) -> bool) {
     let stands = node
         .context()
         .write_path

@@ -90,7 +90,7 @@ async fn a_key_that_was_added_again_is_accepted() {
         .context()
         .peers
         .membership_view
-        .until(|node_registry| node_registry.removed.contains_key(&id(4).0));
+        .wait_until(|node_registry| node_registry.removed.contains_key(&id(4).0));
     assert!(timeout(TIMEOUT, knows).await.unwrap());
     assert!(matches!(
         three.context().service().admission(id(4), &[]),

@@ -6,7 +6,7 @@ use quorate_replica::{PutError, PutOutcome};
 use quorate_state::{Conditions, EncodedPackets, LogIndex};
 use tokio::{sync::oneshot, time::Instant};
 
-/// Something that waits to be put into a batch.
+/// A proposal that waits for a batch.
 pub(super) enum PendingProposal {
     /// A packet of a PUT at this node.
     Own(PendingPut),
@@ -62,7 +62,7 @@ impl PendingPut {
         }));
     }
 
-    /// Answers with the outcome of the last attempt. A rejection says nothing about earlier
+    /// Answers with the outcome of the last attempt. A rejection proves nothing about earlier
     /// attempts that may have stored the packet: another packet may have replaced it by now.
     fn settle(&mut self, outcome: PutOutcome) {
         self.answer(match outcome {
@@ -74,7 +74,6 @@ impl PendingPut {
 }
 
 impl PendingProposal {
-    /// How many packets it has.
     pub(super) fn packet_count(&self) -> usize {
         match self {
             Self::Own(_) => 1,
@@ -99,8 +98,8 @@ impl PendingProposal {
         }
     }
 
-    /// Answers one that will not be in any further attempt. `error_if_not_stored` is the answer to
-    /// a PUT that no attempt can have stored.
+    /// Answers a proposal that will not be in any further attempt. `error_if_not_stored` is the
+    /// answer to a PUT that no attempt can have stored.
     pub(super) fn fail(self, error_if_not_stored: PutError) {
         match self {
             Self::Own(mut put) => put.fail(error_if_not_stored),
@@ -160,7 +159,7 @@ impl Batch {
                 self.answer(index, outcomes);
                 Vec::new()
             }
-            undecided => self.take_back(&undecided),
+            undecided => self.return_undecided(&undecided),
         }
     }
 
@@ -181,7 +180,7 @@ impl Batch {
         }
     }
 
-    fn take_back(self, undecided: &Proposed) -> Vec<PendingProposal> {
+    fn return_undecided(self, undecided: &Proposed) -> Vec<PendingProposal> {
         let mut own = Vec::new();
         for proposal in self.proposals {
             match proposal {

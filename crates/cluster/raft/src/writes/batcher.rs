@@ -85,7 +85,7 @@ impl Batcher {
             return self.wake_on_next();
         };
         let leads = *node == self.path.node;
-        while !self.is_pausing() && self.queue.has_packets(self.wanted()) {
+        while !self.is_pausing() && self.queue.has_packets(self.count_min()) {
             let mut batch = Batch::default();
             self.queue.take_while(|proposal| match proposal {
                 proposal if proposal.is_gone() => Ok(()),
@@ -161,7 +161,7 @@ impl Batcher {
     }
 
     /// How many packets must wait before a batch is sent now.
-    fn wanted(&self) -> usize {
+    fn count_min(&self) -> usize {
         match self.in_flight.len() {
             0 => 1,
             1..BATCHES_IN_FLIGHT_MAX => PIPELINED_COUNT_MIN,
@@ -169,7 +169,6 @@ impl Batcher {
         }
     }
 
-    /// Whether the pause before the next retry has not ended yet.
     fn is_pausing(&self) -> bool {
         Instant::now() < self.retry_at
     }

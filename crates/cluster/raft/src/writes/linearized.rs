@@ -22,14 +22,14 @@ impl WritePath {
         let mut path = self.clone();
         let index = loop {
             path.leader.borrow_and_update();
-            let asker = self.clone();
-            let request = move || async move { asker.request_once().await };
+            let requester = self.clone();
+            let request = move || async move { requester.request_once().await };
             match self.read_indexes.join(request).await {
                 Some(index) => break index,
                 None => next_leader(&mut path.leader).await,
             }
         };
-        path.applied(index).await;
+        path.wait_until_applied(index).await;
     }
 
     /// Requests the read index from the current leader, once. `None` if it does not answer.

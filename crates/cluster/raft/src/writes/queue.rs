@@ -23,10 +23,9 @@ pub(super) struct ProposalQueue {
 #[derive(Default)]
 struct State {
     proposals: VecDeque<PendingProposal>,
-    /// The number of packets in all proposals.
     packet_count: usize,
     /// The task that waits in `has_enough` is woken when this many packets wait.
-    wanted: usize,
+    wake_count: usize,
     is_closed: bool,
 }
 
@@ -42,14 +41,14 @@ impl ProposalQueue {
         }
         state.packet_count += proposal.packet_count();
         state.proposals.push_back(proposal);
-        let is_enough = state.packet_count >= state.wanted;
+        let is_enough = state.packet_count >= state.wake_count;
         drop(state);
         if is_enough {
             self.wake.notify_one();
         }
     }
 
-    /// Puts proposals that were taken earlier back before all others.
+    /// Puts proposals that were taken earlier back at the front.
     pub(super) fn put_back(&self, proposals: Vec<PendingProposal>) {
         let mut state = lock(&self.state);
         for proposal in proposals.into_iter().rev() {
@@ -87,10 +86,10 @@ impl ProposalQueue {
 
     /// Whether this many packets wait. If not, [`has_enough`](Self::has_enough) resolves once they
     /// do.
-    pub(super) fn has_packets(&self, wanted: usize) -> bool {
+    pub(super) fn has_packets(&self, count_min: usize) -> bool {
         let mut state = lock(&self.state);
-        state.wanted = wanted;
-        state.packet_count >= wanted
+        state.wake_count = count_min;
+        state.packet_count >= count_min
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -13,8 +13,8 @@ use quorate_state::LogIndex;
 pub(super) type ReadIndexRequest = Shared<BoxFuture<'static, Option<LogIndex>>>;
 
 /// Lets reads share their requests for the read index. One request is in progress at a time, and
-/// all reads that arrive meanwhile share the next one. So reads take no capacity of the link from
-/// PUTs, however many they are.
+/// all reads that arrive meanwhile share the next one. So any number of reads takes almost no
+/// capacity of the link from PUTs.
 #[derive(Clone, Default)]
 pub(crate) struct ReadIndexRequests {
     next: Arc<Mutex<Option<ReadIndexRequest>>>,
@@ -22,7 +22,7 @@ pub(crate) struct ReadIndexRequests {
 }
 
 impl ReadIndexRequests {
-    /// Joins the next request. `send` is called for it after this call.
+    /// Joins the next request, which calls `send` later than this call.
     pub(super) fn join<F>(&self, send: impl FnOnce() -> F + Send + 'static) -> ReadIndexRequest
     where
         F: Future<Output = Option<LogIndex>> + Send,

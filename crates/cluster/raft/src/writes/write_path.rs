@@ -35,8 +35,9 @@ pub(crate) struct WritePath {
 
 impl WritePath {
     /// Proposes packets through `leader`, which must be known. Resolves when this node has applied
-    /// them too, so that a client which then reads here sees them; or when it is known that they
-    /// were not appended; or when that cannot be known, at the latest when another node leads.
+    /// them too, so that a client that reads here next sees them. Also resolves when they
+    /// were certainly not appended, or when that cannot be known, at the latest when another node
+    /// leads.
     pub(crate) async fn propose(mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
         let superseded = superseded(self.leader.clone(), leader);
         tokio::select! {
@@ -57,7 +58,7 @@ impl WritePath {
         match self.peers.forward(*node, address, request).await {
             Ok(Response::Proposed(proposed)) => {
                 if let Proposed::Applied { index, .. } = proposed {
-                    self.applied(index).await;
+                    self.wait_until_applied(index).await;
                 }
                 proposed
             }
@@ -83,8 +84,7 @@ impl WritePath {
         }
     }
 
-    /// Resolves when this node has applied the entry of this index.
-    pub(crate) async fn applied(&mut self, index: LogIndex) {
+    pub(crate) async fn wait_until_applied(&mut self, index: LogIndex) {
         let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
         if applied.await.is_err() {
             // The node is shutting down, and the caller with it.
