@@ -64,7 +64,10 @@ mod tests {
     fn who_moves_a_node_is_told_how_to_say_so() {
         let moved = warning("a:1", Some("b:2"), true);
         assert!(moved.contains("b:2` if it is there now"), "{moved}");
-        let unheard = warning("a:1", Some("b:2"), false);
-        assert!(unheard.contains("b:2` at another member"), "{unheard}");
+        let hello_error = warning("a:1", Some("b:2"), false);
+        assert!(
+            hello_error.contains("b:2` at another member"),
+            "{hello_error}"
+        );
     }
 }

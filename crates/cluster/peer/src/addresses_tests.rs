@@ -8,14 +8,14 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A resolver whose answers come one by one, as the test gives them.
 fn scripted() -> (Addresses, Arc<AtomicUsize>, watch::Sender<Answers>) {
-    let (answers, heard) = watch::channel(Answers::default());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
+    let (answers, received) = watch::channel(Answers::default());
+    let lookup_count = Arc::new(AtomicUsize::new(0));
+    let count = lookup_count.clone();
     let lookup = move |_| {
         let number = count.fetch_add(1, Ordering::Relaxed);
-        let mut heard = heard.clone();
+        let mut received = received.clone();
         async move {
-            let answered = heard.wait_for(|answers| answers.len() > number).await;
+            let answered = received.wait_for(|answers| answers.len() > number).await;
             let answer = answered.map_err(io::Error::other)?[number];
             answer
                 .map(|port| vec![at(port)])
@@ -23,7 +23,7 @@ fn scripted() -> (Addresses, Arc<AtomicUsize>, watch::Sender<Answers>) {
         }
         .boxed()
     };
-    (Addresses::new(Arc::new(lookup)), asked, answers)
+    (Addresses::new(Arc::new(lookup)), lookup_count, answers)
 }
 
 /// A port for each lookup, or a failure.
@@ -48,22 +48,26 @@ async fn until_known(addresses: &Addresses, port: u16) {
 }
 
 #[tokio::test]
-async fn a_resolver_that_hangs_keeps_nobody_who_has_an_older_answer() {
-    let (addresses, asked, answers) = scripted();
+async fn an_older_answer_is_used_while_the_resolver_hangs() {
+    let (addresses, lookup_count, answers) = scripted();
     answers.send_modify(|answers| answers.push(Some(1)));
     assert_eq!(of(&addresses).await, Some(1));
     addresses.look_up("node:1");
     assert_eq!(of(&addresses).await, Some(1), "nobody has answered");
     addresses.look_up("node:1");
-    assert_eq!(asked.load(Ordering::Relaxed), 2, "one lookup at a time");
+    assert_eq!(
+        lookup_count.load(Ordering::Relaxed),
+        2,
+        "one lookup at a time"
+    );
 
     answers.send_modify(|answers| answers.push(Some(2)));
     until_known(&addresses, 2).await;
 }
 
 #[tokio::test]
-async fn what_was_found_outlives_lookups_that_fail() {
-    let (addresses, asked, answers) = scripted();
+async fn a_resolved_address_outlives_failed_lookups() {
+    let (addresses, lookup_count, answers) = scripted();
     answers.send_modify(|answers| answers.extend([Some(1), None, Some(3)]));
     assert_eq!(of(&addresses).await, Some(1));
     addresses.look_up("node:1");
@@ -80,7 +84,7 @@ async fn what_was_found_outlives_lookups_that_fail() {
     };
     timeout(TIMEOUT, failed).await.unwrap();
     assert_eq!(of(&addresses).await, Some(1));
-    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(lookup_count.load(Ordering::Relaxed), 2);
     addresses.look_up("node:1");
     until_known(&addresses, 3).await;
 }
@@ -95,11 +99,11 @@ async fn a_name_that_was_never_found_is_looked_up_each_time() {
 
 #[tokio::test]
 async fn an_old_answer_is_used_and_renewed() {
-    let (addresses, asked, answers) = scripted();
+    let (addresses, lookup_count, answers) = scripted();
     answers.send_modify(|answers| answers.extend([Some(1), Some(2)]));
     assert_eq!(of(&addresses).await, Some(1));
     assert_eq!(of(&addresses).await, Some(1));
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(lookup_count.load(Ordering::Relaxed), 1);
     pause();
     advance(AGE_MAX + Duration::from_secs(1)).await;
     assert_eq!(of(&addresses).await, Some(1), "at once");

@@ -1,4 +1,4 @@
-//! Nodes that are turned away, and told why, over loopback.
+//! Nodes that are rejected with a reason, over loopback.
 
 use crate::{ClusterId, Introduction, LinkError, LogSummary, Removal, StreamKind, Transport};
 use futures_util::{FutureExt, SinkExt, StreamExt, stream};
@@ -14,7 +14,7 @@ use crate::{
 
 /// Whether a joiner is expected or not.
 #[tokio::test]
-async fn a_node_that_nobody_knows_gets_no_word() {
+async fn an_unknown_node_gets_no_reason() {
     let bob = Node::bob(Echo).await;
     for outcome in ["unknown_key", "unknown_key"] {
         let before = bob.handshakes(outcome);
@@ -31,7 +31,7 @@ async fn a_node_that_nobody_knows_gets_no_word() {
 }
 
 #[tokio::test]
-async fn a_member_that_lost_its_data_is_told_to_be_replaced() {
+async fn a_member_that_lost_its_data_is_rejected_with_advice() {
     let bob = Node::bob(Echo).await;
     bob.service.miss_data();
     let empty = Introduction {
@@ -43,16 +43,16 @@ async fn a_member_that_lost_its_data_is_told_to_be_replaced() {
         panic!("{error}: Bob misses nothing")
     };
     assert_eq!((loss.acknowledged, loss.stated), (None, None));
-    for told in ["lost its data", "quorate member replace", "--join TOKEN"] {
-        assert!(text.contains(told), "{text}");
+    for expected in ["lost its data", "quorate member replace", "--join TOKEN"] {
+        assert!(text.contains(expected), "{text}");
     }
     assert_eq!(bob.handshakes("data_lost"), 1);
     bob.expect_alive().await;
 }
 
-/// Whoever dials states its own position, and the other end compares.
+/// The dialing node sends its own position, and the other end compares it.
 #[tokio::test]
-async fn a_member_that_states_less_than_it_acknowledged_is_told_both_positions() {
+async fn a_member_that_states_less_than_it_acknowledged_gets_both_positions() {
     let bob = Node::bob(Echo).await;
     let (term, had) = (STATED.term, LogPosition::new(2, 9));
     bob.service.remember(term, had);
@@ -62,13 +62,13 @@ async fn a_member_that_states_less_than_it_acknowledged_is_told_both_positions()
     };
     assert_eq!(loss.acknowledged, Some((term, had)));
     assert_eq!(loss.stated, STATED.durable);
-    for told in [
+    for expected in [
         "entry 9 of term 2",
         "entry 7 of term 2",
         "of term 3",
         "member replace",
     ] {
-        assert!(text.contains(told), "{told} in {text}");
+        assert!(text.contains(expected), "{expected} in {text}");
     }
     assert_eq!(bob.handshakes("data_lost"), 1);
     for no_less in [LogPosition::new(2, 7), LogPosition::new(1, 9)] {
@@ -79,8 +79,8 @@ async fn a_member_that_states_less_than_it_acknowledged_is_told_both_positions()
 }
 
 #[tokio::test]
-async fn the_links_of_a_node_that_is_expelled_end_at_once() {
-    // One that answers, and one that is stuck.
+async fn the_links_of_a_removed_node_end_immediately() {
+    // One that answers, and one that never does.
     let stuck = Serve(|_| stream::pending().boxed());
     let (bob, stuck) = (Node::bob(Echo).await, Node::bob(stuck).await);
     for node in [&bob, &stuck] {
@@ -103,7 +103,7 @@ async fn the_links_of_a_node_that_is_expelled_end_at_once() {
     }
 }
 
-/// Alice registered Mallory, which Bob has not applied yet.
+/// Alice has registered Mallory, and Bob has not applied that yet.
 fn vouched_for() -> Introduction {
     Introduction {
         vouchers: vec![vouch(&identity(ALICE), HOME, id(MALLORY), LogIndex(5))],
@@ -112,7 +112,7 @@ fn vouched_for() -> Introduction {
 }
 
 #[tokio::test]
-async fn a_member_that_is_not_listed_yet_gets_the_lanes_of_raft_and_snapshots() {
+async fn a_vouched_member_gets_only_the_streams_of_raft_and_snapshots() {
     let bob = Node::bob(Echo).await;
     for &stream_kind in StreamKind::VARIANTS {
         let (address, mallory) = (bob.address().to_string(), transport(MALLORY));
@@ -134,19 +134,19 @@ async fn a_member_that_is_not_listed_yet_gets_the_lanes_of_raft_and_snapshots() 
 }
 
 #[tokio::test]
-async fn links_end_when_nothing_proves_them_any_more() {
+async fn links_end_when_their_proof_is_gone() {
     let bob = Node::bob(Echo).await;
     let mut mallory = open_as(MALLORY, bob.address(), vouched_for())
         .await
         .unwrap();
-    assert_eq!(ask(&mut mallory, "heard").await, "heard");
+    assert_eq!(ask(&mut mallory, "hello").await, "hello");
     bob.service.unlist(ALICE);
     let error = next(&mut mallory).await.unwrap().unwrap_err();
     assert!(matches!(error, LinkError::Closed(_)), "{error}");
 }
 
 #[tokio::test]
-async fn members_that_are_not_listed_yet_have_a_bound() {
+async fn the_links_of_vouched_members_are_limited() {
     let config = LinkServerConfig {
         vouched_count_max: 2,
         ..LinkServerConfig::default()
@@ -169,7 +169,7 @@ async fn members_that_are_not_listed_yet_have_a_bound() {
 }
 
 #[tokio::test]
-async fn a_node_that_was_removed_is_told_who_the_cluster_is_without_it() {
+async fn a_removed_node_receives_the_current_members() {
     let bob = Node::bob(Echo).await;
     let removal = Removal {
         index: LogIndex(70),
@@ -178,10 +178,10 @@ async fn a_node_that_was_removed_is_told_who_the_cluster_is_without_it() {
     };
     bob.service.remove(MALLORY, removal.clone());
     let error = open(MALLORY, bob.address()).await.err().unwrap();
-    let LinkError::Removed(text, told) = error else {
+    let LinkError::Removed(text, expected) = error else {
         panic!("{error}: Bob says nothing")
     };
-    assert_eq!(*told, removal);
+    assert_eq!(*expected, removal);
     assert!(text.contains("removed, as of entry 70"), "{text}");
     assert_eq!(bob.handshakes("removed"), 1);
 }
@@ -202,7 +202,7 @@ async fn another_node_at_the_address_is_named() {
 }
 
 #[tokio::test]
-async fn a_node_of_another_cluster_is_told_so() {
+async fn a_node_of_another_cluster_is_rejected_with_the_reason() {
     let bob = Node::bob(Echo).await;
     let elsewhere = Introduction {
         cluster: ClusterId([8; 32]),

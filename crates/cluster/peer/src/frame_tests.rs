@@ -52,26 +52,26 @@ fn messages_survive_the_round_trip_byte_by_byte() {
 #[test]
 fn a_message_that_outgrows_a_frame_leaves_nothing_in_the_buffer() {
     let mut buffer = BytesMut::from(&b"before"[..]);
-    // A byte of number, two of length, and the metadata.
+    // One byte for the number, two for the length, and the metadata.
     let size = 303 + postcard::to_stdvec(&message(1).metadata).unwrap().len();
     let error = codec(size - 1).encode(message(1), &mut buffer).unwrap_err();
-    assert!(matches!(error, FrameError::Outgrown { size: told, .. } if told == size));
+    assert!(matches!(error, FrameError::Outgrown { size: stated, .. } if stated == size));
     assert_eq!(buffer, b"before"[..]);
     codec(size).encode(message(1), &mut buffer).unwrap();
 }
 
 #[test]
-fn an_announced_size_over_the_limit_is_refused_before_it_comes() {
+fn an_announced_size_over_the_limit_is_rejected_before_the_frame() {
     for length in [1001, u32::MAX] {
         let mut buffer = BytesMut::from(&length.to_be_bytes()[..]);
         let error = codec(1000).decode(&mut buffer).unwrap_err();
         assert!(matches!(error, FrameError::TooLarge(1000)), "{error}");
-        assert!(buffer.capacity() < 1000, "no room is made for it");
+        assert!(buffer.capacity() < 1000, "no memory is allocated for it");
     }
 }
 
 #[test]
-fn what_is_no_message_is_refused() {
+fn bytes_that_are_not_a_message_are_rejected() {
     let frame = |body: &[u8]| {
         let mut frame = BytesMut::new();
         frame.put_u32(u32::try_from(body.len()).unwrap());

@@ -8,7 +8,7 @@ use crate::{
     test_service::{joined, token},
 };
 
-/// A hello of a node that speaks these versions, as it arrives.
+/// The hello of a node with these versions, as it is received.
 fn speaking(versions: RangeInclusive<u16>) -> Hello {
     let hello = Hello {
         versions,
@@ -53,7 +53,7 @@ fn a_hello_of_the_same_cluster_and_version_is_welcome() {
 }
 
 #[test]
-fn two_nodes_choose_the_highest_version_that_both_speak() {
+fn two_nodes_choose_the_highest_common_version() {
     for (old, new, chosen) in [
         (3..=3, 3..=4, 3),
         (3..=4, 3..=7, 4),
@@ -70,20 +70,20 @@ fn two_nodes_choose_the_highest_version_that_both_speak() {
 }
 
 #[test]
-fn nodes_that_share_no_version_are_told_both_ranges() {
-    for (here, there, told) in [
+fn nodes_without_a_common_version_get_both_ranges() {
+    for (here, there, expected) in [
         (3..=3, 2..=2, "version 3 and this node speaks 2:"),
         (2..=2, 3..=3, "version 2 and this node speaks 3:"),
         (3..=4, 5..=9, "version 3 to 4 and this node speaks 5 to 9:"),
         (5..=9, 3..=4, "version 5 to 9 and this node speaks 3 to 4:"),
     ] {
         let rejection = speaking(there).check(HOME, &here).unwrap_err().to_string();
-        assert!(rejection.contains(told), "{rejection}");
+        assert!(rejection.contains(expected), "{rejection}");
     }
 }
 
 #[test]
-fn every_difference_is_a_rejection_of_its_own() {
+fn every_difference_has_its_own_rejection() {
     let check = |hello: &Hello, cluster| hello.check(cluster, &WIRE_VERSIONS);
     let hello = hello(StreamKind::Append);
     let magic = Hello {
@@ -101,9 +101,9 @@ fn every_difference_is_a_rejection_of_its_own() {
     }
 }
 
-/// As programs greeted before there was this magic, and as others may.
+/// Greetings of programs from before this magic, and of others.
 #[test]
-fn of_another_magic_nothing_is_read_but_that() {
+fn nothing_is_read_after_another_magic() {
     let before = [
         b"quorate\n".as_slice(),
         &[3],
@@ -114,8 +114,8 @@ fn of_another_magic_nothing_is_read_but_that() {
     .concat();
     for bytes in [&before[..], b"", b"quorate", &[0xff; 300]] {
         let hello = Hello::parse(bytes).unwrap();
-        let refused = hello.check(HOME, &WIRE_VERSIONS);
-        assert_eq!(refused, Err(Rejection::Magic), "{bytes:?}");
+        let rejected = hello.check(HOME, &WIRE_VERSIONS);
+        assert_eq!(rejected, Err(Rejection::Magic), "{bytes:?}");
         assert_eq!(hello.cluster, ClusterId([0; 32]));
     }
 }
@@ -167,8 +167,8 @@ fn the_layout_of_greetings_stays() {
         stated: STATED,
     };
     assert_eq!(encoded(&welcome), [0, 3, 3, 1, 2, 7]);
-    let refused = Greeting::Rejected("no".to_owned());
-    assert_eq!(encoded(&refused), [1, 2, b'n', b'o']);
+    let rejected = Greeting::Rejected("no".to_owned());
+    assert_eq!(encoded(&rejected), [1, 2, b'n', b'o']);
     assert_eq!(encoded(&Greeting::DataLost(LOSS)), [2, 1, 3, 2, 9, 1, 2, 7]);
 }
 
@@ -207,15 +207,15 @@ fn the_layout_of_joining_stays() {
         JoinRejection::Bounds,
     ];
     for (number, rejection) in (0..).zip(rejections) {
-        let refused = Greeting::Join(JoinAnswer::Rejected(rejection));
-        assert_eq!(encoded(&refused), [3, 1, number]);
+        let rejected = Greeting::Join(JoinAnswer::Rejected(rejection));
+        assert_eq!(encoded(&rejected), [3, 1, number]);
     }
     let unavailable = JoinAnswer::Unavailable("no".to_owned());
     assert_eq!(encoded(&Greeting::Join(unavailable)), [3, 2, 2, b'n', b'o']);
 }
 
 #[test]
-fn what_later_versions_add_to_greetings_is_skipped() {
+fn fields_of_later_versions_in_greetings_are_skipped() {
     let grown = |content: &[u8]| [content, &[9; 200]].concat();
     let hello = Hello {
         versions: 3..=4,
@@ -239,7 +239,7 @@ fn what_later_versions_add_to_greetings_is_skipped() {
 }
 
 #[test]
-fn garbage_is_no_greeting_and_no_panic() {
+fn garbage_is_rejected_as_a_greeting_without_panic() {
     for size in 0..64 {
         for byte in [0, 1, 0x7f, 0x80, 0xff] {
             let _ = Hello::parse(&vec![byte; size]);
@@ -252,15 +252,15 @@ fn garbage_is_no_greeting_and_no_panic() {
     assert!(Greeting::parse(&[5]).is_err());
 }
 
-/// Noise, and noise within what nodes say.
+/// Random bytes, and random bytes within valid messages.
 #[test]
-fn no_first_words_make_parsing_panic_and_what_is_read_is_bounded() {
+fn no_first_message_makes_parsing_panic_or_allocate_much() {
     let hello = Hello {
         vouchers: longest_chain()[..2].to_vec(),
         ..of(7)
     };
     let answer = Greeting::Join(JoinAnswer::Joined(joined()));
-    let said = [
+    let message = [
         encoded(&hello),
         encoded(&widest_request()),
         encoded(&answer),
@@ -269,7 +269,7 @@ fn no_first_words_make_parsing_panic_and_what_is_read_is_bounded() {
     for round in 0..60_000 {
         let mut bytes = match round % 4 {
             3 => (0..byte()).map(|_| byte()).collect(),
-            kind => said[kind].clone(),
+            kind => message[kind].clone(),
         };
         for _ in 0..byte() % 4 {
             let place = usize::from(byte()) * 256 + usize::from(byte());
@@ -288,20 +288,20 @@ fn no_first_words_make_parsing_panic_and_what_is_read_is_bounded() {
         }
         if let Ok(request) = JoinRequest::parse(&bytes) {
             assert!(request.fits());
-            // Which takes a while.
+            // Each takes some time.
             if round % 64 == 1 {
                 let _ = request.is_proved(&[1; 32], HOME, id(1), NodeId::default());
             }
         }
         if let Ok(Greeting::Join(JoinAnswer::Joined(joined))) = Greeting::parse(&bytes) {
-            // No count of members is believed that there is no room for.
+            // A claimed count of members allocates no memory.
             assert!(joined.members.capacity() <= 1024 * 1024 / 56);
         }
     }
 }
 
 #[test]
-fn the_longest_first_words_fit_a_greeting() {
+fn the_longest_first_messages_fit_a_greeting() {
     let widest = || listed(&(65_534..=u16::MAX));
     for rejection in [
         Rejection::Magic,

@@ -1,4 +1,4 @@
-//! Strangers, garbage and peers that take too much, over loopback.
+//! Strangers, garbage and peers that use too much, over loopback.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use crate::{
     test_service::{Echo, Serve},
 };
 
-/// How long TCP itself bears with a peer that takes nothing.
+/// How long TCP itself waits for a peer that reads nothing.
 const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn an_unknown_key_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_peer_that_answers_garbage_is_given_up() {
+async fn a_link_to_a_peer_that_answers_garbage_ends() {
     for garbage in [frame(b"hello"), vec![0xff; 100], vec![], frame(&[0; 600])] {
         open(ALICE, fake_bob(garbage).await).await.err().unwrap();
     }
@@ -82,7 +82,7 @@ async fn garbage_before_tls_is_dropped() {
 }
 
 #[tokio::test]
-async fn garbage_of_an_admitted_peer_is_dropped() {
+async fn garbage_from_an_admitted_peer_ends_its_link() {
     let bob = Node::bob(Echo).await;
     for garbage in [
         frame(b"hello"),
@@ -98,7 +98,7 @@ async fn garbage_of_an_admitted_peer_is_dropped() {
     bob.expect_alive().await;
 }
 
-/// Says hello to Bob by hand and is welcomed.
+/// Sends Bob a hello by hand and is welcomed.
 async fn welcomed(bob: &Node) -> client::TlsStream<TcpStream> {
     let mut stream = tls(ALICE, bob.address()).await;
     let hello = encoded(&hello(StreamKind::Append));
@@ -133,7 +133,7 @@ async fn garbage_on_an_open_link_ends_that_link_only() {
 }
 
 #[tokio::test]
-async fn an_oversized_frame_is_refused() {
+async fn an_oversized_frame_is_rejected() {
     let bob = Node::bob(Echo).await;
     for size in [FRAME_SIZE_MAX as u32 + 1, u32::MAX] {
         let mut stream = welcomed(&bob).await;
@@ -149,7 +149,7 @@ async fn an_oversized_frame_is_refused() {
 }
 
 #[tokio::test]
-async fn silent_strangers_do_not_keep_peers_out() {
+async fn silent_strangers_do_not_block_peers() {
     let config = LinkServerConfig {
         handshake_count_max: 4,
         handshake_timeout: TIMEOUT,
@@ -167,7 +167,7 @@ async fn silent_strangers_do_not_keep_peers_out() {
 }
 
 #[tokio::test]
-async fn a_flood_of_strangers_crowds_itself_out_before_the_listener_is_full() {
+async fn a_flood_of_strangers_evicts_itself_before_the_listener_is_full() {
     const STRANGER_COUNT: usize = 400;
     let config = LinkServerConfig {
         handshake_count_max: 4,
@@ -178,19 +178,22 @@ async fn a_flood_of_strangers_crowds_itself_out_before_the_listener_is_full() {
     let bob = Node::bob_with(config, Echo).await;
     let address = bob.address();
     let connect = move || std::net::TcpStream::connect(address).unwrap();
-    // From a thread of its own, which does not wait for Bob.
+    // On its own thread, which does not wait for Bob.
     let flood = move || (0..STRANGER_COUNT).map(|_| connect()).collect::<Vec<_>>();
     let strangers = tokio::task::spawn_blocking(flood).await.unwrap();
     bob.expect_alive().await;
     assert!(bob.handshakes("crowded") >= STRANGER_COUNT as u64 - 4);
-    let refused = "quorate_listener_connections_refused_total";
+    let refused_total = "quorate_listener_connections_refused_total";
     let count = |metric: &Metric| metric.get_counter().get_value();
-    assert_eq!(figure(&bob.registry, refused, |_| true, count), 0.0);
+    assert_eq!(
+        metric_sum(&bob.registry, refused_total, |_| true, count),
+        0.0
+    );
     drop(strangers);
 }
 
 #[tokio::test]
-async fn a_handshake_that_takes_too_long_is_given_up() {
+async fn a_handshake_that_takes_too_long_times_out() {
     let config = LinkServerConfig {
         handshake_timeout: Duration::from_millis(50),
         ..LinkServerConfig::default()
@@ -204,7 +207,7 @@ async fn a_handshake_that_takes_too_long_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_peer_has_so_many_links_and_no_more() {
+async fn the_links_of_a_peer_are_limited() {
     let config = LinkServerConfig {
         link_count_per_peer_max: 2,
         ..LinkServerConfig::default()
@@ -220,19 +223,19 @@ async fn a_peer_has_so_many_links_and_no_more() {
     let reopened = async { while open(ALICE, bob.address()).await.is_err() {} };
     timeout(TIMEOUT, reopened)
         .await
-        .expect("room is given back");
+        .expect("permits are returned");
 }
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_cut_off() {
     const RESPONSE_SIZE: usize = 64 * 1024;
-    let made = Arc::new(AtomicUsize::new(0));
+    let response_count = Arc::new(AtomicUsize::new(0));
     let service = {
-        let made = made.clone();
+        let response_count = response_count.clone();
         Serve(move |_requests| {
-            let made = made.clone();
+            let response_count = response_count.clone();
             let response = move || {
-                made.fetch_add(1, Ordering::Relaxed);
+                response_count.fetch_add(1, Ordering::Relaxed);
                 Frame {
                     id: 0,
                     message: Response::Failed("x".repeat(RESPONSE_SIZE)),
@@ -251,10 +254,10 @@ async fn a_peer_that_does_not_read_is_cut_off() {
     let cut_off = eventually("the link is cut off", || bob.links_open() == 0);
     timeout(TCP_TIMEOUT / 2, cut_off)
         .await
-        .expect("the server does not leave it to TCP");
-    // What the sockets hold, and what was ready at the time.
-    let size = made.load(Ordering::Relaxed) * RESPONSE_SIZE;
-    assert!(size < 64 * 1024 * 1024, "{size} bytes were made");
+        .expect("the server does not wait for TCP");
+    // What the sockets hold, and what was ready then.
+    let size = response_count.load(Ordering::Relaxed) * RESPONSE_SIZE;
+    assert!(size < 64 * 1024 * 1024, "{size} bytes were prepared");
     let lost = async { while let Some(Ok(_)) = link.responses.next().await {} };
     timeout(TIMEOUT, lost)
         .await

@@ -39,7 +39,7 @@ async fn closed_address() -> SocketAddr {
     nobody.local_addr().unwrap()
 }
 
-/// A bob who hears a joiner and says this to it.
+/// A Bob that reads a joiner's request and answers with these bytes.
 async fn fake_bob(answer: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -61,7 +61,7 @@ async fn fake_bob(answer: Vec<u8>) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_node_with_a_token_is_told_who_the_cluster_is() {
+async fn a_node_with_a_token_receives_the_members() {
     let bob = Node::bob(Echo).await;
     bob.service
         .expect_joiners(Some(JoinAnswer::Joined(joined())));
@@ -72,9 +72,9 @@ async fn a_node_with_a_token_is_told_who_the_cluster_is() {
     bob.expect_alive().await;
 }
 
-/// A node that crashed before it had written down what it was told asks again.
+/// A node that crashed before it had stored the answer requests again.
 #[tokio::test]
-async fn a_node_that_is_registered_already_may_ask_again() {
+async fn a_registered_node_may_repeat_its_join_request() {
     let bob = Node::bob(Echo).await;
     bob.service
         .expect_joiners(Some(JoinAnswer::Joined(joined())));
@@ -82,7 +82,7 @@ async fn a_node_that_is_registered_already_may_ask_again() {
     for _ in 0..2 {
         assert_eq!(join(&at(&bob)).await.unwrap(), joined());
     }
-    // And when its own invite was the last that was open.
+    // And when its own invite was the last open one.
     let closed = Node::bob(Echo).await;
     closed.service.admit(MALLORY);
     assert_eq!(join(&at(&closed)).await.unwrap(), joined());
@@ -109,23 +109,23 @@ async fn a_thousand_members_fit_an_answer() {
 }
 
 #[tokio::test]
-async fn the_next_member_is_asked_when_one_is_gone() {
+async fn the_next_member_is_tried_when_one_is_gone() {
     let bob = Node::bob(Echo).await;
     bob.service
         .expect_joiners(Some(JoinAnswer::Joined(joined())));
     let mut token = at(&bob);
     let gone = (id(ALICE), closed_address().await.to_string());
-    // And one where another node is.
+    // And an address where another node listens.
     let other = (id(ALICE), bob.address().to_string());
     token.members.splice(0..0, [gone, other]);
     assert_eq!(join(&token).await.unwrap(), joined());
 }
 
 #[tokio::test]
-async fn a_refusal_ends_the_round_in_its_own_words() {
+async fn a_rejection_ends_the_attempts_with_its_reason() {
     let bob = Node::bob(Echo).await;
-    let refused = JoinAnswer::Rejected(JoinRejection::Expired);
-    bob.service.expect_joiners(Some(refused));
+    let rejection = JoinAnswer::Rejected(JoinRejection::Expired);
+    bob.service.expect_joiners(Some(rejection));
     let mut token = at(&bob);
     token.members.push((id(ALICE), "127.0.0.1:1".to_owned()));
     let error = join(&token).await.unwrap_err();
@@ -143,11 +143,11 @@ async fn a_refusal_ends_the_round_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn an_unknown_token_is_told_from_a_member_that_is_away() {
+async fn an_unknown_token_is_distinguished_from_an_unreachable_member() {
     let bob = Node::bob(Echo).await;
     let mut unknown = at(&bob);
     unknown.seed = [9; 32];
-    // Whether Bob expects others or nobody.
+    // Whether Bob expects other joiners or none.
     for expects in [false, true] {
         if expects {
             bob.service.expect_joiners(None);
@@ -167,14 +167,14 @@ async fn an_unknown_token_is_told_from_a_member_that_is_away() {
     unknown.members.push((id(ALICE), gone.clone()));
     let error = join(&unknown).await.unwrap_err();
     assert!(matches!(error, JoinError::Unreachable(_)), "{error}");
-    for told in [&gone, &id(ALICE).to_string(), &bob.address().to_string()] {
-        assert!(error.to_string().contains(told), "{error}");
+    for expected in [&gone, &id(ALICE).to_string(), &bob.address().to_string()] {
+        assert!(error.to_string().contains(expected), "{error}");
     }
     assert!(error.may_pass());
 }
 
 #[tokio::test]
-async fn a_token_of_another_cluster_is_not_taken() {
+async fn a_token_of_another_cluster_is_rejected() {
     let bob = Node::bob(Echo).await;
     bob.service
         .expect_joiners(Some(JoinAnswer::Joined(joined())));
@@ -186,7 +186,7 @@ async fn a_token_of_another_cluster_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_cannot_register_anybody_now_is_asked_again() {
+async fn a_join_is_retried_while_the_cluster_cannot_register() {
     let bob = Node::bob(Echo).await;
     let reason = "there is no leader".to_owned();
     bob.service
@@ -222,7 +222,7 @@ async fn a_key_that_has_lost_its_data_does_not_join_again() {
 }
 
 #[tokio::test]
-async fn a_token_without_members_and_a_name_without_end_are_refused_here() {
+async fn an_empty_token_and_a_long_name_are_rejected_locally() {
     let error = join(&token(Vec::new())).await.unwrap_err();
     assert!(matches!(error, JoinError::NoMember), "{error}");
     let token = token(vec![(id(BOB), "127.0.0.1:1".to_owned())]);
@@ -254,7 +254,11 @@ async fn registrations_that_hang_are_bounded_in_count_and_in_time() {
     assert_eq!((bob.joins("crowded"), bob.joins("timed_out")), (1, 1));
     bob.service
         .expect_joiners(Some(JoinAnswer::Joined(joined())));
-    assert_eq!(join(&token).await.unwrap(), joined(), "there is room again");
+    assert_eq!(
+        join(&token).await.unwrap(),
+        joined(),
+        "there is a free place again"
+    );
 }
 
 #[tokio::test]
@@ -270,7 +274,7 @@ async fn a_shutdown_does_not_wait_for_joiners() {
 }
 
 #[tokio::test]
-async fn answers_that_are_none_do_not_let_a_node_join() {
+async fn invalid_answers_do_not_let_a_node_join() {
     let elsewhere = Joined {
         id: ClusterId([8; 32]),
         ..joined()
@@ -289,7 +293,7 @@ async fn answers_that_are_none_do_not_let_a_node_join() {
         let address = fake_bob(answer).await.to_string();
         join(&token(vec![(id(BOB), address)])).await.unwrap_err();
     }
-    // A link does not open by an answer to a joiner either.
+    // An answer to a joiner does not open a link either.
     let answer = frame(&encoded(&Greeting::Join(JoinAnswer::Joined(joined()))));
     let address = crate::test_nodes::fake_bob(answer).await;
     let text = text(open(ALICE, address).await.err().unwrap());

@@ -1,4 +1,4 @@
-//! Joiners: the member's side.
+//! The member's side of a join.
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
@@ -22,7 +22,8 @@ pub(crate) struct Joiner {
 }
 
 impl Joiner {
-    /// Asks the service within the timeout and sends its answer, if any. Then the connection ends.
+    /// Passes the request to the service and sends its answer, if one arrives within the timeout.
+    /// Then the connection ends.
     pub(crate) async fn answer(
         &mut self,
         service: Arc<dyn Service>,
@@ -30,18 +31,18 @@ impl Joiner {
     ) -> JoinOutcome {
         let answer = service.join(self.node, self.request.clone());
         let Ok(answer) = timeout(config.join_timeout, answer).await else {
-            // And nobody has proven a token.
+            // The token was not proved either.
             return JoinOutcome::TimedOut;
         };
         let outcome = JoinOutcome::of(answer.as_ref());
-        let said = async {
+        let answering = async {
             if let Some(answer) = answer {
                 self.writer.send(Greeting::Join(answer)).await?;
             }
             self.writer.close().await
         };
-        // Whether or not it receives the answer, the connection is over.
-        let _ = timeout(config.write_timeout, said).await;
+        // The connection ends whether or not the joiner receives the answer.
+        let _ = timeout(config.write_timeout, answering).await;
         outcome
     }
 

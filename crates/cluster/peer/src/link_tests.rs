@@ -1,4 +1,4 @@
-//! Links between nodes that mean well, over loopback.
+//! Links between honest nodes, over loopback.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn requests_are_answered_with_their_numbers_and_tails() {
+async fn responses_have_the_numbers_and_metadata_of_their_requests() {
     let bob = Node::bob(Echo).await;
     let link = open(ALICE, bob.address()).await.unwrap();
     let Link {
@@ -29,7 +29,7 @@ async fn requests_are_answered_with_their_numbers_and_tails() {
         mut responses,
         stated,
     } = link;
-    assert_eq!(stated, STATED, "as the service said");
+    assert_eq!(stated, STATED, "as the service reports");
     let metadata = |number| FrameMetadata {
         clock_ms: number,
         ..FrameMetadata::default()
@@ -66,7 +66,7 @@ async fn requests_are_answered_with_their_numbers_and_tails() {
 
 #[tokio::test]
 async fn requests_do_not_wait_for_earlier_responses() {
-    // Answers nothing before it has ten requests.
+    // Answers only after ten requests.
     let service = Serve(|requests| {
         read(requests)
             .chunks(10)
@@ -96,7 +96,7 @@ async fn a_link_counts_as_open_at_both_ends_while_it_lives() {
             labels[0].value() == direction && labels[1].value() == stream_kind
         };
         let value = |metric: &Metric| metric.get_gauge().get_value();
-        figure(registry, "quorate_peer_links_open", wanted, value)
+        metric_sum(registry, "quorate_peer_links_open", wanted, value)
     };
     let address = bob.address().to_string();
     let opened = alice.open(
@@ -134,7 +134,7 @@ async fn large_messages_pass_both_ways() {
 }
 
 #[tokio::test]
-async fn a_node_of_another_wire_version_is_told_both() {
+async fn a_node_of_another_wire_version_gets_both_versions() {
     let bob = Node::bob(Echo).await;
     let mut stream = tls(ALICE, bob.address()).await;
     let hello = Hello {
@@ -147,14 +147,14 @@ async fn a_node_of_another_wire_version_is_told_both() {
     let Greeting::Rejected(reason) = greeting else {
         panic!("version 2 is welcome")
     };
-    let told = "wire version 1 and this node speaks 2: run versions";
-    assert!(reason.contains(told), "{reason}");
+    let expected = "wire version 1 and this node speaks 2: run versions";
+    assert!(reason.contains(expected), "{reason}");
     assert_eq!(bob.handshakes("wire_version"), 1);
     bob.expect_alive().await;
 }
 
 #[tokio::test]
-async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
+async fn a_node_with_later_versions_is_welcomed_in_a_common_one() {
     let bob = Node::bob(Echo).await;
     let mut stream = tls(ALICE, bob.address()).await;
     let hello = Hello {
@@ -179,7 +179,7 @@ async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
 }
 
 #[tokio::test]
-async fn a_welcome_in_a_version_that_was_not_offered_is_refused() {
+async fn a_welcome_in_a_version_that_was_not_offered_is_rejected() {
     let welcome = Greeting::Welcome {
         version: 4,
         stated: STATED,
@@ -190,9 +190,9 @@ async fn a_welcome_in_a_version_that_was_not_offered_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refusal_reaches_the_node_that_dialed() {
-    let refused = Greeting::Rejected("for a reason of a later version".to_owned());
-    let address = fake_bob(frame(&encoded(&refused))).await;
+async fn a_rejection_reaches_the_node_that_dialed() {
+    let rejection = Greeting::Rejected("for a reason of a later version".to_owned());
+    let address = fake_bob(frame(&encoded(&rejection))).await;
     let text = text(open(ALICE, address).await.err().unwrap());
     let expected = format!(
         "peer {} at {address}: it rejected the link: for a reason of a later version",
@@ -210,7 +210,7 @@ async fn a_link_whose_server_goes_away_ends_with_an_error() {
     bob.server.shutdown().await;
     let error = next(&mut link).await.unwrap().unwrap_err();
     let LinkError::Closed(text) = error else {
-        panic!("it was the server that went: {error}")
+        panic!("the server closed it: {error}")
     };
     assert!(text.contains("closed the link"), "{text}");
     assert!(text.contains(&address.to_string()), "{text}");
@@ -300,7 +300,7 @@ async fn a_name_goes_through_the_resolver_of_the_system() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_named() {
+async fn an_invalid_address_is_named() {
     let nowhere = "no-port".to_owned();
     let opened =
         transport(ALICE).open(id(BOB), nowhere, StreamKind::Append, Box::new(introduction));
@@ -310,7 +310,7 @@ async fn an_address_that_is_none_is_named() {
 }
 
 #[tokio::test]
-async fn a_service_is_told_whether_the_peer_or_its_own_node_ended_a_link() {
+async fn a_service_learns_which_end_closed_a_link() {
     let (ends, mut ended) = tokio::sync::mpsc::unbounded_channel();
     let service = Serve(move |requests: Requests| {
         let ends = ends.clone();

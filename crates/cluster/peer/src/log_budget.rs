@@ -1,4 +1,4 @@
-//! A limit of log lines that others can cause.
+//! Limits the log lines that other nodes can cause.
 
 use std::{
     num::NonZeroU32,

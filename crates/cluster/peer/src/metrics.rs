@@ -1,4 +1,4 @@
-//! What the transport tells Prometheus.
+//! Metrics of the links between nodes.
 
 use crate::{JoinAnswer, StreamKind};
 use strum::{IntoStaticStr, VariantArray};
@@ -15,7 +15,7 @@ pub(crate) enum Direction {
     Accepted,
 }
 
-/// What became of a connection that came in.
+/// The outcome of an incoming connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum HandshakeOutcome {
@@ -27,17 +27,17 @@ pub(crate) enum HandshakeOutcome {
     TimedOut,
     /// It was the oldest of too many.
     Crowded,
-    /// It was no TLS as nodes speak it.
+    /// It did not use TLS as nodes do.
     Tls,
-    /// The key is of no node known here, and did not come to join.
+    /// The key belongs to no known node, and no joiner is expected.
     UnknownKey,
-    /// The key is of no node known here, and what it said first was no request to join.
+    /// The key belongs to no known node, and its first message was not a request to join.
     NoJoinRequest,
     /// A node that was removed.
     Removed,
-    /// It asks to join.
+    /// It requested to join.
     JoinRequest,
-    /// An admitted node greeted in no known way.
+    /// An admitted node sent an unknown greeting.
     Greeting,
     /// An admitted node speaks another wire version.
     WireVersion,
@@ -49,21 +49,21 @@ pub(crate) enum HandshakeOutcome {
     DataLost,
 }
 
-/// What became of a request to join.
+/// The outcome of a request to join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum JoinOutcome {
     /// The node is registered.
     Joined,
-    /// The cluster does not take it in.
+    /// The cluster rejected it.
     Rejected,
-    /// Nobody could register it now.
+    /// No leader could register it now.
     Unavailable,
     /// It has no token of this cluster, and got no answer.
     Unproved,
     /// It took too long.
     TimedOut,
-    /// As many were waiting as may.
+    /// Too many were waiting.
     Crowded,
 }
 
@@ -82,9 +82,9 @@ impl JoinOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum DialFailure {
-    /// The address gave no answer, or no address.
+    /// The address did not answer, or its name could not be resolved.
     Connect,
-    /// No TLS with the expected key came about.
+    /// The TLS handshake failed, or the peer has another key.
     Tls,
     /// The peer does not know this node's key.
     NotAdmitted,
@@ -92,22 +92,22 @@ pub(crate) enum DialFailure {
     Removed,
     /// The peer knows that this node has lost its data.
     DataLost,
-    /// The peer turned this node away, and said why.
+    /// The peer rejected the link, with a reason.
     Rejected,
     /// The peer connected and then took too long.
     TimedOut,
 }
 
 quorate_metrics::metrics! {
-    /// Figures of the transport, for both ends of links.
+    /// The metrics of links, at both ends.
     pub struct PeerMetrics in "quorate_peer" {
         /// Links that are open now, by direction and stream
         pub(crate) links_open: Gauge { direction: Direction, stream: StreamKind },
-        /// Connections that came in, by outcome of the handshake
+        /// Incoming connections, by outcome of the handshake
         pub(crate) handshakes_total: Counter { outcome: HandshakeOutcome },
-        /// Requests to join that came in, by outcome
+        /// Incoming requests to join, by outcome
         pub(crate) joins_total: Counter { outcome: JoinOutcome },
-        /// Dials that gave no link, by reason
+        /// Dials that failed, by reason
         pub(crate) dial_failures_total: Counter { reason: DialFailure },
         /// Frames read, by stream
         read_frames_total: Counter { stream: StreamKind },

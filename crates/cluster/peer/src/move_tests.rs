@@ -1,4 +1,4 @@
-//! Peers that move, over loopback.
+//! Peers that change their address, over loopback.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::{
     test_nodes::*, test_service::Echo,
 };
 
-/// Where names lead, as a test says.
+/// The addresses of names, which a test sets.
 #[derive(Clone, Default)]
 struct Names(Arc<Mutex<HashMap<String, SocketAddr>>>);
 
@@ -43,8 +43,8 @@ impl Names {
     }
 }
 
-/// Short, so that what is silent does not take a test long.
-fn impatient() -> TransportConfig {
+/// Short, so that a silent peer does not delay a test.
+fn short_timeouts() -> TransportConfig {
     TransportConfig {
         connect_timeout: Duration::from_millis(200),
         handshake_timeout: Duration::from_millis(200),
@@ -80,7 +80,7 @@ async fn closed_address() -> SocketAddr {
     nobody.local_addr().unwrap()
 }
 
-/// An address that answers no SYN: as many connections wait there as may. They do while this is held.
+/// An address that answers no SYN, because its queue of connections is full while the result is held.
 async fn silent_address() -> (SocketAddr, Socket, Vec<TcpStream>) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -95,13 +95,13 @@ async fn silent_address() -> (SocketAddr, Socket, Vec<TcpStream>) {
     (address, socket, waiting)
 }
 
-/// Dials wait for the resolver at most until there is an answer of before.
+/// A dial does not wait for the resolver if there is an earlier answer.
 #[tokio::test]
-async fn a_dial_does_not_wait_for_a_resolver_that_hangs() {
+async fn a_dial_does_not_wait_for_a_hanging_resolver() {
     let bob = Node::bob(Echo).await;
     let address = bob.address();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
+    let lookup_count = Arc::new(AtomicUsize::new(0));
+    let count = lookup_count.clone();
     let lookup = move |_| {
         let first = count.fetch_add(1, Ordering::Relaxed) == 0;
         async move {
@@ -121,18 +121,18 @@ async fn a_dial_does_not_wait_for_a_resolver_that_hangs() {
         open(&alice, id(BOB), "bob:1").await.is_err(),
         "nobody is there"
     );
-    assert_eq!(asked.load(Ordering::Relaxed), 2, "it may have moved");
+    assert_eq!(lookup_count.load(Ordering::Relaxed), 2, "it may have moved");
     let _bob = Node::bob_at(address, LinkServerConfig::default(), Echo).await;
     let mut link = open(&alice, id(BOB), "bob:1").await.map_err(text).unwrap();
     assert_eq!(ask(&mut link, "found").await, "found");
 }
 
-/// Whatever is where it was.
+/// Whatever is at the former address.
 #[tokio::test]
 async fn a_peer_that_moved_is_found_after_a_dial_that_failed() {
     let bob = Node::bob(Echo).await;
     let mallory = Node::at(any(), MALLORY, LinkServerConfig::default(), Echo).await;
-    // Takes connections, and says nothing.
+    // Accepts connections, and sends nothing.
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (silent, _socket, _waiting) = silent_address().await;
     let former = [
@@ -144,7 +144,7 @@ async fn a_peer_that_moved_is_found_after_a_dial_that_failed() {
     for (what, former) in former {
         let names = Names::default();
         names.lead("bob:1", former);
-        let alice = alice_with(impatient(), names.addresses());
+        let alice = alice_with(short_timeouts(), names.addresses());
         let lost = open(&alice, id(BOB), "bob:1").await;
         assert!(lost.is_err(), "the former address {what}");
         names.lead("bob:1", bob.address());
@@ -158,11 +158,11 @@ async fn nodes_whose_addresses_all_change_at_once_find_each_other_again() {
     const NAMES: [(u8, &str); 3] = [(ALICE, "alice:1"), (BOB, "bob:1"), (MALLORY, "mallory:1")];
     let names = Names::default();
     let transports = NAMES.map(|(node, _)| {
-        let connector = Connector::new(identity(node), impatient());
+        let connector = Connector::new(identity(node), short_timeouts());
         let connector = connector.with_addresses(names.addresses());
         PeerTransport::of(connector, metrics())
     });
-    // Then each is where another was.
+    // Then each is at the former address of another.
     let mut addresses = Vec::new();
     for turn in 0..3 {
         let mut nodes = Vec::new();

@@ -1,4 +1,4 @@
-//! What was used last.
+//! A cache of recently used values.
 
 use std::{hash::Hash, num::NonZeroUsize, sync::Mutex};
 
@@ -6,8 +6,8 @@ use lru::LruCache;
 
 use crate::lock;
 
-/// Values by key, which others share. When there are too many, the one that was used longest ago is
-/// forgotten: members come and go, and nobody says which of them will not come back.
+/// Shared values by key. When there are too many, the least recently used one is dropped: members
+/// come and go, and nothing says which of them will not return.
 pub(crate) struct Recent<K: Eq + Hash, V>(Mutex<LruCache<K, V>>);
 
 impl<K: Eq + Hash, V: Default + Clone> Recent<K, V> {
@@ -15,7 +15,7 @@ impl<K: Eq + Hash, V: Default + Clone> Recent<K, V> {
         Self(Mutex::new(LruCache::new(count_max)))
     }
 
-    /// The value of this key, a new one if it has none.
+    /// The value of this key. Creates it if it is missing.
     pub(crate) fn of(&self, key: K) -> V {
         lock(&self.0).get_or_insert(key, V::default).clone()
     }
@@ -30,7 +30,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether a value is there, which it is from then on.
+    /// Whether the key had a value. It has one afterwards.
     fn is_known(recent: &Recent<u32, Arc<AtomicBool>>, key: u32) -> bool {
         recent.of(key).swap(true, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Links that this node opens, and what the log says of them.
+//! Links that this node opens, and their log lines.
 
 use std::{
     error::Error,
@@ -26,7 +26,7 @@ use crate::{
     metrics::Direction,
 };
 
-/// Both halves of a connection on which greetings were exchanged, and what the peer said of its log.
+/// Both halves of a connection after the greetings, and the peer's summary of its log.
 type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, LogSummary);
 
 #[derive(Debug)]
@@ -34,14 +34,14 @@ pub(crate) struct Remote {
     pub(crate) peer: NodeId,
     pub(crate) address: String,
     pub(crate) stream_kind: StreamKind,
-    /// Of this peer and stream, whatever the address.
+    /// The state of this peer and stream, whatever the address.
     pub(crate) route: Arc<RouteState>,
-    /// Of all peers: one that comes and goes does not fill the log.
+    /// Shared by all peers: one that comes and goes does not fill the log.
     pub(crate) log: Arc<LogBudget>,
     pub(crate) metrics: PeerMetrics,
 }
 
-/// How the last link on a stream to a peer fared, so that only changes are logged.
+/// The state of the last link on a stream to a peer, so that only changes are logged.
 #[derive(Debug, Default)]
 pub(crate) struct RouteState(Mutex<Option<LinkState>>);
 
@@ -55,7 +55,7 @@ enum LinkState {
 }
 
 impl Remote {
-    /// Opens a link to the peer, which is told this of the node.
+    /// Opens a link to the peer, and sends it this introduction of the node.
     pub(crate) async fn open(
         self,
         connector: Arc<Connector>,
@@ -106,7 +106,7 @@ impl Remote {
         }
     }
 
-    /// Says what the failure of a dial is to callers.
+    /// Logs the failure of a dial, and returns its error for callers.
     fn on_unreachable(&self, error: &DialError) -> LinkError {
         let text = self.text(error);
         let error = match error {
@@ -125,22 +125,21 @@ impl Remote {
         error
     }
 
-    /// Says what the end of a link is to callers.
+    /// Logs the end of a link, and returns its error for callers.
     fn on_lost(&self, error: &FrameError) -> LinkError {
-        // However it went: what matters is who went.
-        let told = match error.is_disconnect() {
+        // The detail does not matter here, only which end closed.
+        let cause = match error.is_disconnect() {
             true => &FrameError::Closed,
             false => error,
         };
-        let (error, stream_kind) = (error.link_error(self.text(told)), self.stream_kind);
+        let (error, stream_kind) = (error.link_error(self.text(cause)), self.stream_kind);
         if let Some(unlogged) = self.log_change(LinkState::Lost) {
             tracing::info!(%error, ?stream_kind, unlogged, "the link to a peer is lost");
         }
         error
     }
 
-    /// Notes how the link fares. If that is news for the log, tells how many lines were left out
-    /// before it.
+    /// Records the state of the link. If it changed, returns how many log lines were left out before.
     fn log_change(&self, state: LinkState) -> Option<Unlogged> {
         let RouteState(last) = &*self.route;
         match lock(last).replace(state) == Some(state) {
@@ -149,7 +148,7 @@ impl Remote {
         }
     }
 
-    /// The error with its sources, and where it happened.
+    /// The error with its sources, the peer and the address.
     fn text(&self, error: &dyn Error) -> String {
         let Self { peer, address, .. } = self;
         format!("peer {peer} at {address}: {}", chain(error))
@@ -159,7 +158,7 @@ impl Remote {
 async fn greet(stream: TlsStream<TcpStream>, hello: Hello) -> Result<Greeted, DialError> {
     let (mut reader, mut writer) = greeting_frames::<Greeting, Hello>(stream, GREETING_SIZE_MAX);
     let sent = writer.send(hello).await;
-    // Even if the hello could not be sent: the peer may have said before why it went.
+    // Even if the hello could not be sent: the peer may have sent its reason before it closed.
     match reader.next().await {
         Some(Ok(Greeting::Welcome { version, stated })) if WIRE_VERSIONS.contains(&version) => {
             Ok((reader, writer, stated))
@@ -173,7 +172,7 @@ async fn greet(stream: TlsStream<TcpStream>, hello: Hello) -> Result<Greeted, Di
         Some(Err(error)) => Err(DialError::Greeting(error)),
         None => match sent {
             Err(FrameError::Io(error)) => Err(DialError::tls(error)),
-            // It took its leave in TLS, without a word: so strangers are turned away.
+            // It closed TLS without a message: this is how unknown nodes are rejected.
             _ => Err(DialError::NotAdmitted),
         },
     }

@@ -1,4 +1,4 @@
-//! Taking the connections that others open.
+//! Accepts the connections that other nodes open.
 
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
 
@@ -29,40 +29,40 @@ use crate::{
     socket,
 };
 
-/// How many lines of the log others cause in a minute: enough to see who knocks, too few to fill a
-/// disk.
+/// How many log lines unknown nodes can cause in a minute: enough to see them, too few to fill a disk.
 const STRANGER_LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 
-/// How many connections may have ended without being gone yet, as handshakes that gave way have
-/// until their task runs again. The listener has room for them beside those that count, so that it
-/// refuses none before the oldest handshake has given way to it: its loop accepts at most half as
-/// many before other tasks run.
+/// How many connections may have ended but not been removed yet, such as a handshake that was
+/// evicted and whose task has not run since. The listener has space for them in addition to those
+/// that count, so that it refuses no connection before the oldest handshake was evicted for it: its
+/// loop accepts at most half as many before other tasks run.
 const ENDED_COUNT_MAX: usize = 256;
 
-/// What a peer gets that is not listed here: what a leader or candidate needs of a follower.
-const LANES_OF_VOUCHED: [StreamKind; 3] = [
+/// The streams of a peer that has a voucher but is not listed here: those that a leader or
+/// candidate needs at a follower.
+const STREAMS_OF_VOUCHED: [StreamKind; 3] = [
     StreamKind::Append,
     StreamKind::Control,
     StreamKind::Snapshot,
 ];
 
-/// A connection whose other end has proved its key, and nothing else yet.
+/// A connection whose other end has proved its key and nothing else yet.
 struct Caller {
     node: NodeId,
     address: SocketAddr,
     reader: FrameReader<Hello>,
     writer: FrameWriter<Greeting>,
-    /// What was acknowledged before it spoke.
-    before: Acknowledgements,
+    /// What voters had acknowledged before it sent anything.
+    acknowledged: Acknowledgements,
 }
 
-/// What a connection turned out to be.
-enum Visit {
+/// What a connection is for.
+enum Purpose {
     Link(AcceptedLink),
     Join(Joiner),
 }
 
-/// Hands the links that peers open, and what joiners ask, to a [`Service`].
+/// Passes the links of peers, and the requests of joiners, to a [`Service`].
 pub struct LinkServer {
     config: LinkServerConfig,
     tls: TlsAcceptor,
@@ -75,8 +75,8 @@ pub struct LinkServer {
 }
 
 impl LinkServer {
-    /// A server of the node with this identity, for the peers that `service` takes links of, and
-    /// for joiners while it expects any.
+    /// A server of the node with this identity, for the peers that `service` admits, and for
+    /// joiners while it expects any.
     pub fn new(
         config: LinkServerConfig,
         identity: &Identity,
@@ -95,8 +95,8 @@ impl LinkServer {
         }
     }
 
-    /// Serves at `listener` until [`ListenerServer::shutdown`], which answers the requests that were read
-    /// and closes the links.
+    /// Serves at `listener` until [`ListenerServer::shutdown`], which answers the requests that
+    /// were read and closes the links.
     pub fn serve(self, listener: Listener, metrics: &ListenerMetrics) -> ListenerServer {
         let config = &self.config;
         let counted_max = config.handshake_count_max + config.link_count_max;
@@ -109,32 +109,39 @@ impl LinkServer {
         listener.serve(Arc::new(self), &connections, ListenerName::Peer, metrics)
     }
 
-    /// Finds out who connected and what it wants. Returns `None` when it was turned away.
+    /// Authenticates a connection and reads what it is for. Returns `None` if it was rejected.
     async fn receive(
         &self,
         handshake: Handshake,
         stream: TcpStream,
         address: SocketAddr,
-    ) -> Option<Visit> {
-        let heard = timeout(self.config.handshake_timeout, self.hear(stream, address));
-        let heard = match handshake.run(heard).await {
+    ) -> Option<Purpose> {
+        let purpose = timeout(
+            self.config.handshake_timeout,
+            self.authenticate(stream, address),
+        );
+        let purpose = match handshake.run(purpose).await {
             Some(in_time) => in_time.unwrap_or(Err(HandshakeError::TimedOut)),
             None => Err(HandshakeError::Crowded),
         };
-        let outcome = match &heard {
-            Ok(Visit::Link(_)) => HandshakeOutcome::Welcomed,
-            Ok(Visit::Join(_)) => HandshakeOutcome::JoinRequest,
+        let outcome = match &purpose {
+            Ok(Purpose::Link(_)) => HandshakeOutcome::Welcomed,
+            Ok(Purpose::Join(_)) => HandshakeOutcome::JoinRequest,
             Err(error) => error.outcome(),
         };
         self.metrics.handshakes_total.of(outcome).inc();
-        heard
+        purpose
             .inspect_err(|error| self.log_turned_away(address, error))
             .ok()
     }
 
-    async fn hear(&self, stream: TcpStream, address: SocketAddr) -> Result<Visit, HandshakeError> {
+    async fn authenticate(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Result<Purpose, HandshakeError> {
         socket::prepare(&stream).map_err(HandshakeError::tls)?;
-        let before = self.service.acknowledged();
+        let acknowledged = self.service.acknowledged();
         let stream = self.tls.accept(stream).await.map_err(HandshakeError::tls)?;
         let key = crate::peer_key(stream.get_ref().1).ok_or(HandshakeError::Protocol)?;
         let (reader, writer) = greeting_frames(stream, HELLO_SIZE_MAX);
@@ -143,40 +150,40 @@ impl LinkServer {
             address,
             reader,
             writer,
-            before,
+            acknowledged,
         };
         let hello = caller.reader.next().await.ok_or(HandshakeError::Closed)?;
         let vouchers = hello.as_ref().map_or(&[][..], |hello| &hello.vouchers);
         match self.service.admission(caller.node, vouchers) {
-            Admission::Stranger => self.hear_stranger(caller, hello).await,
-            verdict => self.hear_peer(caller, hello, verdict).await,
+            Admission::Stranger => self.receive_stranger(caller, hello).await,
+            admission => self.receive_peer(caller, hello, admission).await,
         }
     }
 
-    /// Welcomes a peer, or says why not.
-    async fn hear_peer(
+    /// Welcomes a peer, or sends the reason why not.
+    async fn receive_peer(
         &self,
         mut caller: Caller,
         hello: Result<Hello, FrameError>,
-        verdict: Admission,
-    ) -> Result<Visit, HandshakeError> {
+        admission: Admission,
+    ) -> Result<Purpose, HandshakeError> {
         let peer = caller.node;
-        let unheard = |error| HandshakeError::Hello(peer, error);
-        let hello = hello.map_err(unheard)?;
-        let admitted = self.admit(&caller, &hello, verdict);
+        let hello_error = |error| HandshakeError::Hello(peer, error);
+        let hello = hello.map_err(hello_error)?;
+        let admitted = self.admit(&caller, &hello, admission);
         let (stream_kind, version, permit) = match admitted {
             Ok(admitted) => admitted,
             Err(rejection) => {
-                // The rejection counts, whether the peer heard it or not.
+                // The rejection counts, whether the peer received it or not.
                 let _ = caller.writer.send(rejection.greeting()).await;
                 let _ = caller.writer.close().await;
                 return Err(HandshakeError::Rejected(peer, rejection));
             }
         };
         if stream_kind == StreamKind::Join {
-            // It is registered already, and has not heard of it; or it was removed, and comes anew.
-            let request = read_request(caller.reader).await.map_err(unheard)?;
-            return Ok(Visit::Join(Joiner {
+            // It is registered already and did not receive the answer, or it was removed and joins again.
+            let request = read_request(caller.reader).await.map_err(hello_error)?;
+            return Ok(Purpose::Join(Joiner {
                 node: peer,
                 address: caller.address,
                 request,
@@ -185,7 +192,7 @@ impl LinkServer {
         }
         let stated = self.service.introduction().stated;
         let welcome = Greeting::Welcome { version, stated };
-        caller.writer.send(welcome).await.map_err(unheard)?;
+        caller.writer.send(welcome).await.map_err(hello_error)?;
         let origin = Origin {
             peer,
             address: caller.address,
@@ -193,31 +200,31 @@ impl LinkServer {
         };
         let (frames, log) = ((caller.reader, caller.writer), self.log.clone());
         let link = AcceptedLink::new(frames, origin, hello.vouchers, permit, log, &self.metrics);
-        Ok(Visit::Link(link))
+        Ok(Purpose::Link(link))
     }
 
-    /// On which stream a peer goes on, in which version, and the room for its link.
+    /// The stream kind and the version of a peer's link, and the permit for it.
     fn admit(
         &self,
         caller: &Caller,
         hello: &Hello,
-        verdict: Admission,
+        admission: Admission,
     ) -> Result<(StreamKind, u16, LinkPermit), Rejection> {
         let (stream_kind, version) =
             hello.check(self.service.introduction().cluster, &WIRE_VERSIONS)?;
-        let is_vouched = verdict == Admission::Vouched;
-        if verdict == Admission::Listed
-            && let Some(loss) = self
-                .service
-                .lost_data(caller.node, hello.stated, &caller.before)
+        let is_vouched = admission == Admission::Vouched;
+        if admission == Admission::Listed
+            && let Some(loss) =
+                self.service
+                    .lost_data(caller.node, hello.stated, &caller.acknowledged)
         {
             return Err(Rejection::DataLost(loss));
         }
-        match verdict {
+        match admission {
             Admission::Removed(removal) if stream_kind != StreamKind::Join => {
                 return Err(Rejection::Removed(removal));
             }
-            Admission::Vouched if !LANES_OF_VOUCHED.contains(&stream_kind) => {
+            Admission::Vouched if !STREAMS_OF_VOUCHED.contains(&stream_kind) => {
                 return Err(Rejection::Unlisted);
             }
             _ => {}
@@ -226,13 +233,13 @@ impl LinkServer {
         Ok((stream_kind, version, permit.ok_or(Rejection::LinkCount)?))
     }
 
-    /// Hears whether a stranger asks to join. Whatever else it says, it gets not a byte: TLS takes
-    /// its leave, by which a node that was removed knows that it is a stranger.
-    async fn hear_stranger(
+    /// Reads whether an unknown node requests to join. If it sends anything else, it gets no byte:
+    /// TLS is closed, and that shows a removed node that it is not known here.
+    async fn receive_stranger(
         &self,
         caller: Caller,
         hello: Result<Hello, FrameError>,
-    ) -> Result<Visit, HandshakeError> {
+    ) -> Result<Purpose, HandshakeError> {
         let Caller {
             node,
             address,
@@ -253,7 +260,7 @@ impl LinkServer {
             }
         };
         match request.await {
-            Ok(request) => Ok(Visit::Join(Joiner {
+            Ok(request) => Ok(Purpose::Join(Joiner {
                 node,
                 address,
                 request,
@@ -279,9 +286,9 @@ impl LinkServer {
     }
 
     fn log_turned_away(&self, address: SocketAddr, error: &HandshakeError) {
-        // Health checks connect and go, and the flood that crowds others out is counted.
+        // Health checks connect and close, and a flood that evicts others is counted.
         if matches!(error, HandshakeError::Closed | HandshakeError::Crowded) {
-            tracing::debug!(%address, reason = %error, "a connection ended before it was a link");
+            tracing::debug!(%address, reason = %error, "a connection ended during the handshake");
             return;
         }
         if let Some(unlogged) = self.log.take(Instant::now()) {
@@ -298,16 +305,16 @@ impl Protocol for LinkServer {
         place: ConnectionSlot,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
-        // Not in the task of the connection: the oldest gives way before another is accepted.
+        // Not in the task of the connection: the oldest must be evicted before another is accepted.
         let handshake = self.handshakes.begin();
         async move {
             let received = self.receive(handshake, stream, place.address());
             match stop.run_until_cancelled(received).await.flatten() {
-                Some(Visit::Link(link)) => {
+                Some(Purpose::Link(link)) => {
                     let write_timeout = self.config.write_timeout;
                     link.serve(self.service.clone(), write_timeout, stop).await;
                 }
-                Some(Visit::Join(joiner)) => {
+                Some(Purpose::Join(joiner)) => {
                     stop.run_until_cancelled(self.serve_joiner(joiner)).await;
                 }
                 None => {}

@@ -5,21 +5,21 @@ use std::{io, time::Duration};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-/// How long a connection is silent before TCP asks whether the other end is there.
+/// How long a connection is silent before TCP probes the other end.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 
-/// How long TCP waits between two such questions.
+/// How long TCP waits between two probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many of them go unanswered before the connection is given up: together with the idle time,
-/// a peer that vanished is noticed within 10 s.
+/// How many unanswered probes end the connection: together with the idle time, a peer that vanished
+/// is noticed within 10 s.
 const KEEPALIVE_RETRY_COUNT: u32 = 5;
 
-/// How long sent bytes may stay unacknowledged, or the peer's window closed.
+/// How long sent bytes may stay unacknowledged, or the peer's receive window closed.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "fuchsia"))]
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends small messages at once, and notices when the other end has vanished.
+/// Sets options: small messages are sent immediately, and a vanished peer is noticed.
 pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);

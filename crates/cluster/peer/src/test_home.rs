@@ -1,4 +1,4 @@
-//! Who the nodes of tests are, and what they say.
+//! The nodes of tests, and their messages.
 
 use crate::Identity;
 use crate::{
@@ -23,7 +23,7 @@ pub(crate) fn id(name: u8) -> NodeId {
     NodeId(identity(name).public_key())
 }
 
-/// What nodes of the home cluster say of their logs.
+/// The log summary of the nodes of the home cluster.
 pub(crate) const STATED: LogSummary = LogSummary {
     term: Term(3),
     durable: Some(LogPosition {
@@ -32,7 +32,7 @@ pub(crate) const STATED: LogSummary = LogSummary {
     }),
 };
 
-/// What one of them has lost.
+/// The loss of one of them.
 pub(crate) const LOSS: DataLoss = DataLoss {
     acknowledged: Some((
         Term(3),
@@ -44,13 +44,13 @@ pub(crate) const LOSS: DataLoss = DataLoss {
     stated: STATED.durable,
 };
 
-/// How they welcome each other.
+/// Their greeting to each other.
 pub(crate) const WELCOME: Greeting = Greeting::Welcome {
     version: 1,
     stated: STATED,
 };
 
-/// What nodes of the home cluster say of themselves.
+/// The introduction of nodes of the home cluster.
 pub(crate) fn introduction() -> Introduction {
     Introduction {
         cluster: HOME,
@@ -59,7 +59,7 @@ pub(crate) fn introduction() -> Introduction {
     }
 }
 
-/// What a service is given.
+/// The requests that a service gets.
 pub(crate) type Requests = BoxStream<'static, Result<Frame<Request>, LinkError>>;
 
 /// The requests until the link ends.

@@ -1,4 +1,4 @@
-//! Nodes of tests: Bob listens and admits Alice; Mallory is nobody, unless a test says otherwise.
+//! Nodes of tests: Bob listens and admits Alice. Mallory is unknown, unless a test registers it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
 
 pub(crate) use crate::test_home::*;
 
-/// Longer than anything here takes on a busy machine.
+/// Longer than any step takes on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The hello of a node of the home cluster.
@@ -36,7 +36,7 @@ pub(crate) fn hello(stream_kind: StreamKind) -> Hello {
     Hello::new(introduction(), stream_kind)
 }
 
-/// A served node and what it counts.
+/// A node that serves, and its metrics.
 pub(crate) struct Node {
     pub(crate) server: ListenerServer,
     pub(crate) service: Arc<TestService>,
@@ -85,12 +85,12 @@ impl Node {
         self.server.local_addr()
     }
 
-    /// How many handshakes ended so.
+    /// How many handshakes had this outcome.
     pub(crate) fn handshakes(&self, outcome: &str) -> u64 {
         self.count("quorate_peer_handshakes_total", outcome)
     }
 
-    /// How many requests to join ended so.
+    /// How many requests to join had this outcome.
     pub(crate) fn joins(&self, outcome: &str) -> u64 {
         self.count("quorate_peer_joins_total", outcome)
     }
@@ -98,24 +98,24 @@ impl Node {
     fn count(&self, name: &str, outcome: &str) -> u64 {
         let with = |metric: &Metric| metric.get_label()[0].value() == outcome;
         let count = |metric: &Metric| metric.get_counter().get_value();
-        figure(&self.registry, name, with, count) as u64
+        metric_sum(&self.registry, name, with, count) as u64
     }
 
     /// How many links peers have open.
     pub(crate) fn links_open(&self) -> u64 {
         let value = |metric: &Metric| metric.get_gauge().get_value();
-        figure(&self.registry, "quorate_peer_links_open", |_| true, value) as u64
+        metric_sum(&self.registry, "quorate_peer_links_open", |_| true, value) as u64
     }
 
-    /// Sees that the node still serves peers.
+    /// Expects that the node still serves peers.
     pub(crate) async fn expect_alive(&self) {
         let mut link = open(ALICE, self.address()).await.unwrap();
         assert_eq!(ask(&mut link, "alive?").await, "alive?");
     }
 }
 
-/// The sum of a figure over the labels wanted.
-pub(crate) fn figure(
+/// The sum of a metric over the wanted labels.
+pub(crate) fn metric_sum(
     registry: &Registry,
     name: &str,
     wanted: impl Fn(&Metric) -> bool,
@@ -161,7 +161,7 @@ pub(crate) fn transport(name: u8) -> PeerTransport {
     PeerTransport::new(identity(name), TransportConfig::default(), metrics())
 }
 
-/// A transport of Alice that finds addresses so.
+/// A transport of Alice that resolves addresses with `addresses`.
 pub(crate) fn alice_with(config: TransportConfig, addresses: Addresses) -> PeerTransport {
     let connector = Connector::new(identity(ALICE), config).with_addresses(addresses);
     PeerTransport::of(connector, metrics())
@@ -172,7 +172,7 @@ pub(crate) async fn open(name: u8, address: SocketAddr) -> Result<Link, LinkErro
     open_as(name, address, introduction()).await
 }
 
-/// A link of this node to Bob, whom it tells this.
+/// A link of this node to Bob, with this introduction.
 pub(crate) async fn open_as(
     name: u8,
     address: SocketAddr,
@@ -205,7 +205,7 @@ pub(crate) async fn next(link: &mut Link) -> Option<Result<Frame<Response>, Link
         .expect("a link answers or ends")
 }
 
-/// What a client that is written by hand sees of Bob, once TLS stands at its end.
+/// A TLS connection to Bob of a client that a test drives by hand.
 pub(crate) async fn tls(name: u8, address: SocketAddr) -> client::TlsStream<TcpStream> {
     let config = crate::client_config(&identity(name), id(BOB).0);
     TlsConnector::from(config)
@@ -217,12 +217,12 @@ pub(crate) async fn tls(name: u8, address: SocketAddr) -> client::TlsStream<TcpS
         .unwrap()
 }
 
-/// What is in a frame that holds this.
+/// The bytes of a frame with this content.
 pub(crate) fn encoded(content: &impl Content) -> Vec<u8> {
     postcard::to_stdvec(content).unwrap()
 }
 
-/// The words of an error.
+/// The text of an error.
 pub(crate) fn text(error: LinkError) -> String {
     error.to_string()
 }
@@ -232,7 +232,7 @@ pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), body].concat()
 }
 
-/// Everything that comes until the other end closes.
+/// Everything received until the other end closes.
 pub(crate) async fn rest(
     stream: &mut (impl AsyncReadExt + Unpin),
 ) -> (Vec<u8>, std::io::Result<usize>) {
@@ -243,7 +243,7 @@ pub(crate) async fn rest(
     (bytes, end)
 }
 
-/// A node that takes one connection, reads the hello and answers with these bytes.
+/// A node that accepts one connection, reads the hello and answers with these bytes.
 pub(crate) async fn fake_bob(answer: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -265,7 +265,7 @@ pub(crate) async fn accept_as_bob(listener: &TcpListener) -> server::TlsStream<T
     stream
 }
 
-/// Bytes without end, the same in each run.
+/// Endless pseudo-random bytes, the same in each run.
 pub(crate) fn noise() -> impl FnMut() -> u8 {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     move || {

@@ -1,4 +1,4 @@
-//! The service of nodes of tests.
+//! The service behind the nodes of tests.
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +33,7 @@ impl Answering for Echo {
     }
 }
 
-/// Answers as a function does.
+/// Answers with a function.
 pub(crate) struct Serve<F>(pub(crate) F);
 
 impl<F> Answering for Serve<F>
@@ -45,16 +45,16 @@ where
     }
 }
 
-/// Admits Alice, and whom a test says.
+/// Admits Alice, and whom a test adds.
 pub(crate) struct TestService {
     answering: Box<dyn Answering>,
     admitted: watch::Sender<BTreeSet<NodeId>>,
-    /// Who was removed, and what it is told.
+    /// The removed node, and the removal that is sent to it.
     removed: Mutex<Option<(NodeId, Removal)>>,
-    /// What whoever greets is known to have had, if anything is.
+    /// What a greeting node is known to have acknowledged, if anything.
     acknowledged: Mutex<Option<Option<(Term, LogPosition)>>>,
     expects_joiners: AtomicBool,
-    /// What nodes are told that have proved to have the token of tests. `None` for ever so long.
+    /// The answer to nodes that have proved the token of tests. `None`: no answer.
     answer: Mutex<Option<JoinAnswer>>,
 }
 
@@ -82,22 +82,22 @@ impl TestService {
         });
     }
 
-    /// From now on this node is one that was removed.
+    /// From now on this node counts as removed.
     pub(crate) fn remove(&self, name: u8, removal: Removal) {
         *self.removed.lock().unwrap() = Some((id(name), removal));
     }
 
-    /// From now on whoever greets with an empty log is one that had entries in it.
+    /// From now on a node that greets with an empty log counts as one that had entries.
     pub(crate) fn miss_data(&self) {
         *self.acknowledged.lock().unwrap() = Some(None);
     }
 
-    /// From now on whoever greets has acknowledged this to this node as the leader of the term.
+    /// From now on a greeting node has acknowledged this position to this node, the leader of the term.
     pub(crate) fn remember(&self, term: Term, position: LogPosition) {
         *self.acknowledged.lock().unwrap() = Some(Some((term, position)));
     }
 
-    /// Answers joiners so from now on, or never.
+    /// Answers joiners with this from now on, or never.
     pub(crate) fn expect_joiners(&self, answer: Option<JoinAnswer>) {
         *self.answer.lock().unwrap() = answer;
         self.expects_joiners.store(true, Ordering::Relaxed);
@@ -114,7 +114,7 @@ pub(crate) fn token(members: Vec<(NodeId, String)>) -> JoinToken {
     }
 }
 
-/// What Bob says to those who have it, unless a test has him say something else.
+/// Bob's answer to those that have it, unless a test sets another.
 pub(crate) fn joined() -> Joined {
     Joined {
         id: HOME,

@@ -1,4 +1,4 @@
-//! Links to peers.
+//! Opens links to peers.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -13,12 +13,12 @@ use crate::{
     remote::{Remote, RouteState},
 };
 
-/// How many lines of the log peers cause in a minute by coming and going: a cluster of nine that
-/// stops and starts writes each of its links down.
+/// How many log lines peers can cause in a minute by connecting and disconnecting: enough for every
+/// link of a cluster of nine that restarts.
 const PEER_LINE_COUNT_PER_MINUTE_MAX: u32 = 64;
 
-/// For how many streams to peers it is remembered how the last link fared: all of two hundred members.
-/// With more of them, what is no news is logged again.
+/// For how many streams to peers the state of the last link is kept: enough for two hundred
+/// members. With more, unchanged states are logged again.
 const ROUTE_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1000).expect("it is not zero");
 
 /// Opens links to peers over TCP and TLS.
@@ -26,7 +26,7 @@ pub struct PeerTransport {
     connector: Arc<Connector>,
     metrics: PeerMetrics,
     log: Arc<LogBudget>,
-    /// Of the peers and streams that were dialed last.
+    /// The most recently dialed peers and streams.
     routes: Recent<(NodeId, StreamKind), Arc<RouteState>>,
 }
 

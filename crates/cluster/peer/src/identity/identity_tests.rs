@@ -56,7 +56,7 @@ fn an_identity_is_never_overwritten() {
 }
 
 #[test]
-fn a_damaged_file_says_which_and_why() {
+fn the_error_of_a_damaged_file_names_file_and_cause() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("node.key");
     Identity::generate()
@@ -99,7 +99,7 @@ fn a_missing_file_and_a_missing_directory_are_named() {
 }
 
 #[test]
-fn the_file_is_its_owners_alone_and_refused_when_open_to_all() {
+fn the_file_is_private_and_rejected_when_open_to_all() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("node.key");
     Identity::generate()

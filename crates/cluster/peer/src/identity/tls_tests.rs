@@ -20,7 +20,7 @@ impl Pair {
         }
     }
 
-    /// Carries bytes both ways until no end has more to say, or one fails.
+    /// Carries bytes both ways until neither end has more to send, or one fails.
     fn drive(&mut self) -> Result<(), (Side, Error)> {
         while self.client.wants_write() || self.server.wants_write() {
             let bytes = sent(&mut self.client);
@@ -70,7 +70,7 @@ fn nodes_that_know_each_other_connect() {
 }
 
 #[test]
-fn another_server_than_the_expected_is_refused() {
+fn an_unexpected_server_is_rejected() {
     let (alice, bob, mallory) = (identity(1), identity(2), identity(3));
     let mut pair = Pair::new(
         client_config(&alice, bob.public_key()),
@@ -82,7 +82,7 @@ fn another_server_than_the_expected_is_refused() {
         KeyRejection::of(&as_io(error)),
         Some(KeyRejection::Theirs(mallory.public_key()))
     );
-    // The other end learns no more than that it is refused.
+    // The other end learns only that it is rejected.
     let alert = sent(&mut pair.client);
     let error = receive(&mut pair.server, &alert).unwrap_err();
     assert_eq!(KeyRejection::of(&as_io(error)), Some(KeyRejection::Ours));
@@ -92,7 +92,7 @@ fn another_server_than_the_expected_is_refused() {
 #[test]
 fn a_claimed_key_must_be_proved() {
     let (alice, bob, mallory) = (identity(1), identity(2), identity(3));
-    // Shows the key of alice, signs with its own.
+    // Presents Alice's key, signs with its own.
     let mut config = ClientConfig::clone(&client_config(&mallory, bob.public_key()));
     let impostor = CertifiedKey::new(
         certified_key(&alice).cert.clone(),
@@ -105,7 +105,7 @@ fn a_claimed_key_must_be_proved() {
     assert_eq!(side, Side::Server);
     assert!(
         matches!(error, Error::InvalidCertificate(_)),
-        "the signature is refused: {error}"
+        "the signature is rejected: {error}"
     );
     assert_eq!(
         KeyRejection::of(&as_io(error)),
@@ -115,7 +115,7 @@ fn a_claimed_key_must_be_proved() {
 }
 
 #[test]
-fn a_client_without_a_key_is_refused() {
+fn a_client_without_a_key_is_rejected() {
     let bob = identity(2);
     let provider = Arc::new(default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
@@ -132,7 +132,7 @@ fn a_client_without_a_key_is_refused() {
 }
 
 #[test]
-fn another_protocol_is_refused() {
+fn another_protocol_is_rejected() {
     let (alice, bob) = (identity(1), identity(2));
     let mut config = ClientConfig::clone(&client_config(&alice, bob.public_key()));
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -163,13 +163,13 @@ fn each_connection_is_a_full_handshake() {
 }
 
 #[test]
-fn garbage_is_refused_without_panic() {
+fn garbage_is_rejected_without_panic() {
     let bob = identity(2);
     let config = server_config(&bob);
     for garbage in [
         b"GET / HTTP/1.1\r\nHost: bob\r\n\r\n".as_slice(),
         &[0xff; 64],
-        // A TLS record of a ClientHello that is none.
+        // A TLS record with an invalid ClientHello.
         &[0x16, 0x03, 0x01, 0x00, 0x04, 0x01, 0x00, 0x00, 0x00],
     ] {
         let mut server = ServerConnection::new(config.clone()).unwrap();
@@ -177,14 +177,11 @@ fn garbage_is_refused_without_panic() {
         assert!(server.is_handshaking());
     }
     let mut silent = ServerConnection::new(config).unwrap();
-    assert!(
-        sent(&mut silent).is_empty(),
-        "a server does not speak first"
-    );
+    assert!(sent(&mut silent).is_empty(), "a server does not send first");
 }
 
 #[test]
-fn only_alerts_of_a_refused_key_count_as_such() {
+fn only_alerts_about_the_key_count_as_a_rejected_key() {
     let other = Error::AlertReceived(AlertDescription::HandshakeFailure);
     assert_eq!(KeyRejection::of(&as_io(other)), None);
     assert_eq!(KeyRejection::of(&io::Error::other("another layer")), None);

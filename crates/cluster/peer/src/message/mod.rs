@@ -36,7 +36,7 @@ pub const WIRE_VERSIONS: RangeInclusive<u16> = 1..=1;
 pub struct Vote {
     pub term: Term,
     pub node: NodeId,
-    /// Whether a quorum granted it, so that the node leads.
+    /// Whether a quorum granted it: the node leads.
     pub committed: bool,
 }
 
@@ -85,20 +85,20 @@ pub enum Request {
     /// Propose these packets, with the conditions of some, encoded as in a batch
     /// (`quorate_state::EncodedPackets`).
     Propose(Bytes),
-    /// Up to where must a linearizable read have applied?
+    /// Asks for the index that a linearizable read must have applied.
     ReadIndex,
     /// A snapshot follows, in [`Request::SnapshotChunk`]s. The receiver may have a part of it.
     SnapshotBegin(SnapshotBegin),
-    /// The next piece of the snapshot stream. Acknowledged one by one; a few may be sent ahead.
+    /// The next piece of the snapshot stream. Each is acknowledged; a few may be sent before that.
     SnapshotChunk(Bytes),
-    /// The snapshot is whole: install it.
+    /// The snapshot is complete: install it.
     SnapshotEnd,
     /// Offer a snapshot that reflects at least this entry. Sent by a member whose packets are
     /// damaged.
     PullSnapshot(LogIndex),
     /// The next piece of the snapshot that was offered.
     PullChunk,
-    /// On the stream [`Admin`](crate::StreamKind::Admin): what the leader is asked, as JSON of
+    /// On the stream [`Admin`](crate::StreamKind::Admin): a request for the leader, as JSON of
     /// `quorate_api::ForwardedRequest`.
     Operate(Bytes),
 }
@@ -116,10 +116,10 @@ pub enum Response {
     Proposed(Proposed),
     /// To [`Request::ReadIndex`]: the index, or `None` from a node that does not lead.
     ReadIndex(Option<LogIndex>),
-    /// To [`Request::SnapshotBegin`]: the number of pieces that are here already. What comes next is
-    /// the piece behind them.
+    /// To [`Request::SnapshotBegin`]: the number of pieces that the receiver already has. The next
+    /// piece follows them.
     SnapshotBegun(u64),
-    /// To [`Request::SnapshotChunk`]: go on.
+    /// To [`Request::SnapshotChunk`]: continue.
     SnapshotProgress,
     /// To [`Request::SnapshotEnd`], or early to any part of a snapshot: the receiver's vote.
     SnapshotInstalled(Vote),
@@ -127,20 +127,20 @@ pub enum Response {
     Failed(String),
     /// To [`Request::PullSnapshot`].
     SnapshotOffer(SnapshotOffer),
-    /// To [`Request::PullChunk`]: a piece of the snapshot stream, or `None` behind the last.
+    /// To [`Request::PullChunk`]: a piece of the snapshot stream, or `None` after the last.
     PulledChunk(Option<Bytes>),
     /// To [`Request::Operate`]: an answer or a problem, as JSON.
     Operated(Bytes),
 }
 
-/// AppendEntries (Raft paper, figure 2).
+/// AppendEntries (Raft paper, metric_sum 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Append {
     pub vote: Vote,
     /// The entry before `entries`.
     pub previous: Option<LogPosition>,
     pub entries: Vec<Entry>,
-    /// What the leader knows to be committed.
+    /// The last entry that the leader knows to be committed.
     pub leader_commit: Option<LogPosition>,
 }
 
@@ -155,13 +155,13 @@ pub enum Appended {
     HigherVote(Vote),
 }
 
-/// RequestVote (Raft paper, figure 2).
+/// RequestVote (Raft paper, metric_sum 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoteRequest {
     pub vote: Vote,
     /// The candidate's last entry.
     pub last_log: Option<LogPosition>,
-    /// The leader asked the candidate to stand.
+    /// The leader asked the candidate to start the election.
     pub leadership_transfer: bool,
 }
 
@@ -186,7 +186,7 @@ pub struct TransferLeader {
 /// Answer to [`TransferLeader`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TransferOutcome {
-    /// The node stands for election, or lets the other do so.
+    /// The node starts an election, or does not oppose that of the other node.
     Accepted,
     /// The node follows another vote.
     VoteChanged {
@@ -203,22 +203,22 @@ pub enum TransferOutcome {
     },
 }
 
-/// What became of a proposal, and the answer to [`Request::Propose`].
+/// The outcome of a proposal, and the answer to [`Request::Propose`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Proposed<T = Vec<PutOutcome>> {
     /// Committed, and applied by the leader.
     Applied {
         index: LogIndex,
-        /// What applying it gave: the outcome of each packet.
+        /// The outcome of each packet.
         outcomes: T,
     },
-    /// Surely not appended: this node does not lead, or is stopping.
+    /// Not appended: this node does not lead, or is stopping.
     Rejected,
-    /// Appended, and then leadership was lost: it may be committed or not.
+    /// Appended, and then leadership was lost: it may or may not be committed.
     Unknown,
 }
 
-/// What a snapshot holds. Two from one node with the same last entry are the same, piece by piece.
+/// Describes a snapshot. Two from one node with the same last entry are the same, piece by piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotBegin {
     pub vote: Vote,
@@ -226,11 +226,11 @@ pub struct SnapshotBegin {
     pub last_log: Option<LogPosition>,
     /// The members as of that entry.
     pub membership: StoredMembership,
-    /// The size of its packets, in bytes. What it takes on a disk is more.
+    /// The size of its packets, in bytes. It takes more space on a disk.
     pub packets_size: u64,
 }
 
-/// What a snapshot that is offered holds.
+/// Describes an offered snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotOffer {
     /// The last entry it reflects.
@@ -244,8 +244,8 @@ impl Payload {
     const COMMAND: u8 = 1;
     const MEMBERSHIP: u8 = 2;
 
-    /// The payload on disk: `DISK_VERSION`, kind, and the command as it is or the membership in
-    /// postcard.
+    /// The payload on disk: `DISK_VERSION`, kind, and either the command's own bytes or the
+    /// membership in postcard.
     pub fn encode(&self) -> Bytes {
         let (kind, body) = match self {
             Self::Blank => (Self::BLANK, Bytes::new()),
@@ -287,7 +287,7 @@ impl StoredMembership {
     }
 }
 
-/// The version of what is written to disk here.
+/// The version of these formats on disk.
 const DISK_VERSION: u8 = 1;
 
 fn to_postcard<T: Serialize>(value: &T) -> Vec<u8> {

@@ -1,14 +1,14 @@
-//! Vouchers: how they are signed, and what a chain of them proves.
+//! Signs vouchers, and checks chains of them.
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use quorate_state::{CHAIN_LEN_MAX, ClusterId, LogIndex, Voucher};
 
 use crate::{Identity, NodeId};
 
-/// What a signature is of, so that it is of nothing else.
+/// The prefix of the signed bytes, so that a signature of something else is never a voucher.
 const CONTEXT: &[u8] = b"quorate voucher 1";
 
-/// The leader's word that the entry at `index` has registered `member` in this cluster.
+/// Signs, as the leader, that the entry at `index` has registered `member` in this cluster.
 pub fn vouch(leader: &Identity, cluster: ClusterId, member: NodeId, index: LogIndex) -> Voucher {
     let signature = leader.sign(&message(cluster, member, index));
     Voucher {
@@ -21,8 +21,9 @@ pub fn vouch(leader: &Identity, cluster: ClusterId, member: NodeId, index: LogIn
 }
 
 /// Whether `chain` proves to a node that `peer` was registered in its cluster after the entry that
-/// it has `applied`: each voucher is of the signer of the one before, up to a signer that the node
-/// lists. A voucher of an entry that it has applied proves nothing: there its own registry decides.
+/// it has `applied`: each voucher is about the signer of the one before, up to a signer that the
+/// node lists. A voucher of an entry that the node has applied proves nothing: its own registry
+/// decides then.
 pub fn is_vouched_for(
     peer: NodeId,
     chain: &[Voucher],
@@ -36,7 +37,7 @@ pub fn is_vouched_for(
             return false;
         }
         if lists(voucher.signer) {
-            // From the end that is trusted: a stranger who made the chain costs one check.
+            // From the trusted end: a chain that a stranger made then costs one check.
             let mut signed = chain[..=place].iter().rev();
             return signed.all(|voucher| is_genuine(voucher, cluster));
         }
@@ -52,7 +53,7 @@ fn is_genuine(voucher: &Voucher, cluster: ClusterId) -> bool {
     key.is_ok_and(|key| key.verify_strict(&message, &signature).is_ok())
 }
 
-/// What is signed; each part has one size.
+/// The signed bytes. Each part has a fixed size.
 fn message(cluster: ClusterId, member: NodeId, index: LogIndex) -> Vec<u8> {
     let index = index.0.to_be_bytes();
     [CONTEXT, &cluster.0, member.0.as_bytes(), &index].concat()
@@ -69,7 +70,7 @@ mod tests {
     /// Member, entry, signer.
     type Link = (u8, u64, u8);
 
-    /// A voucher of each of these members, by the signer behind it, at an index of its own.
+    /// A voucher of each of these members, by its signer, at its index.
     fn chain(of: &[Link]) -> Vec<Voucher> {
         let voucher = |(member, index, signer): &Link| {
             vouch(&identity(*signer), HOME, id(*member), LogIndex(*index))
@@ -77,7 +78,7 @@ mod tests {
         of.iter().map(voucher).collect()
     }
 
-    /// Whether a node that lists node `OLD` and has applied entry 10 takes node 1 for a member.
+    /// Whether a node that lists node `OLD` and has applied entry 10 accepts node 1 as a member.
     fn is_accepted(chain: &[Voucher]) -> bool {
         is_vouched_for(id(1), chain, HOME, LogIndex(10), |peer| peer == id(OLD))
     }
@@ -90,7 +91,7 @@ mod tests {
         let behind = chain(&[(1, 40, OLD), (OLD, 30, 2)]);
         assert!(
             is_accepted(&behind),
-            "what is behind the listed one is not looked at"
+            "vouchers after the listed one are ignored"
         );
     }
 

@@ -29,8 +29,9 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub trait Protocol: Send + Sync + 'static {
     /// Serves a connection until it ends. When `stop` is cancelled, it answers active requests and
     /// returns. The future is dropped if that takes longer than
-    /// [`ConnectionLimits::drain_timeout`](super::ConnectionLimits), and immediately when the connection is evicted. A
-    /// protocol that serves several requests on a connection calls [`ConnectionSlot::touch`] at each.
+    /// [`ConnectionLimits::drain_timeout`](super::ConnectionLimits), and immediately when the
+    /// connection is evicted. A protocol that serves several requests on a connection calls
+    /// [`ConnectionSlot::touch`] at each.
     fn serve(
         self: Arc<Self>,
         stream: TcpStream,
