@@ -1,5 +1,5 @@
-//! What a snapshot costs publishers, and how long it takes: PUTs that refresh the keys of a filled
-//! cluster before, while and after a node that has nothing catches up.
+//! Measures what a snapshot costs publishers, and how long it takes: PUTs that refresh the keys of
+//! a filled cluster before, while and after an empty node catches up.
 
 use std::time::{Duration, Instant};
 
@@ -22,20 +22,20 @@ const CATCH_UP_WITHIN: Duration = Duration::from_secs(300);
 /// Arguments of `quorate-bench catch-up`.
 #[derive(Debug, Args)]
 pub(crate) struct CatchUpArgs {
-    /// How many keys are published before.
+    /// How many keys are published first.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     keys: u64,
-    /// How many connections, over the two nodes that have everything.
+    /// How many connections, over the two nodes that are up to date.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(0..=1_000))]
     clients: u16,
-    /// How long is measured before, and after, in seconds.
+    /// How long to measure before and after, in seconds.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     secs: u64,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
-/// Starts two nodes of three, fills them, starts the third, ends them.
+/// Starts two nodes of three, fills them, starts the third, and ends them.
 pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
     let plan = args.cluster.plan()?.log_kept_count(0);
     let cluster = quorate_tests::Cluster::start(plan).await;
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
         "cluster    3 nodes, {} keys, {} connections",
         args.keys, args.clients
     );
-    // A checkpoint has come, and the log has gone.
+    // A checkpoint was written, and the log was purged.
     tokio::time::sleep(Duration::from_secs(70)).await;
     let second = async || {
         let packets = keys.sign_scattered(PUTS_PER_SEC_MAX);
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
         before.add(second().await?);
     }
     print("before", &before);
-    let begun = Instant::now();
+    let started = Instant::now();
     late.start();
     let leader = cluster.live().without(&late).wait_for_leader().await;
     let target = leader
@@ -80,7 +80,7 @@ pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
     let took = loop {
         let mut measured = std::pin::pin!(second());
         tokio::select! {
-            () = &mut catches_up => break begun.elapsed(),
+            () = &mut catches_up => break started.elapsed(),
             tally = &mut measured => meanwhile.add(tally?),
         }
     };

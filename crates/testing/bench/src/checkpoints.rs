@@ -1,5 +1,5 @@
-//! What a checkpoint costs publishers: PUTs that refresh the keys of a filled cluster, for so long
-//! that every node makes some.
+//! Measures what a checkpoint costs publishers: PUTs that refresh the keys of a filled cluster,
+//! until every node has written some checkpoints.
 
 use anyhow::ensure;
 use clap::Args;
@@ -15,13 +15,13 @@ use crate::{
     scrape::{Inside, Scrape},
 };
 
-/// Packets signed at once while the cluster is filled: 40 MB of them.
+/// Packets signed at a time while the cluster is filled: 40 MB.
 const FILL_PACKETS: usize = 100_000;
 
-/// How long writing that many may take, in seconds: ten times as long as it should.
+/// How long writing them may take, in seconds: ten times as long as expected.
 const FILL_SECS: u64 = 120;
 
-/// Checkpoints that each node must have made for its run to say something.
+/// How many checkpoints each node must write for a meaningful run.
 const CHECKPOINTS_MIN: f64 = 2.0;
 
 const LEGEND: &str = "\
@@ -34,21 +34,21 @@ others         cores that everything else on the machine was using";
 /// Arguments of `quorate-bench checkpoints`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckpointsArgs {
-    /// How many keys are published before, and refreshed.
+    /// How many keys are published first, and then refreshed.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     keys: u64,
-    /// How many connections, over all nodes; separate several by commas, for a run of each.
+    /// How many connections, over all nodes. Several values, separated by commas, give a run each.
     #[arg(long, value_delimiter = ',', default_values_t = [32, 256], value_parser = clap::value_parser!(u16).range(1..=1_000))]
     clients: Vec<u16>,
-    /// How long each run is, in seconds: by default a node makes a checkpoint every 30 s or earlier.
-    /// A run ends earlier after a million PUTs, which is how many packets are signed ahead of time.
+    /// How long each run is, in seconds. By default a node writes a checkpoint at least every 30 s.
+    /// A run ends earlier after a million PUTs, because that many packets are signed in advance.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=600))]
     secs: u64,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
-/// Starts the cluster, fills it, measures, ends it.
+/// Starts the cluster, fills it, measures, and ends it.
 pub(crate) async fn run(args: CheckpointsArgs) -> anyhow::Result<()> {
     let cluster = args.cluster.start().await?;
     let relays = relays(&cluster.nodes());
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: CheckpointsArgs) -> anyhow::Result<()> {
             .iter()
             .any(|node| node.checkpoint_count < CHECKPOINTS_MIN)
         {
-            println!("    too few checkpoints to say anything: raise --secs");
+            println!("    too few checkpoints for a result: raise --secs");
         }
     }
     Ok(())
@@ -107,7 +107,7 @@ pub(crate) async fn fill(keys: &Keys, relays: &[RelayUrl]) -> anyhow::Result<()>
     Ok(())
 }
 
-/// What each server did since it started.
+/// What each server has done since it started.
 async fn scrape_each(servers: &Servers) -> anyhow::Result<Vec<Scrape>> {
     let mut each = Vec::with_capacity(servers.admins.len());
     for admin in &servers.admins {
@@ -139,8 +139,8 @@ fn line(row: &Row, each: &[Inside]) -> String {
     let millis = |micros: u64| micros as f64 / 1e3;
     let [p50, p99, p999] =
         [0.5, 0.99, 0.999].map(|quantile| millis(latency.value_at_quantile(quantile)));
-    // A closed loop sends next to nothing while a checkpoint holds it up, and so counts few of the
-    // latencies that clients with a pace of their own would have had.
+    // A closed loop sends almost nothing while a checkpoint delays it, so it counts few of the latencies
+    // that clients with a fixed rate would have had.
     let paced = latency.clone_correct(latency.mean() as u64);
     let secs = row.outcome.elapsed.as_secs_f64();
     format!(
@@ -158,7 +158,7 @@ fn line(row: &Row, each: &[Inside]) -> String {
     )
 }
 
-/// A figure of each server.
+/// One metric of each server.
 fn slashed(each: &[Inside], figure: impl Fn(&Inside) -> Option<f64>) -> String {
     let figures: Vec<_> = each.iter().map(|node| or_dash(figure(node), 0)).collect();
     figures.join("/")

@@ -1,4 +1,4 @@
-//! Work on servers that run already.
+//! Measures servers that already run.
 //!
 //! `put` with a seed and a number of keys writes what `get` and `dns` with the same seed and number
 //! read.
@@ -22,13 +22,13 @@ use crate::{
     report,
 };
 
-/// The most PUTs a second that packets are signed for.
+/// The most PUTs per second that packets are signed for.
 pub(crate) const PUTS_PER_SEC_MAX: u64 = 15_000;
 
-/// The most packets that are signed ahead of time: 400 MB of them.
+/// The most packets that are signed in advance: 400 MB.
 pub(crate) const PACKETS_MAX: u64 = 1_000_000;
 
-/// The arguments that all kinds of work share.
+/// The arguments of all workloads.
 #[derive(Debug, Args)]
 struct WorkArgs {
     #[command(flatten)]
@@ -36,7 +36,7 @@ struct WorkArgs {
     /// How many keys.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     keys: u64,
-    /// Which keys: the same seed gives the same.
+    /// Which keys: the same seed gives the same keys.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
@@ -48,7 +48,7 @@ impl WorkArgs {
         Ok(Keys::new(self.seed, usize::try_from(self.keys)?))
     }
 
-    /// Names to read: those that `put` wrote, or as many that nobody wrote.
+    /// Names to read: those that `put` wrote, or as many that do not exist.
     fn names(&self, absent: bool) -> anyhow::Result<(Vec<String>, Expect)> {
         let (names, expect) = if absent {
             (absent_names(usize::try_from(self.keys)?), Expect::Absent)
@@ -58,7 +58,7 @@ impl WorkArgs {
         Ok((shuffled(names), expect))
     }
 
-    /// Does the work, and prints a table of this one row.
+    /// Runs the workload, and prints a table with one row.
     async fn measure(
         &self,
         name: String,
@@ -70,7 +70,7 @@ impl WorkArgs {
     }
 }
 
-/// The arguments that all work over HTTP shares.
+/// The arguments of all workloads over HTTP.
 #[derive(Debug, Args)]
 struct HttpArgs {
     /// A relay, http://host:port/path; repeat to spread connections over several.
@@ -88,7 +88,7 @@ struct HttpArgs {
     work: WorkArgs,
 }
 
-/// Encryption would be measured too.
+/// With HTTPS, encryption would be measured too.
 fn plain_relay(url: &str) -> anyhow::Result<RelayUrl> {
     let relay: RelayUrl = url.parse()?;
     ensure!(
@@ -113,12 +113,12 @@ impl HttpArgs {
 pub(crate) struct PutArgs {
     #[command(flatten)]
     http: HttpArgs,
-    /// Signs one packet for each of the keys and sends these same bytes again and again.
+    /// Signs one packet for each key and sends the same bytes repeatedly.
     #[arg(long)]
     refresh: bool,
 }
 
-/// PUTs new packets, or the same ones again and again.
+/// PUTs new packets, or the same packets repeatedly.
 pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
     let work = &args.http.work;
     let count_max = (work.bounds.secs * PUTS_PER_SEC_MAX).min(PACKETS_MAX);
@@ -128,7 +128,7 @@ pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
     };
     ensure!(
         packet_count <= PACKETS_MAX,
-        "{packet_count} packets are too many to sign ahead of time: at most {PACKETS_MAX}"
+        "{packet_count} packets are too many to sign in advance: at most {PACKETS_MAX}"
     );
     let packets = work.keys()?.sign(usize::try_from(packet_count)?);
     let requests = match args.refresh {
@@ -143,7 +143,7 @@ pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
 pub(crate) struct GetArgs {
     #[command(flatten)]
     http: HttpArgs,
-    /// Asks for keys that nobody has published, and expects 404.
+    /// Reads keys that nobody has published, and expects 404.
     #[arg(long)]
     absent: bool,
 }
@@ -167,14 +167,14 @@ pub(crate) struct DnsArgs {
     origin: String,
     #[command(flatten)]
     shape: Shape,
-    /// Asks for keys that nobody has published, and expects NXDOMAIN.
+    /// Queries keys that nobody has published, and expects NXDOMAIN.
     #[arg(long)]
     absent: bool,
     #[command(flatten)]
     work: WorkArgs,
 }
 
-/// Asks for TXT records.
+/// Queries TXT records.
 pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<()> {
     let work = &args.work;
     let (names, expect) = work.names(args.absent)?;

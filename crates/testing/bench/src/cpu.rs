@@ -1,4 +1,4 @@
-//! CPU time, as Linux tells it (proc(5)).
+//! CPU time, as Linux reports it (proc(5)).
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use procfs::{
     process::{Process, all_processes},
 };
 
-/// CPU time until a moment.
+/// CPU time until one point in time.
 #[derive(Debug, Clone)]
 pub(crate) struct Usage {
     at: Instant,
@@ -17,7 +17,7 @@ pub(crate) struct Usage {
     machine: Duration,
 }
 
-/// CPU time between two moments.
+/// CPU time between two points in time.
 #[derive(Debug, Clone)]
 pub(crate) struct Used {
     /// Of each server, user and system.
@@ -28,7 +28,7 @@ pub(crate) struct Used {
 }
 
 impl Usage {
-    /// Until now, with the servers that are these processes.
+    /// The CPU time until now of these server processes.
     pub(crate) fn now(server_ids: &[u32]) -> anyhow::Result<Self> {
         let servers = server_ids.iter().map(|&id| process_time(id));
         Ok(Self {
@@ -39,7 +39,7 @@ impl Usage {
         })
     }
 
-    /// What was used since `earlier`.
+    /// The CPU time since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Used {
         let servers: Vec<Duration> = (self.servers.iter().zip(&earlier.servers))
             .map(|(now, earlier)| now.saturating_sub(*earlier))
@@ -60,7 +60,7 @@ pub(crate) fn resident_size(id: u32) -> Option<u64> {
     Some(process(id).ok()?.status().ok()?.vmrss? * 1024)
 }
 
-/// The processes of the group that this one leads.
+/// The processes of the group that this process leads.
 pub(crate) fn group(leader_id: u32) -> Vec<u32> {
     let leader_id = leader_id.cast_signed();
     let processes = all_processes().into_iter().flatten().flatten();
@@ -73,14 +73,14 @@ fn process(id: u32) -> ProcResult<Process> {
     Process::new(id.cast_signed())
 }
 
-/// In user and system mode, of all threads.
+/// The time in user and system mode, of all threads.
 fn process_time(id: u32) -> anyhow::Result<Duration> {
     let stat = process(id).and_then(|process| process.stat());
     let stat = stat.with_context(|| format!("the CPU time of process {id} cannot be read"))?;
     Ok(duration(stat.utime + stat.stime))
 }
 
-/// All but what was spent waiting, for work or a disk. The time of guests is part of `user`.
+/// All time except waiting for work or a disk. The time of guests is part of `user`.
 fn machine_time() -> ProcResult<Duration> {
     let time = KernelStats::current()?.total;
     let where_known = [time.irq, time.softirq, time.steal];
@@ -100,9 +100,9 @@ mod tests {
     fn our_own_work_is_seen() {
         let id = std::process::id();
         let before = Usage::now(&[id]).unwrap();
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut sum = 0_u64;
-        while begun.elapsed() < Duration::from_millis(200) {
+        while started.elapsed() < Duration::from_millis(200) {
             sum = std::hint::black_box(sum.wrapping_mul(31) + 1);
         }
         let used = Usage::now(&[id]).unwrap().since(&before);

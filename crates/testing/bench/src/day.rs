@@ -1,11 +1,11 @@
-//! A day of many endpoints: starts, publishing again, looking each other up, restarts, departures.
+//! Simulates a day of many endpoints: they start, publish repeatedly, look each other up, restart and leave.
 //!
-//! Two things are shorter than they are in the world: the day, and the time after which an endpoint
-//! publishes again, 300 s there. Requests come when they are due, whether those before have their
-//! answers or not, and a latency begins when its request was due, so that a stall is seen in all
-//! requests that it held up. Each request has a connection of its own, as publishers and readers have
-//! that rest for minutes. Endpoints have addresses of loopback, two each, and no two addresses share
-//! a /24: limits are on as they are by default, and judge them as they judge many networks.
+//! Two times are shorter than in reality: the day, and the interval between an endpoint's PUTs (300
+//! s in reality). Requests are sent when they are due, even if earlier ones have no answer yet, and
+//! a latency starts when its request was due: so a stall shows in all requests that it delayed.
+//! Each request has its own connection, like publishers and readers that are idle for minutes. Two
+//! endpoints share a loopback address, and no two addresses share a /24: the default limits are on,
+//! and see many networks.
 
 use std::{
     cmp::Reverse,
@@ -38,13 +38,13 @@ use crate::{
     presence::{HOURS, Presence},
 };
 
-/// How many parts of the day are told apart.
+/// Into how many parts the results of the day are divided.
 const PART_COUNT: usize = 48;
 
-/// How many requests wait for their answers at most. Those beyond wait to be sent, and that counts.
+/// The most requests in flight. Others wait to be sent, and that time counts.
 const IN_FLIGHT_MAX: usize = 4_096;
 
-/// How many that were published last nobody looks for: another node may not have them yet.
+/// How many of the last published keys are not looked up, because another node may not have them yet.
 const TOO_NEW_COUNT: usize = 1_000;
 
 /// Arguments of `quorate-bench day`.
@@ -56,17 +56,17 @@ pub(crate) struct DayArgs {
     /// How many minutes the day has.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_440))]
     minutes: u64,
-    /// After how many seconds an endpoint publishes again, and looks another up.
+    /// After how many seconds an endpoint publishes again and looks up another one.
     #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u64).range(10..=300))]
     republish_secs: u64,
-    /// Where day.svg is written.
+    /// The directory for day.svg.
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
-/// Starts three nodes and lives the day, and fails if a request did.
+/// Starts three nodes and simulates the day. Fails if a request fails.
 pub(crate) async fn run(args: DayArgs) -> anyhow::Result<()> {
     println!("program    {}", args.cluster.program()?.display());
     machine::print_facts(&args.cluster.dir()?)?;
@@ -85,9 +85,9 @@ pub(crate) async fn run(args: DayArgs) -> anyhow::Result<()> {
     let ids = servers(&cluster).await.ids;
     let day = Day::new(&args, &cluster)?;
     let before = Usage::now(&ids)?;
-    let begun = Instant::now();
+    let started = Instant::now();
     let parts = day.live().await?;
-    let took = begun.elapsed();
+    let took = started.elapsed();
     let used = Usage::now(&ids)?.since(&before);
 
     let mut all = Tallies::new();
@@ -107,14 +107,14 @@ pub(crate) async fn run(args: DayArgs) -> anyhow::Result<()> {
         plot::day(&dir.join("day.svg"), &parts, day.part_length())?;
     }
     let errors = all.error_count();
-    ensure!(errors == 0, "{errors} requests were not answered as asked");
+    ensure!(errors == 0, "{errors} requests failed");
     Ok(())
 }
 
-/// What an endpoint does, and when.
+/// What an endpoint does next, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
-    /// Since the day began.
+    /// Since the start of the day.
     at: Duration,
     endpoint: usize,
     task: Task,
@@ -129,7 +129,7 @@ enum Task {
 struct Day {
     keys: Keys,
     presences: Vec<Presence>,
-    /// Of each node.
+    /// One for each node.
     http: Vec<SocketAddr>,
     dns: Vec<SocketAddr>,
     length: Duration,
@@ -140,7 +140,7 @@ struct Day {
 /// What requests record when they are answered.
 struct Shared {
     parts: Mutex<Vec<Tallies>>,
-    /// Endpoints whose packets are stored, in the order in which they came.
+    /// Endpoints whose packets are stored, in the order of their first PUT.
     published: Mutex<Vec<usize>>,
 }
 
@@ -178,38 +178,38 @@ impl Day {
         let mut agenda: BinaryHeap<_> = starts
             .map(|(endpoint, presence)| {
                 Reverse(Due {
-                    at: self.moment(presence.start()),
+                    at: self.time_of_hour(presence.start()),
                     endpoint,
                     task: Task::Publish,
                 })
             })
             .collect();
         let permits = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-        let begun = Instant::now();
+        let started = Instant::now();
         while let Some(Reverse(due)) = agenda.pop() {
-            sleep_until(begun + due.at).await;
+            sleep_until(started + due.at).await;
             let permit = permits.clone().acquire_owned().await?;
-            if let Some(request) = self.request(due, begun + due.at, &mut random)? {
+            if let Some(request) = self.request(due, started + due.at, &mut random)? {
                 tokio::spawn(async move {
                     request.send().await;
                     drop(permit);
                 });
             }
-            agenda.extend(self.following(due, &mut random).map(Reverse));
+            agenda.extend(self.next_tasks(due, &mut random).map(Reverse));
         }
-        // All have their answers.
+        // All requests have their answers.
         let all = u32::try_from(IN_FLIGHT_MAX)?;
         drop(permits.acquire_many(all).await?);
         Ok(lock(&self.shared.parts).clone())
     }
 
-    /// What an endpoint does next after it has published.
-    fn following(&self, due: Due, random: &mut Rng) -> impl Iterator<Item = Due> + use<> {
+    /// The next action of an endpoint that has published.
+    fn next_tasks(&self, due: Due, random: &mut Rng) -> impl Iterator<Item = Due> + use<> {
         let presence = &self.presences[due.endpoint];
         let interval = self.republish_interval;
         let again = due.at + interval.mul_f64(0.9 + 0.2 * random.f64());
         let again = presence.next(self.hour(again)).map(|hour| Due {
-            at: self.moment(hour).max(again),
+            at: self.time_of_hour(hour).max(again),
             ..due
         });
         let look_up = due.at + interval.mul_f64(random.f64());
@@ -225,7 +225,7 @@ impl Day {
             .filter(move |_| !is_over)
     }
 
-    /// `None` if no endpoint has published yet that could be looked up.
+    /// `None` if no published endpoint can be looked up yet.
     fn request(
         &self,
         due: Due,
@@ -233,7 +233,7 @@ impl Day {
         random: &mut Rng,
     ) -> anyhow::Result<Option<EndpointRequest>> {
         let what = match due.task {
-            Task::Publish => What::Publish(self.keys.sign_one(due.endpoint), due.endpoint),
+            Task::Publish => Action::Publish(self.keys.sign_one(due.endpoint), due.endpoint),
             Task::LookUp => {
                 let published = lock(&self.shared.published);
                 let known = published.len().saturating_sub(TOO_NEW_COUNT);
@@ -242,8 +242,8 @@ impl Day {
                 }
                 let key = self.keys.names()[published[random.usize(..known)]].clone();
                 match random.bool() {
-                    true => What::Read(key),
-                    false => What::Resolve(Queries::txt(&[key], ORIGIN)?),
+                    true => Action::Read(key),
+                    false => Action::Resolve(Queries::txt(&[key], ORIGIN)?),
                 }
             }
         };
@@ -262,7 +262,7 @@ impl Day {
         }))
     }
 
-    fn moment(&self, hour: f64) -> Duration {
+    fn time_of_hour(&self, hour: f64) -> Duration {
         self.length.mul_f64(hour / HOURS)
     }
 
@@ -271,7 +271,7 @@ impl Day {
     }
 }
 
-/// Two endpoints share one: 127.a.b.1, from 127.1.0.1 on.
+/// Two endpoints share an address: 127.a.b.1, starting with 127.1.0.1.
 fn address(endpoint: usize) -> IpAddr {
     let [_, high, middle, low] = u32::try_from(endpoint / 2)
         .unwrap_or_default()
@@ -280,7 +280,7 @@ fn address(endpoint: usize) -> IpAddr {
     Ipv4Addr::new(127, 1 + middle, low, 1).into()
 }
 
-enum What {
+enum Action {
     Publish(quorate_tests::Packet, usize),
     Read(String),
     Resolve(Queries),
@@ -289,7 +289,7 @@ enum What {
 /// A request that is due.
 struct EndpointRequest {
     route: Route,
-    what: What,
+    what: Action,
     due: Instant,
     part: usize,
     shared: Arc<Shared>,
@@ -299,15 +299,15 @@ impl EndpointRequest {
     async fn send(self) {
         let mut connection = self.route.connection();
         let (kind, result) = match &self.what {
-            What::Publish(packet, endpoint) => {
+            Action::Publish(packet, endpoint) => {
                 let put = self.route.put(&mut connection, packet).await;
                 if put.is_ok() {
                     lock(&self.shared.published).push(*endpoint);
                 }
                 (Kind::Put, put)
             }
-            What::Read(key) => (Kind::Get, self.route.get(&mut connection, key).await),
-            What::Resolve(queries) => match self.route.resolve(queries.first()).await {
+            Action::Read(key) => (Kind::Get, self.route.get(&mut connection, key).await),
+            Action::Resolve(queries) => match self.route.resolve(queries.first()).await {
                 Ok(transport) => (transport.into(), Ok(())),
                 Err(error) => (Kind::Dns, Err(error)),
             },

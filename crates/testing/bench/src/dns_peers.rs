@@ -1,4 +1,4 @@
-//! DNS beside the name servers that we are measured against, in turns within one run.
+//! Compares DNS with other name servers, in turns within one run.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -26,10 +26,10 @@ use crate::{
     source,
 };
 
-/// How many packets are signed and published at once.
+/// How many packets are signed and published at a time.
 const FILL_COUNT: usize = 100_000;
 
-/// How long that may take, in seconds.
+/// How long publishing them may take, in seconds.
 const FILL_SECS: u64 = 600;
 
 /// Arguments of `quorate-bench dns-peers`.
@@ -44,7 +44,7 @@ pub(crate) struct DnsPeersArgs {
     /// iroh-dns-server 1.4.1.
     #[arg(long, value_name = "FILE", default_value = "iroh-dns-server")]
     iroh: PathBuf,
-    /// How many turns each system has with each kind of work.
+    /// How many turns each system has with each workload.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     turns: u16,
     /// How long a turn is, in seconds.
@@ -53,21 +53,21 @@ pub(crate) struct DnsPeersArgs {
     /// How many keys all systems serve.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     keys: u64,
-    /// How many keys ours serves, compared with `--keys-many`.
+    /// The smaller number of keys that Quorate serves, compared with `--keys-many`.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     keys_few: u64,
-    /// How many keys ours serves, compared with `--keys-few`; 0 compares nothing.
+    /// The larger number of keys that Quorate serves, compared with `--keys-few`; 0 skips this.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     keys_many: u64,
-    /// The address of this machine that queries come from where checks are measured, from which
-    /// loopback is exempt; by default that of the route to the Internet.
+    /// The local address that queries come from when rate limits are measured, because loopback has
+    /// none; by default that of the route to the Internet.
     #[arg(long, value_name = "IP")]
     source: Option<IpAddr>,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
-/// Starts all systems, measures them in turns, ends them.
+/// Starts all systems, measures them in turns, and ends them.
 pub(crate) async fn run(args: DnsPeersArgs) -> anyhow::Result<()> {
     println!("program    {}", args.cluster.program()?.display());
     machine::print_facts(&args.cluster.dir()?)?;
@@ -95,7 +95,7 @@ struct DnsPeers {
 }
 
 impl DnsPeers {
-    /// All systems without checks of abuse; and packets that are made to cost ours much.
+    /// All systems without rate limits and cookies; then packets that are made to be expensive for Quorate.
     async fn beside_others(&self, source: IpAddr) -> anyhow::Result<()> {
         let dir = self.args.cluster.dir()?;
         let names = self.names(self.args.keys)?;
@@ -130,7 +130,7 @@ impl DnsPeers {
         self.amplification("without checks", &ours, source).await
     }
 
-    /// What a query costs that is about a packet made for it, beside plain ones.
+    /// The cost of queries about expensive packets, compared with ordinary ones.
     async fn hostile(&self, ours: &Cluster, plain: &Queries) -> anyhow::Result<()> {
         let plain = plain.clone().with_edns(&[]);
         let plain = Contender::own("plain TXT", ours, &plain, Expect::Found).await;
@@ -144,7 +144,7 @@ impl DnsPeers {
         Ok(())
     }
 
-    /// How many times longer an answer is than what was asked: what forging an address gains.
+    /// How many times longer an answer is than its query: the gain of an attacker who forges an address.
     async fn amplification(
         &self,
         checks: &str,
@@ -152,13 +152,13 @@ impl DnsPeers {
         source: IpAddr,
     ) -> anyhow::Result<()> {
         let plain = Queries::txt(&self.keys.names()[..1], ORIGIN)?;
-        let mut asked = vec![("plain TXT", plain.with_edns(&[]))];
+        let mut query_sets = vec![("plain TXT", plain.with_edns(&[]))];
         for hostile in hostile::packets() {
-            asked.push((hostile.name, hostile.queries()?));
+            query_sets.push((hostile.name, hostile.queries()?));
             publish(vec![hostile.packet], &relays(&ours.nodes())).await?;
         }
         println!();
-        for (name, queries) in asked {
+        for (name, queries) in query_sets {
             let contender = Contender::own(name, ours, &queries, None).await;
             let answer = contender.asked_from(source).ask()?.len();
             let query = queries.first().len();
@@ -168,7 +168,7 @@ impl DnsPeers {
         Ok(())
     }
 
-    /// Ours and Knot, each with its checks, for a client that shows no cookie and for one that does.
+    /// Quorate and Knot, each with rate limits and cookies, for a client without a cookie and for one with it.
     async fn with_checks(&self, source: IpAddr) -> anyhow::Result<()> {
         let dir = self.args.cluster.dir()?;
         let names = self.names(self.args.keys)?;
@@ -192,7 +192,7 @@ impl DnsPeers {
         self.amplification("with checks", &ours, source).await
     }
 
-    /// Ours with many keys and with few.
+    /// Quorate with many keys and with few.
     async fn by_number_of_keys(&self) -> anyhow::Result<()> {
         if self.args.keys_many == 0 {
             return Ok(());
@@ -219,7 +219,7 @@ impl DnsPeers {
         Ok(())
     }
 
-    /// Measures these in turns, and prints a line of each.
+    /// Measures these in turns, and prints a line for each.
     async fn compare(&self, work: &str, contenders: &[Contender]) -> anyhow::Result<()> {
         let mut costs: Vec<_> = contenders.iter().map(|one| Cost::new(&*one.name)).collect();
         for _ in 0..self.args.turns {
@@ -234,7 +234,7 @@ impl DnsPeers {
         Ok(&self.keys.names()[..usize::try_from(count)?])
     }
 
-    /// A node of ours, alone in its cluster.
+    /// A single-node cluster.
     async fn node(&self, checks: Checks) -> anyhow::Result<Cluster> {
         let cluster = Cluster::prepare(&self.args.cluster.plan_of(1)?);
         if checks == Checks::On {

@@ -1,4 +1,4 @@
-//! A server that sends every datagram back: what the kernel alone costs.
+//! A server that sends every datagram back: it shows the cost of the kernel alone.
 
 use std::{net::SocketAddr, thread};
 
@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::load::datagrams::Datagrams;
 
-/// Where the bit that makes a query a response stands in a DNS message.
+/// The position of the byte of a DNS message that has the bit QR.
 const RESPONSE_BIT: (usize, u8) = (2, 0x80);
 
 /// Arguments of `quorate-bench echo`.
@@ -22,7 +22,7 @@ pub(crate) struct EchoArgs {
     threads: usize,
 }
 
-/// Answers until it is killed.
+/// Runs until it is killed.
 pub(crate) fn run(args: &EchoArgs) -> anyhow::Result<()> {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..args.threads)

@@ -1,7 +1,8 @@
-//! What an iroh endpoint sends, and how it makes up for what fails.
+//! An iroh endpoint: what it sends, and how it retries.
 //!
-//! An endpoint of iroh 1.4 publishes over HTTP, and again after 1 s, 2 s, 3 s… if it was refused. It
-//! looks others up over HTTP, and by DNS with further queries a while later until one is answered.
+//! An endpoint of iroh 1.4 publishes over HTTP, and retries after 1 s, 2 s, 3 s… if it was
+//! rejected. It looks others up over HTTP, and by DNS, where it repeats the query until one is
+//! answered.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,8 +20,8 @@ use tokio::{
 
 use crate::http::{self, Connection, connect_from};
 
-/// How long an endpoint waits for an answer of DNS before it asks again: at 0, 200, 300, 600, 1,000,
-/// 2,000 and 3,000 ms.
+/// When an endpoint sends its DNS queries: at 0, 200, 300, 600, 1,000, 2,000 and 3,000 ms, until
+/// one is answered.
 const QUERY_INTERVALS: [Duration; 7] = [
     Duration::from_millis(200),
     Duration::from_millis(100),
@@ -31,19 +32,19 @@ const QUERY_INTERVALS: [Duration; 7] = [
     ANSWER_WITHIN,
 ];
 
-/// How long it waits for the answer to the last of them, and for each answer over TCP.
+/// How long it waits for the answer to the last query, and for each answer over TCP.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a request over HTTP may take here: a relay answers within 10 s.
+/// How long a request over HTTP may take: a relay answers within 10 s.
 const HTTP_WITHIN: Duration = Duration::from_secs(12);
 
-/// The longest answer over UDP that has room, in bytes.
+/// The longest answer over UDP that is read, in bytes.
 const ANSWER_SIZE_MAX: usize = 4096;
 
-/// The bit of a DNS header's third byte that says that an answer was truncated.
+/// The bit TC, in the third byte of a DNS header.
 const TRUNCATED: u8 = 0x02;
 
-/// Where an endpoint publishes and looks others up, and where it comes from.
+/// Where an endpoint publishes and looks others up, and its own address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Route {
     pub(crate) source: IpAddr,
@@ -55,9 +56,9 @@ pub(crate) struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     Udp,
-    /// It was truncated, and asked for again.
+    /// It was truncated, and the query was repeated over TCP.
     Tcp,
-    /// Either, but not to the first query.
+    /// Over UDP or TCP, but not to the first query.
     Later,
 }
 
@@ -98,7 +99,7 @@ impl Route {
         Ok(answer?.status())
     }
 
-    /// Asks for records that are published, until there is an answer.
+    /// Queries published records, until there is an answer.
     pub(crate) async fn resolve(&self, query: &[u8]) -> anyhow::Result<Transport> {
         let socket = UdpSocket::bind((self.source, 0)).await?;
         socket.connect(self.dns).await?;
@@ -121,7 +122,7 @@ impl Route {
         }
     }
 
-    /// `None` if nothing came by then.
+    /// `None` if nothing is received by then.
     async fn answer(
         &self,
         socket: &UdpSocket,
@@ -134,8 +135,8 @@ impl Route {
         };
         let answer = &answer[..received?];
         if answer.get(2).is_some_and(|flags| flags & TRUNCATED != 0) {
-            let asked = timeout(ANSWER_WITHIN, self.resolve_over_tcp(query)).await;
-            asked.context("no answer over TCP")??;
+            let answer = timeout(ANSWER_WITHIN, self.resolve_over_tcp(query)).await;
+            answer.context("no answer over TCP")??;
             return Ok(Some(Transport::Tcp));
         }
         check(answer, query)?;
@@ -160,7 +161,7 @@ fn expect(status: StatusCode, expected: StatusCode) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// It answers the query, and has records.
+/// Fails unless this answers the query and has records.
 fn check(answer: &[u8], query: &[u8]) -> anyhow::Result<()> {
     let header = answer.first_chunk::<12>().context("it has no header")?;
     ensure!(header[..2] == query[..2], "it answers another query");

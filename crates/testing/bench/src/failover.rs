@@ -1,4 +1,4 @@
-//! How soon writes go on when the leader is lost, and how often one is given up for nothing.
+//! Measures how soon writes continue after a leader is lost, and how often one is replaced without a reason.
 
 use std::{
     sync::Arc,
@@ -18,14 +18,13 @@ use crate::{
     cpu::Usage,
 };
 
-/// How often a new PUT is sent to each survivor while writes are waited for: the resolution of a
-/// gap.
+/// How often a new PUT is sent to each survivor during a gap in writes: the resolution of a gap.
 const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The longest gap that is waited for.
+/// The longest gap before the run fails.
 const GAP_MAX: Duration = Duration::from_secs(60);
 
-/// Acknowledgements before a fault: the load runs at its pace.
+/// Acknowledgements before a fault, so that the load has reached its rate.
 const ACKS_BEFORE: u64 = 1_000;
 
 const LEGEND: &str = "\
@@ -38,10 +37,10 @@ pub(crate) struct FailoverArgs {
     /// How often the leader is killed.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(..=10_000))]
     kills: u16,
-    /// How often the leader is cut off: nothing arrives from it or at it, and no connection ends.
+    /// How often the leader is cut off: nothing arrives at it or from it, and no connection is closed.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
     cuts: u16,
-    /// For how many minutes nothing fails, and elections are counted.
+    /// How many minutes without a fault to count elections in.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=600))]
     quiet_minutes: u16,
     /// How many clients PUT all the time.
@@ -51,7 +50,7 @@ pub(crate) struct FailoverArgs {
     cluster: ClusterArgs,
 }
 
-/// Starts a cluster, and another one whose links can be cut; measures, ends them.
+/// Starts a cluster, and another one whose links can be cut, measures, and ends them.
 pub(crate) async fn run(args: FailoverArgs) -> anyhow::Result<()> {
     let clients = usize::from(args.clients);
     let cluster = args.cluster.start().await?;
@@ -67,7 +66,7 @@ pub(crate) async fn run(args: FailoverArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Counts the terms that begin while nothing fails.
+/// Counts the terms that start without a fault.
 async fn count_elections(cluster: &Cluster, clients: usize, minutes: u16) -> anyhow::Result<()> {
     if minutes == 0 {
         return Ok(());
@@ -75,12 +74,12 @@ async fn count_elections(cluster: &Cluster, clients: usize, minutes: u16) -> any
     let load = Load::start(&cluster.nodes(), clients);
     load.wait_for_acks(ACKS_BEFORE).await;
     let ids = servers(cluster).await.ids;
-    let (used, acked, begun) = (Usage::now(&ids)?, load.acked_count(), Instant::now());
+    let (used, acked, started) = (Usage::now(&ids)?, load.acked_count(), Instant::now());
     let term = term(&cluster.nodes()).await?;
     sleep(Duration::from_secs(60) * u32::from(minutes)).await;
     let elections = self::term(&cluster.nodes()).await? - term;
     let used = Usage::now(&ids)?.since(&used);
-    let secs = begun.elapsed().as_secs_f64();
+    let secs = started.elapsed().as_secs_f64();
     let own: Duration = used.servers.iter().sum::<Duration>() + used.own;
     println!(
         "{elections} elections in {minutes} min of {:.0} PUT/s, with {:.2} cores busy\n",
@@ -91,14 +90,14 @@ async fn count_elections(cluster: &Cluster, clients: usize, minutes: u16) -> any
     Ok(())
 }
 
-/// The newest term that any of them knows.
+/// The highest term that any node knows.
 async fn term(nodes: &Nodes) -> anyhow::Result<u64> {
     let statuses = nodes.statuses().await.map_err(anyhow::Error::msg)?;
     let terms = statuses.iter().map(|status| status.term);
     terms.max().context("there are no nodes")
 }
 
-/// What is done to a leader.
+/// The fault of a leader.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     Kill,
@@ -132,8 +131,8 @@ impl Fault {
     }
 }
 
-/// Strikes one leader after the other under load, and prints how long nothing could be written. At
-/// the end all that was acknowledged must be there.
+/// Fails one leader after the other under load, and prints how long nothing could be written. At
+/// the end, everything that was acknowledged must be stored.
 async fn measure_gaps(
     cluster: &Cluster,
     fault: Fault,
@@ -160,8 +159,8 @@ async fn measure_gaps(
     Ok(())
 }
 
-/// PUTs new packets at each survivor, one after the other without waiting for answers, until one is
-/// acknowledged: a client that came before the fault may wait for more than a leader.
+/// Sends new PUTs to each survivor without waiting for answers, until one is acknowledged: a client
+/// from before the fault may wait for more than a leader.
 async fn gap(survivors: &Nodes, struck: Instant) -> anyhow::Result<Duration> {
     let probing = async {
         let mut probes = JoinSet::new();
@@ -182,7 +181,7 @@ async fn gap(survivors: &Nodes, struck: Instant) -> anyhow::Result<Duration> {
     gap.with_context(|| format!("no survivor acknowledged a PUT within {GAP_MAX:?}"))
 }
 
-/// The answer to a PUT of a new key, and when it came.
+/// The answer to a PUT of a new key, and when it was received.
 async fn probe(node: Arc<Node>, struck: Instant) -> (PutAnswer, Duration) {
     let answer = Publisher::new("probe").put(&node, "probe").await;
     (answer, struck.elapsed())
@@ -198,7 +197,7 @@ fn header() -> String {
 fn line(fault: &str, gaps: &mut [Duration]) -> String {
     gaps.sort_unstable();
     let millis = |gap: &Duration| format!("{:.0}", gap.as_secs_f64() * 1e3);
-    // The smallest gap that at least this share does not exceed.
+    // The smallest gap that this share of gaps does not exceed.
     let quantile = |share: f64| millis(&gaps[(gaps.len() as f64 * share).ceil() as usize - 1]);
     let all: Vec<_> = gaps.iter().map(millis).collect();
     format!(

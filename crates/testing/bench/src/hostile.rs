@@ -1,4 +1,4 @@
-//! Packets that are made to cost a server much.
+//! Packets that are made to be expensive for a server.
 
 use hickory_proto::rr::RecordType;
 use pkarr::Keypair;
@@ -9,20 +9,20 @@ use quorate_tests::{
 
 use crate::load::queries::Queries;
 
-/// A packet, and the query about it that costs most.
+/// A packet, and the most expensive query about it.
 pub(crate) struct Hostile {
     pub(crate) name: &'static str,
     pub(crate) packet: Packet,
-    /// The labels in front of the key, each with a dot.
+    /// The labels before the key, each with a dot.
     prefix: &'static str,
-    asked: RecordType,
+    rtype: RecordType,
 }
 
 impl Hostile {
-    /// The one query, with room for a long answer.
+    /// The query, with an EDNS size for a long answer.
     pub(crate) fn queries(&self) -> anyhow::Result<Queries> {
         let name = format!("{}{}.{ORIGIN}", self.prefix, self.packet.key);
-        Ok(Queries::of([name], self.asked)?.with_edns(&[]))
+        Ok(Queries::of([name], self.rtype)?.with_edns(&[]))
     }
 }
 
@@ -32,19 +32,19 @@ const FIRST_NAME_AT: u16 = 12;
 /// Marks a pointer to an earlier name (RFC 1035, section 4.1.4).
 const POINTER: u16 = 0xc000;
 
-/// How many records there are with long names that differ in their first letters only.
+/// How many records have long names that differ only in their first letters.
 const TWIN_COUNT: u8 = 45;
 
-/// How many aliases lead from one to the next: as many as are followed.
+/// The length of the chain of aliases: as many as are followed.
 const ALIAS_COUNT: u8 = 8;
 
-/// How many names beside them are delegated, each of which might be above them.
+/// How many other names are delegated, each of which might be an ancestor.
 const DELEGATION_COUNT: u8 = 45;
 
-/// As many bytes of text as one packet can have.
+/// The most bytes of text that one packet can have.
 const TEXT_SIZE: usize = 870;
 
-/// One of each kind, each of its own key.
+/// One packet of each kind, each with its own key.
 pub(crate) fn packets() -> [Hostile; 3] {
     let keys = [1, 2, 3].map(|number| Keypair::from_secret_key(&[number; 32]));
     let [twins, aliases, large] = &keys;
@@ -53,19 +53,19 @@ pub(crate) fn packets() -> [Hostile; 3] {
             name: "45 PTRs, almost equal",
             packet: sign(twins, now_micros(), &many_twins(&twins.to_z32())),
             prefix: "_iroh.",
-            asked: RecordType::PTR,
+            rtype: RecordType::PTR,
         },
         Hostile {
             name: "8 CNAMEs, 46 NS",
             packet: sign(aliases, now_micros(), &aliases_below_ns(&aliases.to_z32())),
             prefix: "a.",
-            asked: RecordType::TXT,
+            rtype: RecordType::TXT,
         },
         Hostile {
             name: "one long TXT",
             packet: sign(large, now_micros(), &long_text(&large.to_z32())),
             prefix: "",
-            asked: RecordType::TXT,
+            rtype: RecordType::TXT,
         },
     ]
 }
@@ -112,7 +112,7 @@ fn long_text(key: &str) -> Vec<u8> {
     message.bytes()
 }
 
-/// Strings as names and texts have them: each with its length before it.
+/// Encodes strings for names and texts: each after its length.
 fn labels(labels: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for label in labels {
@@ -127,7 +127,7 @@ fn pointer(at: usize) -> [u8; 2] {
     (POINTER | at).to_be_bytes()
 }
 
-/// A DNS message in the making, compressed as its maker likes.
+/// Builds a DNS message with any compression.
 struct Message {
     records: Vec<u8>,
     record_count: u16,

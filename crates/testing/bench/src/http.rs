@@ -1,4 +1,4 @@
-//! A connection on which one request follows the other, as a load generator needs it.
+//! A connection that sends one request after the other.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,10 +13,10 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream};
 
-/// The largest answer, in bytes: metrics are the longest that is read.
+/// The largest answer, in bytes: metrics are the longest.
 const ANSWER_SIZE_MAX: usize = 1024 * 1024;
 
-/// A request to `host`, the host and port of a URL, for a path of it.
+/// A request to `host` (host and port of a URL) for a path.
 pub(crate) fn request(method: Method, host: &str, path: &str, body: Bytes) -> Request<Full<Bytes>> {
     Request::builder()
         .method(method)
@@ -30,7 +30,7 @@ pub(crate) fn request(method: Method, host: &str, path: &str, body: Bytes) -> Re
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: SocketAddr,
-    /// The address of ours that it comes from, if it is not left to the system.
+    /// The local address. `None`: the system chooses.
     source: Option<IpAddr>,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
@@ -44,7 +44,7 @@ impl Connection {
         })
     }
 
-    /// One that is opened by the first exchange, from this address of ours.
+    /// A connection that the first exchange opens, from this local address.
     pub(crate) fn from(source: IpAddr, address: SocketAddr) -> Self {
         Self {
             address,
@@ -53,13 +53,13 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads its answer whole. After an error, or when the server closed the
+    /// Sends a request and reads its complete answer. After an error, or when the server closed the
     /// connection, the next exchange opens a new one.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> anyhow::Result<Response<Bytes>> {
-        // Taken, so that an exchange that fails or is given up leaves no half-read answer behind.
+        // Taken out, so that an exchange that fails or times out leaves no half-read answer.
         let mut sender = match self.sender.take() {
             Some(sender) => sender,
             None => connect(self.address, self.source).await?,
@@ -84,12 +84,12 @@ async fn connect(
     let stream = connect_from(source, address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // Its error is told to whoever waits for an answer. It ends with the sender.
+    // Its error reaches the caller that waits for an answer. It ends with the sender.
     tokio::spawn(connection);
     Ok(sender)
 }
 
-/// A TCP connection from this address of ours, if it is not left to the system.
+/// A TCP connection, from this local address if one is given.
 pub(crate) async fn connect_from(
     source: Option<IpAddr>,
     address: SocketAddr,
@@ -105,7 +105,7 @@ pub(crate) async fn connect_from(
             socket.connect(address).await
         }
     };
-    connect().await.context("the connection cannot be made")
+    connect().await.context("cannot connect")
 }
 
 #[cfg(test)]

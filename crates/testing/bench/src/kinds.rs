@@ -1,4 +1,4 @@
-//! Requests of endpoints by their kind, and how long each kind took.
+//! The results of endpoints' requests, by kind.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Kind {
             Self::Get => "GET",
             Self::Dns => "DNS over UDP",
             Self::DnsOverTcp => "DNS, TC and TCP",
-            Self::DnsLater => "DNS, asked again",
+            Self::DnsLater => "DNS, retried",
         }
     }
 }
@@ -42,7 +42,7 @@ impl Kind {
 pub(crate) struct Tallies(Vec<Tally>);
 
 impl Tallies {
-    /// None yet.
+    /// No results yet.
     pub(crate) fn new() -> Self {
         Self(vec![Tally::new(); Kind::COUNT])
     }
@@ -59,7 +59,7 @@ impl Tallies {
         }
     }
 
-    /// Adds those of another one.
+    /// Adds the results of another one.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (tally, other) in self.0.iter_mut().zip(&other.0) {
             tally.add(other.clone());
@@ -74,7 +74,7 @@ impl Tallies {
         self.0.iter().map(Tally::ok_count).sum()
     }
 
-    /// A line of each kind that there was, and the first error of it.
+    /// Prints a line for each kind that occurred, and its first error.
     pub(crate) fn print(&self) {
         println!(
             "{:<18} {:>10} {:>7} {:>9} {:>9} {:>9} {:>9}",

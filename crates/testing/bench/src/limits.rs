@@ -1,8 +1,8 @@
-//! The limits of the nodes that are measured, as variables of their environment.
+//! The limits of the measured nodes, as environment variables.
 //!
-//! The launcher of clusters turns limits off.
+//! By default the launcher of clusters turns limits off.
 
-/// Limits that nothing here reaches: what is measured is what they cost.
+/// Limits that no workload reaches: they are measured for their cost.
 const OUT_OF_REACH: [(&str, &str); 15] = [
     ON,
     ("QUORATE_LIMIT_PUT_BURST", "10000000"),
@@ -21,15 +21,15 @@ const OUT_OF_REACH: [(&str, &str); 15] = [
     ("QUORATE_LIMIT_DNS_ANSWER_PER_SEC", "1000000"),
 ];
 
-/// All other limits are as they are by default.
+/// All other limits have their defaults.
 const ON: (&str, &str) = ("QUORATE_LIMIT_ENABLED", "true");
 
-/// On, and never reached.
+/// Limits that are on and never reached.
 pub(crate) fn out_of_reach() -> Vec<(String, String)> {
     OUT_OF_REACH.map(owned).into()
 }
 
-/// On, as they are by default.
+/// The default limits.
 pub(crate) fn defaults() -> Vec<(String, String)> {
     vec![owned(ON)]
 }

@@ -1,4 +1,4 @@
-//! What the machine is, so that figures can be judged.
+//! Describes the machine, because results depend on it.
 
 use std::{
     fs::{self, File},
@@ -19,7 +19,7 @@ const BLOCK_SIZE: usize = 4096;
 /// How many flushes are timed, of each kind.
 const FLUSH_COUNT: u64 = 200;
 
-/// Prints what the machine is, and how fast the disk under `dir` flushes.
+/// Prints a description of the machine, and how fast the disk of `dir` flushes.
 pub(crate) fn print_facts(dir: &Path) -> anyhow::Result<()> {
     let cores = thread::available_parallelism().map_or(0, |count| count.get());
     let cpu = CpuInfo::current().ok();
@@ -42,8 +42,7 @@ pub(crate) fn print_facts(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets this process open as many files as the system allows it: thousands of endpoints have a few
-/// each.
+/// Raises the limit of open files as far as the system allows: thousands of endpoints open a few each.
 pub(crate) fn raise_file_limit() -> anyhow::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -72,7 +71,7 @@ fn innermost(mounts: impl Iterator<Item = (PathBuf, String)>, dir: &Path) -> Opt
         .map(|(_, kind)| kind)
 }
 
-/// Median times of flushes, first to a file that grows, then to the same one that has its size.
+/// Median times of flushes: of a file that grows, then of the same file without growing.
 fn flushes(dir: &Path) -> io::Result<[Duration; 2]> {
     let path = dir.join("fdatasync.probe");
     let file = File::create(&path)?;
@@ -81,14 +80,14 @@ fn flushes(dir: &Path) -> io::Result<[Duration; 2]> {
     Ok(medians)
 }
 
-/// The median time of writing a block and flushing it, from the file's start on.
+/// The median time to write and flush a block, starting at the beginning of the file.
 fn median(file: &File) -> io::Result<Duration> {
     let mut times = Vec::new();
     for number in 0..FLUSH_COUNT {
-        let begun = Instant::now();
+        let started = Instant::now();
         file.write_all_at(&[0x5a; BLOCK_SIZE], number * BLOCK_SIZE as u64)?;
         file.sync_data()?;
-        times.push(begun.elapsed());
+        times.push(started.elapsed());
     }
     times.sort_unstable();
     Ok(times[times.len() / 2])

@@ -1,36 +1,36 @@
-//! Load generator and figures, over public protocols only.
+//! Load generator and measurements, over public protocols only.
 //!
-//! This measures; it judges nothing. Three rules make its figures worth comparing:
+//! It measures and does not check results against limits. Three rules make results comparable:
 //!
-//! - What is measured is the server: packets are signed ahead of time, connections are plain ones of
-//!   hyper without a pool, and the generator runs on one thread (DNS: one for each socket), since it
-//!   shares the machine with what it measures. Its own CPU time stands beside the server's.
-//! - Rates drift between machines and hours; CPU time per operation drifts least. Compare within one
-//!   run, and look at what other programs took meanwhile.
+//! - Only the server is measured: packets are signed in advance, connections are plain ones of hyper
+//!   without a pool, and the generator runs on one thread (DNS: one for each socket), because it shares
+//!   the machine with the server. Its own CPU time is printed next to the server's.
+//! - Rates differ between machines and hours; CPU time per operation differs least. Compare within one
+//!   run, and check how much CPU other programs used.
 //! - Loops are closed: a connection sends its next request when it has the answer to the last.
 //!
-//! | module | what it holds |
+//! | module | what it is |
 //! |---|---|
-//! | `smoke` | every kind of work in turn, on a cluster of our own |
-//! | `checkpoints` | PUTs while the nodes of such a cluster make checkpoints |
+//! | `smoke` | every workload in turn, on a cluster that it starts |
+//! | `checkpoints` | PUTs while the nodes of such a cluster write checkpoints |
 //! | `catch_up` | PUTs while a node of such a cluster gets a snapshot |
-//! | `failover` | the gap in writes when the leader is lost, and needless elections |
-//! | `peers`, `peers_table` | PUTs beside iroh-dns-server and etcd |
-//! | `dns_peers` | DNS beside Knot, NSD and iroh-dns-server, and what packets made for it cost |
-//! | `relay_peers` | GETs, and PUTs of the same bytes, beside iroh-dns-server |
-//! | `restart`, `day` | what endpoints of iroh send when all start at once, and in a day |
-//! | `endpoint`, `presence`, `kinds`, `plot` | one of them, when it is there, and what came of it |
-//! | `contender` | a name server among several, and what it is asked |
-//! | `servers_of_others`, `name_servers`, `echo` | those of others, and the kernel alone |
-//! | `hostile` | such packets |
-//! | `cluster`, `limits` | that cluster: three nodes on loopback, and their limits |
-//! | `commands` | one kind of work, on servers that run already |
-//! | `load` | the kinds of work: PUT, GET, DNS |
+//! | `failover` | the gap in writes after the leader is lost, and unnecessary elections |
+//! | `peers`, `peers_table` | PUTs compared with iroh-dns-server and etcd |
+//! | `dns_peers` | DNS compared with Knot, NSD and iroh-dns-server, and the cost of expensive packets |
+//! | `relay_peers` | GETs, and PUTs of the same bytes, compared with iroh-dns-server |
+//! | `restart`, `day` | iroh endpoints that all start at the same time, and during a day |
+//! | `endpoint`, `presence`, `kinds`, `plot` | one endpoint, when it is online, and its results |
+//! | `contender` | one of the compared name servers, and its queries |
+//! | `servers_of_others`, `name_servers`, `echo` | the servers of other projects, and the kernel alone |
+//! | `hostile` | expensive packets |
+//! | `cluster`, `limits` | the cluster of three nodes on loopback, and its limits |
+//! | `commands` | one workload, on servers that already run |
+//! | `load` | the workloads: PUT, GET, DNS |
 //! | `http` | a connection that sends one request after the other |
-//! | `packets` | keys, and packets signed ahead of time |
-//! | `measure` | the work, and what it cost servers, generator and disk |
-//! | `source` | which addresses of ours requests come from |
-//! | `cpu`, `scrape`, `machine` | CPU time, the servers' own figures, what the machine is |
+//! | `packets` | keys, and packets signed in advance |
+//! | `measure` | runs a workload, and measures its cost for servers, generator and disk |
+//! | `source` | the local addresses of requests |
+//! | `cpu`, `scrape`, `machine` | CPU time, the servers' metrics, a description of the machine |
 //! | `report` | the table |
 //!
 //! The cluster is started and ended by `quorate-tests`, as in the scenarios.
@@ -78,13 +78,13 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Debug, Parser)]
 #[command(name = "quorate-bench", version)]
 enum Command {
-    /// Starts three nodes on loopback and measures every kind of work on them.
+    /// Starts three nodes on loopback and measures every workload.
     Smoke(smoke::SmokeArgs),
-    /// Starts three nodes on loopback and measures PUTs while they make checkpoints.
+    /// Starts three nodes on loopback and measures PUTs while they write checkpoints.
     Checkpoints(checkpoints::CheckpointsArgs),
     /// Starts two nodes of three on loopback, fills them, and measures PUTs while the third catches up.
     CatchUp(catch_up::CatchUpArgs),
-    /// Starts three nodes on loopback, kills and cuts off leaders, and measures when writes go on.
+    /// Starts three nodes on loopback, kills and cuts off leaders, and measures when writes continue.
     Failover(failover::FailoverArgs),
     /// Starts three nodes, iroh-dns-server and etcd on loopback and measures PUTs in turns.
     Peers(peers::PeersArgs),
@@ -94,16 +94,16 @@ enum Command {
     RelayPeers(relay_peers::RelayPeersArgs),
     /// Starts three nodes, and endpoints behind one address that all start within a second.
     Restart(restart::RestartArgs),
-    /// Starts three nodes, and lives a day of many endpoints in minutes.
+    /// Starts three nodes, and simulates a day of many endpoints in minutes.
     Day(day::DayArgs),
-    /// Sends back every datagram as a response: the least that any server can cost.
+    /// Sends every datagram back as a response: the least that any server can cost.
     #[command(hide = true)]
     Echo(echo::EchoArgs),
-    /// Measures PUTs on servers that run already.
+    /// Measures PUTs on servers that already run.
     Put(commands::PutArgs),
-    /// Measures GETs on servers that run already.
+    /// Measures GETs on servers that already run.
     Get(commands::GetArgs),
-    /// Measures DNS over UDP on a server that runs already.
+    /// Measures DNS over UDP on a server that already runs.
     Dns(commands::DnsArgs),
 }
 
@@ -126,7 +126,7 @@ async fn main() -> ExitCode {
             Command::Dns(args) => commands::dns(args).await,
         }
     };
-    // The nodes we started are ours to end, also when we are told to stop.
+    // The nodes that this process started must end with it, also on a signal.
     tokio::select! {
         done = work => match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -143,7 +143,7 @@ async fn main() -> ExitCode {
 }
 
 async fn told_to_stop() {
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be heard");
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}

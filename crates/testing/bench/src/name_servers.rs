@@ -1,4 +1,4 @@
-//! Name servers of others on loopback, with a zone of the same names and texts as our packets have.
+//! Name servers of other projects on loopback, with a zone of the same names and texts as the packets.
 
 use std::{
     fmt::Write,
@@ -20,7 +20,7 @@ use crate::{
     servers_of_others::{ASK_INTERVAL, OtherServers, START_WITHIN, spawn},
 };
 
-/// How many threads or processes answer: as many as we have on two cores.
+/// How many threads or processes answer: as many as Quorate has on two cores.
 const WORKER_COUNT: usize = 2;
 
 /// A zone file of `_iroh.<key>` for each key.
@@ -89,7 +89,7 @@ impl OtherServers {
         Self::name_server("nsd", &zone.key, below, command).await
     }
 
-    /// This program, sending back what it gets.
+    /// This program as an echo server.
     pub(crate) async fn echo(below: &Path) -> anyhow::Result<Self> {
         let command = |_: &Path, dns: SocketAddr| {
             let mut command = Command::new(own_path()?);
@@ -121,11 +121,11 @@ impl OtherServers {
     }
 
     async fn wait_for_key(&mut self, dns: SocketAddr, key: &str) -> anyhow::Result<()> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let queries = Queries::txt(&[key.to_owned()], ORIGIN)?;
         loop {
             let answer = Route::from(dns).ask(queries.first());
-            // It refuses, or fails, until it has its zone.
+            // It answers REFUSED or SERVFAIL until it has loaded its zone.
             if answer.is_ok_and(|answer| answer.get(3).is_some_and(|byte| byte & 0x0f == 0)) {
                 return Ok(());
             }
@@ -134,7 +134,7 @@ impl OtherServers {
                 ensure!(ended.is_none(), "{} ended: {ended:?}", self.name);
             }
             ensure!(
-                begun.elapsed() < START_WITHIN,
+                started.elapsed() < START_WITHIN,
                 "{} at {dns} does not serve its zone",
                 self.name
             );
@@ -143,7 +143,7 @@ impl OtherServers {
     }
 }
 
-/// With checks, limits that nothing here reaches: what is measured is what they cost.
+/// With checks, its limits are never reached: they are measured for their cost.
 fn knot_config(dir: &Path, dns: SocketAddr, zone: &Path, checks: Checks) -> String {
     let modules = match checks {
         Checks::On => "module: [mod-cookies/default, mod-rrl/default]",

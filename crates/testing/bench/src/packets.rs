@@ -1,4 +1,4 @@
-//! Keys, and packets signed ahead of time.
+//! Keys, and packets signed in advance.
 
 use std::{
     num::NonZero,
@@ -15,19 +15,18 @@ use quorate_tests::{
     packet::{now_micros, sign_txt},
 };
 
-/// What an endpoint publishes about itself at `_iroh`. With it, a payload has about 250 bytes.
+/// The record of an endpoint at `_iroh`. With it, a payload has about 250 bytes.
 pub(crate) const TEXTS: [&str; 2] = [
     "relay=https://euc1-1.relay.iroh.example.org./",
     "addr=192.0.2.117:49152 198.51.100.7:49153",
 ];
 
-/// Key pairs that every run with the same seed has in common, so that one run can read what another
-/// has written.
+/// Key pairs of a seed: the same in every run, so that one run can read what another has written.
 pub(crate) struct Keys {
     signers: Vec<Keypair>,
     names: Vec<String>,
-    /// The timestamp of the next packet, in microseconds: no clock is needed for a packet each, since
-    /// signing takes about as long.
+    /// The timestamp of the next packet, in microseconds. A counter is enough, because signing a
+    /// packet takes about as long.
     next_micros: AtomicU64,
 }
 
@@ -53,8 +52,7 @@ impl Keys {
         &self.names
     }
 
-    /// `count` packets, newer than all before: the first keys in turn, and from the start again when
-    /// there are no more.
+    /// `count` packets, newer than all before, of the keys in turn, starting again after the last.
     pub(crate) fn sign(&self, count: usize) -> Vec<Packet> {
         self.sign_each(count, |number| number % self.signers.len())
     }
@@ -82,8 +80,7 @@ impl Keys {
         sign_txt(&self.signers[key], micros, &texts)
     }
 
-    /// Packets with the numbers from 0 to `count`, each of the key that `key_of` gives, each newer
-    /// than the one before.
+    /// `count` packets; number n has the key `key_of(n)`, and each is newer than the one before.
     fn sign_each(&self, count: usize, key_of: impl Fn(usize) -> usize + Sync) -> Vec<Packet> {
         let first_micros = self.next_micros.fetch_add(wide(count), Ordering::Relaxed);
         in_parallel(count, |number| {
@@ -92,7 +89,7 @@ impl Keys {
     }
 }
 
-/// Keys under which nobody has published anything: nobody knows their secrets.
+/// Keys that nobody can have published: their secrets are unknown.
 pub(crate) fn absent_names(count: usize) -> Vec<String> {
     let mut random = Rng::with_seed(0x243f_6a88_85a3_08d3);
     let absent = || {
@@ -103,16 +100,16 @@ pub(crate) fn absent_names(count: usize) -> Vec<String> {
     std::iter::repeat_with(absent).take(count).collect()
 }
 
-/// The same values in an order without sense, the same in every run, so that reads do not follow the
+/// The same values in a pseudo-random order, the same in every run, so that reads do not follow the
 /// order of writes.
 pub(crate) fn shuffled<T>(mut values: Vec<T>) -> Vec<T> {
     Rng::with_seed(0x1319_8a2e_0370_7344).shuffle(&mut values);
     values
 }
 
-/// `count` random numbers below `key_count`, the same in every run. None of them comes again before
-/// half as many others: sent on several connections, a packet that is held up is not overtaken by a
-/// newer one of its key, which would have it refused.
+/// `count` random numbers below `key_count`, the same in every run. None repeats before half as
+/// many others: on several connections, a delayed packet is then not overtaken by a newer one of
+/// its key, after which it would be rejected.
 fn scattered(key_count: usize, count: usize) -> Vec<usize> {
     let mut random = Rng::with_seed(0xa409_3822_299f_31d0);
     let mut drawn_at = vec![None; key_count];
@@ -132,7 +129,7 @@ fn wide(number: usize) -> u64 {
     u64::try_from(number).expect("no machine has more than 64 bits")
 }
 
-/// Makes `count` values on all cores.
+/// Computes `count` values on all cores.
 fn in_parallel<T: Send>(count: usize, make: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let make = &make;
@@ -143,7 +140,7 @@ fn in_parallel<T: Send>(count: usize, make: impl Fn(usize) -> T + Sync) -> Vec<T
             .collect();
         let shares = shares.into_iter();
         shares
-            .flat_map(|share| share.join().expect("making values does not panic"))
+            .flat_map(|share| share.join().expect("computing values does not panic"))
             .collect()
     })
 }

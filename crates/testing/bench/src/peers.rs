@@ -1,4 +1,4 @@
-//! PUTs beside the systems that we are measured against, in turns within one run.
+//! Compares PUTs with other systems, in turns within one run.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -16,10 +16,10 @@ use crate::{
     servers_of_others::OtherServers,
 };
 
-/// The most PUTs a second that packets are signed for.
+/// The most PUTs per second that packets are signed for.
 const PUTS_PER_SEC_MAX: u64 = 25_000;
 
-/// The same of one client.
+/// The same for one client.
 const PUTS_PER_SEC_MAX_ALONE: u64 = 6_000;
 
 /// Arguments of `quorate-bench peers`.
@@ -31,7 +31,7 @@ pub(crate) struct PeersArgs {
     /// etcd.
     #[arg(long, value_name = "FILE", default_value = "etcd")]
     etcd: PathBuf,
-    /// How many clients PUT at once; separate several by commas, for a comparison each.
+    /// How many clients PUT at the same time. Several values, separated by commas, give a comparison each.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 32, 256], value_parser = clap::value_parser!(u16).range(1..=1_000))]
     clients: Vec<u16>,
     /// How many turns each system has, with each number of clients.
@@ -47,7 +47,7 @@ pub(crate) struct PeersArgs {
     cluster: ClusterArgs,
 }
 
-/// Starts all systems, measures them in turns, ends them.
+/// Starts all systems, measures them in turns, and ends them.
 pub(crate) async fn run(args: PeersArgs) -> anyhow::Result<()> {
     let dir = args.cluster.dir()?;
     let peers = Peers {
@@ -82,7 +82,7 @@ enum System {
 }
 
 impl System {
-    /// Ours first: the others are compared with it.
+    /// Quorate first: the others are compared with it.
     const ALL: [Self; 3] = [Self::Quorate, Self::Iroh, Self::Etcd];
 
     fn name(self) -> &'static str {
@@ -103,7 +103,7 @@ struct Peers {
 }
 
 impl Peers {
-    /// One turn of a system. Many clients spread over its nodes, one is at its leader.
+    /// One turn of a system. Many clients spread over its nodes; a single one uses its leader.
     async fn measure(&self, system: System, clients: usize) -> anyhow::Result<Row> {
         let per_sec_max = match clients {
             1 => PUTS_PER_SEC_MAX_ALONE,

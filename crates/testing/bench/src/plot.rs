@@ -22,7 +22,7 @@ use crate::{
 /// Width and height, in pixels.
 const SIZE: (u32, u32) = (760, 380);
 
-/// Colours that who sees red and green alike can tell apart, one of each kind.
+/// Colours that colour-blind readers can distinguish, one for each kind.
 const COLOURS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -34,16 +34,16 @@ const COLOURS: [RGBColor; 5] = [
 const FONT: &str = "sans-serif";
 const FONT_SIZE: u32 = 15;
 
-/// Which shares of requests are drawn.
+/// The percentiles that are drawn.
 const SHARES: usize = 100;
 
-/// The day, and room for labels beside it.
+/// The width of the day, with space for labels next to it.
 const HOURS_AND_LABELS: f64 = HOURS + 7.0;
 
 /// The points of one line.
 type Points = Vec<(f64, f64)>;
 
-/// How many requests of each kind were answered within which time.
+/// Draws how many requests of each kind were answered within which time.
 pub(crate) fn shares(path: &Path, tallies: &Tallies) -> anyhow::Result<()> {
     let lines = lines(tallies, |kind| {
         let share = |number: usize| number as f64 / SHARES as f64;
@@ -65,8 +65,7 @@ pub(crate) fn shares(path: &Path, tallies: &Tallies) -> anyhow::Result<()> {
     })
 }
 
-/// Requests a second of each kind over the day, and below it the latency that 99 of 100 did not
-/// exceed.
+/// Draws the requests per second of each kind over the day, and below it the 99th percentile of their latency.
 pub(crate) fn day(path: &Path, parts: &[Tallies], part_length: Duration) -> anyhow::Result<()> {
     let mut all = Tallies::new();
     parts.iter().for_each(|part| all.merge(part));
@@ -102,13 +101,13 @@ pub(crate) fn day(path: &Path, parts: &[Tallies], part_length: Duration) -> anyh
     })
 }
 
-/// A line of each kind that there was.
+/// A line for each kind that occurred.
 fn lines(all: &Tallies, points: impl Fn(Kind) -> Points) -> Vec<(Kind, Points)> {
     let kinds = Kind::iter().filter(|kind| all.of(*kind).ok_count() > 0);
     kinds.map(|kind| (kind, points(kind))).collect()
 }
 
-/// From the least to the most of all points, with room for a logarithm.
+/// From the smallest to the largest of all points, above zero for a logarithmic axis.
 fn range(lines: &[(Kind, Points)], value: impl Fn(&(f64, f64)) -> f64) -> Range<f64> {
     let values = || lines.iter().flat_map(|(_, points)| points).map(&value);
     let least = values().fold(f64::INFINITY, f64::min).max(0.01);

@@ -1,13 +1,13 @@
-//! When an endpoint is online, in a day of many.
+//! When an endpoint is online during the day.
 
 use std::ops::Range;
 
 use fastrand::Rng;
 
-/// How many endpoints stay: those of servers, which begin in the first two hours.
+/// The share of endpoints that stay: those of servers, which start in the first two hours.
 const SERVER_SHARE: f64 = 0.4;
 
-/// How many endpoints are started again once in a day.
+/// The share of endpoints that restart once in a day.
 const RESTART_SHARE: f64 = 0.3;
 
 /// How long a restart takes, in hours.
@@ -20,8 +20,8 @@ pub(crate) const HOURS: f64 = 24.0;
 pub(crate) struct Presence(Vec<Range<f64>>);
 
 impl Presence {
-    /// Four of ten are servers and stay. The others begin between six and twelve, and leave after
-    /// four to twelve hours.
+    /// Four of ten are servers and stay. The others start between six and twelve o'clock, and leave
+    /// after four to twelve hours.
     pub(crate) fn draw(random: &mut Rng) -> Self {
         let online = match random.f64() < SERVER_SHARE {
             true => 2.0 * random.f64()..HOURS,
@@ -38,7 +38,7 @@ impl Presence {
         Self(vec![online.start..stop, stop + RESTART_HOURS..online.end])
     }
 
-    /// When it starts first.
+    /// When it starts for the first time.
     pub(crate) fn start(&self) -> f64 {
         self.0[0].start
     }
@@ -47,7 +47,7 @@ impl Presence {
         self.0.iter().any(|online| online.contains(&hour))
     }
 
-    /// `hour` if it is online then; or when it starts again, if it does.
+    /// `hour` if it is online then, else when it starts again, if it does.
     pub(crate) fn next(&self, hour: f64) -> Option<f64> {
         let online = self.0.iter().find(|online| hour < online.end)?;
         Some(hour.max(online.start))

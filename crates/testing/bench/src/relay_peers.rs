@@ -1,4 +1,4 @@
-//! The relay beside iroh-dns-server, in turns within one run: GETs, and PUTs of the same bytes.
+//! Compares the relay with iroh-dns-server, in turns within one run: GETs, and PUTs of the same bytes.
 
 use std::path::PathBuf;
 
@@ -27,10 +27,10 @@ pub(crate) struct RelayPeersArgs {
     /// iroh-dns-server 1.4.1.
     #[arg(long, value_name = "FILE", default_value = "iroh-dns-server")]
     iroh: PathBuf,
-    /// How many clients there are at once.
+    /// How many clients there are at the same time.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     clients: u16,
-    /// How many turns each system has with each kind of work.
+    /// How many turns each system has with each workload.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     turns: u16,
     /// How long a turn is, in seconds.
@@ -43,14 +43,14 @@ pub(crate) struct RelayPeersArgs {
     cluster: ClusterArgs,
 }
 
-/// A relay, and the processes that it is.
+/// A relay, and its processes.
 struct Relay {
     name: &'static str,
     url: RelayUrl,
     servers: Servers,
 }
 
-/// Starts both, measures them in turns, ends them.
+/// Starts both, measures them in turns, and ends them.
 pub(crate) async fn run(args: RelayPeersArgs) -> anyhow::Result<()> {
     println!("program    {}", args.cluster.program()?.display());
     machine::print_facts(&args.cluster.dir()?)?;
@@ -117,7 +117,7 @@ impl RelayPeersArgs {
     }
 }
 
-/// A node of ours, alone in its cluster, with its limits on.
+/// A single-node cluster with its limits on.
 async fn node(args: &ClusterArgs) -> anyhow::Result<Cluster> {
     let cluster = Cluster::prepare(&args.plan_of(1)?);
     cluster.node(1).set_environment(limits::out_of_reach());

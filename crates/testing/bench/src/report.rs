@@ -1,4 +1,4 @@
-//! The table, row by row as the work is done, so that an interrupted run is not lost.
+//! The table. Each row is printed when its workload ends, so that an interrupted run is not lost.
 
 use std::time::Duration;
 
@@ -34,19 +34,19 @@ pub(crate) fn print_header() {
     );
 }
 
-/// Prints a row, and below it the first error if there was one.
+/// Prints a row, and below it the first error.
 pub(crate) fn print(row: &Row) -> anyhow::Result<()> {
     println!("{}", line(row));
     print_errors(row)
 }
 
-/// Prints the first error of a row if there was one. Nothing but errors is a failure.
+/// Prints the first error of a row. Fails if nothing succeeded.
 pub(crate) fn print_errors(row: &Row) -> anyhow::Result<()> {
     let tally = &row.outcome.tally;
     if let Some(error) = &tally.first_error {
         println!("    first error: {error}");
     }
-    ensure!(tally.ok_count() > 0, "{}: nothing worked", row.work);
+    ensure!(tally.ok_count() > 0, "{}: no operation succeeded", row.work);
     Ok(())
 }
 
@@ -83,7 +83,7 @@ fn line(row: &Row) -> String {
     )
 }
 
-/// A dash stands for what is not known, and for what is divided by no operation at all.
+/// A dash means that the value is not known, or that there were no operations to divide by.
 pub(crate) fn or_dash(figure: Option<f64>, decimals: usize) -> String {
     match figure.filter(|figure| figure.is_finite()) {
         Some(figure) => format!("{figure:.decimals$}"),

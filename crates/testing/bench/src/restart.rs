@@ -1,8 +1,8 @@
-//! Endpoints behind one address that all start within one second, as after a loss of power.
+//! Endpoints behind one address that all start within one second, as after a power cut.
 //!
-//! All limits are on as they are by default, and the address is none that a limit excepts. All talk
-//! to one node. Each endpoint publishes three times as it learns what it can be reached at, and looks
-//! others up, over HTTP and by DNS at once.
+//! The default limits are on, and the address is not exempt from any. All endpoints use one node.
+//! Each publishes three times, as it learns its own addresses, and looks up others over HTTP and by
+//! DNS at the same time.
 
 use std::{
     net::IpAddr,
@@ -31,21 +31,21 @@ use crate::{
     plot, source,
 };
 
-/// Within which time all start.
+/// The time within which all start.
 const START_WITHIN: Duration = Duration::from_secs(1);
 
-/// When an endpoint publishes after its start: what it knows at once, then with its relay, then with
-/// the addresses that others see.
+/// When an endpoint publishes after its start: what it knows immediately, then with its relay, then
+/// with the addresses that others see.
 const PUBLISHES_AT: [Duration; 3] = [
     Duration::ZERO,
     Duration::from_millis(1_000),
     Duration::from_millis(3_000),
 ];
 
-/// How often a PUT is sent again, a second later each time than the time before.
+/// How often a PUT is retried, each time a second later than the time before.
 const RETRIES_MAX: u64 = 5;
 
-/// How many others an endpoint looks up as it starts.
+/// How many others an endpoint looks up at its start.
 const LOOKUP_COUNT: usize = 3;
 
 /// Arguments of `quorate-bench restart`.
@@ -54,17 +54,17 @@ pub(crate) struct RestartArgs {
     /// How many endpoints there are.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(10..=10_000))]
     endpoints: u64,
-    /// The address of this machine that all come from; by default that of the route to the Internet.
+    /// The local address of all endpoints; by default that of the route to the Internet.
     #[arg(long, value_name = "IP")]
     source: Option<IpAddr>,
-    /// Where restart.svg is written.
+    /// The directory for restart.svg.
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
-/// Starts three nodes and then all endpoints, and fails if a request of theirs did.
+/// Starts three nodes and then all endpoints. Fails if a request fails.
 pub(crate) async fn run(args: RestartArgs) -> anyhow::Result<()> {
     println!("program    {}", args.cluster.program()?.display());
     machine::print_facts(&args.cluster.dir()?)?;
@@ -93,7 +93,7 @@ pub(crate) async fn run(args: RestartArgs) -> anyhow::Result<()> {
         plot::shares(&dir.join("restart.svg"), &tallies)?;
     }
     let errors = tallies.error_count();
-    ensure!(errors == 0, "{errors} requests were not answered as asked");
+    ensure!(errors == 0, "{errors} requests failed");
     Ok(())
 }
 
@@ -107,7 +107,7 @@ async fn start(args: &ClusterArgs) -> anyhow::Result<Cluster> {
     Ok(cluster)
 }
 
-/// What endpoints had published before they were lost, from another address.
+/// Publishes what the endpoints had published before they restart, from another address.
 async fn fill(cluster: &Cluster, keys: &Keys) -> anyhow::Result<()> {
     let bounds = Bounds {
         secs: 60,
@@ -118,7 +118,7 @@ async fn fill(cluster: &Cluster, keys: &Keys) -> anyhow::Result<()> {
     let tally = filled.tally;
     ensure!(
         tally.error_count == 0,
-        "not all could be published before: {:?}",
+        "not all packets could be published first: {:?}",
         tally.first_error
     );
     Ok(())
@@ -128,7 +128,7 @@ async fn all_at_once(route: Route, keys: &Keys) -> anyhow::Result<Tallies> {
     let mut random = Rng::with_seed(0x452821e638d01377);
     let tallies = Arc::new(Mutex::new(Tallies::new()));
     let count = keys.names().len();
-    // Signed in advance, so that signing takes none of the second.
+    // Signed in advance, so that signing does not use up the second.
     let packets: Vec<_> = PUBLISHES_AT.iter().map(|_| keys.sign(count)).collect();
     let begin = Instant::now() + START_WITHIN;
     let mut endpoints = JoinSet::new();
@@ -174,10 +174,10 @@ impl Endpoint {
         for (packet, at) in self.packets.iter().zip(PUBLISHES_AT) {
             sleep_until(self.start + at).await;
             for retry in 1..=RETRIES_MAX {
-                let begun = Instant::now();
+                let started = Instant::now();
                 let put = self.route.put(&mut connection, packet).await;
                 let is_stored = put.is_ok();
-                self.add(Kind::Put, begun, put);
+                self.add(Kind::Put, started, put);
                 if is_stored {
                     break;
                 }
@@ -189,24 +189,24 @@ impl Endpoint {
     async fn read(&self) {
         let mut connection = self.route.connection();
         for key in &self.others {
-            let begun = Instant::now();
+            let started = Instant::now();
             let read = self.route.get(&mut connection, key).await;
-            self.add(Kind::Get, begun, read);
+            self.add(Kind::Get, started, read);
         }
     }
 
     async fn resolve(&self, queries: &[Vec<u8>]) {
         for query in queries {
-            let begun = Instant::now();
+            let started = Instant::now();
             match self.route.resolve(query).await {
-                Ok(transport) => self.add(transport.into(), begun, Ok(())),
-                Err(error) => self.add(Kind::Dns, begun, Err(error)),
+                Ok(transport) => self.add(transport.into(), started, Ok(())),
+                Err(error) => self.add(Kind::Dns, started, Err(error)),
             }
         }
     }
 
-    fn add(&self, kind: Kind, begun: Instant, result: anyhow::Result<()>) {
+    fn add(&self, kind: Kind, started: Instant, result: anyhow::Result<()>) {
         let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies.add(kind, begun.elapsed(), result);
+        tallies.add(kind, started.elapsed(), result);
     }
 }

@@ -1,4 +1,4 @@
-//! The servers' own figures, from `/metrics`: what no client can see.
+//! The servers' metrics: what no client can see.
 
 use std::net::SocketAddr;
 
@@ -7,8 +7,8 @@ use hyper::{Method, body::Bytes};
 
 use crate::http::{self, Connection};
 
-/// What is read: how many flushes of the log there were and their seconds, how many batches nodes
-/// formed and their packets, how many checkpoints were made and their seconds.
+/// The samples that are read: flushes of the log and their seconds, batches and their packets,
+/// checkpoints and their seconds.
 const SAMPLES: [&str; 6] = [
     "quorate_log_flush_duration_seconds_count",
     "quorate_log_flush_duration_seconds_sum",
@@ -22,12 +22,12 @@ const SAMPLES: [&str; 6] = [
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Scrape([f64; SAMPLES.len()]);
 
-/// What the servers did between two moments.
+/// What the servers did between two points in time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inside {
     /// Flushes of the log, on all servers together.
     pub(crate) flush_count: f64,
-    /// How long one took on average, in microseconds, with its wait for the disk.
+    /// How long one took on average, in microseconds, including its wait for the disk.
     pub(crate) flush_mean_micros: Option<f64>,
     /// Packets in a batch, on average.
     pub(crate) batch_mean: Option<f64>,

@@ -1,4 +1,4 @@
-//! Servers of others on loopback, started and ended with the run.
+//! Servers of other projects on loopback, started and ended with the run.
 
 use std::{
     fs,
@@ -26,19 +26,19 @@ use crate::{
 /// How long a server may take to answer after its start.
 pub(crate) const START_WITHIN: Duration = Duration::from_secs(20);
 
-/// How often it is asked meanwhile.
+/// How often it is checked until then.
 pub(crate) const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How many nodes etcd has: as many as we have.
+/// How many nodes etcd has: as many as Quorate.
 const ETCD_NODE_COUNT: usize = 3;
 
-/// Processes of one system. They are killed, with those that they started, and their data is removed,
-/// when this is dropped.
+/// The processes of one system. When this is dropped, they and their child processes are killed,
+/// and their data is removed.
 pub(crate) struct OtherServers {
     pub(crate) name: &'static str,
     pub(crate) processes: Vec<Child>,
     pub(crate) addresses: Vec<SocketAddr>,
-    /// Where DNS is served, if it is.
+    /// The address of DNS, if it is served.
     pub(crate) dns: Option<SocketAddr>,
     pub(crate) taken: Vec<SocketAddr>,
     pub(crate) _dir: TempDir,
@@ -65,7 +65,7 @@ impl OtherServers {
         Ok(servers)
     }
 
-    /// Three nodes of etcd, all as it is by default.
+    /// Three nodes of etcd with default settings.
     pub(crate) async fn etcd(program: &Path, below: &Path) -> anyhow::Result<Self> {
         let dir = TempDir::with_prefix_in("etcd-", below)?;
         let addresses = || -> Vec<_> {
@@ -127,14 +127,14 @@ impl OtherServers {
         bail!("no node of etcd leads")
     }
 
-    /// The ids of its processes, and of those that they started.
+    /// The ids of its processes and their child processes.
     pub(crate) fn process_ids(&self) -> Vec<u32> {
         let started = self.processes.iter().filter_map(Child::id);
         started.flat_map(cpu::group).collect()
     }
 
     async fn wait_for(&mut self, path: &str, is_good: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-        let begun = Instant::now();
+        let started = Instant::now();
         for (address, process) in self.addresses.iter().zip(&mut self.processes) {
             loop {
                 let answer = ask(*address, Method::GET, path, Bytes::new()).await;
@@ -145,7 +145,7 @@ impl OtherServers {
                     bail!("{} at {address} ended: {status}", self.name);
                 }
                 ensure!(
-                    begun.elapsed() < START_WITHIN,
+                    started.elapsed() < START_WITHIN,
                     "{} at {address} is not ready: {answer:?}",
                     self.name
                 );
@@ -161,7 +161,7 @@ impl Drop for OtherServers {
         for process in &self.processes {
             let group = process.id().map(|id| Pid::from_raw(id.cast_signed()));
             if let Some(group) = group.flatten() {
-                // It fails if the group has no process any more.
+                // It fails if the group has no process left.
                 let _ = kill_process_group(group, Signal::KILL);
             }
         }

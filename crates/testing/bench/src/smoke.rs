@@ -1,4 +1,4 @@
-//! Every kind of work in turn, on three nodes on loopback.
+//! Every workload in turn, on three nodes on loopback.
 
 use clap::Args;
 use quorate_ctl::RelayUrl;
@@ -20,35 +20,35 @@ use crate::{
     report,
 };
 
-/// How long filling may take, in seconds. Keys that are not written by then are not read either.
+/// How long filling may take, in seconds. Keys that are not written by then are not read.
 const FILL_SECS: u64 = 15;
 
-/// PUTs a second that one connection makes at most, with a flush in each.
+/// The most PUTs per second of one connection, with a flush in each.
 const PUTS_PER_SEC_MAX_ALONE: u64 = 5_000;
 
-/// Keys whose packets are refreshed: written once before, which is not measured.
+/// Keys whose packets are refreshed. Writing them first is not measured.
 const REFRESHED_KEYS: usize = 5_000;
 
 /// Arguments of `quorate-bench smoke`.
 #[derive(Debug, Args)]
 pub(crate) struct SmokeArgs {
-    /// How long each kind of work is done, in seconds.
+    /// How long each workload runs, in seconds.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     secs: u64,
     /// How many keys are published before anything is measured.
     #[arg(long, default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     keys: u64,
-    /// How many connections there are where there are several.
+    /// How many connections there are, in workloads with several.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     connections: u16,
-    /// Only the work whose name contains this, such as "GET"; the cluster is filled in any case.
+    /// Runs only workloads whose name contains this, such as "GET"; the cluster is always filled.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
-/// Starts the cluster, measures, ends it.
+/// Starts the cluster, measures, and ends it.
 pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
     let cluster = args.cluster.start().await?;
     let smoke = Smoke {
@@ -66,9 +66,9 @@ pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
     smoke.run().await
 }
 
-/// Which nodes are worked on.
+/// The nodes that a workload uses.
 #[derive(Debug, Clone, Copy)]
-enum At {
+enum TargetNodes {
     Leader,
     Follower,
     All,
@@ -86,23 +86,29 @@ impl Smoke {
         let many = self.args.connections.into();
         report::print_header();
         let filled = self.fill().await?;
-        self.put("PUT leader", At::Leader, many).await?;
-        self.put("PUT follower", At::Follower, many).await?;
-        self.put("PUT all nodes", At::All, many).await?;
-        self.put("PUT leader", At::Leader, 1).await?;
-        self.put("PUT follower", At::Follower, 1).await?;
-        self.http("PUT same bytes, all nodes", At::All, many, async || {
-            let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
-            let once = Requests::puts(packets.clone());
-            drive(
-                once,
-                self.relays(At::All).await,
-                many,
-                within(self.args.secs),
-            )
+        self.put("PUT leader", TargetNodes::Leader, many).await?;
+        self.put("PUT follower", TargetNodes::Follower, many)
             .await?;
-            Ok(Requests::refreshes(packets))
-        })
+        self.put("PUT all nodes", TargetNodes::All, many).await?;
+        self.put("PUT leader", TargetNodes::Leader, 1).await?;
+        self.put("PUT follower", TargetNodes::Follower, 1).await?;
+        self.http(
+            "PUT same bytes, all nodes",
+            TargetNodes::All,
+            many,
+            async || {
+                let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
+                let once = Requests::puts(packets.clone());
+                drive(
+                    once,
+                    self.relays(TargetNodes::All).await,
+                    many,
+                    within(self.args.secs),
+                )
+                .await?;
+                Ok(Requests::refreshes(packets))
+            },
+        )
         .await?;
 
         let found = shuffled(self.keys.names()[..filled].to_vec());
@@ -112,7 +118,7 @@ impl Smoke {
             ("GET follower, 404", &absent, Expect::Absent),
         ] {
             let gets = async || Ok(Requests::gets(keys.clone(), expect));
-            self.http(work, At::Follower, many, gets).await?;
+            self.http(work, TargetNodes::Follower, many, gets).await?;
         }
         self.dns("DNS UDP TXT", &found, Expect::Found).await?;
         self.dns("DNS UDP NXDOMAIN", &absent, Expect::Absent)
@@ -121,19 +127,19 @@ impl Smoke {
         Ok(())
     }
 
-    /// Publishes every key once; how many were.
+    /// Publishes every key once. Returns how many were published.
     async fn fill(&self) -> anyhow::Result<usize> {
         let puts = Requests::puts(self.keys.sign(self.keys.names().len()));
-        let relays = self.relays(At::All).await;
+        let relays = self.relays(TargetNodes::All).await;
         let run = drive(puts, relays, FILL_CONNECTIONS, within(FILL_SECS));
         let name = format!("fill: new keys, all nodes, {FILL_CONNECTIONS} conn");
         let row = self.servers.measure(name, run).await?;
         report::print(&row)?;
-        // They are sent in their order, so it is the first ones that are there.
+        // They are sent in order, so the first ones are stored.
         Ok(usize::try_from(row.outcome.tally.ok_count())?)
     }
 
-    async fn put(&self, work: &str, at: At, connections: usize) -> anyhow::Result<()> {
+    async fn put(&self, work: &str, at: TargetNodes, connections: usize) -> anyhow::Result<()> {
         let per_sec_max = match connections {
             1 => PUTS_PER_SEC_MAX_ALONE,
             _ => PUTS_PER_SEC_MAX,
@@ -143,11 +149,11 @@ impl Smoke {
         self.http(work, at, connections, puts).await
     }
 
-    /// Work over HTTP, if it is wanted. What it takes to prepare the requests is not measured.
+    /// Runs a workload over HTTP, if it is wanted. Preparing the requests is not measured.
     async fn http(
         &self,
         work: &str,
-        at: At,
+        at: TargetNodes,
         connections: usize,
         prepare: impl AsyncFnOnce() -> anyhow::Result<Requests>,
     ) -> anyhow::Result<()> {
@@ -182,11 +188,11 @@ impl Smoke {
     }
 
     /// The relays of these nodes, with the current roles of the cluster.
-    async fn relays(&self, at: At) -> Vec<RelayUrl> {
+    async fn relays(&self, at: TargetNodes) -> Vec<RelayUrl> {
         relays(&match at {
-            At::Leader => vec![self.cluster.leader().await],
-            At::Follower => vec![self.cluster.follower().await],
-            At::All => self.cluster.nodes().to_vec(),
+            TargetNodes::Leader => vec![self.cluster.leader().await],
+            TargetNodes::Follower => vec![self.cluster.follower().await],
+            TargetNodes::All => self.cluster.nodes().to_vec(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Datagrams in batches: a system call for many.
+//! Sends and receives datagrams in batches, with one system call for many.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -13,16 +13,16 @@ use nix::sys::socket::{
 /// The most datagrams of one system call.
 pub(crate) const BATCH_COUNT_MAX: usize = 64;
 
-/// Room for a datagram, in bytes: more than any server sends over UDP.
+/// The space for a datagram, in bytes: more than any server sends over UDP.
 const DATAGRAM_SIZE_MAX: usize = 4096;
 
-/// A socket, and room for what it receives at once.
+/// A socket, and the buffers for a batch.
 pub(crate) struct Datagrams {
     socket: UdpSocket,
     buffers: Vec<[u8; DATAGRAM_SIZE_MAX]>,
 }
 
-/// Who sent a datagram, and its size.
+/// The sender of a datagram, and its size.
 type Received = (Option<SockaddrStorage>, usize);
 
 impl Datagrams {
@@ -33,8 +33,8 @@ impl Datagrams {
         }
     }
 
-    /// Sends these in order, each to its address, or without one to whom the socket is connected.
-    /// How many were sent: not always all.
+    /// Sends these in order, each to its address, or to the connected peer. Returns how many were
+    /// sent, which may be fewer.
     pub(crate) fn send(&self, batch: &[(Option<SockaddrStorage>, &[u8])]) -> io::Result<usize> {
         let slices: Vec<_> = batch.iter().map(|(_, data)| [IoSlice::new(data)]).collect();
         let addresses: Vec<_> = batch.iter().map(|(address, _)| *address).collect();
@@ -51,7 +51,7 @@ impl Datagrams {
         Ok(sent.count())
     }
 
-    /// Waits for one datagram, and takes those that are there by then too.
+    /// Waits for one datagram, and receives all that are there by then.
     pub(crate) fn receive(
         &mut self,
     ) -> io::Result<impl Iterator<Item = (Option<SockaddrStorage>, &mut [u8])>> {

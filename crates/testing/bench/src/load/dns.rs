@@ -18,7 +18,7 @@ use super::{
     queries::Queries,
 };
 
-/// After how long without any answer those in flight are given up as lost.
+/// After how long without any answer the queries in flight count as lost.
 const LOST_AFTER: Duration = Duration::from_millis(500);
 
 /// How queries are sent.
@@ -28,22 +28,22 @@ pub(crate) struct Shape {
     #[arg(long, default_value_t = SHAPE.sockets, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) sockets: u16,
     /// How many queries are in flight on each.
-    // Few enough that one is answered, or lost, long before its id comes again.
+    // Few enough that each is answered or lost long before its id is used again.
     #[arg(long, default_value_t = SHAPE.window, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) window: u16,
 }
 
-/// How many queries are in flight unless told otherwise: 100, as dnsperf has.
+/// The default number of queries in flight: 100, as in dnsperf.
 pub(crate) const SHAPE: Shape = Shape {
     sockets: 4,
     window: 25,
 };
 
-/// Whom to ask, and from where.
+/// The server, and the local address.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Route {
     pub(crate) server: SocketAddr,
-    /// The address of ours that queries come from, if it is not left to the system.
+    /// The local address of queries. `None`: the system chooses.
     pub(crate) source: Option<IpAddr>,
 }
 
@@ -83,8 +83,7 @@ impl Route {
     }
 }
 
-/// Sends the queries in turn, again and again. Unless something is expected of them, any answers will
-/// do.
+/// Sends the queries in turn, repeatedly. If nothing is expected of the answers, any answer counts.
 pub(crate) async fn run(
     queries: Queries,
     expect: impl Into<Option<Expect>>,
@@ -117,7 +116,7 @@ pub(crate) async fn run(
     clock.outcome(threads).await
 }
 
-/// Whether the answer is what is expected, if anything is, or what is wrong with it.
+/// Fails, with the reason, if the answer is not the expected one.
 fn check(answer: &[u8], expect: Option<Expect>) -> Result<(), String> {
     let Some(header) = answer.first_chunk::<12>() else {
         return Err(format!("an answer has {} bytes", answer.len()));
@@ -140,9 +139,9 @@ fn check(answer: &[u8], expect: Option<Expect>) -> Result<(), String> {
 struct Asker {
     datagrams: Datagrams,
     queries: Arc<Vec<Vec<u8>>>,
-    /// Which of them is sent next.
+    /// The number of the query that is sent next.
     next: usize,
-    /// How many are still sent.
+    /// How many more are sent.
     left: u64,
     expect: Option<Expect>,
     window: usize,
@@ -187,7 +186,7 @@ impl Asker {
         while sent < batch.len() {
             match self.datagrams.send(&batch[sent..]) {
                 Ok(count) => sent += count,
-                // The query that this is about counts as lost later.
+                // The query of this error counts as lost later.
                 Err(error) => {
                     sent += 1;
                     self.tally.on_error(|| error.to_string());
@@ -202,7 +201,7 @@ impl Asker {
                 let now = Instant::now();
                 for (_, answer) in answers {
                     let id = answer.first_chunk().map(|id| u16::from_be_bytes(*id));
-                    // An answer that is waited for no more is not counted.
+                    // An answer to a query that counts as lost is ignored.
                     let Some(sent) = id.and_then(|id| self.in_flight.remove(&id)) else {
                         continue;
                     };
@@ -217,7 +216,7 @@ impl Asker {
                     self.tally.on_error(no_answer);
                 }
             }
-            // Such as a port that nobody listens at: told here for what was sent before.
+            // Such as a closed port: the system reports it here for an earlier datagram.
             Err(error) => self.tally.on_error(|| error.to_string()),
         }
     }

@@ -35,7 +35,7 @@ async fn every_query_is_answered_once() {
         let mut datagram = [0; 512];
         while let Ok((size, from)) = server.recv_from(&mut datagram) {
             let answer = decode_answer(&datagram[..size], ResponseCode::NXDomain);
-            // One that nobody waits for, and then the right one.
+            // An unexpected answer, and then the right one.
             let mut stray = answer.clone();
             stray[0] = stray[0].wrapping_add(1);
             server.send_to(&stray, from).unwrap();
@@ -74,7 +74,7 @@ async fn silence_is_counted_and_ends() {
     let outcome = run(queries, Expect::Found, address, shape, bounds)
         .await
         .unwrap();
-    // Once or twice a second: each window is given up whole.
+    // Once or twice per second: the complete window counts as lost.
     assert!(matches!(outcome.tally.error_count, 4 | 8));
     assert_eq!(outcome.tally.ok_count(), 0);
 }

@@ -1,4 +1,4 @@
-//! PUTs at etcd, as its own clients make them: gRPC over one connection each.
+//! PUTs to etcd, like its own clients: gRPC over one connection each.
 
 use std::{
     net::SocketAddr,
@@ -18,10 +18,10 @@ use tokio::{net::TcpStream, task::JoinSet, time::timeout_at};
 
 use super::{Bounds, Clock, Outcome, Tally};
 
-/// Before a message: that it is not compressed, and its size (gRPC over HTTP/2, "Requests").
+/// The prefix of a message: it is not compressed, and its size (gRPC over HTTP/2, "Requests").
 const MESSAGE_HEADER_SIZE: usize = 5;
 
-/// Fields of a `PutRequest` (etcd's `rpc.proto`), both of bytes: wire type 2.
+/// Fields of a `PutRequest` (etcd's `rpc.proto`), both of type bytes: wire type 2.
 const KEY_FIELD: u8 = 1 << 3 | 2;
 const VALUE_FIELD: u8 = 2 << 3 | 2;
 
@@ -65,7 +65,7 @@ fn put_request(packet: &Packet) -> anyhow::Result<Bytes> {
     Ok(message.into())
 }
 
-/// Seven bits a byte, the lowest first.
+/// Encodes a varint: seven bits in each byte, the lowest first.
 fn push_varint(bytes: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);
@@ -87,12 +87,12 @@ impl Client {
         let (sender, connection) = h2::client::handshake(stream)
             .await
             .with_context(unreached)?;
-        // Its error is told to whoever waits for an answer. It ends with the sender.
+        // Its error reaches the caller that waits for an answer. It ends with the sender.
         tokio::spawn(connection);
         Ok(Self { server, sender })
     }
 
-    /// Sends one message after the other, until there is no time or none left.
+    /// Sends one message after the other, until the time or the messages are used up.
     async fn drive(
         mut self,
         messages: Arc<Vec<Bytes>>,
@@ -104,12 +104,12 @@ impl Client {
             let Some(message) = messages.get(next.fetch_add(1, Ordering::Relaxed)) else {
                 break;
             };
-            let begun = Instant::now();
+            let started = Instant::now();
             match timeout_at(clock.give_up().into(), self.put(message.clone())).await {
-                Ok(Ok(())) => tally.on_ok(begun.elapsed()),
+                Ok(Ok(())) => tally.on_ok(started.elapsed()),
                 Ok(Err(error)) => {
                     tally.on_error(|| format!("etcd at {}: {error:#}", self.server));
-                    // A connection that failed once stays so.
+                    // A connection that failed once stays failed.
                     break;
                 }
                 Err(_) => {
@@ -131,7 +131,7 @@ impl Client {
         let (answer, mut body) = self.sender.send_request(request, false)?;
         body.send_data(message, true)?;
         let answer = answer.await?;
-        // What fails at once has its status here and no body.
+        // A request that fails immediately has its status here and no body.
         if let Some(status) = answer.headers().get("grpc-status") {
             anyhow::bail!("gRPC status {status:?}");
         }

@@ -1,4 +1,4 @@
-//! The kinds of work, each bounded in time and count.
+//! Workloads, each limited in time and count.
 
 pub(crate) mod connections;
 pub(crate) mod datagrams;
@@ -14,26 +14,26 @@ use clap::Args;
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
-/// How long after its end work is still answered: a relay answers every PUT within 10 s.
+/// How long to wait for answers after the end: a relay answers every PUT within 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
-/// The longest latency that is told apart, in microseconds. Nothing is waited for longer.
+/// The longest recorded latency, in microseconds. No operation waits longer.
 const LATENCY_MICROS_MAX: u64 = 60_000_000;
 
-/// What is expected of a name: in HTTP of a key, in DNS of `_iroh` below it.
+/// Whether a name is expected to exist: over HTTP a key, over DNS `_iroh` below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expect {
-    /// It is there.
+    /// It exists.
     Found,
-    /// There is no such thing.
+    /// It does not exist.
     Absent,
 }
 
-/// How much work is done.
+/// How long a workload runs.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Bounds {
     /// How long, in seconds.
-    // No operation begins later than this after the first.
+    // No operation starts later than this after the first.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) secs: u64,
     /// How many operations at most.
@@ -41,10 +41,10 @@ pub(crate) struct Bounds {
     pub(crate) count: Option<u64>,
 }
 
-/// What came of work.
+/// The result of a workload.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
-    /// From the first operation's begin to the last one's end.
+    /// From the start of the first operation to the end of the last.
     pub(crate) elapsed: Duration,
     pub(crate) tally: Tally,
 }
@@ -52,15 +52,15 @@ pub(crate) struct Outcome {
 /// Operations counted.
 #[derive(Debug, Clone)]
 pub(crate) struct Tally {
-    /// Of operations that went as they should, in microseconds.
+    /// The latencies of successful operations, in microseconds.
     pub(crate) latency: Histogram<u64>,
     pub(crate) error_count: u64,
-    /// What the first one was.
+    /// The first error.
     pub(crate) first_error: Option<String>,
 }
 
 impl Tally {
-    /// None yet.
+    /// No results yet.
     pub(crate) fn new() -> Self {
         Self {
             latency: Histogram::new_with_bounds(1, LATENCY_MICROS_MAX, 3)
@@ -70,7 +70,7 @@ impl Tally {
         }
     }
 
-    /// Operations that went as they should.
+    /// The number of successful operations.
     pub(crate) fn ok_count(&self) -> u64 {
         self.latency.len()
     }
@@ -85,7 +85,7 @@ impl Tally {
         self.first_error.get_or_insert_with(error);
     }
 
-    /// Adds those of another one.
+    /// Adds the results of another one.
     pub(crate) fn add(&mut self, other: Self) {
         self.latency
             .add(&other.latency)
@@ -95,35 +95,35 @@ impl Tally {
     }
 }
 
-/// When work began.
+/// When the workload started.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
-    begun: Instant,
+    started: Instant,
     end: Instant,
 }
 
 impl Clock {
     fn start(bounds: Bounds) -> Self {
-        let begun = Instant::now();
+        let started = Instant::now();
         Self {
-            begun,
-            end: begun + Duration::from_secs(bounds.secs),
+            started,
+            end: started + Duration::from_secs(bounds.secs),
         }
     }
 
-    /// When whatever has no answer is given up.
+    /// When operations without an answer time out.
     fn give_up(&self) -> Instant {
         self.end + ANSWER_WITHIN
     }
 
-    /// What came of the work of these tasks, once all have ended.
+    /// The combined result of these tasks, after all have ended.
     async fn outcome(&self, mut tasks: JoinSet<Tally>) -> anyhow::Result<Outcome> {
         let mut tally = Tally::new();
         while let Some(ended) = tasks.join_next().await {
             tally.add(ended.context("a task of the load failed")?);
         }
         Ok(Outcome {
-            elapsed: self.begun.elapsed(),
+            elapsed: self.started.elapsed(),
             tally,
         })
     }

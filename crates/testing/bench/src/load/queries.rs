@@ -1,4 +1,4 @@
-//! DNS queries made ahead of time.
+//! DNS queries, encoded in advance.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use hickory_proto::{
 /// A client's half of a cookie (RFC 7873, section 4).
 const CLIENT_COOKIE: [u8; 8] = *b"quorate!";
 
-/// Where the number of additional records stands in a header.
+/// The position of the number of additional records in a header.
 const ADDITIONAL_COUNT_AT: usize = 11;
 
-/// What an OPT record begins with: the root, its type, and room for 1,232 bytes.
+/// The start of an OPT record: the root, its type, and a size of 1,232 bytes.
 const OPT_START: [u8; 9] = [0, 0, 41, 4, 208, 0, 0, 0, 0];
 
 /// The number of the cookie option.
@@ -25,13 +25,13 @@ const COOKIE_OPTION: u16 = 10;
 pub(crate) struct Queries(pub(crate) Arc<Vec<Vec<u8>>>);
 
 impl Queries {
-    /// For TXT at `_iroh.<key>.<origin>`.
+    /// Queries for TXT at `_iroh.<key>.<origin>`.
     pub(crate) fn txt(keys: &[String], origin: &str) -> anyhow::Result<Self> {
         let names = keys.iter().map(|key| format!("_iroh.{key}.{origin}"));
         Self::of(names, RecordType::TXT)
     }
 
-    /// For records of this type at these names.
+    /// Queries for records of this type at these names.
     pub(crate) fn of(
         names: impl IntoIterator<Item = String>,
         record_type: RecordType,
@@ -40,7 +40,7 @@ impl Queries {
             .into_iter()
             .map(|name| query(&name, record_type).with_context(|| format!("{name:?} is no name")))
             .collect::<anyhow::Result<_>>()?;
-        anyhow::ensure!(!queries.is_empty(), "there are no names to ask for");
+        anyhow::ensure!(!queries.is_empty(), "there are no names to query");
         Ok(Self(queries.into()))
     }
 
@@ -48,7 +48,7 @@ impl Queries {
         &self.0[0]
     }
 
-    /// The same with EDNS, and these options in it.
+    /// The same queries with EDNS and these options.
     pub(crate) fn with_edns(mut self, options: &[u8]) -> Self {
         let size = u16::try_from(options.len()).expect("a few options");
         for query in Arc::make_mut(&mut self.0) {
@@ -67,13 +67,12 @@ fn query(name: &str, record_type: RecordType) -> Option<Vec<u8>> {
     query.to_vec().ok()
 }
 
-/// The option by which a client asks a server for its half of a cookie.
+/// The option with which a client requests the server's half of a cookie.
 pub(crate) fn client_cookie() -> Vec<u8> {
     option(&CLIENT_COOKIE)
 }
 
-/// The same with the server's half, as the server gave it in this answer; without one, the client's
-/// alone.
+/// The same with the server's half from this answer, or only the client's half if it has none.
 pub(crate) fn whole_cookie(answer: &[u8]) -> Vec<u8> {
     let start = &option(&CLIENT_COOKIE)[4..];
     let given = answer.windows(start.len()).position(|part| part == start);
@@ -111,15 +110,18 @@ mod tests {
     #[test]
     fn a_cookie_is_asked_for_and_shown() {
         let queries = Queries::txt(&["key".to_owned()], "test.").unwrap();
-        let asked = queries.clone().with_edns(&client_cookie());
+        let with_cookie = queries.clone().with_edns(&client_cookie());
         assert_eq!(
-            Message::from_vec(asked.first()).unwrap().additionals.len(),
+            Message::from_vec(with_cookie.first())
+                .unwrap()
+                .additionals
+                .len(),
             0
         );
         let whole = [&CLIENT_COOKIE[..], b"the servers part"].concat();
         let answer = queries.with_edns(&option(&whole));
         assert_eq!(whole_cookie(answer.first()), option(&whole));
-        assert_eq!(whole_cookie(asked.first()), client_cookie());
+        assert_eq!(whole_cookie(with_cookie.first()), client_cookie());
         assert_eq!(whole_cookie(b"none"), client_cookie());
     }
 }

@@ -11,16 +11,16 @@ use crate::http;
 /// Requests of one kind, for one key after the other.
 pub(crate) struct Requests {
     method: Method,
-    /// Of each request the key and the body.
+    /// The key and the body of each request.
     of: Vec<(String, Bytes)>,
-    /// Whether they begin anew after the last one.
+    /// Whether they start again after the last one.
     again: bool,
-    /// The status of an answer that is as it should be.
+    /// The expected status.
     pub(crate) status: StatusCode,
 }
 
 impl Requests {
-    /// PUTs of packets that were signed before, each once.
+    /// PUTs of packets that were signed in advance, each once.
     pub(crate) fn puts(packets: Vec<Packet>) -> Self {
         let packets = packets.into_iter();
         Self {
@@ -31,7 +31,7 @@ impl Requests {
         }
     }
 
-    /// PUTs of the same bytes again and again, by endpoints that have nothing new to say.
+    /// Repeated PUTs of the same bytes, by endpoints that have nothing new to publish.
     pub(crate) fn refreshes(packets: Vec<Packet>) -> Self {
         Self {
             again: true,
@@ -39,7 +39,7 @@ impl Requests {
         }
     }
 
-    /// GETs of keys, again and again.
+    /// Repeated GETs of keys.
     pub(crate) fn gets(keys: Vec<String>, expect: Expect) -> Self {
         Self {
             method: Method::GET,
