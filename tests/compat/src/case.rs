@@ -1,30 +1,30 @@
-//! The checks of every relay: requests, and what their answers must be like.
+//! The checks of every relay: requests, and the expected answers.
 
 use hyper::Method;
 
 /// How strongly a source requires something, in the words of RFC 2119. If a specification just
 /// states what a relay does, that is a `must`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asks {
+pub(crate) enum Requirement {
     Must,
     Should,
     /// The table shows it, but no relay fails because of it.
     May,
 }
 
-/// Requests that follow each other, about a key of their own.
+/// A sequence of requests about its own key.
 pub(crate) struct Case {
-    /// What a relay does that follows the source.
+    /// The required behaviour.
     pub(crate) claim: &'static str,
     pub(crate) source: &'static str,
-    pub(crate) asks: Asks,
-    /// Why Quorate does otherwise, if it does on purpose.
+    pub(crate) requirement: Requirement,
+    /// Why Quorate differs, if it does on purpose.
     pub(crate) differs: Option<&'static str>,
     pub(crate) limits: Limits,
     pub(crate) steps: Vec<Step>,
 }
 
-/// Which of the relays is asked.
+/// Which of the relays receives the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limits {
     Off,
@@ -32,28 +32,28 @@ pub(crate) enum Limits {
     On,
 }
 
-/// A request, and what its answer must be like.
+/// A request, and the expected answer.
 pub(crate) struct Step {
     pub(crate) method: Method,
     pub(crate) target: Target,
     pub(crate) headers: Vec<(&'static str, Value)>,
     pub(crate) body: Body,
     pub(crate) protocol: Protocol,
-    /// It is sent again until an answer has this status, this often at most.
+    /// It is repeated until an answer has this status, this often at most.
     pub(crate) until: Option<(u16, usize)>,
     pub(crate) wants: Vec<Want>,
 }
 
-/// What is asked for.
+/// The requested path.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
     /// The key of the case.
     Key,
     /// The same, with a query.
     KeyWith(&'static str),
-    /// The path of keys, with this in place of a key.
+    /// The path of keys, with this instead of a key.
     Segment(&'static str),
-    /// The key at the root, wherever the relay has keys.
+    /// The key at the root, whatever path the relay uses for keys.
     KeyAtRoot,
 }
 
@@ -68,23 +68,23 @@ pub(crate) enum Protocol {
 /// time gives the same bytes.
 pub(crate) type Moment = u64;
 
-/// The origin of the page that browsers ask for.
+/// The origin of the browsers' page.
 pub(crate) const PAGE_ORIGIN: &str = "https://page.example";
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Body {
     Empty,
     Packet(Moment),
-    /// One whose payload has this many bytes.
+    /// A packet whose payload has this many bytes.
     PacketOfSize(Moment, usize),
-    /// One with a flipped bit in its signature.
+    /// A packet with a flipped bit in its signature.
     Damaged(Moment),
-    /// One that another key has signed.
+    /// A packet that another key has signed.
     OfAnotherKey(Moment),
-    /// One that is signed well, over bytes that are no DNS message.
+    /// A packet with a valid signature of bytes that are not a DNS message.
     NoDns(Moment),
-    /// The first bytes of one.
+    /// The first bytes of a packet.
     Cut(Moment, usize),
 }
 
@@ -96,18 +96,18 @@ pub(crate) enum Value {
     Micros(Moment),
     /// The second of a packet, as an HTTP date.
     Date(Moment),
-    /// The entity tag in the answer before.
+    /// The entity tag of the previous answer.
     LastTag,
 }
 
-/// What an answer must be like.
+/// A condition that an answer must meet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Want {
     Status(&'static [u16]),
-    /// A field is there, and has this in it, in any case of letters.
+    /// A field exists and contains this text, in any case.
     Has(&'static str, &'static str),
     HasNot(&'static str),
-    /// Every page may read it, or the one that asked.
+    /// Every page may read it, or the origin of the page.
     OpenToPages,
     /// A page may send this field.
     Allows(&'static str),
@@ -115,7 +115,7 @@ pub(crate) enum Want {
     HasDate(&'static str, Moment),
     /// A field is the number of bytes of a packet.
     HasLength(&'static str, Moment),
-    /// `Cache-Control` lets caches keep it for this long at most, in seconds.
+    /// `Cache-Control` allows caching for at most this long, in seconds.
     FreshFor(u64),
     BodyOf(Moment),
     NoBody,
@@ -130,7 +130,7 @@ impl Case {
         Self {
             claim,
             source,
-            asks: Asks::Must,
+            requirement: Requirement::Must,
             differs: None,
             limits: Limits::Off,
             steps: steps.into(),
@@ -143,7 +143,7 @@ impl Case {
         steps: impl Into<Vec<Step>>,
     ) -> Self {
         Self {
-            asks: Asks::Should,
+            requirement: Requirement::Should,
             ..Self::must(claim, source, steps)
         }
     }
@@ -154,12 +154,12 @@ impl Case {
         steps: impl Into<Vec<Step>>,
     ) -> Self {
         Self {
-            asks: Asks::May,
+            requirement: Requirement::May,
             ..Self::must(claim, source, steps)
         }
     }
 
-    /// Quorate does otherwise, for this reason.
+    /// Quorate differs, for this reason.
     pub(crate) fn but(self, reason: &'static str) -> Self {
         Self {
             differs: Some(reason),
@@ -222,7 +222,7 @@ impl Step {
     }
 }
 
-/// PUTs something to the key.
+/// A PUT to the key.
 pub(crate) fn put(body: Body) -> Step {
     Step {
         body,
@@ -230,12 +230,12 @@ pub(crate) fn put(body: Body) -> Step {
     }
 }
 
-/// PUTs a packet that the relay must accept.
+/// A PUT of a packet that the relay must accept.
 pub(crate) fn stored(moment: Moment) -> Step {
     put(Body::Packet(moment)).status(&[200, 204])
 }
 
-/// GETs the key.
+/// A GET of the key.
 pub(crate) fn get() -> Step {
     Step::new(Method::GET, Target::Key)
 }

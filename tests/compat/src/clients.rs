@@ -22,7 +22,7 @@ const IROH_WITHIN: Duration = Duration::from_secs(30);
 /// How often they try.
 const TRY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A client, and what it does.
+/// A client, and its test.
 pub(crate) struct Client {
     pub(crate) does: &'static str,
     pub(crate) needs_dns: bool,
@@ -54,15 +54,15 @@ pub(crate) fn all() -> Vec<Client> {
             |server, number| Box::pin(pkarr_resolves(server, number)),
         ),
         client(
-            "pkarr 8.1: is told that a newer packet is there, and that there is none",
+            "pkarr 8.1: learns that a newer packet is stored, and that none is stored",
             |server, number| Box::pin(pkarr_is_refused(server, number)),
         ),
         client(
-            "pkarr 3.5.3: publishes, resolves, and replaces what it read (If-Match)",
+            "pkarr 3.5.3: publishes, resolves, and replaces the packet that it read (If-Match)",
             |server, number| Box::pin(oldest_pkarr::replaces(server, number)),
         ),
         client(
-            "pkarr 3.5.3: is told that another has replaced what it read (If-Match)",
+            "pkarr 3.5.3: learns that another client has replaced the packet that it read (If-Match)",
             |server, number| Box::pin(oldest_pkarr::is_told_of_another(server, number)),
         ),
     ]
@@ -94,7 +94,7 @@ async fn iroh_by_dns(server: &Server, number: usize) -> anyhow::Result<()> {
     meet(alice.bind().await?, bob.bind().await?).await
 }
 
-/// One that publishes, and looks nothing up.
+/// An endpoint that publishes, and looks nothing up.
 fn endpoint(server: &Server, number: usize) -> anyhow::Result<Builder> {
     let url = server.url(number).parse()?;
     let publisher = PkarrPublisher::builder(url).addr_filter(AddrFilter::unfiltered());
@@ -106,14 +106,14 @@ fn endpoint(server: &Server, number: usize) -> anyhow::Result<Builder> {
         .address_lookup(publisher))
 }
 
-/// Each connects to the other, of which it knows the id only.
+/// Each connects to the other, of which it only knows the id.
 async fn meet(alice: Endpoint, bob: Endpoint) -> anyhow::Result<()> {
     for (from, to) in [(&alice, &bob), (&bob, &alice)] {
         let accept = async {
             let incoming = to.accept().await.context("it is open")?;
             anyhow::Ok(incoming.await?.remote_id())
         };
-        // Until the other has published, nobody can know where it is.
+        // Until the other has published, it cannot be found.
         let connect = async {
             loop {
                 match from.connect(to.id(), ALPN).await {
@@ -156,9 +156,9 @@ async fn pkarr_is_refused(server: &Server, number: usize) -> anyhow::Result<()> 
     let (first, second) = (sign(&keys, "first")?, sign(&keys, "second")?);
     pkarr_client(server, number)?.publish(&second).await?;
     // Another client, which has not seen the second.
-    let refused = pkarr_client(server, number)?.publish(&first).await;
-    let refused = refused.err().context("the older one was taken")?;
-    ensure!(refused.to_string().contains("recent"), "{refused}");
+    let rejection = pkarr_client(server, number)?.publish(&first).await;
+    let rejection = rejection.err().context("the older packet was accepted")?;
+    ensure!(rejection.to_string().contains("recent"), "{rejection}");
     let nobody = pkarr::Keypair::random().public_key();
     let absent = pkarr_client(server, number)?
         .resolve(&nobody, ResolvePolicy::NetworkOnly)

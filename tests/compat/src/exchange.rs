@@ -27,14 +27,14 @@ use crate::{
 /// How long a relay may take to answer: one that publishes to a DHT takes seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// How far the packets of a case lie in the past, in seconds: all are older than now.
+/// How far before now the packets of a case are dated, in seconds.
 const AGE_SECS: u64 = 60;
 
 /// The text in every packet, without its time.
 const TEXT: &str = "relay=https://relay.example./";
 
 /// How many letters of an error message are shown.
-const SAID_SIZE_MAX: usize = 80;
+const TEXT_SIZE_MAX: usize = 80;
 
 /// A case in progress.
 struct Exchange<'a> {
@@ -52,7 +52,7 @@ struct Answer {
     body: Bytes,
 }
 
-/// Fails with what an answer was that should have been another.
+/// Fails with a description of an unexpected answer.
 pub(crate) async fn run(case: &Case, server: &Server, address: SocketAddr) -> anyhow::Result<()> {
     let begin = packet::now_micros() / 1_000_000 - AGE_SECS;
     let mut exchange = Exchange {
@@ -79,12 +79,12 @@ impl Answer {
     /// With the start of its error message.
     fn describe(&self, method: &Method) -> String {
         let is_error = self.status.is_client_error() || self.status.is_server_error();
-        let said = match is_error {
+        let text = match is_error {
             true => String::from_utf8_lossy(&self.body).trim().to_owned(),
             false => String::new(),
         };
-        let said: String = said.chars().take(SAID_SIZE_MAX).collect();
-        format!("{method} was answered {} {said:?}", self.status)
+        let text: String = text.chars().take(TEXT_SIZE_MAX).collect();
+        format!("{method} was answered {} {text:?}", self.status)
     }
 }
 
@@ -134,7 +134,10 @@ impl Exchange<'_> {
             Value::Text(text) => text.to_owned(),
             Value::Micros(moment) => self.micros(moment).to_string(),
             Value::Date(moment) => self.date(moment),
-            Value::LastTag => self.last_tag.clone().context("no entity tag was told")?,
+            Value::LastTag => self
+                .last_tag
+                .clone()
+                .context("the previous answer had no entity tag")?,
         })
     }
 
@@ -182,7 +185,10 @@ impl Exchange<'_> {
         match want {
             Want::Status(statuses) => {
                 let status = answer.status.as_u16();
-                ensure!(statuses.contains(&status), "{statuses:?} is asked for");
+                ensure!(
+                    statuses.contains(&status),
+                    "one of {statuses:?} is required"
+                );
             }
             Want::Has(name, part) => {
                 let value = text(headers, name).with_context(|| format!("it has no {name}"))?;
@@ -223,7 +229,7 @@ fn has(headers: &HeaderMap, name: &str, expected: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Any origin, or the one that asked.
+/// Any origin, or the origin of the page.
 fn open_to_pages(headers: &HeaderMap) -> anyhow::Result<()> {
     let name = ACCESS_CONTROL_ALLOW_ORIGIN.as_str();
     let value = text(headers, name).with_context(|| format!("it has no {name}"))?;
@@ -249,7 +255,7 @@ fn fresh_for(headers: &HeaderMap, secs_max: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A connection for each request, so that none says anything about another.
+/// Each request has its own connection, so that they are independent.
 async fn exchange(
     address: SocketAddr,
     request: Request<Full<Bytes>>,

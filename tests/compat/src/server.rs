@@ -81,8 +81,11 @@ impl Server {
         command.arg(pkarr_relay::ARGUMENT).env("TMPDIR", dir.path());
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.kill_on_drop(true).spawn()?;
-        let said = process.stdout.take().context("it was asked for")?;
-        let mut lines = BufReader::new(said).lines();
+        let text = process
+            .stdout
+            .take()
+            .context("its output was not captured")?;
+        let mut lines = BufReader::new(text).lines();
         let address = lines.next_line().await?;
         let address = address.context("pkarr-relay ended before it listened")?;
         Ok(Self {

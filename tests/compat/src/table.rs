@@ -1,6 +1,6 @@
 //! Who follows what, as a table in Markdown.
 
-use crate::case::Asks;
+use crate::case::Requirement;
 
 /// What a relay made of a case.
 #[derive(Debug, Clone)]
@@ -8,14 +8,14 @@ pub(crate) enum Verdict {
     Follows,
     /// With what it did instead.
     Differs(String),
-    NotAsked,
+    NotTested,
 }
 
 /// A case, and what each relay made of it, ours first.
 pub(crate) struct Row {
     pub(crate) claim: &'static str,
     pub(crate) source: &'static str,
-    pub(crate) asks: Asks,
+    pub(crate) requirement: Requirement,
     /// Why ours does otherwise, if it does on purpose.
     pub(crate) purpose: Option<&'static str>,
     pub(crate) verdicts: Vec<Verdict>,
@@ -31,25 +31,25 @@ impl From<anyhow::Result<()>> for Verdict {
 }
 
 impl Row {
-    /// What is wrong with ours, or with what is said of it.
+    /// What is wrong with ours, or with what is text of it.
     pub(crate) fn fault(&self) -> Option<String> {
         let claim = self.claim;
-        match (&self.verdicts[0], self.purpose, self.asks) {
-            (Verdict::Differs(what), None, Asks::Must | Asks::Should) => {
+        match (&self.verdicts[0], self.purpose, self.requirement) {
+            (Verdict::Differs(what), None, Requirement::Must | Requirement::Should) => {
                 Some(format!("{claim}: {what}"))
             }
-            (Verdict::Follows, Some(_), _) => Some(format!(
-                "{claim}: it is followed, though it is said that it is not on purpose"
-            )),
+            (Verdict::Follows, Some(_), _) => {
+                Some(format!("{claim}: it is followed, though it is "))
+            }
             _ => None,
         }
     }
 
     fn line(&self) -> String {
-        let asks = match self.asks {
-            Asks::Must => "must",
-            Asks::Should => "should",
-            Asks::May => "may",
+        let requirement = match self.requirement {
+            Requirement::Must => "must",
+            Requirement::Should => "should",
+            Requirement::May => "may",
         };
         let cells: Vec<_> = self.verdicts.iter().map(|verdict| verdict.cell()).collect();
         let mark = match self.purpose {
@@ -57,7 +57,7 @@ impl Row {
             None => "",
         };
         format!(
-            "| {}{mark} | {}, {asks} | {} |",
+            "| {}{mark} | {}, {requirement} | {} |",
             self.claim,
             self.source,
             cells.join(" | ")
@@ -70,15 +70,15 @@ impl Verdict {
         match self {
             Self::Follows => "yes",
             Self::Differs(_) => "**no**",
-            Self::NotAsked => "",
+            Self::NotTested => "",
         }
     }
 }
 
-/// Prints a table, what is different on purpose, and what the others did instead.
+/// Prints a table, and below it the reasons of differences on purpose.
 pub(crate) fn print(heading: &str, servers: &[&str], rows: &[Row]) {
     let columns = servers.join(" | ");
-    println!("## {heading}\n\n| | asked by | {columns} |");
+    println!("## {heading}\n\n| | required by | {columns} |");
     println!("|---|---|{}", "---|".repeat(servers.len()));
     for row in rows {
         println!("{}", row.line());
@@ -91,7 +91,7 @@ pub(crate) fn print(heading: &str, servers: &[&str], rows: &[Row]) {
     }
 }
 
-/// Prints what was done instead of what is asked.
+/// Prints how servers differ from the requirements.
 pub(crate) fn print_differences(servers: &[&str], rows: &[Row]) {
     for row in rows {
         for (server, verdict) in servers.iter().zip(&row.verdicts) {
@@ -102,18 +102,21 @@ pub(crate) fn print_differences(servers: &[&str], rows: &[Row]) {
     }
 }
 
-/// Prints how much of what must and should be each relay follows.
+/// Prints how many of the requirements (must and should) each relay meets.
 pub(crate) fn print_sums(servers: &[&str], rows: &[Row]) {
-    let asked: Vec<_> = rows.iter().filter(|row| row.asks != Asks::May).collect();
+    let required: Vec<_> = rows
+        .iter()
+        .filter(|row| row.requirement != Requirement::May)
+        .collect();
     for (number, server) in servers.iter().enumerate() {
         let of = |is: fn(&Verdict) -> bool| {
-            let verdicts = asked.iter().map(|row| &row.verdicts[number]);
+            let verdicts = required.iter().map(|row| &row.verdicts[number]);
             verdicts.filter(|verdict| is(verdict)).count()
         };
         let follows = of(|verdict| matches!(verdict, Verdict::Follows));
-        let all = of(|verdict| !matches!(verdict, Verdict::NotAsked));
-        println!("- {server} follows {follows} of {all} that must or should be so.");
+        let all = of(|verdict| !matches!(verdict, Verdict::NotTested));
+        println!("- {server} meets {follows} of {all} requirements (must and should).");
     }
-    let marked = asked.iter().filter(|row| row.purpose.is_some()).count();
-    println!("- {marked} are marked \\*: Quorate does otherwise on purpose.\n");
+    let marked = required.iter().filter(|row| row.purpose.is_some()).count();
+    println!("- {marked} are marked \\*: Quorate differs on purpose.\n");
 }

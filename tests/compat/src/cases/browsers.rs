@@ -9,18 +9,18 @@ const PREFLIGHT: &str = "Fetch, CORS-preflight fetch";
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::must("a packet, and that it was stored", API, [
+        Case::must("they can read a packet, and that a PUT was stored", API, [
             from_a_page(stored(NEW)),
             from_a_page(get()).status(&[200]).wants(Want::BodyOf(NEW)),
         ]),
-        Case::must("that there is none", API, [from_a_page(get()).status(&[404])]),
-        Case::must("that a packet is older, damaged, or too long", API, [
+        Case::must("they can read that there is no packet", API, [from_a_page(get()).status(&[404])]),
+        Case::must("they can read that a packet is too old, invalid, or too long", API, [
             stored(NEW),
             from_a_page(put(Body::Packet(OLD))),
             from_a_page(put(Body::Damaged(NEW))),
             from_a_page(put(Body::PacketOfSize(NEW, 2000))),
         ]),
-        Case::must("that it sent too many", API, [
+        Case::must("they can read that they sent too many", API, [
             from_a_page(put(Body::Packet(NEW))).until(429, 40).status(&[429]),
         ])
         .limited(),
@@ -29,20 +29,19 @@ pub(crate) fn cases() -> Vec<Case> {
                 .status(&[200, 204])
                 .has("access-control-allow-methods", "put"),
         ]),
-        Case::should("and so does one for a PUT on a condition", PREFLIGHT, [
+        Case::should("and a preflight for a PUT with a condition", PREFLIGHT, [
             preflight("content-type, if-match")
                 .status(&[200, 204])
                 .wants(Want::Allows("if-match")),
         ]),
-        Case::may("what a preflight allows may be kept", "Fetch, CORS-preflight cache", [
+        Case::may("the answer to a preflight may be cached", "Fetch, CORS-preflight cache", [
             preflight("content-type").status(&[200, 204]).has("access-control-max-age", ""),
         ]),
-        Case::must("the methods are told on every answer", GET, [
+        Case::must("every answer lists the methods", GET, [
             stored(NEW),
             get().status(&[200]).has("access-control-allow-methods", "put"),
         ])
-        .but("A browser reads the field on answers to preflights only, and there it is. On all others \
-              it would be bytes that nobody reads."),
+        .but("A browser reads the field only in answers to preflights, which have it. In other answers nothing would read it."),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! PUTs on conditions, as clients of pkarr up to 6 make them, and as RFC 9110 has them.
+//! PUTs with conditions, as clients of pkarr up to version 6 send them and RFC 9110 defines them.
 
 use super::{CONDITIONAL, MIDDLE, NEW, OLD};
 use crate::case::{Body, Case, Value, Want, get, put, stored};
@@ -6,7 +6,7 @@ use crate::case::{Body, Case, Value, Want, get, put, stored};
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::must(
-            "If-Match the timestamp of what is stored: 204",
+            "If-Match the timestamp of the stored packet: 204",
             CONDITIONAL,
             [
                 stored(OLD),
@@ -38,7 +38,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "If-Match a tag that it had: 412",
+            "If-Match an old tag: 412",
             "RFC 9110, 13.1.1",
             [
                 stored(OLD),
@@ -61,7 +61,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "If-Match * while something is: 204",
+            "If-Match * while a packet is stored: 204",
             "RFC 9110, 13.1.1",
             [
                 stored(OLD),
@@ -78,11 +78,10 @@ pub(crate) fn cases() -> Vec<Case> {
                 .status(&[412])],
         )
         .but(
-            "The DHT compares only with what is there (BEP 44), and a relay that has forgotten a \
-              key must not refuse its owner: nothing is replaced that the client does not know.",
+            "The DHT compares only with a stored value (BEP 44), and a relay where a packet has expired must not reject its owner: no packet that the client does not know is replaced.",
         ),
         Case::may(
-            "the same bytes again, on a condition that they no longer meet: 204",
+            "the same bytes again, with a condition that is no longer met: 204",
             "RFC 9110, 13.1.1",
             [
                 stored(OLD),
@@ -95,7 +94,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "If-None-Match * while something is stored: 412",
+            "If-None-Match * while a packet is stored: 412",
             "RFC 9110, 13.1.2",
             [
                 stored(OLD),
@@ -106,7 +105,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "If-None-Match * while nothing is: 204",
+            "If-None-Match * while nothing is stored: 204",
             "RFC 9110, 13.1.2",
             [put(Body::Packet(NEW))
                 .with("if-none-match", Value::Text("*"))
@@ -124,7 +123,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "If-Unmodified-Since its own second: 204",
+            "If-Unmodified-Since the packet's own second: 204",
             "RFC 9110, 13.1.4",
             [
                 stored(MIDDLE),
@@ -134,7 +133,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "a condition that cannot be read as a date counts not: 204",
+            "a condition that is not a valid date is ignored: 204",
             "RFC 9110, 13.1.4",
             [
                 stored(OLD),

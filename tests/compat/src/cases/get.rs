@@ -1,11 +1,11 @@
-//! What a GET is answered.
+//! Answers to a GET.
 
 use hyper::Method;
 
 use super::{GET, MIDDLE, NEW, NEWEST, OLD};
 use crate::case::{Body, Case, Target, Value, Want, ask, get, put, stored};
 
-/// The smallest TTL in every packet, in seconds, and the most that a relay of pkarr makes of it.
+/// The smallest TTL in every packet, in seconds, and the longest `max-age` of a pkarr relay for it.
 const FRESH_SECS_MAX: u64 = 300;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -18,7 +18,7 @@ fn answers() -> Vec<Case> {
     vec![
         Case::must("nothing is stored: 404", GET, [get().status(&[404])]),
         Case::must(
-            "a path that is no key: 400",
+            "a path that is not a key: 400",
             GET,
             [get().at(Target::Segment("short")).status(&[400])],
         ),
@@ -34,7 +34,7 @@ fn answers() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "the type is application/pkarr.org/relays#payload",
+            "Content-Type is application/pkarr.org/relays#payload",
             GET,
             [
                 stored(NEW),
@@ -44,7 +44,7 @@ fn answers() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "caches may keep it: public, max-age",
+            "caches may store it: public, max-age",
             GET,
             [
                 stored(NEW),
@@ -65,7 +65,7 @@ fn answers() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "Memento-Datetime: when the DHT was seen to have it",
+            "Memento-Datetime: when the packet was last seen in the DHT",
             GET,
             [
                 stored(NEW),
@@ -73,11 +73,10 @@ fn answers() -> Vec<Case> {
             ],
         )
         .but(
-            "No DHT is asked. If the field said when the packet came, a pkarr client that keeps \
-              what it read would throw away what is old by then though nothing is newer.",
+            "Quorate does not use the DHT. With the time of the PUT in this field, a pkarr client would drop a packet from its cache as old although there is no newer one.",
         ),
         Case::should(
-            "its length is told",
+            "the answer has a Content-Length",
             "RFC 9110, 8.6",
             [
                 stored(NEW),
@@ -87,12 +86,12 @@ fn answers() -> Vec<Case> {
             ],
         ),
         Case::should(
-            "an entity tag tells versions apart",
+            "each version has its own entity tag",
             "RFC 9110, 8.8.3",
             [stored(NEW), get().status(&[200]).has("etag", "\"")],
         ),
         Case::must(
-            "policy=NetworkOnly finds what was just stored",
+            "policy=NetworkOnly finds a packet that was just stored",
             "pkarr 8.1 client",
             [
                 stored(NEW),
@@ -118,7 +117,7 @@ fn answers() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "HEAD says what GET would, without the packet",
+            "HEAD has the fields of GET, without the packet",
             "RFC 9110, 9.3.2",
             [
                 stored(NEW),
@@ -134,7 +133,7 @@ fn answers() -> Vec<Case> {
 fn conditional() -> Vec<Case> {
     vec![
         Case::must(
-            "If-Modified-Since a later second: 304, and no packet",
+            "If-Modified-Since a later second: 304 without the packet",
             GET,
             [
                 stored(OLD),
@@ -155,7 +154,7 @@ fn conditional() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "a packet of a whole second is not modified since it: 304",
+            "If-Modified-Since the timestamp of a packet, in full seconds: 304",
             GET,
             [
                 stored(MIDDLE),
@@ -165,7 +164,7 @@ fn conditional() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "any packet is not modified since its own Last-Modified: 304",
+            "If-Modified-Since the Last-Modified of any packet: 304",
             "RFC 9110, 13.1.3",
             [
                 stored(NEW),
@@ -175,12 +174,10 @@ fn conditional() -> Vec<Case> {
             ],
         )
         .but(
-            "A date has seconds only. An endpoint may publish twice in one, and a 304 would hide \
-              the second packet until the next; pkarr-relay does the same. An entity tag gives the \
-              304.",
+            "A date has only seconds. An endpoint may publish twice in one second, and a 304 would hide the second packet until a later one; pkarr-relay does the same. An entity tag gives the 304.",
         ),
         Case::should(
-            "a second packet of the same second is not hidden: 200",
+            "a second packet in the same second is not hidden: 200",
             "pkarr-relay 2.1",
             [
                 stored(NEW),
@@ -193,7 +190,7 @@ fn conditional() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "If-None-Match the tag that it has: 304 with that tag",
+            "If-None-Match the current tag: 304 with that tag",
             "RFC 9110, 13.1.2",
             [
                 stored(NEW),
@@ -207,7 +204,7 @@ fn conditional() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "If-None-Match the tag that it had: 200",
+            "If-None-Match an old tag: 200",
             "RFC 9110, 13.1.2",
             [
                 stored(NEW),
@@ -220,7 +217,7 @@ fn conditional() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "If-None-Match counts, If-Modified-Since beside it not",
+            "If-None-Match applies, and If-Modified-Since is then ignored",
             "RFC 9110, 13.1.3",
             [
                 stored(OLD),

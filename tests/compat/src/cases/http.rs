@@ -1,4 +1,4 @@
-//! What HTTP asks of any server.
+//! What HTTP requires of any server.
 
 use hyper::Method;
 
@@ -8,7 +8,7 @@ use crate::case::{Body, Case, Protocol, Target, Value, Want, ask, get, put, stor
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::must(
-            "a method that a packet has not: 405, with those that it has",
+            "a method that is not supported: 405, with the supported ones",
             "RFC 9110, 15.5.6",
             [
                 ask(Method::DELETE).status(&[405]).has("allow", "get"),
@@ -25,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 .wants(Want::NoBody)],
         ),
         Case::must(
-            "a client that expects 100 is answered",
+            "a client that expects 100 gets it",
             "RFC 9110, 10.1.1",
             [put(Body::Packet(NEW))
                 .with("expect", Value::Text("100-continue"))

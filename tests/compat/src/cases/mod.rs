@@ -1,4 +1,4 @@
-//! The cases, by what they are about.
+//! The cases, by subject.
 
 mod browsers;
 mod conditions;
@@ -8,15 +8,15 @@ mod put;
 
 use crate::case::{Case, Moment};
 
-/// The specification of pkarr's relays, as it is now: `design/relays.md` of pubky/pkarr at 33cb712.
+/// The current specification of pkarr relays: `design/relays.md` of pubky/pkarr at 33cb712.
 const PUT: &str = "relays.md, PUT";
 const GET: &str = "relays.md, GET";
 const API: &str = "relays.md, API";
 
-/// The same as it was while it had conditions: at 6c789e2, of 2025-03-04.
+/// An older version of it, which had conditions: at 6c789e2, of 2025-03-04.
 const CONDITIONAL: &str = "relays.md of 2025-03, PUT";
 
-/// Packets by age. The second of the last two is the same.
+/// Packets by age. The last two have the same second.
 const OLD: Moment = 0;
 const MIDDLE: Moment = 5_000_000;
 const NEW: Moment = 9_000_100;

@@ -1,9 +1,9 @@
-//! What a PUT is answered.
+//! Answers to a PUT.
 
 use super::{GET, MIDDLE, NEW, NEWEST, OLD, PUT};
 use crate::case::{Body, Case, Target, Value, Want, get, put, stored};
 
-/// The most bytes that a payload has: 72 and 1000 of DNS.
+/// The largest payload, in bytes: 72, and 1000 of DNS.
 const SIZE_MAX: usize = 1072;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -17,7 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "a newer one replaces it: 204",
+            "a newer packet replaces it: 204",
             PUT,
             [
                 stored(OLD),
@@ -35,7 +35,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "an older one: 409, and nothing changes",
+            "an older packet: 409, and nothing changes",
             PUT,
             [
                 stored(NEW),
@@ -53,7 +53,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "what was acknowledged is what a GET gives next, five times",
+            "the next GET returns what was acknowledged, five times",
             GET,
             [
                 stored(OLD),
@@ -69,7 +69,7 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "a signature that is wrong: 400",
+            "an invalid signature: 400",
             PUT,
             [put(Body::Damaged(NEW)).status(&[400]), get().status(&[404])],
         ),
@@ -82,12 +82,12 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "signed well, but no DNS message: 400",
+            "a valid signature, but no DNS message: 400",
             PUT,
             [put(Body::NoDns(NEW)).status(&[400]), get().status(&[404])],
         ),
         Case::must(
-            "a path that is no key: 400",
+            "a path that is not a key: 400",
             PUT,
             [put(Body::Packet(NEW))
                 .at(Target::Segment("short"))
@@ -95,7 +95,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ),
         Case::must("no body: 400", PUT, [put(Body::Empty).status(&[400])]),
         Case::must(
-            "shorter than signature and timestamp: 400",
+            "shorter than a signature and a timestamp: 400",
             PUT,
             [put(Body::Cut(NEW, 71)).status(&[400])],
         ),
@@ -116,14 +116,14 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "the same without a length said before: 413",
+            "the same without Content-Length: 413",
             PUT,
             [put(Body::PacketOfSize(NEW, SIZE_MAX + 1))
                 .with("transfer-encoding", Value::Text("chunked"))
                 .status(&[413])],
         ),
         Case::must(
-            "a packet without a length said before: 204",
+            "a packet without Content-Length: 204",
             "RFC 9112, 7.1",
             [
                 put(Body::Packet(NEW))
@@ -133,24 +133,23 @@ pub(crate) fn cases() -> Vec<Case> {
             ],
         ),
         Case::must(
-            "it tells how many nodes of the DHT store it",
+            "the answer has the number of DHT nodes that store the packet",
             PUT,
             [put(Body::Packet(NEW))
                 .status(&[204])
                 .has("pkarr-dht-stored-nodes", "")],
         )
         .but(
-            "There is no DHT behind it. pkarr 8 takes an answer without the field for one that \
-              stores the packet, which is right; 0 would tell it that nobody does.",
+            "Quorate does not use the DHT. pkarr 8 takes an answer without the field as stored, which is right; 0 would mean that no node stores it.",
         ),
         Case::must(
-            "too many PUTs of an address: 429",
+            "too many PUTs from an address: 429",
             PUT,
             [put(Body::Packet(NEW)).until(429, 40).status(&[429])],
         )
         .limited(),
         Case::may(
-            "and says when to come back",
+            "and a Retry-After",
             "RFC 6585, 4",
             [put(Body::Packet(NEW))
                 .until(429, 40)
