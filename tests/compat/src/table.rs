@@ -31,16 +31,16 @@ impl From<anyhow::Result<()>> for Verdict {
 }
 
 impl Row {
-    /// What is wrong with ours, or with what is text of it.
+    /// What is wrong with the result of Quorate, or with its mark.
     pub(crate) fn fault(&self) -> Option<String> {
         let claim = self.claim;
         match (&self.verdicts[0], self.purpose, self.requirement) {
             (Verdict::Differs(what), None, Requirement::Must | Requirement::Should) => {
                 Some(format!("{claim}: {what}"))
             }
-            (Verdict::Follows, Some(_), _) => {
-                Some(format!("{claim}: it is followed, though it is "))
-            }
+            (Verdict::Follows, Some(_), _) => Some(format!(
+                "{claim}: it is met, although it is marked as different"
+            )),
             _ => None,
         }
     }
