@@ -147,4 +147,4 @@ crash-images: export QUORATE_CRASH_IMAGES ?= 20000
 crash-images:
 	$(CARGO) test --locked --release --package quorate-sim --test crash_images -- --nocapture
 	QUORATE_EVERY_BIT=1 $(CARGO) test --locked --release --package quorate-log --lib every_flipped_bit_of_a_log
-	QUORATE_POWER_CUTS=100 $(CARGO) test --locked --workspace --lib survive_the_loss_of_power
+	QUORATE_POWER_CUTS=100 $(CARGO) test --locked --workspace --lib survive_a_power_loss

@@ -27,7 +27,7 @@ const PAYLOAD_SIZE_MAX: usize = 1072;
 const MINUTE_MICROS: u64 = 60 * 1_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn malformed_keys_are_refused() {
+async fn malformed_keys_are_rejected() {
     let cluster = Cluster::start(voters(1)).await;
     let node = cluster.node(1);
     let packet = cluster.publisher("alice").packet("here");
@@ -68,7 +68,7 @@ async fn an_alias_of_a_key_is_that_key_on_every_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn truncated_and_oversized_bodies_are_refused() {
+async fn truncated_and_oversized_bodies_are_rejected() {
     let cluster = Cluster::start(voters(1)).await;
     let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
     let packet = alice.packet("whole");
@@ -94,7 +94,7 @@ async fn truncated_and_oversized_bodies_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_signatures_are_refused() {
+async fn wrong_signatures_are_rejected() {
     let cluster = Cluster::start(voters(1)).await;
     let node = cluster.node(1);
     let (alice, bob) = (cluster.publisher("alice"), cluster.publisher("bob"));
@@ -112,7 +112,7 @@ async fn wrong_signatures_are_refused() {
 
 /// Bytes that a key has signed and that are no DNS message.
 #[tokio::test(flavor = "multi_thread")]
-async fn undecodable_dns_is_refused() {
+async fn undecodable_dns_messages_are_rejected() {
     let cluster = Cluster::start(voters(1)).await;
     let node = cluster.node(1);
     let process = node.process_id();
@@ -182,7 +182,7 @@ async fn records_outside_the_signers_zone_are_not_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn timestamps_too_far_ahead_are_refused() {
+async fn timestamps_too_far_ahead_are_rejected() {
     let cluster = Cluster::start(voters(3)).await;
     for node in [cluster.leader().await, cluster.follower().await] {
         let keys = Keypair::random();

@@ -43,7 +43,7 @@ async fn an_unknown_key_gets_no_byte() {
 
 /// A node of another version receives the supported versions and no more.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_wire_version_is_told_so() {
+async fn another_wire_version_is_rejected_with_the_reason() {
     let cluster = Cluster::start(voters(3)).await;
     let node = cluster.node(1);
     let process = node.process_id();

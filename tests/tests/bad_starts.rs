@@ -13,7 +13,7 @@ use std::{
 use quorate_tests::{Cluster, Node, voters};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_data_directory_in_use_is_refused() {
+async fn a_data_directory_in_use_is_rejected() {
     let cluster = Cluster::start(voters(1)).await;
     let other = Cluster::prepare(&voters(1));
     let (holder, node) = (cluster.node(1), other.node(1));
@@ -28,7 +28,7 @@ async fn a_data_directory_in_use_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_is_taken_is_named() {
+async fn a_port_in_use_is_named() {
     let cluster = Cluster::prepare(&voters(1));
     let node = cluster.node(1);
     let addresses = node.addresses();

@@ -287,7 +287,7 @@ async fn dig_finds_records_over_udp_and_tcp() {
 
 /// The complete output of dig for negative answers: the status, the SOA and no answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn dig_is_told_no_data_and_no_such_name_apart() {
+async fn dig_distinguishes_no_data_from_no_such_name() {
     let cluster = Cluster::start(voters(1)).await;
     let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
     alice.put(&node, "here").await.expect_acked();
@@ -383,7 +383,7 @@ async fn curl_resolves_by_dns_over_https() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn curl_is_told_what_is_wrong_with_a_request() {
+async fn curl_gets_the_reason_of_a_bad_request() {
     let cluster = Cluster::start(voters(1)).await;
     let node = cluster.node(1);
     let dir = tempfile::tempdir().expect("a temporary directory can be created");

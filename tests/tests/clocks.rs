@@ -151,7 +151,7 @@ async fn leadership_goes_to_no_node_whose_clock_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_twenty_minutes_behind_refuses_no_fresh_packet() {
+async fn a_leader_twenty_minutes_behind_rejects_no_fresh_packet() {
     let cluster = Cluster::start(plan(3)).await;
     let slow = lead_off_by(&cluster, "-20m").await;
     expect_off_by(&slow, false, Duration::from_secs(20 * 60)).await;

@@ -50,7 +50,7 @@ async fn cut_logs(cluster: &Cluster) {
     .await;
 }
 
-async fn expect_data_refused(node: &Node) -> String {
+async fn expect_data_rejected(node: &Node) -> String {
     node.start();
     let Ended { status, log } = node.wait_for_end().await;
     assert_eq!(status.code(), Some(EXIT_DATA), "{log}");
@@ -95,14 +95,14 @@ async fn a_follower_heals_from_the_loss_of_its_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lone_node_says_what_its_store_has_lost() {
+async fn a_single_node_names_what_its_store_has_lost() {
     let cluster = Cluster::start(plan(1)).await;
     let node = cluster.node(1);
     publish_many(&cluster.live(), PACKET_COUNT, 8).await;
     cut_logs(&cluster).await;
     node.terminate().await;
     damage(&node.data_dir().join("records.redb"), 4096);
-    let said = expect_data_refused(&node).await;
+    let said = expect_data_rejected(&node).await;
     assert!(
         said.contains("records.redb") && said.contains("damaged"),
         "{said}"
@@ -140,7 +140,7 @@ async fn a_node_with_a_damaged_log_does_not_start() {
         .write_all_at(&[0xa5; 8], 512 + 24)
         .expect("it can be written");
 
-    let said = expect_data_refused(&follower).await;
+    let said = expect_data_rejected(&follower).await;
     let name = segments[0].to_str().expect("a name of ours");
     assert!(said.contains(name) && said.contains("512"), "{said}");
     let damaged = inspect();

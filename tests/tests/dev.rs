@@ -80,7 +80,7 @@ async fn ephemeral_data_is_gone_at_the_end() {
 
 /// A port in use is reported, with a solution.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_named_with_the_way_out() {
+async fn a_port_in_use_is_named_with_a_solution() {
     let offset = PORT_OFFSETS[3] + 50;
     let taken = std::net::SocketAddr::from(([127, 0, 0, 1], 8082 + offset));
     let _taken = std::net::TcpListener::bind(taken).expect("nobody else is there");

@@ -183,7 +183,7 @@ async fn full_disks_end_no_node_and_no_answer() {
 
 /// On a disk that is too small from the start nothing can be committed. That is logged once.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_full_disk_refuses_is_said_once() {
+async fn rejections_of_a_full_disk_are_logged_once() {
     let programs = TempDir::new().expect("a temporary directory can be created");
     let Some(program) = program_on_small_disk(&programs) else {
         return;

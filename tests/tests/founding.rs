@@ -191,7 +191,7 @@ async fn a_member_without_its_volume_founds_no_second_cluster() {
 /// A founding that stops between two steps: the same command continues, and until then the node does
 /// not start.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_founding_that_was_cut_off_goes_on() {
+async fn an_interrupted_founding_continues() {
     let cluster = Cluster::prepare(&voters(0));
     let [node, second] = [cluster.machine(), cluster.machine()];
     let (dir, file) = (shared_dir(&cluster), shared_dir(&cluster).join("token"));
@@ -243,7 +243,7 @@ async fn a_founding_that_was_cut_off_goes_on() {
 
 /// A founding killed at any time continues when it is rerun.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_founding_that_was_killed_goes_on() {
+async fn a_killed_founding_continues() {
     let cluster = Cluster::prepare(&voters(0));
     for count in 0..KILL_COUNT {
         let node = cluster.machine();
@@ -272,7 +272,7 @@ async fn a_founding_that_was_killed_goes_on() {
 
 /// Three machines found the cluster at the same time: one succeeds, and the others join it.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_that_race_one_founds() {
+async fn one_of_several_racing_nodes_founds() {
     let cluster = Cluster::prepare(&voters(0));
     for race in 1..=RACE_COUNT {
         let nodes = [(); 3].map(|()| cluster.machine());

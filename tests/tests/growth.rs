@@ -109,7 +109,7 @@ async fn a_learner_is_a_replica_for_readers_and_writers() {
 
 /// Every member lists the members correctly, for people and for programs.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_member_tells_the_same_of_all() {
+async fn every_member_reports_the_same_list() {
     let cluster = Cluster::start(voters(3)).await;
     let leader = cluster.leader().await;
     for node in cluster.nodes().iter() {

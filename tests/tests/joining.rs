@@ -27,7 +27,7 @@ async fn a_token_is_good_for_one_node() {
 
 /// A joining node that is killed at any time continues with the same command.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_join_goes_on_after_a_crash() {
+async fn a_join_continues_after_a_crash() {
     let cluster = Cluster::start(voters(1)).await;
     let first = cluster.node(1);
     let token = first.invite(&[]).await;
@@ -48,7 +48,7 @@ async fn a_join_goes_on_after_a_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_wrong_or_has_expired_lets_nobody_in() {
+async fn a_wrong_or_expired_token_admits_no_node() {
     let cluster = Cluster::start(voters(1)).await;
     let first = cluster.node(1);
     let joiner = cluster.machine();

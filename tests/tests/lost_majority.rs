@@ -10,7 +10,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// Two of three voters are dead. At a voter and at a learner, each command reports which are silent and
 /// for how long, that no majority is left, and which page to read.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_majority_is_named_with_those_who_are_silent() {
+async fn a_lost_majority_is_reported_with_the_silent_voters() {
     let cluster = Cluster::start(voters(3)).await;
     let alice = cluster.publisher("alice");
     let left = cluster.follower().await;

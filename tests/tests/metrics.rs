@@ -137,7 +137,7 @@ async fn counters_count() {
 /// With two of three nodes down, the third reports why it is not ready, answers every read, and answers
 /// every PUT within its deadline.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_without_quorum_says_so_and_answers_reads() {
+async fn a_node_without_quorum_reports_it_and_answers_reads() {
     const DEADLINE: Duration = Duration::from_millis(1500);
     const MARGIN: Duration = Duration::from_millis(1500);
 
@@ -206,7 +206,7 @@ async fn a_node_without_quorum_says_so_and_answers_reads() {
 
 /// A PUT that cannot be stored gets `Retry-After`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_put_without_a_leader_is_told_when_to_come_back() {
+async fn a_put_without_a_leader_gets_retry_after() {
     let cluster = Cluster::prepare(&voters(3).put_deadline(Duration::from_millis(300)));
     let node = cluster.node(1);
     node.start();

@@ -51,7 +51,7 @@ async fn a_member_is_moved_by_a_command() {
 /// A member that starts at a new address without being moved prints the command, although no leader
 /// reaches it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_was_not_moved_by_a_command_is_told_so() {
+async fn a_member_that_was_not_moved_by_a_command_logs_it() {
     let cluster = Cluster::start(voters(3)).await;
     let moved = cluster.follower().await;
     moved.terminate().await;

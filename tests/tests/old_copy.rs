@@ -58,7 +58,7 @@ async fn a_voter_from_an_older_copy_stops_and_is_replaced() {
 
 /// A copy with everything acknowledged is accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_voter_from_a_copy_of_its_last_stop_goes_on() {
+async fn a_voter_from_a_copy_of_its_last_stop_continues() {
     let cluster = Cluster::start(voters(3)).await;
     let alice = cluster.publisher("alice");
     let moved = cluster.follower().await;

@@ -56,7 +56,7 @@ async fn messages_that_arrive_late_harm_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_whose_links_are_refused_is_succeeded() {
+async fn a_leader_whose_links_are_refused_is_replaced() {
     expect_succeeded(|links, leader| links.isolate(leader, Condition::Refused)).await;
 }
 
@@ -122,7 +122,7 @@ async fn a_follower_that_was_cut_off_unseats_nobody() {
 
 /// It still hears the other follower, and both others hear it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_that_does_not_hear_the_leader_unseats_nobody() {
+async fn a_follower_that_does_not_receive_the_leader_unseats_nobody() {
     expect_no_election(|links, leader, follower| {
         links.set(from_ref(leader), from_ref(follower), Condition::Lost);
     })
@@ -154,7 +154,7 @@ async fn a_bridge_between_two_halves_keeps_its_leader() {
 
 /// A majority without it is close.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_far_away_holds_nobody_up() {
+async fn a_distant_follower_delays_no_put() {
     let watched = Watched::start().await;
     let follower = watched.cluster.follower().await;
     watched.cluster.links().isolate(&follower, FAR);

@@ -73,7 +73,7 @@ async fn a_follower_that_stood_still_catches_up() {
 
 /// Without a running majority nothing is confirmed; with it, everything continues.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_whose_followers_stand_still_confirms_nothing() {
+async fn a_leader_with_stalled_followers_confirms_nothing() {
     let watched = Watched::start().await;
     let (cluster, alice) = (&watched.cluster, Publisher::new("alice"));
     let leader = cluster.leader().await;

@@ -115,7 +115,7 @@ fn commands_under(page: &str, heading: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_procedures_of_the_document_do_what_they_say() {
+async fn the_procedures_of_the_documents_work() {
     let machines = Machines::new(["ns1", "ns2", "ns3", "ns4", "edge"]).await;
     let alice = machines.cluster.publisher("alice");
     let first = machines.by_name["ns1"].clone();

@@ -253,7 +253,7 @@ fn kinds(page: &Value, key: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_changed_is_told_behind_an_entry_until_it_is_too_old() {
+async fn changes_after_an_entry_are_reported_until_it_is_too_old() {
     let (cluster, nodes) = started().await;
     let alice = cluster.publisher("alice");
     let [leader, follower] = [cluster.leader().await, cluster.follower().await];

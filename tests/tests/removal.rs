@@ -116,7 +116,7 @@ async fn data_of_another_cluster_gets_in_nowhere() {
 /// A removed node lists itself as removed, and requests that wait there for a leader do not delay its
 /// stop.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_node_says_so_of_itself_and_stops_at_once() {
+async fn a_removed_node_reports_it_and_stops_immediately() {
     let cluster = Cluster::start(voters(3)).await;
     cluster.nodes().wait_agreed().await;
     let removed = cluster.follower().await;

@@ -84,7 +84,7 @@ async fn a_replacement_survives_two_restarts_in_a_row() {
 
 /// A change that leaves no live quorum is rejected with the count, and made if it is forced.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_leaves_no_live_quorum_is_refused() {
+async fn a_change_that_leaves_no_live_quorum_is_rejected() {
     let cluster = Cluster::start(voters(3)).await;
     let leader = cluster.leader().await;
     let followers = cluster.nodes().without(&leader);

@@ -227,7 +227,7 @@ async fn follower_that_needs_purged_entries_gets_a_snapshot() {
 /// A client that reads at the node it wrote to finds what it wrote: at the leader and at a follower,
 /// over HTTP and DNS.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_shows_a_put_at_once_that_it_acked() {
+async fn a_node_serves_a_put_as_soon_as_it_acked_it() {
     const ROUNDS: usize = 200;
 
     let cluster = Cluster::start(voters(3)).await;
@@ -301,7 +301,7 @@ async fn an_interrupt_stops_a_node_cleanly() {
 
 /// `timeout` and some supervisors signal the process and its group at the same time.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_signals_at_once_stop_a_node_cleanly() {
+async fn two_simultaneous_signals_stop_a_node_cleanly() {
     let cluster = Cluster::start(voters(1)).await;
     let node = cluster.node(1);
     node.signal(Signal::INT);
@@ -310,7 +310,7 @@ async fn two_signals_at_once_stop_a_node_cleanly() {
 
 /// A node that was never ready, for lack of a quorum, can be stopped.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_waits_for_a_quorum_stops_when_told() {
+async fn a_node_that_waits_for_a_quorum_stops_on_a_signal() {
     let cluster = Cluster::prepare(&voters(3));
     let node = cluster.node(1);
     node.start();

@@ -75,7 +75,7 @@ async fn upgrade_one_by_one(order: Order) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_upgrade_that_begins_with_the_leader_loses_nothing() {
+async fn a_rolling_upgrade_that_starts_with_the_leader_loses_nothing() {
     upgrade_one_by_one(Order::LeaderFirst).await;
 }
 

@@ -104,7 +104,7 @@ _dmarc.quorate.test. 3600 IN TXT \"v=DMARC1; p=reject\"
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_zone_file_is_imported_whole_or_not_at_all() {
+async fn a_zone_file_is_imported_completely_or_not_at_all() {
     let cluster = Cluster::start(voters(3)).await;
     let nodes = cluster.nodes();
     let node = cluster.follower().await;

@@ -58,7 +58,7 @@ fn done() -> Answer {
 
 /// So that `TOKEN=$(quorate member add)` holds the token and nothing else.
 #[tokio::test]
-async fn a_token_stands_alone_on_standard_output() {
+async fn standard_output_has_only_the_token() {
     let invited = json!({ "token": "quorate-join-1.abc", "invite": "00ff", "expires_ms": 0 });
     let node = CannedNode::start([Answer::json(StatusCode::CREATED, &invited)]).await;
     let (captured, outcome) = run(
@@ -235,7 +235,7 @@ async fn a_change_that_takes_too_long_can_be_asked_for_again() {
 
 /// It alone knows who is there.
 #[tokio::test]
-async fn a_name_of_no_node_is_for_the_leader_to_refuse() {
+async fn the_leader_rejects_an_unknown_name() {
     for (words, target) in [
         (&["promote", "typo"][..], "/v1/members/typo/promote"),
         (&["demote", "typo"], "/v1/members/typo/demote"),
@@ -258,7 +258,7 @@ async fn a_name_of_no_node_is_for_the_leader_to_refuse() {
 }
 
 #[tokio::test]
-async fn a_refused_change_prints_no_report() {
+async fn a_rejected_change_prints_no_report() {
     let problem = Answer::problem(ProblemType::NoLiveQuorum, "1 of 3 voters would be live");
     let node = CannedNode::start([two_members(), problem]).await;
     let (captured, outcome) = run(&node, &["remove", "b", "--json"]).await;
@@ -278,7 +278,7 @@ async fn a_lost_majority_is_not_asked_about_again() {
 }
 
 #[tokio::test]
-async fn the_list_of_a_removed_node_is_told_from_that_of_one_without_a_leader() {
+async fn the_list_of_a_removed_node_differs_from_that_of_one_without_a_leader() {
     let member = json!({
         "node": "key-a", "name": "a", "role": "voter", "address": "a:1", "state": "removed",
         "lag": null, "last_heard_ms": 0
@@ -297,7 +297,7 @@ async fn the_list_of_a_removed_node_is_told_from_that_of_one_without_a_leader() 
 }
 
 #[test]
-fn flags_may_stand_before_and_behind_the_command() {
+fn flags_may_be_before_and_after_the_command() {
     let words = |words: &[&str]| format!("{:?}", parse(words).unwrap());
     let before = words(&["--json", "--admin", "http://ns1:9100", "list"]);
     assert_eq!(
@@ -308,7 +308,7 @@ fn flags_may_stand_before_and_behind_the_command() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
+fn invalid_arguments_are_rejected_before_any_request() {
     for (words, expected) in [
         (&["add", "--valid", "8d"][..], "10s to 7d"),
         (&["add", "--valid", "9s"], "10s to 7d"),

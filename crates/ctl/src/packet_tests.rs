@@ -97,7 +97,7 @@ k    120   Thu, 01 Jan 1970 00:00:02 GMT  Thu, 01 Jan 1970 00:00:03 GMT
 }
 
 #[tokio::test]
-async fn a_deletion_tells_whether_there_was_a_packet() {
+async fn a_deletion_reports_whether_there_was_a_packet() {
     let (key, _) = stored();
     for (was_stored, flags, target, notes) in [
         (
@@ -140,7 +140,7 @@ async fn a_deletion_tells_whether_there_was_a_packet() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_is_listed_by_the_page() {
+async fn deletions_are_listed_page_by_page() {
     let page = DeletionPage {
         deletions: vec![
             DeletedPacket {

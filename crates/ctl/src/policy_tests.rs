@@ -32,7 +32,7 @@ fn key(byte: u8) -> String {
 }
 
 #[tokio::test]
-async fn who_may_publish_is_shown_and_that_nobody_may() {
+async fn the_policy_is_shown_with_a_warning_if_nobody_may_publish() {
     let node = CannedNode::start([now(PublishMode::AllowList)]).await;
     let (captured, outcome) = run_at(&node, &["show"]).await;
     assert_eq!(outcome, Ok(()));
@@ -128,7 +128,7 @@ async fn more_keys_than_fit_one_request_are_sent_in_several() {
 }
 
 #[tokio::test]
-async fn a_list_is_printed_whole() {
+async fn a_list_is_printed_completely() {
     let page = |key: &str, next: Option<&str>| {
         let page = KeyPage {
             keys: vec![key.to_owned()],

@@ -38,7 +38,7 @@ async fn serve(app: Router) -> RelayUrl {
 }
 
 #[tokio::test]
-async fn what_is_published_is_a_packet_of_the_key() {
+async fn publish_sends_a_packet_of_the_key() {
     let (sender, mut received) = mpsc::channel(1);
     let store = |State(sender): State<mpsc::Sender<_>>, Path(key): Path<String>, body: Bytes| async move {
         sender.send((key, body)).await.unwrap();
@@ -65,7 +65,7 @@ async fn what_is_published_is_a_packet_of_the_key() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_it_means_and_the_reason_of_the_relay() {
+async fn a_rejection_is_explained_with_the_reason_of_the_relay() {
     let refuse = |Path(key): Path<String>, headers: HeaderMap| async move {
         let _ = (key, headers);
         (
@@ -195,7 +195,7 @@ fn records_that_make_no_sense_are_explained() {
 }
 
 #[test]
-fn records_that_are_too_many_are_refused_before_anything_is_sent() {
+fn too_many_records_are_rejected_before_anything_is_sent() {
     let text = "x".repeat(250);
     let txt = format!("_iroh={text}");
     let many = records(&["--txt", &txt, "--txt", &txt, "--txt", &txt, "--txt", &txt]).unwrap();
@@ -204,7 +204,7 @@ fn records_that_are_too_many_are_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn a_key_file_is_made_once_and_for_its_owner() {
+fn a_key_file_is_created_once_and_private() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("me.key");
     let (made, is_new) = key_file::open(&path).unwrap();
@@ -227,7 +227,7 @@ fn a_key_file_is_made_once_and_for_its_owner() {
 }
 
 #[test]
-fn what_is_no_key_file_is_named_and_left_alone() {
+fn a_file_that_is_not_a_key_file_is_named_and_left_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("me.key");
     for text in [

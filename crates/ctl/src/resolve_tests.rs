@@ -144,7 +144,7 @@ fn response(code: ResponseCode, data: Option<RData>) -> Message {
 }
 
 #[tokio::test]
-async fn a_name_is_asked_for_and_a_stranger_is_not_heard() {
+async fn a_query_for_a_name_ignores_answers_of_strangers() {
     let text = TXT::new(vec!["relay=https://a.example".into(), "\"\x1b".into()]);
     let server = dns_server(
         response(ResponseCode::NoError, Some(RData::TXT(text))),
@@ -173,7 +173,7 @@ async fn a_cut_answer_is_asked_for_again_over_tcp() {
 }
 
 #[tokio::test]
-async fn each_way_of_finding_nothing_is_told_apart() {
+async fn each_way_of_finding_nothing_has_its_own_message() {
     for (code, expected) in [
         (ResponseCode::NoError, "without TXT records"),
         (ResponseCode::NXDomain, "does not exist at"),

@@ -123,7 +123,7 @@ async fn member(url: &AdminUrl, words: &[&str]) -> (Captured, Outcome) {
 }
 
 #[tokio::test]
-async fn a_node_tells_how_it_is_in_terms_the_client_knows() {
+async fn a_nodes_status_is_printed() {
     let (_, url) = node_on_loopback().await;
     let (mut session, _) = session(&url, None, true);
     let status: NodeStatus = session.ask(&Ask::get(path::STATUS)).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_script_finds_in_the_list_what_it_needs() {
 }
 
 #[tokio::test]
-async fn without_a_leader_the_list_is_printed_and_the_lack_told() {
+async fn without_a_leader_the_list_is_printed_with_a_note() {
     let (replica, url) = node_on_loopback().await;
     replica.operators.lose_leader();
     let (captured, outcome) = member(&url, &["list"]).await;
@@ -250,7 +250,7 @@ async fn a_change_is_waited_for_until_the_node_has_caught_up() {
 }
 
 #[tokio::test]
-async fn what_the_cluster_refuses_is_told_and_has_its_exit_code() {
+async fn rejections_of_the_cluster_have_a_message_and_an_exit_code() {
     let (replica, url) = node_on_loopback().await;
     for (problem_type, said, code) in [
         (ProblemType::NoLiveQuorum, "1 of 2 voters would be alive", 1),
@@ -285,7 +285,7 @@ async fn leadership_is_handed_over() {
 }
 
 #[tokio::test]
-async fn what_a_node_stores_is_listed_page_by_page_and_verified() {
+async fn packets_are_listed_page_by_page_and_verified() {
     let (replica, url) = node_on_loopback().await;
     for seed in 1..=3 {
         replica.store(received_now(packet(
@@ -369,7 +369,7 @@ async fn a_token_decides_what_its_client_may() {
 }
 
 #[tokio::test]
-async fn what_a_zone_lists_can_be_imported_again() {
+async fn a_listed_zone_can_be_imported_again() {
     let (replica, url) = node_on_loopback().await;
     let texts = ["v=spf1 -all", "\"a\\\"b\" \"\\255\""];
     let set = [&["set", "a", "t", "60", "TXT"][..], &texts].concat();
@@ -401,7 +401,7 @@ async fn what_a_zone_lists_can_be_imported_again() {
 }
 
 #[tokio::test]
-async fn a_list_of_keys_can_be_taken_back() {
+async fn a_list_of_keys_can_be_removed_again() {
     let (replica, url) = node_on_loopback().await;
     let keys = [1, 2].map(|byte| PublicKey::from_bytes([byte; 32]).to_string());
     let deny = ["deny", &keys[0], &keys[1]];

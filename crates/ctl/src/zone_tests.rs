@@ -88,7 +88,7 @@ async fn a_zone_is_listed_as_a_zone_file() {
 }
 
 #[tokio::test]
-async fn zones_are_listed_and_those_that_nobody_serves_are_noted() {
+async fn zones_are_listed_with_a_note_for_those_that_are_not_served() {
     let zone = |zone: &str, serial| Zone {
         zone: zone.to_owned(),
         serial,
@@ -109,7 +109,7 @@ old.  -       3
 }
 
 #[tokio::test]
-async fn a_zone_file_that_is_refused_is_told_with_file_and_line() {
+async fn a_rejected_zone_file_is_reported_with_file_and_line() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("zone");
     std::fs::write(&file, "a A x\n").unwrap();

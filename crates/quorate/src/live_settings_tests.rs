@@ -85,7 +85,7 @@ fn told(changed: &str, needs_restart: &str) -> (String, String) {
 }
 
 #[test]
-fn a_file_that_says_the_same_changes_nothing() {
+fn a_file_with_the_same_settings_changes_nothing() {
     let node = Fixture::new(TIGHT);
     assert!(node.takes_put());
     assert_eq!(node.reload(), told("", ""));
@@ -93,7 +93,7 @@ fn a_file_that_says_the_same_changes_nothing() {
 }
 
 #[test]
-fn limits_and_proxies_hold_at_once() {
+fn limits_and_proxies_apply_immediately() {
     let node = Fixture::new(TIGHT);
     assert!(node.takes_put() && !node.takes_put());
     let changed = node.reload_with("[limit]\nput_burst = 3\nput_per_sec = 1\n");
@@ -114,7 +114,7 @@ fn limits_and_proxies_hold_at_once() {
 }
 
 #[test]
-fn networks_are_exempt_from_limits_of_dns_at_once() {
+fn networks_become_exempt_from_dns_limits_immediately() {
     let node = Fixture::new("");
     let limits = node.settings.answer_limits.clone();
     assert!(!limits.is_exempt(STRANGER));
@@ -128,7 +128,7 @@ fn networks_are_exempt_from_limits_of_dns_at_once() {
 }
 
 #[test]
-fn what_cannot_be_changed_is_told_each_time() {
+fn settings_that_need_a_restart_are_listed_each_time() {
     let node = Fixture::new("");
     let listen = "[http]\nlisten = \"127.0.0.1:1\"\n";
     assert_eq!(node.reload_with(listen), told("", "http.listen"));
@@ -178,7 +178,7 @@ fn a_certificate_is_read_again_and_a_bad_pair_keeps_it() {
 }
 
 #[test]
-fn a_file_with_an_error_changes_nothing_and_is_told_with_its_line() {
+fn a_file_with_an_error_changes_nothing_and_its_line_is_reported() {
     let node = Fixture::new(TIGHT);
     let filter = node.settings.logging.filter();
     write(
@@ -200,7 +200,7 @@ fn a_file_with_an_error_changes_nothing_and_is_told_with_its_line() {
 }
 
 #[test]
-fn a_node_that_has_no_file_says_so() {
+fn a_node_without_a_file_reports_it() {
     let (logging, _logged) = Logging::detached("info");
     let settings = LiveSettings::new(&ConfigV1::default(), None, logging, metrics()).unwrap();
     let error = settings.reload().unwrap_err();

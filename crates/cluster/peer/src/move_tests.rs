@@ -154,7 +154,7 @@ async fn a_peer_that_moved_is_found_after_a_dial_that_failed() {
 }
 
 #[tokio::test]
-async fn nodes_whose_addresses_all_change_at_once_find_each_other_again() {
+async fn nodes_that_all_change_their_addresses_find_each_other_again() {
     const NAMES: [(u8, &str); 3] = [(ALICE, "alice:1"), (BOB, "bob:1"), (MALLORY, "mallory:1")];
     let names = Names::default();
     let transports = NAMES.map(|(node, _)| {

@@ -33,7 +33,7 @@ async fn failed(mut session: Session) -> (String, u8) {
 }
 
 #[tokio::test]
-async fn a_problem_is_told_in_the_words_of_the_node() {
+async fn a_problem_is_printed_in_the_words_of_the_node() {
     let answer = Answer::problem(
         ProblemType::NoLiveQuorum,
         "1 of 3 voters\nwould\x1b be live",
@@ -43,14 +43,14 @@ async fn a_problem_is_told_in_the_words_of_the_node() {
 }
 
 #[tokio::test]
-async fn a_problem_of_a_newer_node_is_told_too() {
+async fn a_problem_of_a_newer_node_is_printed_too() {
     let mut answer = Answer::problem(ProblemType::Busy, "later");
     answer.body = r#"{"type":"urn:quorate:problem:new","title":"New","status":409}"#.to_owned();
     assert_eq!(refused(answer).await, ("New".to_owned(), 1));
 }
 
 #[tokio::test]
-async fn scripts_can_tell_problems_apart() {
+async fn scripts_can_distinguish_problems() {
     for kind in ProblemType::ALL {
         let expected = match kind {
             ProblemType::NotAuthorized
@@ -76,7 +76,7 @@ async fn scripts_can_tell_problems_apart() {
 }
 
 #[tokio::test]
-async fn who_has_no_token_is_told_how_to_name_one() {
+async fn a_missing_token_is_reported_with_the_flags_to_set_it() {
     let (text, _) = refused(Answer::problem(ProblemType::NotAuthorized, "no token came")).await;
     assert!(text.contains("--token-file FILE"), "{text}");
 }
@@ -107,7 +107,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn what_is_refused_for_the_moment_is_asked_for_again() {
+async fn temporary_rejections_are_retried() {
     let no_leader = Answer::problem(ProblemType::NoLeader, "none was elected");
     let busy = Answer::problem(ProblemType::Busy, "a node is\nbeing removed");
     let done = Answer::json(StatusCode::OK, &filter());
@@ -132,7 +132,7 @@ async fn what_is_refused_for_the_moment_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn what_stays_refused_is_given_up() {
+async fn permanent_rejections_are_not_retried() {
     let node = CannedNode::start([Answer::problem(ProblemType::NoLeader, "none")]).await;
     let (mut session, _) = session(&node.url, None, false);
     session.retry_policy.retry_timeout = Duration::from_millis(500);
@@ -163,7 +163,7 @@ async fn an_answer_that_breaks_off_leaves_it_open_what_was_done() {
 }
 
 #[tokio::test]
-async fn what_is_no_node_is_told_as_such() {
+async fn an_answer_that_is_not_from_a_node_is_reported_as_such() {
     let mut page = Answer::json(StatusCode::OK, &());
     page.body = "<html>\n\x1b[2J".to_owned();
     let (text, code) = refused(page.clone()).await;

@@ -135,7 +135,7 @@ fn a_silent_clock_does_not_count_for_long() {
 }
 
 #[test]
-fn a_look_that_took_longer_than_the_tolerance_tells_nothing() {
+fn a_check_that_took_longer_than_the_tolerance_is_ignored() {
     let mut clock = node(2, None);
     let wide = Sample::new(says(RIGHT, HOUR), HOUR - 11 * SECOND, HOUR).unwrap();
     clock.record(2, wide);
@@ -146,7 +146,7 @@ fn a_look_that_took_longer_than_the_tolerance_tells_nothing() {
 }
 
 #[test]
-fn without_agreement_the_last_agreed_time_goes_on() {
+fn without_agreement_the_last_agreed_time_continues() {
     let mut clock = node(3, Some(SECOND));
     record(&mut clock, SECOND, &[(2, RIGHT)]);
     clock.read(SECOND, says(RIGHT, SECOND));
@@ -165,7 +165,7 @@ fn without_agreement_the_last_agreed_time_goes_on() {
 }
 
 #[test]
-fn before_any_agreement_the_log_tells_the_time() {
+fn before_any_agreement_the_time_comes_from_the_log() {
     let mut clock = node(3, Some(2 * DAY));
     let now = 5 * SECOND;
     record(&mut clock, now, &[(2, RIGHT)]);
@@ -182,7 +182,7 @@ fn before_any_agreement_the_log_tells_the_time() {
 }
 
 #[test]
-fn an_empty_store_begins_with_the_earliest_clock() {
+fn an_empty_store_starts_with_the_earliest_clock() {
     let mut clock = node(3, None);
     let now = 5 * SECOND;
     record(&mut clock, now, &[(2, Ahead(8 * DAY))]);
@@ -194,7 +194,7 @@ fn an_empty_store_begins_with_the_earliest_clock() {
 }
 
 #[test]
-fn a_follower_takes_the_word_of_one_that_has_heard_a_majority() {
+fn a_follower_uses_the_time_of_one_that_received_a_majority() {
     let mut clock = node(5, Some(SECOND));
     let now = SECOND;
     clock.record(2, look(RIGHT, now));
@@ -287,7 +287,7 @@ fn after_a_step_nothing_expires_for_the_retention() {
 }
 
 #[test]
-fn the_clocks_of_the_others_are_told() {
+fn the_clocks_of_other_nodes_are_reported() {
     let mut clock = node(3, None);
     record(&mut clock, HOUR, &[(2, RIGHT), (3, Ahead(SECOND))]);
     let differences = clock.differences_ms(HOUR, says(Ahead(HOUR), HOUR));

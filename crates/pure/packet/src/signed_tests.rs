@@ -76,7 +76,7 @@ mod properties {
         })]
 
         #[test]
-        fn what_was_signed_is_what_is_read(seed: u8, micros: u64, dns in dns()) {
+        fn signed_bytes_are_read_unchanged(seed: u8, micros: u64, dns in dns()) {
             let (key, payload) = sign(seed, micros, &dns);
             let packet = SignedPacket::parse(key, payload.clone()).unwrap();
             prop_assert_eq!(packet.key(), &key);
@@ -87,7 +87,7 @@ mod properties {
         }
 
         #[test]
-        fn a_changed_bit_is_refused(seed: u8, micros: u64, dns in dns(), at: Index, bit in 0..8u32) {
+        fn a_changed_bit_is_rejected(seed: u8, micros: u64, dns in dns(), at: Index, bit in 0..8u32) {
             let (key, payload) = sign(seed, micros, &dns);
             let mut forged = payload.to_vec();
             forged[at.index(payload.len())] ^= 1u8 << bit;
@@ -99,7 +99,7 @@ mod properties {
         }
 
         #[test]
-        fn bytes_that_nobody_signed_are_refused(
+        fn bytes_without_a_valid_signature_are_rejected(
             key: [u8; 32],
             payload in vec(any::<u8>(), 0..=PAYLOAD_SIZE_MAX + 1),
             dns in dns(),
@@ -113,7 +113,7 @@ mod properties {
 }
 
 #[test]
-fn a_changed_bit_anywhere_is_refused() {
+fn a_changed_bit_anywhere_is_rejected() {
     let (key, payload) = sign(2, 7, &EMPTY_DNS);
     for at in 0..payload.len() {
         let mut forged = payload.to_vec();
@@ -126,7 +126,7 @@ fn a_changed_bit_anywhere_is_refused() {
 }
 
 #[test]
-fn another_key_is_refused() {
+fn another_key_is_rejected() {
     let (_, payload) = sign(3, 7, &EMPTY_DNS);
     let (other, _) = sign(4, 7, &EMPTY_DNS);
     assert_eq!(
@@ -136,7 +136,7 @@ fn another_key_is_refused() {
 }
 
 #[test]
-fn sizes_out_of_bounds_are_refused() {
+fn sizes_out_of_range_are_rejected() {
     let key = PublicKey::default();
     for size in [0, 71] {
         let error = SignedPacket::parse(key, vec![0; size].into());
@@ -147,7 +147,7 @@ fn sizes_out_of_bounds_are_refused() {
 }
 
 #[test]
-fn dns_that_cannot_be_decoded_is_refused() {
+fn undecodable_dns_is_rejected() {
     let claims_a_question = [0, 0, 0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     let garbage = [0xff; 100];
     for dns in [&[][..], &EMPTY_DNS[..11], &claims_a_question, &garbage] {
@@ -158,7 +158,7 @@ fn dns_that_cannot_be_decoded_is_refused() {
 }
 
 #[test]
-fn weak_keys_are_refused_even_with_a_signature_that_fits() {
+fn weak_keys_are_rejected_even_with_a_valid_signature() {
     // The neutral element: R = neutral, s = 0 satisfies the plain equation for every message.
     let mut neutral = [0; 32];
     neutral[0] = 1;
@@ -177,7 +177,7 @@ fn weak_keys_are_refused_even_with_a_signature_that_fits() {
 }
 
 #[test]
-fn bytes_that_are_no_point_are_refused() {
+fn bytes_that_are_not_a_curve_point_are_rejected() {
     let key = PublicKey::from_bytes([2; 32]);
     let (_, payload) = sign(6, 7, &EMPTY_DNS);
     assert_eq!(

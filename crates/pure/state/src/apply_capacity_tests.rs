@@ -57,7 +57,7 @@ fn a_packet_gives_way_once_it_is_older_than_two_days() {
 }
 
 #[test]
-fn who_was_received_longest_ago_goes_first_and_of_several_the_smallest_key() {
+fn the_packet_received_longest_ago_is_evicted_first_and_then_the_smallest_key() {
     let held = [(0, 9), (1, 7), (1, 3), (2, 1)];
     let held = held.map(|(received, key)| (received, packet(key, 1, b"")));
     let mut replica = Replica::holding(capacity(4, UNBOUNDED), &held);

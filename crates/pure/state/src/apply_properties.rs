@@ -275,7 +275,7 @@ proptest! {
 
     /// The law of totality, and of what is not applied nothing stays.
     #[test]
-    fn any_entry_is_applied_or_rejected_whole(
+    fn any_entry_is_applied_or_rejected_completely(
         supported in (1..4u16).prop_map(Level),
         entries in vec(any_entry(), 0..8),
     ) {
@@ -373,7 +373,7 @@ proptest! {
 
     /// Who may not publish changes nothing of what is stored.
     #[test]
-    fn who_may_not_publish_stores_nothing(
+    fn a_forbidden_publisher_stores_nothing(
         commands in vec(any_command(), 0..10),
         batch in prop_oneof![any_batch(), any_conditional_batch()],
     ) {

@@ -41,7 +41,7 @@ fn put(replica: &mut Replica, now: u64, packet: &SignedPacket) -> PutOutcome {
 }
 
 #[test]
-fn a_condition_is_told_by_what_stands_before_its_packet() {
+fn a_condition_is_encoded_before_its_packet() {
     let [old, new, later] = [(2, b"x"), (3, b"y"), (4, b"z")].map(|(at, dns)| packet(1, at, dns));
     let any_of = |packet: &SignedPacket| Condition::AnyOf(vec![Version::of(packet)]);
     let none_of = |packet: &SignedPacket| Condition::NoneOf(vec![Version::of(packet)]);
@@ -104,7 +104,7 @@ fn packets_of_one_batch_see_each_other() {
 }
 
 #[test]
-fn nothing_that_was_deleted_comes_back_and_what_is_newer_is_taken() {
+fn a_deleted_packet_stays_away_and_a_newer_one_is_accepted() {
     let [older, deleted, newer] = [2, 3, 4].map(|at| packet(1, at, b""));
     let mut replica = Replica::default();
     assert_eq!(put(&mut replica, 1, &deleted), PutOutcome::Stored);
@@ -184,7 +184,7 @@ fn fill_deletions(replica: &mut Replica, blocked_until: Option<UnixMillis>) -> P
 }
 
 #[test]
-fn where_there_is_no_room_the_deletion_of_the_oldest_packet_is_forgotten() {
+fn at_the_limit_the_deletion_of_the_oldest_packet_is_dropped() {
     let mut replica = Replica::default();
     put(&mut replica, 1, &packet(1, 3, b""));
     let oldest = fill_deletions(&mut replica, Some(UnixMillis(2)));
@@ -195,7 +195,7 @@ fn where_there_is_no_room_the_deletion_of_the_oldest_packet_is_forgotten() {
 }
 
 #[test]
-fn where_all_that_were_deleted_are_blocked_nothing_more_is() {
+fn nothing_more_can_be_deleted_while_all_deletions_block() {
     let mut replica = Replica::default();
     put(&mut replica, 1, &packet(1, 3, b""));
     fill_deletions(&mut replica, Some(UnixMillis(3)));
@@ -211,7 +211,7 @@ fn where_all_that_were_deleted_are_blocked_nothing_more_is() {
 }
 
 #[test]
-fn what_was_deleted_stays_away_when_its_successor_is_gone() {
+fn a_deleted_packet_stays_away_when_its_successor_is_gone() {
     let mut replica = Replica::default();
     let [deleted, newer] = [3, 4].map(|at| packet(1, at, b""));
     put(&mut replica, 1, &deleted);
@@ -228,7 +228,7 @@ fn what_was_deleted_stays_away_when_its_successor_is_gone() {
 
 /// A node that does not know yet that a token is needed lets packets without one through.
 #[test]
-fn where_tokens_are_needed_the_log_asks_for_one_that_is_known() {
+fn the_log_advises_to_set_a_known_token() {
     let mut replica = Replica::default();
     let [good, gone] = [1, 2].map(|byte| TokenHash([byte; 32]));
     for (name, hash) in [("good", good), ("gone", gone)] {
@@ -249,7 +249,7 @@ fn where_tokens_are_needed_the_log_asks_for_one_that_is_known() {
 
 /// A rejection comes before the condition, which may tell what is stored.
 #[test]
-fn who_may_not_publish_is_told_so_whatever_the_condition() {
+fn a_forbidden_publisher_is_rejected_whatever_the_condition() {
     let mut replica = Replica::default();
     let [stored, newer] = [3, 4].map(|at| packet(1, at, b""));
     put(&mut replica, 1, &stored);

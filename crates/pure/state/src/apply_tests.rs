@@ -258,7 +258,7 @@ fn no_entry_makes_apply_fail() {
 }
 
 #[test]
-fn what_is_beyond_a_program_stops_it_before_anything_is_applied() {
+fn an_entry_above_a_programs_level_stops_it_before_it_is_applied() {
     let mut replica = Replica::default();
     let before = replica.clone();
     // A command of a level, and of a kind, that nobody knows yet.
@@ -334,7 +334,7 @@ fn invite() -> Invite {
 }
 
 #[test]
-fn the_first_command_may_found_the_cluster_and_no_other_names_it_anew() {
+fn only_the_first_command_names_the_cluster() {
     let mut replica = Replica::default();
     let capacity = |count_max| Capacity {
         count_max,
@@ -489,7 +489,7 @@ fn receiving_a_packet_again_renews_it_and_nothing_else() {
 }
 
 #[test]
-fn timestamps_too_far_ahead_are_refused() {
+fn timestamps_too_far_ahead_are_rejected() {
     use PutOutcome::*;
     let latest_ms = 1000 + millis(TIMESTAMP_AHEAD_MAX);
     let latest = latest_ms * 1000 + 999;

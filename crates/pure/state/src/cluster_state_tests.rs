@@ -89,7 +89,7 @@ fn a_state_is_read_as_it_was_written() {
 }
 
 #[test]
-fn what_was_written_before_time_was_told_is_read() {
+fn data_from_before_times_were_recorded_is_read() {
     let state = ClusterState {
         node_registry: node_registry().into(),
         ..ClusterState::default()
@@ -102,7 +102,7 @@ fn what_was_written_before_time_was_told_is_read() {
 }
 
 #[test]
-fn what_a_newer_program_adds_is_skipped() {
+fn fields_of_a_newer_program_are_skipped() {
     let mut bytes = ClusterState::default().encode();
     bytes[3] += 3;
     bytes.extend(b"newmore");

@@ -124,7 +124,7 @@ fn without_a_step_in_the_log_stamps_wait_for_the_time() {
 }
 
 #[test]
-fn another_step_of_the_clocks_begins_the_wait_anew() {
+fn another_step_of_the_clocks_restarts_the_wait() {
     let mut log = Log::begin();
     log.set(after(MONTH));
     log.set(after(DAY));
@@ -187,7 +187,7 @@ proptest! {
     /// Stamps, and what they stand for, are in the order in which they were given, whatever is undone;
     /// and nothing is set back below the stamp before a step and the time since.
     #[test]
-    fn what_stamps_stand_for_stays_in_order(events in vec(any_event(), 1..60)) {
+    fn the_times_of_stamps_stay_in_order(events in vec(any_event(), 1..60)) {
         let mut log = Log::begin();
         let (mut stamps, mut steps_ms) = (vec![log.time.stamp], 0);
         for event in events {

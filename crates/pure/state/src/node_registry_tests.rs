@@ -37,7 +37,7 @@ fn invited() -> NodeRegistry {
 }
 
 #[test]
-fn an_invite_lets_one_node_in_and_the_same_one_again() {
+fn an_invite_admits_one_node_and_the_same_one_again() {
     let mut node_registry = invited();
     assert_eq!(node_registry.join(join(1, "", NOW), AT), Ok(()));
     let registered = node_registry.clone();
@@ -57,7 +57,7 @@ fn an_invite_lets_one_node_in_and_the_same_one_again() {
 }
 
 #[test]
-fn an_invite_that_is_unknown_or_too_old_lets_nobody_in() {
+fn an_unknown_or_expired_invite_admits_no_node() {
     assert_eq!(
         invited().join(join(1, "", LATER), AT),
         Err(JoinRejection::Expired)
@@ -79,7 +79,7 @@ fn a_name_is_of_one_node() {
 }
 
 #[test]
-fn what_is_beyond_its_bounds_is_refused() {
+fn values_out_of_bounds_are_rejected() {
     let name = "n".repeat(NAME_SIZE_MAX + 1);
     assert_eq!(
         invited().join(join(1, &name, NOW), AT),
@@ -122,7 +122,7 @@ fn open_invites_stay_and_closed_ones_give_way() {
 }
 
 #[test]
-fn an_invite_for_several_lets_so_many_in() {
+fn an_invite_for_several_admits_that_many() {
     let mut node_registry = NodeRegistry::default();
     let several = Invite {
         uses: 2,

@@ -62,7 +62,7 @@ fn a_change_is_read_as_it_was_written_and_nothing_else_is_one() {
 }
 
 #[test]
-fn who_may_publish_depends_on_mode_lists_and_tokens() {
+fn publishing_depends_on_mode_lists_and_tokens() {
     let [listed, denied, other] = [1, 2, 3].map(key);
     let lists = [
         PublishChange::Allow(vec![listed, denied]),
@@ -96,7 +96,7 @@ fn who_may_publish_depends_on_mode_lists_and_tokens() {
 }
 
 #[test]
-fn what_changes_nothing_may_be_asked_twice() {
+fn changes_without_an_effect_succeed() {
     for change in [
         PublishChange::SetMode(PublishMode::AllowList),
         PublishChange::Allow(keys(0..2)),

@@ -93,7 +93,7 @@ fn the_serial_grows_with_each_change_and_outlives_the_last_record() {
 }
 
 #[test]
-fn what_no_zone_can_have_is_refused_by_name() {
+fn records_that_no_zone_can_have_are_rejected_by_name() {
     let key = PublicKey::from_bytes([7; 32]);
     let below_key = format!("w.{key}.a.");
     let at_key = format!("{key}.a.");
@@ -172,7 +172,7 @@ fn a_key_further_down_is_a_name_like_any_other() {
 }
 
 #[test]
-fn a_cname_may_take_the_place_of_what_goes_with_it() {
+fn a_cname_may_replace_the_other_records_of_its_name() {
     let state = changed(
         &ZoneState::default(),
         &change("a.", vec![set("w.a.", A, &[b"1111"])]),

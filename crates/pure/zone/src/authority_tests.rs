@@ -169,7 +169,7 @@ fn the_longest_origin_wins_in_any_order() {
 }
 
 #[test]
-fn names_outside_every_origin_are_refused() {
+fn names_outside_every_zone_are_refused() {
     let authority = authority(&["dns.test."]);
     for query in [
         "google.com. A",

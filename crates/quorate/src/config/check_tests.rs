@@ -45,7 +45,7 @@ fn listeners_that_clash_are_named() {
 }
 
 #[test]
-fn lists_of_networks_take_in_no_one_who_is_none_and_not_everybody() {
+fn lists_of_networks_reject_invalid_items_and_networks_of_everything() {
     let advice = "any client could choose the address by which it is limited. List only the addresses of the proxies";
     check(
         "[http]\ntrusted_proxies = [\"0.0.0.0/1\", \"128.0.0.0/1\"]\n",
@@ -183,7 +183,7 @@ fn a_name_server_that_nobody_can_find_is_a_warning() {
 
 /// Every number has bounds: those just outside are refused with a reason, those at the edge are not.
 #[test]
-fn numbers_out_of_bounds_are_refused() {
+fn numbers_out_of_range_are_rejected() {
     for (key, good, bad) in [
         (
             "http.connection_count_max",
@@ -295,7 +295,7 @@ fn numbers_out_of_bounds_are_refused() {
 
 /// Of two settings that do not go together, the line is that of the one that somebody wrote.
 #[test]
-fn a_setting_that_clashes_with_a_default_is_told_with_its_own_line() {
+fn a_setting_that_conflicts_with_a_default_is_reported_with_its_line() {
     check(
         "[raft]\nheartbeat_ms = 500\n",
         &[
@@ -330,7 +330,7 @@ fn raft(text: &str, variables: &[(&str, &str)]) -> (RaftSettings, String) {
 }
 
 #[test]
-fn a_profile_decides_what_nobody_sets() {
+fn a_profile_sets_the_defaults() {
     let numbers = |raft: &RaftSettings| {
         [
             raft.heartbeat_ms,
@@ -367,7 +367,7 @@ fn a_profile_decides_what_nobody_sets() {
 }
 
 #[test]
-fn text_out_of_bounds_is_refused() {
+fn text_out_of_range_is_rejected() {
     for (variable, value) in [
         ("QUORATE_CLUSTER_NAME", ""),
         ("QUORATE_CLUSTER_NAME", "a b"),

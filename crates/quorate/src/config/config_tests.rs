@@ -242,7 +242,7 @@ fn a_variable_sets_one_setting() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_line() {
+fn every_mistake_is_reported_with_its_line() {
     check(
         "[http]\nlistn = \"0.0.0.0:80\"\nconnection_count_max = \"many\"\n[htpp]\n[put]\ndeadline_ms = -1\n\
          [admin.listen]\nip = \"::1\"\n[cluster]\nnodes = [\n  \"nobody\",\n]\nname = \"a\"\n",
@@ -263,7 +263,7 @@ fn every_mistake_is_told_with_its_line() {
 }
 
 #[test]
-fn what_is_no_toml_is_told_with_its_line() {
+fn invalid_toml_is_reported_with_its_line() {
     let [problem] = &problems("[http]\nlisten = 0.0.0.0:80\n")[..] else {
         panic!("one problem")
     };
@@ -315,7 +315,7 @@ fn a_file_of_another_version_is_judged_no_further() {
 }
 
 #[test]
-fn show_tells_every_setting_and_its_source() {
+fn show_prints_every_setting_and_its_source() {
     let file = file(
         "version = 1\n[[dns.origins]]\nname = \"quorate.test\"\n\
          ns_addresses = { \"a.quorate.test\" = [\"::1\"] }\nns = [\"a.quorate.test\"]\n",
@@ -332,7 +332,7 @@ fn show_tells_every_setting_and_its_source() {
 }
 
 #[test]
-fn what_show_prints_loads_again() {
+fn the_output_of_show_can_be_loaded() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/quorate.toml");
     let loaded = load(Sources {
         file: Some(path),

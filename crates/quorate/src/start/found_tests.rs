@@ -121,7 +121,7 @@ fn without_a_file_there_is_no_token() {
 }
 
 #[test]
-fn whatever_step_was_the_last_the_same_command_goes_on() {
+fn the_same_command_continues_after_any_step() {
     for steps in 1..=3 {
         let machine = Machine::new();
         for _ in 0..steps {
@@ -135,7 +135,7 @@ fn whatever_step_was_the_last_the_same_command_goes_on() {
 
 /// Killed inside of a step.
 #[test]
-fn what_a_step_has_left_is_used_or_replaced() {
+fn leftovers_of_an_interrupted_step_are_used_or_replaced() {
     // The key, and no cluster file.
     let machine = Machine::new();
     let (data_dir, path) = (&machine.config.data_dir, &machine.file);
@@ -159,7 +159,7 @@ fn what_a_step_has_left_is_used_or_replaced() {
 }
 
 #[test]
-fn of_two_founders_the_one_that_shares_its_token_first_wins() {
+fn the_first_of_two_founders_to_share_its_token_wins() {
     // The other wins before this one looks, or between its look and its link.
     for looks_first in [false, true] {
         let one = Machine::new();
@@ -233,7 +233,7 @@ fn a_token_that_has_expired_marks_the_founding_too() {
 }
 
 #[test]
-fn what_is_interrupted_is_gone_on_with_by_the_same_command() {
+fn the_same_command_continues_an_interrupted_change() {
     let machine = Machine::new();
     machine.step().unwrap();
     let error = found(&machine.config, None, 3).unwrap_err();

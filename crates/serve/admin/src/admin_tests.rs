@@ -78,7 +78,7 @@ fn metric(metrics: &str, name: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn a_node_that_is_not_ready_says_why() {
+async fn a_node_that_is_not_ready_reports_why() {
     let replica = follower();
     let router = health_router(replica.clone(), BUILD);
     assert_eq!(ask(&router, "/readyz").await.0, StatusCode::OK);
@@ -109,7 +109,7 @@ async fn a_node_that_is_not_ready_says_why() {
 }
 
 #[tokio::test]
-async fn a_node_with_a_full_disk_is_ready_and_says_so() {
+async fn a_node_with_a_full_disk_is_ready_and_reports_it() {
     let replica = follower();
     let router = health_router(replica.clone(), BUILD);
     replica.change_status(|status| status.disk_full = true);
@@ -279,7 +279,7 @@ async fn a_scrape_shows_the_current_state_of_the_replica() {
 }
 
 #[tokio::test]
-async fn status_and_digest_are_what_the_api_says() {
+async fn status_and_digest_match_the_api() {
     let replica = follower();
     let admin = admin(&replica);
     let answer = admin.get("/v1/status").await.json();

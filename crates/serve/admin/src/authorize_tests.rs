@@ -113,7 +113,7 @@ async fn replaced_tokens_are_rejected() {
 }
 
 #[tokio::test]
-async fn loopback_needs_a_token_if_the_configuration_says_so() {
+async fn loopback_needs_a_token_if_configured() {
     let config = AdminConfig {
         loopback_needs_token: true,
         ..AdminConfig::default()

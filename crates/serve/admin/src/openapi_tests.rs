@@ -168,7 +168,7 @@ async fn every_operation_answers_as_documented() {
 }
 
 #[tokio::test]
-async fn every_request_body_is_what_its_schema_says() {
+async fn every_request_body_matches_its_schema() {
     let admin = Fixture::new();
     let document = document(&admin).await;
     let mut count = 0;
@@ -214,7 +214,7 @@ async fn every_operation_needs_the_scope_that_is_documented() {
 }
 
 #[tokio::test]
-async fn a_problem_is_what_its_schema_says() {
+async fn a_problem_matches_its_schema() {
     let admin = Fixture::new();
     let document = document(&admin).await;
     let problem = admin.get("/v1/packets?count=0").await.json();

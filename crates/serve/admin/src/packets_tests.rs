@@ -103,7 +103,7 @@ async fn a_malformed_packet_is_returned_without_records() {
 }
 
 #[tokio::test]
-async fn a_packet_that_cannot_be_read_says_why() {
+async fn an_unreadable_packet_is_reported_with_the_cause() {
     let admin = holding(1..=1);
     let key = PublicKey::from_bytes([7; 32]);
     let path = format!("/v1/packets/{key}");

@@ -15,7 +15,7 @@ async fn a_reload_returns_what_changed_and_what_needs_a_restart() {
 }
 
 #[tokio::test]
-async fn a_rejected_reload_says_why() {
+async fn a_rejected_reload_has_a_reason() {
     let admin = Fixture::new();
     let reason = "limit.put_burst: 0 is not between 1 and 9";
     *admin.runtime.reloads.lock().unwrap() = Err(reason.into());

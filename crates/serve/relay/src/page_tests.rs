@@ -82,7 +82,7 @@ async fn the_page_shows_the_records_of_a_key() {
 }
 
 #[tokio::test]
-async fn the_page_says_why_there_are_no_records() {
+async fn the_page_explains_why_there_are_no_records() {
     let (replica, router) = node();
     let key = *packet(1, 7, "x", 30).key();
     for (path, status, expected) in [
@@ -112,7 +112,7 @@ async fn the_page_says_why_there_are_no_records() {
 
 /// The owner of a key chooses this text.
 #[tokio::test]
-async fn what_strangers_publish_is_escaped() {
+async fn published_texts_are_escaped() {
     const EVIL: &str = "</td><script>alert('x')</script><a href=\"//evil.test\">&";
     let (replica, router) = node();
     let key = PublicKey::from_bytes([7; 32]);

@@ -142,7 +142,7 @@ async fn an_invalid_wait_is_rejected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_wait_says_when_to_retry() {
+async fn a_rejected_wait_has_retry_after() {
     let watch = WatchSettings {
         count_max: 2,
         count_per_client_max: 1,

@@ -160,7 +160,7 @@ fn send(from: &Store, to: &Store) -> Result<(), StoreError> {
 }
 
 #[test]
-fn a_snapshot_makes_an_equal_store() {
+fn a_snapshot_installs_an_equal_store() {
     let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let [from, to] = dirs.each_ref().map(|dir| open(&config(dir.path())));
     put(

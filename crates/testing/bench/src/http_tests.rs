@@ -62,7 +62,7 @@ async fn an_answer_that_is_cut_is_an_error_once() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_error() {
+async fn unreadable_values_are_errors() {
     let endless = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n";
     for answer in [&b"SSH-2.0\r\n\r\n"[..], b"HTTP/1.1 2\r\n\r\n", endless] {
         let address = server(vec![vec![answer]]).await;

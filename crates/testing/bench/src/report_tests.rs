@@ -61,7 +61,7 @@ fn a_row_divides_by_what_went_well() {
 }
 
 #[test]
-fn what_is_not_known_is_a_dash() {
+fn unknown_values_are_printed_as_a_dash() {
     let words = words(&row(100, None));
     assert_eq!((words[6].as_str(), words[9].as_str()), ("-", "-"));
     assert!(!line(&row(0, None)).contains("inf"));

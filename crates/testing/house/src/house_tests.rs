@@ -67,7 +67,7 @@ fn a_name_that_is_handed_on_leads_to_where_it_is_defined() {
 }
 
 #[test]
-fn what_only_tests_use_closes_no_circle() {
+fn uses_in_tests_close_no_circle() {
     let found = check(&[
         LIB,
         ("pure/a/src/b.rs", "use crate::C;\npub struct B(C);\n"),
@@ -115,7 +115,7 @@ fn a_file_of_too_many_lines_is_named_comments_and_tests_aside() {
 }
 
 #[test]
-fn a_document_that_names_a_file_that_is_gone_is_told() {
+fn a_missing_file_that_a_document_names_is_reported() {
     let dir = TempDir::new().unwrap();
     let document = dir.path().join("A.md");
     fs::write(

@@ -206,7 +206,7 @@ fn no_later_sync_writes_what_a_failed_sync_dropped() {
 }
 
 #[test]
-fn killing_a_process_loses_nothing_and_makes_nothing_durable() {
+fn a_killed_process_loses_nothing_and_syncs_nothing() {
     let (disk, a) = disk_with(2);
     write_sector(&a, 0, 1);
     a.sync_data().unwrap();

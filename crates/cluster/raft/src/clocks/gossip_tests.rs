@@ -108,7 +108,7 @@ async fn a_node_passes_on_the_time_that_a_majority_agrees_on() {
 
 /// The stamps came from a wall clock that was set back since, or a leader lies.
 #[tokio::test(start_paused = true)]
-async fn an_echo_of_a_future_stamp_makes_nothing_fresh() {
+async fn a_repeated_future_stamp_makes_no_packet_fresh() {
     let ((one, _), (two, _)) = (node(1, 1_000_000), node(2, 1_000_000));
     two.set_leader(Some(NodeId::from(1)), None);
     one.set_leader(None, Some((Instant::now(), LogIndex(7))));

@@ -114,7 +114,7 @@ async fn every_message_carries_its_senders_metadata() {
 }
 
 #[tokio::test]
-async fn a_late_response_is_not_taken_for_that_of_the_next_call() {
+async fn a_late_response_is_not_mistaken_for_the_next_calls() {
     let mut end = OtherEnd::new(8);
     drop(end.send().await);
     let (late, reply) = (end.read().await.id, end.send().await);
@@ -145,7 +145,7 @@ async fn a_request_dropped_before_the_link_took_it_is_not_in_flight() {
 }
 
 #[tokio::test]
-async fn what_is_in_flight_when_the_link_is_lost_may_have_arrived_and_nothing_after_it() {
+async fn requests_in_flight_when_a_link_is_lost_may_have_arrived_and_later_ones_have_not() {
     let mut end = OtherEnd::new(8);
     let mut reply = end.send().await;
     end.read().await;

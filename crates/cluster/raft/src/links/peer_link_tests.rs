@@ -223,7 +223,7 @@ async fn a_lost_link_is_opened_again_without_any_call() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_dropped_is_not_dialed_any_more() {
+async fn a_dropped_link_is_not_dialed_again() {
     let (transport, peers) = peers();
     transport.set_fault(Some(Fault::Fails));
     let link = peers.new_link(peer(), "peer:1", StreamKind::Snapshot);

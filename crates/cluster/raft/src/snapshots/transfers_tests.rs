@@ -26,7 +26,7 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_peer_needs_stays_until_it_has_caught_up() {
+async fn entries_that_a_peer_needs_stay_until_it_has_caught_up() {
     let transfers = SnapshotTransfers::default();
     assert_eq!(purge_limit(&transfers), None);
     let (transfer, mut ended) = transfers.begin(peer(1), snapshot(), LogIndex(100));

@@ -33,7 +33,7 @@ async fn race(cluster: &Cluster, round: u64) -> Vec<PutOutcome> {
 
 /// Otherwise two of them would both assume that they replaced what they had read.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_writers_that_replace_what_they_have_read_exactly_one_succeeds() {
+async fn exactly_one_of_many_conditional_writers_succeeds() {
     let cluster = Cluster::start(3, |_| {}).await;
     for round in 1..=40 {
         let outcomes = race(&cluster, round).await;

@@ -99,7 +99,7 @@ async fn put_many(node: &Node, micros: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_of_consensus_stops_the_node_at_once() {
+async fn a_panic_of_consensus_stops_the_node_immediately() {
     let cluster = Cluster::start(3, |_| {}).await;
     let node = cluster.followers().next().unwrap().clone();
     node.context().write_path.raft.panic().await;
@@ -377,7 +377,7 @@ type Acked = Arc<Mutex<BTreeMap<PublicKey, u64>>>;
 /// Power fails at all nodes, in different ways, while they write packets and checkpoints: what was
 /// acknowledged before is still there.
 #[tokio::test(flavor = "multi_thread")]
-async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
+async fn acked_puts_survive_a_power_loss_of_all_nodes() {
     let cuts = std::env::var("QUORATE_POWER_CUTS").map_or(POWER_CUTS, |text| text.parse().unwrap());
     let mut simulated = Simulated::start(3).await;
     let (micros, acked) = (Arc::new(AtomicU64::new(1)), Acked::default());

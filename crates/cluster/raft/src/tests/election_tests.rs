@@ -264,7 +264,7 @@ async fn without_an_electable_voter_the_leader_stays_until_there_is_one() {
 
 /// The node that is asked to lead is already gone.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
+async fn a_handover_that_fails_does_not_stop_the_cluster() {
     let cluster = Cluster::start(3, |_| {}).await;
     let old = cluster.leader().clone();
     let first = cluster.followers().next().unwrap().context().config.node;

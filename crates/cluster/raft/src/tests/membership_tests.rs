@@ -125,7 +125,7 @@ async fn a_node_without_a_leader_lists_the_members() {
 
 /// A misspelt name of the node to replace must not be reported as replaced already.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_misspelt_node_is_not_taken_for_one_that_was_replaced() {
+async fn a_misspelt_node_is_not_mistaken_for_a_replaced_one() {
     let cluster = Cluster::alone(|_| {}).await;
     let rejected = cluster.change(replacing("typo", id(1))).await;
     assert_eq!(rejected, Err(unknown_node("typo")));

@@ -151,7 +151,7 @@ async fn a_key_is_blocked_until_the_cluster_time_reaches_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_who_may_publish_at_any_node_holds_at_all() {
+async fn a_change_of_the_policy_at_any_node_applies_to_all() {
     let cluster = cluster(|_| {}).await;
     let nodes: Vec<_> = cluster.nodes.values().collect();
     leader_proposals::agreed_count_max(cluster.leader()).await;

@@ -129,7 +129,7 @@ fn records_of_one_owner_and_type_are_a_set_with_the_smallest_ttl() {
 }
 
 #[test]
-fn a_record_has_the_line_on_which_it_begins() {
+fn a_record_has_the_line_on_which_it_starts() {
     let text = "; (\na TXT \"(;\" ; (\nb TXT (\n\n \"x\\\"(\"\n)\nc A 192.0.2.1\r\n\nd TXT \\( x";
     let records = parse(text, &origin(), 1).unwrap().into_iter();
     let lines: Vec<usize> = records.map(|(line, _)| line).collect();

@@ -184,7 +184,7 @@ async fn a_server_that_is_dropped_stops() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named() {
+async fn an_address_in_use_is_named() {
     let taken = Listener::bind("tests", ([127, 0, 0, 1], 0).into()).unwrap();
     let address = taken.local_addr();
     let error = Listener::bind("tests", address).unwrap_err();
