@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use quorate_api::{RaiseLevelRequest, RaisedLevel, path};
 
-use crate::admin::{Ask, Session};
+use crate::admin::{ApiCall, Session};
 
 /// Changes settings of the whole cluster.
 #[derive(Debug, Subcommand)]
@@ -16,9 +16,9 @@ pub enum ClusterCommand {
 impl ClusterCommand {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let Self::RaiseLevel = self;
-        let ask = Ask::post(path::RAISE_LEVEL, &RaiseLevelRequest {});
+        let call = ApiCall::post(path::RAISE_LEVEL, &RaiseLevelRequest {});
         let raised = |now: &RaisedLevel| format!("the cluster is at level {}", now.level);
-        session.change(&ask, raised).await?;
+        session.change(&call, raised).await?;
         Ok(())
     }
 }
@@ -38,7 +38,7 @@ mod tests {
         let (captured, outcome) = node.run(&["cluster", "raise-level"]).await;
         assert_eq!(outcome, Ok(()));
         assert_eq!(captured.notes(), "quorate: the cluster is at level 2\n");
-        let asked = node.asked().pop().unwrap();
-        assert_eq!(asked.target, path::RAISE_LEVEL);
+        let request = node.requests().pop().unwrap();
+        assert_eq!(request.target, path::RAISE_LEVEL);
     }
 }

@@ -87,12 +87,12 @@ impl NodeCommand {
     ) -> anyhow::Result<()> {
         match self {
             Self::Status(admin) => status::show(&mut open(&admin)?).await,
-            Self::Member(asked) => asked.command.run(&mut open(&asked.admin)?).await,
-            Self::Leader(asked) => asked.command.run(&mut open(&asked.admin)?).await,
-            Self::Cluster(asked) => asked.command.run(&mut open(&asked.admin)?).await,
-            Self::Packet(asked) => asked.command.run(&mut open(&asked.admin)?).await,
-            Self::Policy(asked) => asked.command.run(&mut open(&asked.admin)?).await,
-            Self::Zone(asked) => asked.command.run(&mut open(&asked.admin)?).await,
+            Self::Member(args) => args.command.run(&mut open(&args.admin)?).await,
+            Self::Leader(args) => args.command.run(&mut open(&args.admin)?).await,
+            Self::Cluster(args) => args.command.run(&mut open(&args.admin)?).await,
+            Self::Packet(args) => args.command.run(&mut open(&args.admin)?).await,
+            Self::Policy(args) => args.command.run(&mut open(&args.admin)?).await,
+            Self::Zone(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Reload(admin) => runtime::reload(&mut open(&admin)?).await,
             Self::LogFilter(args) => {
                 runtime::log_filter(args.filter, &mut open(&args.admin)?).await

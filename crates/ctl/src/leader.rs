@@ -4,7 +4,7 @@ use clap::Subcommand;
 use quorate_api::{TransferRequest, TransferResult, path};
 
 use crate::{
-    admin::{Ask, Session},
+    admin::{ApiCall, Session},
     nodes::Nodes,
 };
 
@@ -22,11 +22,11 @@ pub enum LeaderCommand {
 impl LeaderCommand {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let Self::Transfer { node } = self;
-        let nodes = Nodes::ask(session).await?;
+        let nodes = Nodes::call(session).await?;
         let to = node.map(|node| nodes.key(&node).to_owned());
-        let ask = Ask::post(path::TRANSFER, &TransferRequest { to });
+        let call = ApiCall::post(path::TRANSFER, &TransferRequest { to });
         let leads = |now: &TransferResult| format!("{} leads", nodes.shown(&now.leader));
-        session.change(&ask, leads).await?;
+        session.change(&call, leads).await?;
         Ok(())
     }
 }
@@ -51,9 +51,9 @@ mod tests {
             let (captured, outcome) = node.run(&words.collect::<Vec<_>>()).await;
             assert_eq!(outcome, Ok(()));
             assert_eq!(captured.notes(), "quorate: b (key-b…) leads\n");
-            let asked = node.asked().pop().unwrap();
+            let request = node.requests().pop().unwrap();
             assert_eq!(
-                (asked.target.as_str(), asked.body.as_str()),
+                (request.target.as_str(), request.body.as_str()),
                 (path::TRANSFER, body)
             );
         }

@@ -10,7 +10,7 @@ use quorate_api::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    admin::{AdminError, Ask, Session, behind},
+    admin::{AdminError, ApiCall, Session, behind},
     member_list,
     nodes::Nodes,
     span,
@@ -29,7 +29,7 @@ Growing by one node:
 pub enum MemberCommand {
     /// List the members and joining nodes
     #[command(after_help = "\
-NODE is the beginning of the key, as long as needed; --json has the complete key. LAG is how many entries of
+NODE is the beginning of the key, as long as needed; --json has the complete key. LAG is options many entries of
 the leader's log the node lacks, HEARD how long ago the leader heard from it.")]
     List,
     /// Print a token with which new nodes can join
@@ -42,10 +42,10 @@ other nodes reach it, and run:
         /// caught up
         #[arg(long)]
         learner: bool,
-        /// How long the token is valid, such as 10m, 1h or 7d (10s to 7d)
+        /// ChangeOptions long the token is valid, such as 10m, 1h or 7d (10s to 7d)
         #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = parse_valid)]
         valid: Duration,
-        /// How many nodes can join with it (1 to 16)
+        /// ChangeOptions many nodes can join with it (1 to 16)
         #[arg(long, value_name = "N", default_value_t = 1)]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=INVITE_USES_MAX.into()))]
         uses: u32,
@@ -75,7 +75,7 @@ rerun the command: it continues.")]
         #[arg(value_parser = parse_node)]
         new: String,
         #[command(flatten)]
-        how: How,
+        options: ChangeOptions,
     },
     /// Change the address at which other nodes reach a node
     Move {
@@ -88,24 +88,24 @@ rerun the command: it continues.")]
     },
 }
 
-/// The node to change, and how.
+/// The node to change, and options.
 #[derive(Debug, Args)]
 pub struct ChangeArgs {
     /// The node: its key, a unique beginning of it, or its name
     #[arg(value_parser = parse_node)]
     node: String,
     #[command(flatten)]
-    how: How,
+    options: ChangeOptions,
 }
 
-/// How a change is made.
+/// ChangeOptions a change is made.
 #[derive(Debug, Args)]
-pub struct How {
+pub struct ChangeOptions {
     /// Start the change even if too few live voters are left to commit it
     #[arg(long)]
     force: bool,
-    /// How long to wait until it is done, because a node may have to catch up. After that the exit code
-    /// is 5; rerun the command to continue
+    /// ChangeOptions long to wait until it is done, because a node may have to catch up. After that
+    /// the exit code is 5; rerun the command to continue
     // A node with a million packets catches up in a fraction of it.
     #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = span::parse)]
     timeout: Duration,
@@ -132,7 +132,7 @@ impl MemberCommand {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         match self {
             Self::List => {
-                let list = Ask::get(path::MEMBERS);
+                let list = ApiCall::get(path::MEMBERS);
                 let members = session.show(&list, member_list::text).await?;
                 member_list::note_view(&members, session);
                 Ok(())
@@ -156,9 +156,9 @@ impl MemberCommand {
 }
 
 async fn add(request: &InviteRequest, session: &mut Session) -> anyhow::Result<()> {
-    let ask = Ask::post(path::INVITES, request);
+    let call = ApiCall::post(path::INVITES, request);
     let token = |invited: &CreatedInvite| format!("{}\n", invited.token);
-    let invited = session.show(&ask, token).await?;
+    let invited = session.show(&call, token).await?;
     let nodes = match request.uses {
         1 => "one node".to_owned(),
         uses => format!("at most {uses} nodes"),
@@ -173,42 +173,44 @@ async fn add(request: &InviteRequest, session: &mut Session) -> anyhow::Result<(
 
 impl ChangeCommand {
     async fn run(self, session: &mut Session) -> anyhow::Result<()> {
-        let nodes = Nodes::ask(session).await?;
+        let nodes = Nodes::call(session).await?;
         let post = |at, args: ChangeArgs, done: &str| {
-            let ChangeArgs { node, how } = args;
-            let request = ChangeRequest { force: how.force };
-            let ask = Ask::post(path::with(at, nodes.key(&node)), &request);
-            (ask, how.timeout, done.to_owned())
+            let ChangeArgs { node, options } = args;
+            let request = ChangeRequest {
+                force: options.force,
+            };
+            let call = ApiCall::post(path::with(at, nodes.key(&node)), &request);
+            (call, options.timeout, done.to_owned())
         };
-        let (ask, timeout, done) = match self {
+        let (call, timeout, done) = match self {
             Self::Promote(args) => post(path::PROMOTE, args, "a voter"),
             Self::Demote(args) => post(path::DEMOTE, args, "a learner"),
-            Self::Remove(ChangeArgs { node, how }) => {
-                let mut ask = Ask::delete(path::with(path::MEMBER, nodes.key(&node)));
-                if how.force {
-                    ask = ask.query("force", true);
+            Self::Remove(ChangeArgs { node, options }) => {
+                let mut call = ApiCall::delete(path::with(path::MEMBER, nodes.key(&node)));
+                if options.force {
+                    call = call.query("force", true);
                 }
-                (ask, how.timeout, "no longer a member".to_owned())
+                (call, options.timeout, "no longer a member".to_owned())
             }
-            Self::Replace { old, new, how } => {
+            Self::Replace { old, new, options } => {
                 let old = nodes.key(&old);
                 let request = ReplaceRequest {
                     with: nodes.key(&new).to_owned(),
-                    force: how.force,
+                    force: options.force,
                 };
-                let ask = Ask::post(path::with(path::REPLACE, old), &request);
+                let call = ApiCall::post(path::with(path::REPLACE, old), &request);
                 let old = nodes.shown(old);
                 let done = format!("a voter and has replaced {old}, which is no longer a member");
-                (ask, how.timeout, done)
+                (call, options.timeout, done)
             }
             Self::Move { node, address } => {
                 let done = format!("reached at {address}");
                 let at = path::with(path::MOVE, nodes.key(&node));
-                let ask = Ask::post(at, &MoveRequest { address });
-                (ask, session.retry_policy.retry_timeout, done)
+                let call = ApiCall::post(at, &MoveRequest { address });
+                (call, session.retry_policy.retry_timeout, done)
             }
         };
-        until_done(&ask, timeout, &done, &nodes, session).await
+        until_done(&call, timeout, &done, &nodes, session).await
     }
 }
 
@@ -216,16 +218,16 @@ impl ChangeCommand {
 /// request continues where the last one stopped, so the command can be interrupted and rerun at any
 /// time.
 async fn until_done(
-    ask: &Ask,
+    call: &ApiCall,
     timeout: Duration,
     done: &str,
     nodes: &Nodes,
     session: &mut Session,
 ) -> anyhow::Result<()> {
     let deadline = Instant::now() + timeout;
-    let mut told = None;
+    let mut last_lag = None;
     loop {
-        let report: ChangeReport = session.ask(ask).await?;
+        let report: ChangeReport = session.call(call).await?;
         let (node, lag) = (nodes.shown(&report.node), report.lag);
         if report.state == ChangeState::Done {
             for warning in &report.warnings {
@@ -238,8 +240,8 @@ async fn until_done(
         if rest.is_zero() {
             return Err(AdminError::NotDone { node, lag, timeout }.into());
         }
-        if told != Some(lag) {
-            told = Some(lag);
+        if last_lag != Some(lag) {
+            last_lag = Some(lag);
             session.note(format_args!("{node} is catching up{}", behind(lag)));
         }
         sleep(session.retry_policy.poll_interval.min(rest)).await;

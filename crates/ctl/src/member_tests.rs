@@ -56,7 +56,7 @@ fn done() -> Answer {
     report(ChangeState::Done, None, &[])
 }
 
-/// So that `TOKEN=$(quorate member add)` holds the token and nothing else.
+/// So that `TOKEN=$(quorate member add)` contains only the token.
 #[tokio::test]
 async fn standard_output_has_only_the_token() {
     let invited = json!({ "token": "quorate-join-1.abc", "invite": "00ff", "expires_ms": 0 });
@@ -73,12 +73,12 @@ async fn standard_output_has_only_the_token() {
         "quorate: this token is secret and valid until Thu, 01 Jan 1970 00:00:00 GMT, for at most 2 nodes\n\
          quorate: on the new machine: quorate serve --config FILE --join TOKEN\n"
     );
-    let asked = node.asked().remove(0);
+    let request = node.requests().remove(0);
     assert_eq!(
-        (asked.method, asked.target.as_str()),
+        (request.method, request.target.as_str()),
         (Method::POST, path::INVITES)
     );
-    let body: Value = serde_json::from_str(&asked.body).unwrap();
+    let body: Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(
         body,
         json!({ "learner": true, "valid_secs": 1800, "uses": 2 })
@@ -182,9 +182,13 @@ async fn each_change_is_asked_for_and_confirmed() {
         let node = CannedNode::start([two_members(), done()]).await;
         let (captured, outcome) = run(&node, words).await;
         assert_eq!(outcome, Ok(()));
-        let asked = node.asked().remove(1);
+        let request = node.requests().remove(1);
         assert_eq!(
-            (asked.method, asked.target.as_str(), asked.body.as_str()),
+            (
+                request.method,
+                request.target.as_str(),
+                request.body.as_str()
+            ),
             (method, target, body)
         );
         assert_eq!(
@@ -208,7 +212,7 @@ async fn a_change_that_is_under_way_is_asked_for_until_it_is_done() {
     .await;
     let (captured, outcome) = run(&node, &["replace", "a", "b", "--json"]).await;
     assert_eq!(outcome, Ok(()));
-    assert_eq!(node.asked().len(), 7);
+    assert_eq!(node.requests().len(), 7);
     assert_eq!(
         captured.notes(),
         "quorate: b (key-b…) is catching up, 900 entries behind\n\
@@ -233,7 +237,7 @@ async fn a_change_that_takes_too_long_can_be_asked_for_again() {
     assert_eq!(captured.data(), "");
 }
 
-/// It alone knows who is there.
+/// Only the leader knows which members are live.
 #[tokio::test]
 async fn the_leader_rejects_an_unknown_name() {
     for (words, target) in [
@@ -253,7 +257,7 @@ async fn the_leader_rejects_an_unknown_name() {
         let expected = "no node is called \"typo\"";
         assert_eq!(outcome, Err((expected.to_owned(), 1)));
         assert_eq!(captured.data(), "");
-        assert_eq!(node.asked()[1].target, target);
+        assert_eq!(node.requests()[1].target, target);
     }
 }
 
@@ -274,7 +278,7 @@ async fn a_lost_majority_is_not_asked_about_again() {
     let node = CannedNode::start([two_members(), problem]).await;
     let (captured, outcome) = run(&node, &["remove", "b", "--force"]).await;
     assert_eq!(outcome, Err((text.to_owned(), 1)));
-    assert_eq!((node.asked().len(), captured.notes().as_str()), (2, ""));
+    assert_eq!((node.requests().len(), captured.notes().as_str()), (2, ""));
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 
 use quorate_api::{Member, Members, path};
 
-use crate::admin::{Ask, Session};
+use crate::admin::{ApiCall, Session};
 
 /// The shortest beginning of a key that names a node, in characters: the leader's minimum.
 const PREFIX_LEN_MIN: usize = 4;
 
-/// How many characters of a key are shown after a name.
+/// ChangeOptions many characters of a key are shown after a name.
 const SHOWN_LEN: usize = 8;
 
 /// The members and joining nodes of a cluster, before the first request.
@@ -16,8 +16,8 @@ pub(crate) struct Nodes(pub(crate) Vec<Member>);
 
 impl Nodes {
     /// Reads them from the node of the session.
-    pub(crate) async fn ask(session: &mut Session) -> anyhow::Result<Self> {
-        let members: Members = session.ask(&Ask::get(path::MEMBERS)).await?;
+    pub(crate) async fn call(session: &mut Session) -> anyhow::Result<Self> {
+        let members: Members = session.call(&ApiCall::get(path::MEMBERS)).await?;
         Ok(Self(members.members))
     }
 

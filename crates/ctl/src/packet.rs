@@ -12,7 +12,7 @@ use quorate_api::{
 use quorate_packet::{PublicKey, SignedPacket};
 
 use crate::{
-    admin::{Ask, Session},
+    admin::{ApiCall, Session},
     packet_changes::{self, ChangesArgs},
     resolve::describe,
     span,
@@ -64,11 +64,11 @@ pub struct PageArgs {
 }
 
 impl PageArgs {
-    fn ask(&self, path: &str) -> Ask {
-        let ask = Ask::get(path).query("count", self.count);
+    fn call(&self, path: &str) -> ApiCall {
+        let call = ApiCall::get(path).query("count", self.count);
         match self.after {
-            Some(after) => ask.query("after", after),
-            None => ask,
+            Some(after) => call.query("after", after),
+            None => call,
         }
     }
 }
@@ -90,12 +90,12 @@ impl PacketCommand {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let next = match self {
             Self::List(page) => {
-                let ask = page.ask(path::PACKETS);
-                session.show(&ask, packets).await?.next
+                let call = page.call(path::PACKETS);
+                session.show(&call, packets).await?.next
             }
             Self::Deleted(page) => {
-                let ask = page.ask(path::DELETIONS);
-                session.show(&ask, deletions).await?.next
+                let call = page.call(path::DELETIONS);
+                session.show(&call, deletions).await?.next
             }
             Self::Get { key } => return print(&key, session).await,
             Self::Changes(args) => return packet_changes::print(args, session).await,
@@ -116,8 +116,8 @@ impl PacketCommand {
 }
 
 async fn print(key: &PublicKey, session: &mut Session) -> anyhow::Result<()> {
-    let ask = Ask::get(path::with(path::PACKET, &key.to_string()));
-    let packet: Packet = session.ask(&ask).await?;
+    let call = ApiCall::get(path::with(path::PACKET, &key.to_string()));
+    let packet: Packet = session.call(&call).await?;
     let verified = verify(key, &packet);
     let verified = verified.context("the packet from the node is invalid")?;
     let text = describe(&verified)?;
@@ -138,15 +138,15 @@ async fn delete(
     block: Option<Duration>,
     session: &mut Session,
 ) -> anyhow::Result<()> {
-    let mut ask = Ask::delete(path::with(path::PACKET, &key.to_string()));
+    let mut call = ApiCall::delete(path::with(path::PACKET, &key.to_string()));
     if let Some(block) = block {
-        ask = ask.query("block_secs", block.as_secs());
+        call = call.query("block_secs", block.as_secs());
     }
     let note = |deleted: &Deleted| match deleted.was_stored {
         true => format!("the packet of {key} is deleted"),
         false => format!("there is no packet of {key}"),
     };
-    session.change(&ask, note).await?;
+    session.change(&call, note).await?;
     match block {
         None => {}
         Some(Duration::ZERO) => session.note("its key is no longer blocked"),

@@ -4,7 +4,7 @@ use clap::Args;
 use quorate_api::{CHANGE_COUNT_MAX, ChangedPacket, Changes, NodeStatus, path};
 use tokio::time::sleep;
 
-use crate::admin::{Ask, Session};
+use crate::admin::{ApiCall, Session};
 
 /// Which changes are printed.
 #[derive(Debug, Args)]
@@ -21,14 +21,14 @@ pub(crate) async fn print(args: ChangesArgs, session: &mut Session) -> anyhow::R
     let mut since = match args.since {
         Some(since) => since,
         None => {
-            let status: NodeStatus = session.ask(&Ask::get(path::STATUS)).await?;
+            let status: NodeStatus = session.call(&ApiCall::get(path::STATUS)).await?;
             status.applied_index.0
         }
     };
     loop {
-        let ask = Ask::get(path::CHANGES).query("since", since);
-        let ask = ask.query("count", CHANGE_COUNT_MAX);
-        let changes: Changes = session.ask(&ask).await?;
+        let call = ApiCall::get(path::CHANGES).query("since", since);
+        let call = call.query("count", CHANGE_COUNT_MAX);
+        let changes: Changes = session.call(&call).await?;
         since = changes.next.0;
         if !changes.changes.is_empty() {
             session.console.print(&changes, lines)?;
@@ -83,7 +83,11 @@ mod tests {
         assert_eq!(captured.data(), lines.concat());
         let note = "quorate: to continue from here: --since 12\n";
         assert_eq!(captured.notes(), note);
-        let targets: Vec<_> = node.asked().into_iter().map(|asked| asked.target).collect();
+        let targets: Vec<_> = node
+            .requests()
+            .into_iter()
+            .map(|request| request.target)
+            .collect();
         let expected = [7, 9, 10].map(|since| format!("/v1/changes?since={since}&count=1000"));
         assert_eq!(targets, expected);
     }

@@ -34,7 +34,7 @@ async fn a_packet_is_verified_and_printed_record_by_record() {
     assert!(lines[0].contains("signature verified"), "{text}");
     assert_eq!(lines[1], format!("_iroh.{key}. 30 IN TXT \"a=b\""));
     assert_eq!(lines[2], "; received Thu, 01 Jan 1970 00:00:01 GMT");
-    assert_eq!(node.asked()[0].target, format!("/v1/packets/{key}"));
+    assert_eq!(node.requests()[0].target, format!("/v1/packets/{key}"));
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ k    120   Thu, 01 Jan 1970 00:00:02 GMT  Thu, 01 Jan 1970 00:00:03 GMT
     assert_eq!(captured.data(), expected);
     assert_eq!(captured.notes(), "quorate: there are more: --after k\n");
     let target = format!("/v1/packets?count=1&after={key}");
-    assert_eq!(node.asked()[0].target, target);
+    assert_eq!(node.requests()[0].target, target);
 
     let (captured, outcome) = node.run(&["packet", "list", "--json"]).await;
     assert_eq!(outcome, Ok(()));
@@ -132,8 +132,11 @@ async fn a_deletion_reports_whether_there_was_a_packet() {
         let words = [&["packet", "delete", &key], flags].concat();
         let (captured, outcome) = node.run(&words).await;
         assert_eq!(outcome, Ok(()));
-        let asked = node.asked().remove(0);
-        assert_eq!((asked.method.as_str(), asked.target), ("DELETE", target));
+        let request = node.requests().remove(0);
+        assert_eq!(
+            (request.method.as_str(), request.target),
+            ("DELETE", target)
+        );
         assert_eq!((captured.data(), captured.notes()), (String::new(), notes));
     }
     assert!(parse_block("367d").unwrap_err().contains("policy deny"));
@@ -165,5 +168,5 @@ k    Thu, 01 Jan 1970 00:00:02 GMT  -
 l    Thu, 01 Jan 1970 00:00:02 GMT  Thu, 01 Jan 1970 00:00:03 GMT
 ";
     assert_eq!(captured.data(), expected);
-    assert_eq!(node.asked()[0].target, "/v1/deletions?count=2");
+    assert_eq!(node.requests()[0].target, "/v1/deletions?count=2");
 }

@@ -12,7 +12,7 @@ use quorate_api::{
 use quorate_packet::PublicKey;
 
 use crate::{
-    admin::{Ask, Session},
+    admin::{ApiCall, Session},
     key_list::{self, KEY_COUNT_MAX},
     table::table,
 };
@@ -119,7 +119,7 @@ impl PolicyCommand {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         match self {
             Self::Show => {
-                let policy = session.show(&Ask::get(path::POLICY), text).await?;
+                let policy = session.show(&ApiCall::get(path::POLICY), text).await?;
                 note_lockout(&policy, session);
                 Ok(())
             }
@@ -129,9 +129,9 @@ impl PolicyCommand {
                     ModeArg::AllowList => PublishMode::AllowList,
                     ModeArg::Tokens => PublishMode::Tokens,
                 };
-                let ask = Ask::post(path::POLICY_MODE, &PublishModeRequest { mode });
+                let call = ApiCall::post(path::POLICY_MODE, &PublishModeRequest { mode });
                 let note = |policy: &Policy| format!("the mode is {}", shown(policy.mode));
-                let policy = session.change(&ask, note).await?;
+                let policy = session.change(&call, note).await?;
                 note_lockout(&policy, session);
                 Ok(())
             }
@@ -178,11 +178,11 @@ async fn print_keys(list: ListArg, session: &mut Session) -> anyhow::Result<()> 
         ListArg::Allowed => path::ALLOWED,
         ListArg::Denied => path::DENIED,
     };
-    let first = Ask::get(path).query("count", PACKET_COUNT_MAX);
-    let mut all: KeyPage = session.ask(&first).await?;
+    let first = ApiCall::get(path).query("count", PACKET_COUNT_MAX);
+    let mut all: KeyPage = session.call(&first).await?;
     while let Some(after) = all.next.take() {
-        let ask = first.clone().query("after", after);
-        let page: KeyPage = session.ask(&ask).await?;
+        let call = first.clone().query("after", after);
+        let page: KeyPage = session.call(&call).await?;
         all.keys.extend(page.keys);
         ensure!(
             all.keys.len() <= KEY_COUNT_MAX,
@@ -200,8 +200,8 @@ async fn change(change: KeysChange, args: KeysArgs, session: &mut Session) -> an
     let mut now = None;
     for some in keys.chunks(POLICY_KEY_COUNT_MAX) {
         let keys = some.iter().map(ToString::to_string).collect();
-        let ask = Ask::post(path::POLICY_KEYS, &PublishKeysRequest { change, keys });
-        let changed = session.ask::<Policy>(&ask).await;
+        let call = ApiCall::post(path::POLICY_KEYS, &PublishKeysRequest { change, keys });
+        let changed = session.call::<Policy>(&call).await;
         now = Some(changed.with_context(|| match done_count {
             0 => "nothing has changed".to_owned(),
             count => format!("the first {count} keys were changed, the others were not"),
@@ -222,23 +222,25 @@ impl TokenCommand {
     async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         match self {
             Self::Add { name } => {
-                let ask = Ask::post(path::PUBLISH_TOKENS, &PublishTokenRequest { name });
-                let token = |made: &NewPublishToken| format!("{}\n", made.token);
-                let made = session.show(&ask, token).await?;
+                let call = ApiCall::post(path::PUBLISH_TOKENS, &PublishTokenRequest { name });
+                let token = |created: &NewPublishToken| format!("{}\n", created.token);
+                let created = session.show(&call, token).await?;
                 session.note(format_args!(
                     "with the token {} anybody may publish in the mode tokens; keep it, it is not shown again",
-                    made.name
+                    created.name
                 ));
             }
             Self::Remove { name } => {
-                let ask = Ask::delete(path::with(path::PUBLISH_TOKEN, &name));
+                let call = ApiCall::delete(path::with(path::PUBLISH_TOKEN, &name));
                 let note = |_: &_| format!("the token {name} is revoked");
-                let policy = session.change(&ask, note).await?;
+                let policy = session.change(&call, note).await?;
                 note_lockout(&policy, session);
             }
             Self::List => {
                 let names = |tokens: &PublishTokens| lines(&tokens.names);
-                session.show(&Ask::get(path::PUBLISH_TOKENS), names).await?;
+                session
+                    .show(&ApiCall::get(path::PUBLISH_TOKENS), names)
+                    .await?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::{
     console::captured::Captured,
 };
 
-/// Does what these words say at a node, and tells what was written and what came of it.
+/// Runs the command of these words at a node. Returns the output and the result.
 async fn run_at(node: &CannedNode, words: &[&str]) -> (Captured, Outcome) {
     node.run(&[&["policy"], words].concat()).await
 }
@@ -47,8 +47,8 @@ allow-list  0        2       0       3
     let open = policy(PublishMode::Open);
     let node = CannedNode::start([Answer::json(StatusCode::OK, &open)]).await;
     let (captured, _) = run_at(&node, &["show", "--json"]).await;
-    let told: Value = serde_json::from_str(&captured.data()).unwrap();
-    assert_eq!(told, serde_json::to_value(&open).unwrap());
+    let expected: Value = serde_json::from_str(&captured.data()).unwrap();
+    assert_eq!(expected, serde_json::to_value(&open).unwrap());
     assert_eq!(captured.notes(), "");
 }
 
@@ -66,12 +66,12 @@ async fn a_mode_is_set_as_it_is_typed() {
         let node = CannedNode::start([now(mode)]).await;
         let (captured, outcome) = run_at(&node, &["mode", word]).await;
         assert_eq!(outcome, Ok(()));
-        let asked = node.asked().remove(0);
+        let request = node.requests().remove(0);
         let expected = ("/v1/policy/mode", body);
-        assert_eq!((asked.target.as_str(), asked.body.as_str()), expected);
+        assert_eq!((request.target.as_str(), request.body.as_str()), expected);
         let notes = captured.notes();
-        let told = format!("quorate: the mode is {word}\n");
-        assert!(notes.starts_with(&told), "{notes}");
+        let expected = format!("quorate: the mode is {word}\n");
+        assert!(notes.starts_with(&expected), "{notes}");
         assert_eq!(notes.contains("nobody"), word != "open");
     }
 }
@@ -91,9 +91,9 @@ async fn keys_come_from_arguments_and_from_a_file() {
         let words = [word, &key(1), "--file", file];
         let (captured, outcome) = run_at(&node, &words).await;
         assert_eq!(outcome, Ok(()));
-        let asked = node.asked().remove(0);
-        assert_eq!(asked.target, "/v1/policy/keys");
-        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        let request = node.requests().remove(0);
+        assert_eq!(request.target, "/v1/policy/keys");
+        let body: Value = serde_json::from_str(&request.body).unwrap();
         assert_eq!(body, json!({"change": word, "keys": [key(1), key(2)]}));
         assert_eq!(captured.notes(), format!("quorate: {what}\n"));
     }
@@ -109,22 +109,22 @@ async fn more_keys_than_fit_one_request_are_sent_in_several() {
     let node = CannedNode::start([now(PublishMode::Open)]).await;
     let (_, outcome) = run_at(&node, &words).await;
     assert_eq!(outcome, Ok(()));
-    let count = |asked: &str| {
-        let body: PublishKeysRequest = serde_json::from_str(asked).unwrap();
+    let count = |requests: &str| {
+        let body: PublishKeysRequest = serde_json::from_str(requests).unwrap();
         body.keys.len()
     };
     let counts: Vec<_> = node
-        .asked()
+        .requests()
         .iter()
-        .map(|asked| count(&asked.body))
+        .map(|request| count(&request.body))
         .collect();
     assert_eq!(counts, [4_096, 1]);
 
     let full = Answer::problem(ProblemType::RefusedPolicy, "there is no room");
     let node = CannedNode::start([now(PublishMode::Open), full]).await;
     let (_, outcome) = run_at(&node, &words).await;
-    let told = "the first 4096 keys were changed, the others were not: there is no room";
-    assert_eq!(outcome, Err((told.to_owned(), 1)));
+    let expected = "the first 4096 keys were changed, the others were not: there is no room";
+    assert_eq!(outcome, Err((expected.to_owned(), 1)));
 }
 
 #[tokio::test]
@@ -140,7 +140,11 @@ async fn a_list_is_printed_completely() {
     let (captured, outcome) = run_at(&node, &["list", "denied"]).await;
     assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data(), "a\nb\n");
-    let targets: Vec<_> = node.asked().into_iter().map(|asked| asked.target).collect();
+    let targets: Vec<_> = node
+        .requests()
+        .into_iter()
+        .map(|request| request.target)
+        .collect();
     assert_eq!(
         targets,
         [
@@ -150,7 +154,7 @@ async fn a_list_is_printed_completely() {
     );
     let node = CannedNode::start([page("a", None)]).await;
     run_at(&node, &["list", "allowed"]).await.1.unwrap();
-    assert_eq!(node.asked()[0].target, "/v1/policy/allowed?count=1000");
+    assert_eq!(node.requests()[0].target, "/v1/policy/allowed?count=1000");
 }
 
 #[tokio::test]
@@ -165,14 +169,14 @@ async fn a_token_comes_alone_on_standard_output() {
     assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data(), "quorate-publish-x\n");
     assert!(!captured.notes().contains("publish-x"));
-    assert_eq!(node.asked()[0].body, r#"{"name":"ci"}"#);
+    assert_eq!(node.requests()[0].body, r#"{"name":"ci"}"#);
 
     let node = CannedNode::start([now(PublishMode::Tokens)]).await;
     let (captured, outcome) = run_at(&node, &["token", "remove", "ci"]).await;
     assert_eq!(outcome, Ok(()));
-    let asked = node.asked().remove(0);
-    assert_eq!(asked.method, Method::DELETE);
-    assert_eq!(asked.target, "/v1/policy/tokens/ci");
+    let request = node.requests().remove(0);
+    assert_eq!(request.method, Method::DELETE);
+    assert_eq!(request.target, "/v1/policy/tokens/ci");
     assert!(captured.notes().contains("ci is revoked"));
 
     let names = ["a", "b"].map(str::to_owned).into();

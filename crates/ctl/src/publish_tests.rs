@@ -86,7 +86,7 @@ async fn a_rejection_is_explained_with_the_reason_of_the_relay() {
     );
 }
 
-/// As a relay does that lets nobody publish without a token.
+/// Answers like a relay where publishing needs a token.
 #[tokio::test]
 async fn a_token_is_sent_as_a_bearer_and_its_lack_explained() {
     let demand = |headers: HeaderMap| async move {

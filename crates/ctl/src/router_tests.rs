@@ -1,4 +1,4 @@
-//! The commands against the admin API as a node serves it.
+//! Tests commands with the real admin API of a fake node.
 
 use std::{
     collections::BTreeMap,
@@ -24,14 +24,14 @@ use tokio::net::TcpListener;
 
 use crate::{
     admin::{
-        AdminUrl, Ask,
+        AdminUrl, ApiCall,
         canned::{Outcome, outcome, parse, run_at, session},
     },
     console::captured::Captured,
     token::Token,
 };
 
-/// The one node of the fake cluster.
+/// The only node of the fake cluster.
 const NODE: PublicKey = PublicKey::from_bytes([1; 32]);
 
 const BUILD: Build = Build {
@@ -39,12 +39,12 @@ const BUILD: Build = Build {
     git_hash: "abc",
 };
 
-/// The node, as it is shown.
+/// The node's shortened key.
 fn shown() -> String {
     format!("fra-1 ({}…)", &NODE.to_string()[..8])
 }
 
-/// A configuration that cannot be read.
+/// An unreadable configuration.
 struct Misspelt;
 
 impl Reload for Misspelt {
@@ -67,7 +67,7 @@ impl LogControl for Filter {
     }
 }
 
-/// The zone `a.`, in the wire form of which names are.
+/// The zone `a.`, in wire format.
 struct OneZone;
 
 impl ServedZones for OneZone {
@@ -81,7 +81,7 @@ impl ServedZones for OneZone {
     }
 }
 
-/// A node whose cluster is a fake, and where it is asked.
+/// A node with a fake cluster, and its URL.
 async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
     let replica = FakeReplica::new();
     let node = AdminNode {
@@ -105,7 +105,7 @@ async fn node_on_loopback() -> (Arc<FakeReplica>, AdminUrl) {
     node(&AdminConfig::default()).await
 }
 
-/// Does what these words say at a node that asks for no token.
+/// Runs the command of these words at a node that needs no token.
 async fn run(url: &AdminUrl, words: &[&str]) -> (Captured, Outcome) {
     run_at(url, None, words).await
 }
@@ -126,7 +126,7 @@ async fn member(url: &AdminUrl, words: &[&str]) -> (Captured, Outcome) {
 async fn a_nodes_status_is_printed() {
     let (_, url) = node_on_loopback().await;
     let (mut session, _) = session(&url, None, true);
-    let status: NodeStatus = session.ask(&Ask::get(path::STATUS)).await.unwrap();
+    let status: NodeStatus = session.call(&ApiCall::get(path::STATUS)).await.unwrap();
     assert_eq!(status.role, Role::Leader);
 }
 
@@ -171,7 +171,7 @@ async fn a_token_for_a_new_node_comes_alone() {
         valid_secs: 3600,
         uses: 1,
     };
-    assert_eq!(replica.operators.take_asked(), [request.into()]);
+    assert_eq!(replica.operators.take_requests(), [request.into()]);
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn every_change_reaches_the_cluster() {
     let (replica, url) = node_on_loopback().await;
     let key = || NODE.to_string();
     let other = PublicKey::from_bytes([9; 32]).to_string();
-    let ask = |force| ChangeRequest { force };
+    let call = |force| ChangeRequest { force };
     let with = ReplaceRequest {
         with: key(),
         force: true,
@@ -190,19 +190,19 @@ async fn every_change_reaches_the_cluster() {
     for (words, change) in [
         (
             &["promote", "fra-1"][..],
-            MemberChange::Promote(ask(false)).of(key()),
+            MemberChange::Promote(call(false)).of(key()),
         ),
         (
             &["demote", "fra-1", "--force"],
-            MemberChange::Demote(ask(true)).of(key()),
+            MemberChange::Demote(call(true)).of(key()),
         ),
         (
             &["remove", "fra-1"],
-            MemberChange::Remove(ask(false)).of(key()),
+            MemberChange::Remove(call(false)).of(key()),
         ),
         (
             &["remove", "fra-1", "--force"],
-            MemberChange::Remove(ask(true)).of(key()),
+            MemberChange::Remove(call(true)).of(key()),
         ),
         (
             &["replace", &other, "fra-1", "--force"],
@@ -215,8 +215,8 @@ async fn every_change_reaches_the_cluster() {
     ] {
         let (captured, outcome) = member(&url, words).await;
         assert_eq!(outcome, Ok(()), "{words:?}");
-        let asked = replica.operators.take_asked();
-        assert_eq!(asked, [change.into()]);
+        let requests = replica.operators.take_requests();
+        assert_eq!(requests, [change.into()]);
         let notes = captured.notes();
         assert!(notes.contains(&shown()), "{notes}");
     }
@@ -225,13 +225,13 @@ async fn every_change_reaches_the_cluster() {
 #[tokio::test]
 async fn a_change_is_waited_for_until_the_node_has_caught_up() {
     let (replica, url) = node_on_loopback().await;
-    replica.operators.lag_behind(Some(5));
+    replica.operators.set_lag(Some(5));
     replica.operators.warn("the cluster has 2 voters");
-    let mut asked = replica.operators.asked_count.subscribe();
+    let mut requests = replica.operators.asked_count.subscribe();
     let (asked_thrice, (captured, outcome)) = tokio::join!(
         async {
-            let thrice = asked.wait_for(|count| *count >= 3).await.is_ok();
-            replica.operators.lag_behind(None);
+            let thrice = requests.wait_for(|count| *count >= 3).await.is_ok();
+            replica.operators.set_lag(None);
             thrice
         },
         member(&url, &["promote", "fra-1"]),
@@ -252,19 +252,19 @@ async fn a_change_is_waited_for_until_the_node_has_caught_up() {
 #[tokio::test]
 async fn rejections_of_the_cluster_have_a_message_and_an_exit_code() {
     let (replica, url) = node_on_loopback().await;
-    for (problem_type, said, code) in [
+    for (problem_type, message, code) in [
         (ProblemType::NoLiveQuorum, "1 of 2 voters would be alive", 1),
         (ProblemType::UnknownNode, "no node is called \"b\"", 1),
         (ProblemType::Busy, "another change of the members", 5),
         (ProblemType::NoLeader, "no leader is known", 5),
     ] {
-        let rejection = Problem::new(problem_type, said);
+        let rejection = Problem::new(problem_type, message);
         replica.operators.refuse(rejection);
         let (mut session, captured) = session(&url, None, true);
         session.retry_policy.retry_timeout = std::time::Duration::ZERO;
         let command = parse(&["member", "remove", "b", "--json"]).unwrap();
         let (text, exit) = outcome(command.run(|_| Ok(session)).await).unwrap_err();
-        assert!(text.starts_with(said), "{text}");
+        assert!(text.starts_with(message), "{text}");
         assert_eq!((exit, captured.data().as_str()), (code, ""));
     }
 }
@@ -278,7 +278,7 @@ async fn leadership_is_handed_over() {
         assert_eq!(outcome, Ok(()));
         assert_eq!(captured.notes(), format!("quorate: {} leads\n", shown()));
         assert_eq!(
-            replica.operators.take_asked(),
+            replica.operators.take_requests(),
             [TransferRequest { to: key }.into()]
         );
     }
@@ -396,8 +396,11 @@ async fn a_listed_zone_can_be_imported_again() {
 
     let unserved = ["set", "b", "@", "60", "TXT", "x"];
     let (_, outcome) = zone(&url, &unserved).await;
-    let (said, code) = outcome.unwrap_err();
-    assert!(code == 1 && said.contains("that it serves: a."), "{said}");
+    let (message, code) = outcome.unwrap_err();
+    assert!(
+        code == 1 && message.contains("that it serves: a."),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -419,17 +422,17 @@ async fn a_list_of_keys_can_be_removed_again() {
     assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data().lines().count(), 1);
     let (_, outcome) = policy(&url, &add).await;
-    let (said, code) = outcome.unwrap_err();
+    let (message, code) = outcome.unwrap_err();
     assert!(
-        code == 1 && said.contains("a token named `ci` exists"),
-        "{said}"
+        code == 1 && message.contains("a token named `ci` exists"),
+        "{message}"
     );
-    let (said, code) = policy(&url, &["token", "remove", "ic"])
+    let (message, code) = policy(&url, &["token", "remove", "ic"])
         .await
         .1
         .unwrap_err();
     assert!(
-        code == 1 && said.contains("no token is named `ic`"),
-        "{said}"
+        code == 1 && message.contains("no token is named `ic`"),
+        "{message}"
     );
 }

@@ -5,14 +5,14 @@ use quorate_api::{LogFilter, ReloadReport, path};
 use serde_json::json;
 
 use crate::{
-    admin::{AdminArgs, Ask, Session},
+    admin::{AdminArgs, ApiCall, Session},
     table::table,
 };
 
 /// Makes the node reload its configuration, and prints which settings changed.
 pub(crate) async fn reload(session: &mut Session) -> anyhow::Result<()> {
-    let ask = Ask::post(path::RELOAD, &json!({}));
-    let report = session.show(&ask, changes).await?;
+    let call = ApiCall::post(path::RELOAD, &json!({}));
+    let report = session.show(&call, changes).await?;
     if report == ReloadReport::default() {
         session.note("no setting has changed");
     }
@@ -50,12 +50,12 @@ pub(crate) async fn log_filter(
     match filter {
         None => {
             let text = |now: &LogFilter| format!("{}\n", now.filter);
-            session.show(&Ask::get(path::LOG_FILTER), text).await?;
+            session.show(&ApiCall::get(path::LOG_FILTER), text).await?;
         }
         Some(filter) => {
-            let ask = Ask::put(path::LOG_FILTER, &LogFilter { filter });
+            let call = ApiCall::put(path::LOG_FILTER, &LogFilter { filter });
             let note = |now: &LogFilter| format!("the node logs {}", now.filter);
-            session.change(&ask, note).await?;
+            session.change(&call, note).await?;
         }
     }
     Ok(())
@@ -123,9 +123,9 @@ http.listen      after a restart
             captured.notes(),
             "quorate: the node logs info,quorate_raft=debug\n"
         );
-        let asked = node.asked().pop().unwrap();
+        let request = node.requests().pop().unwrap();
         assert_eq!(
-            (asked.method, asked.target.as_str()),
+            (request.method, request.target.as_str()),
             (Method::PUT, path::LOG_FILTER)
         );
     }

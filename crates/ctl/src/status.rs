@@ -3,19 +3,19 @@
 use quorate_api::{NodeStatus, path};
 
 use crate::{
-    admin::{Ask, Session},
+    admin::{ApiCall, Session},
     member_list, table,
 };
 
 /// Prints the status of the node and, for people, the member list below it, which shows for example a node
 /// that catches up. JSON contains the node alone.
 pub(crate) async fn show(session: &mut Session) -> anyhow::Result<()> {
-    let status: NodeStatus = session.ask(&Ask::get(path::STATUS)).await?;
+    let status: NodeStatus = session.call(&ApiCall::get(path::STATUS)).await?;
     if session.console.is_json() {
         return session.console.report(&status);
     }
     session.console.print(&status, text)?;
-    let members = session.client.send(&Ask::get(path::MEMBERS)).await;
+    let members = session.client.send(&ApiCall::get(path::MEMBERS)).await;
     match members {
         Ok(members) => {
             member_list::note_view(&members, session);
@@ -181,7 +181,7 @@ mod tests {
         let node = CannedNode::start([Answer::json(StatusCode::OK, &follower())]).await;
         let data = shown(&node, true).await.data();
         let printed: NodeStatus = serde_json::from_str(&data).unwrap();
-        assert_eq!((printed, node.asked().len()), (follower(), 1));
+        assert_eq!((printed, node.requests().len()), (follower(), 1));
     }
 
     #[test]

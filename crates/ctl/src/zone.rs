@@ -12,7 +12,7 @@ use quorate_packet::{quoted, txt_text};
 use serde::Serialize;
 
 use crate::{
-    admin::{Ask, Session},
+    admin::{ApiCall, Session},
     input, span,
     table::table,
 };
@@ -53,7 +53,7 @@ configuration are not listed.")]
         origin: String,
         /// The name
         name: String,
-        /// How long resolvers may cache the records: seconds, or a span such as 10m, 1h or 7d
+        /// ChangeOptions long resolvers may cache the records: seconds, or a span such as 10m, 1h or 7d
         #[arg(value_parser = parse_ttl)]
         ttl: u32,
         /// The type, such as A, or TYPE and its number
@@ -111,8 +111,8 @@ impl ZoneCommand {
         match self {
             Self::List { origin: None } => list_zones(session).await,
             Self::List { origin: Some(at) } => {
-                let ask = Ask::get(path::with(path::ZONE_RECORDS, &at));
-                session.show(&ask, zone_file).await?;
+                let call = ApiCall::get(path::with(path::ZONE_RECORDS, &at));
+                session.show(&call, zone_file).await?;
                 Ok(())
             }
             Self::Set {
@@ -154,7 +154,7 @@ impl ZoneCommand {
 }
 
 async fn list_zones(session: &mut Session) -> anyhow::Result<()> {
-    let zones = session.show(&Ask::get(path::ZONES), text).await?;
+    let zones = session.show(&ApiCall::get(path::ZONES), text).await?;
     for zone in zones.zones.iter().filter(|zone| zone.serial.is_none()) {
         session.note(format_args!("the node serves no zone {}", zone.zone));
     }
@@ -202,8 +202,8 @@ async fn change(
         let serial = serial.unwrap_or_default();
         format!("{name} has {count} replicated records{serial}")
     };
-    let ask = Ask::post(path::with(at, origin), request);
-    session.change(&ask, note).await?;
+    let call = ApiCall::post(path::with(at, origin), request);
+    session.change(&call, note).await?;
     Ok(())
 }
 

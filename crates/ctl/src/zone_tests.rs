@@ -8,7 +8,7 @@ use crate::{
     console::captured::Captured,
 };
 
-/// Does what these words say at a node, and tells what was written and what came of it.
+/// Runs the command of these words at a node. Returns the output and the result.
 async fn run_at(node: &CannedNode, words: &[&str]) -> (Captured, Outcome) {
     node.run(&[&["zone"], words].concat()).await
 }
@@ -23,7 +23,7 @@ fn zone() -> Answer {
 }
 
 fn body(node: &CannedNode) -> Value {
-    serde_json::from_str(&node.asked()[0].body).unwrap()
+    serde_json::from_str(&node.requests()[0].body).unwrap()
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn records_are_set_as_they_are_typed() {
         let words = [&["set", "a."], words].concat();
         let (captured, outcome) = run_at(&node, &words).await;
         assert_eq!(outcome, Ok(()));
-        assert_eq!(node.asked()[0].target, "/v1/zones/a./set");
+        assert_eq!(node.requests()[0].target, "/v1/zones/a./set");
         assert_eq!(body(&node), expected);
         assert_eq!(captured.data(), "");
         let note = "quorate: a. has 2 replicated records, serial 8\n";
@@ -62,7 +62,7 @@ async fn the_root_has_a_path_of_its_own() {
     let node = CannedNode::start([zone()]).await;
     let (captured, outcome) = run_at(&node, &["unset", ".", "x", "TXT", "--json"]).await;
     assert_eq!(outcome, Ok(()));
-    assert_eq!(node.asked()[0].target, "/v1/zones/%40/unset");
+    assert_eq!(node.requests()[0].target, "/v1/zones/%40/unset");
     assert_eq!(body(&node), json!({"name": "x", "type": "TXT"}));
     let json: Value = serde_json::from_str(&captured.data()).unwrap();
     assert_eq!(json, json!({"zone": "a.", "serial": 8, "record_count": 2}));
@@ -83,7 +83,7 @@ async fn a_zone_is_listed_as_a_zone_file() {
     };
     let node = CannedNode::start([Answer::json(StatusCode::OK, &records)]).await;
     let (captured, _) = run_at(&node, &["list", "a"]).await;
-    assert_eq!(node.asked()[0].target, "/v1/zones/a/records");
+    assert_eq!(node.requests()[0].target, "/v1/zones/a/records");
     assert_eq!(captured.data(), "t.a. 60 IN TXT \"x y\"\n");
 }
 
@@ -117,16 +117,16 @@ async fn a_rejected_zone_file_is_reported_with_file_and_line() {
     let rejection = Answer::problem(ProblemType::RefusedZone, "line 1: it is no A");
     let node = CannedNode::start([rejection]).await;
     let (_, outcome) = run_at(&node, &["import", "a", file]).await;
-    let said = format!("{file} was not imported: line 1: it is no A");
-    assert_eq!(outcome, Err((said, 1)));
+    let message = format!("{file} was not imported: line 1: it is no A");
+    assert_eq!(outcome, Err((message, 1)));
     assert_eq!(body(&node), json!({"text": "a A x\n"}));
 
     let node = CannedNode::start([zone()]).await;
     let missing = format!("{file}.not");
     let (_, outcome) = run_at(&node, &["import", "a", &missing]).await;
-    let said = outcome.unwrap_err().0;
+    let message = outcome.unwrap_err().0;
     assert!(
-        said.starts_with(&format!("{missing} cannot be read: ")),
-        "{said}"
+        message.starts_with(&format!("{missing} cannot be read: ")),
+        "{message}"
     );
 }

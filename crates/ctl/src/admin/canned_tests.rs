@@ -1,4 +1,4 @@
-//! A node for tests, which answers as told and keeps what it was asked.
+//! A node for tests that gives prepared answers and records its requests.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ use clap::Parser;
 use super::{AdminClient, AdminUrl, RetryPolicy, Session};
 use crate::{command::NodeCommand, console::captured::Captured, exit::exit_code, token::Token};
 
-/// Longer than anything takes here.
+/// Longer than any step takes.
 const LONG: Duration = Duration::from_secs(30);
 
 /// An answer to one request.
@@ -54,7 +54,7 @@ impl Answer {
     }
 }
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordedRequest {
     pub(crate) method: Method,
@@ -64,46 +64,46 @@ pub(crate) struct RecordedRequest {
     pub(crate) body: String,
 }
 
-/// A node that gives these answers in turn, the last again and again.
+/// A node that gives these answers in turn, and the last one repeatedly.
 pub(crate) struct CannedNode {
     pub(crate) url: AdminUrl,
-    asked: Arc<Mutex<Vec<RecordedRequest>>>,
+    requests: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 #[derive(Clone)]
 struct Script {
     answers: Arc<Mutex<VecDeque<Answer>>>,
-    asked: Arc<Mutex<Vec<RecordedRequest>>>,
+    requests: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 impl CannedNode {
     pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let script = Script {
             answers: Arc::new(Mutex::new(answers.into_iter().collect())),
-            asked: Arc::default(),
+            requests: Arc::default(),
         };
-        let asked = script.asked.clone();
+        let requests = script.requests.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = Router::new().fallback(answer).with_state(script);
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self {
             url: url.parse().unwrap(),
-            asked,
+            requests,
         }
     }
 
-    /// Does what these words say at this node.
+    /// Runs the command of these words at this node.
     pub(crate) async fn run(&self, words: &[&str]) -> (Captured, Outcome) {
         run_at(&self.url, None, words).await
     }
 
-    pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
-        self.asked.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
-/// A session that does not wait as long as people do, and what it writes.
+/// A session with short retries, and its output.
 pub(crate) fn session(url: &AdminUrl, token: Option<Token>, is_json: bool) -> (Session, Captured) {
     let (console, captured) = Captured::console(is_json);
     let retry_policy = RetryPolicy {
@@ -126,22 +126,22 @@ struct Cli {
     command: NodeCommand,
 }
 
-/// The command that these words are, or why they are none.
+/// Parses the command of these words.
 pub(crate) fn parse(words: &[&str]) -> Result<NodeCommand, String> {
     let cli = Cli::try_parse_from(["quorate"].iter().chain(words));
     cli.map(|cli| cli.command)
         .map_err(|error| error.to_string())
 }
 
-/// Whether a command did what it should, or why not and with which exit code.
+/// The result of a command: done, or the message and the exit code.
 pub(crate) type Outcome = Result<(), (String, u8)>;
 
-/// What came of a command, in words and as an exit code.
+/// Converts the result of a command to its message and exit code.
 pub(crate) fn outcome(ended: anyhow::Result<()>) -> Outcome {
     ended.map_err(|error| (format!("{error:#}"), exit_code(&error).unwrap_or(1)))
 }
 
-/// Does what these words say at a node, and tells what was written, and what came of it.
+/// Runs the command of these words at a node. Returns the output and the result.
 pub(crate) async fn run_at(
     url: &AdminUrl,
     token: Option<Token>,
@@ -159,7 +159,7 @@ async fn answer(State(script): State<Script>, request: Request) -> impl IntoResp
         let value = parts.headers.get(name);
         value.map(|value| value.to_str().unwrap().to_owned())
     };
-    script.asked.lock().unwrap().push(RecordedRequest {
+    script.requests.lock().unwrap().push(RecordedRequest {
         method: parts.method.clone(),
         target: parts.uri.to_string(),
         authorization: header(header::AUTHORIZATION),

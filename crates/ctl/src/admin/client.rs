@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{AdminError, AdminUrl};
 use crate::{http, token::Token};
 
-/// How long a request may take: a node forwards it to the leader, which may have to wait for an
+/// ChangeOptions long a request may take: a node forwards it to the leader, which may have to wait for an
 /// election and for a majority, a few seconds each.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -22,14 +22,14 @@ const ANSWER_SIZE_MAX: usize = 4 << 20;
 
 /// A request to the admin API. Every request can be retried safely.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct ApiCall {
     method: Method,
     /// The path and query, percent-encoded.
     path: String,
     body: Option<String>,
 }
 
-impl Ask {
+impl ApiCall {
     pub(crate) fn get(path: impl Into<String>) -> Self {
         Self::new(Method::GET, path, None)
     }
@@ -92,10 +92,10 @@ impl AdminClient {
     }
 
     /// Sends the request once.
-    pub(crate) async fn send<A: DeserializeOwned>(&self, ask: &Ask) -> Result<A, AdminError> {
-        let url = self.url.at(&ask.path);
-        let mut request = self.http.request(ask.method.clone(), url);
-        if let Some(body) = &ask.body {
+    pub(crate) async fn send<A: DeserializeOwned>(&self, call: &ApiCall) -> Result<A, AdminError> {
+        let url = self.url.at(&call.path);
+        let mut request = self.http.request(call.method.clone(), url);
+        if let Some(body) = &call.body {
             request = request
                 .header(CONTENT_TYPE, "application/json")
                 .body(body.clone());

@@ -15,11 +15,11 @@ fn filter() -> LogFilter {
     }
 }
 
-fn ask() -> Ask {
-    Ask::get(path::LOG_FILTER)
+fn call() -> ApiCall {
+    ApiCall::get(path::LOG_FILTER)
 }
 
-/// What a client that asks once gets of a node with this answer, in words and as an exit code.
+/// The message and the exit code of a client without retries, at a node with this answer.
 async fn refused(answer: Answer) -> (String, u8) {
     let node = CannedNode::start([answer]).await;
     let (mut session, _) = session(&node.url, None, false);
@@ -28,7 +28,7 @@ async fn refused(answer: Answer) -> (String, u8) {
 }
 
 async fn failed(mut session: Session) -> (String, u8) {
-    let ended = session.ask::<LogFilter>(&ask()).await;
+    let ended = session.call::<LogFilter>(&call()).await;
     outcome(ended.map(drop).map_err(Into::into)).unwrap_err()
 }
 
@@ -86,16 +86,16 @@ async fn a_token_is_sent_as_a_bearer() {
     let node = CannedNode::start([Answer::json(StatusCode::OK, &filter())]).await;
     let token = Token::find(None, ("VARIABLE", Some("quorate-admin-a".into()))).unwrap();
     let (mut session, _) = session(&node.url, token, false);
-    let got: LogFilter = session.ask(&ask()).await.unwrap();
+    let got: LogFilter = session.call(&call()).await.unwrap();
     assert_eq!(got, filter());
-    let asked = node.asked().remove(0);
+    let request = node.requests().remove(0);
     assert_eq!(
-        asked.authorization.as_deref(),
+        request.authorization.as_deref(),
         Some("Bearer quorate-admin-a")
     );
 }
 
-/// Where the token would go too.
+/// The token would go there too.
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = CannedNode::start([Answer::json(StatusCode::OK, &filter())]).await;
@@ -103,7 +103,7 @@ async fn a_redirect_is_not_followed() {
     answer.location = elsewhere.url.at(path::LOG_FILTER).to_string();
     let (text, code) = refused(answer).await;
     assert!(text.contains("307 Temporary Redirect"), "{text}");
-    assert_eq!((code, elsewhere.asked().len()), (1, 0));
+    assert_eq!((code, elsewhere.requests().len()), (1, 0));
 }
 
 #[tokio::test]
@@ -114,15 +114,18 @@ async fn temporary_rejections_are_retried() {
     let answers = [no_leader.clone(), no_leader, busy, done];
     let node = CannedNode::start(answers).await;
     let (mut session, captured) = session(&node.url, None, false);
-    let put = Ask::put(path::LOG_FILTER, &filter());
-    let got: LogFilter = session.ask(&put).await.unwrap();
+    let put = ApiCall::put(path::LOG_FILTER, &filter());
+    let got: LogFilter = session.call(&put).await.unwrap();
     assert_eq!(got, filter());
-    let asked = node.asked();
-    assert_eq!(asked.len(), 4);
-    assert!(asked.iter().all(|again| *again == asked[0]));
-    assert_eq!(asked[0].body, r#"{"filter":"info"}"#);
-    assert_eq!(asked[0].content_type.as_deref(), Some("application/json"));
-    // Each reason once, and nothing among the data.
+    let requests = node.requests();
+    assert_eq!(requests.len(), 4);
+    assert!(requests.iter().all(|again| *again == requests[0]));
+    assert_eq!(requests[0].body, r#"{"filter":"info"}"#);
+    assert_eq!(
+        requests[0].content_type.as_deref(),
+        Some("application/json")
+    );
+    // Each reason is printed once, and not to standard output.
     assert_eq!(captured.data(), "");
     assert_eq!(
         captured.notes(),
@@ -138,7 +141,7 @@ async fn permanent_rejections_are_not_retried() {
     session.retry_policy.retry_timeout = Duration::from_millis(500);
     let (text, code) = failed(session).await;
     assert_eq!((text.as_str(), code), ("none", 5));
-    assert!(node.asked().len() > 1);
+    assert!(node.requests().len() > 1);
 }
 
 #[tokio::test]

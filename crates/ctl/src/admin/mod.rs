@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub(crate) use self::{
-    client::{AdminClient, Ask},
+    client::{AdminClient, ApiCall},
     error::{AdminError, behind},
     session::{RetryPolicy, Session},
     url::AdminUrl,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 
-use super::{AdminClient, AdminError, Ask};
+use super::{AdminClient, AdminError, ApiCall};
 use crate::{console::Console, span};
 
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub(crate) struct RetryPolicy {
     pub(crate) retry_timeout: Duration,
     /// The pause before a retry.
     pub(crate) retry_interval: Duration,
-    /// How often to poll the progress of a node that catches up.
+    /// ChangeOptions often to poll the progress of a node that catches up.
     pub(crate) poll_interval: Duration,
 }
 
@@ -37,18 +37,21 @@ pub(crate) struct Session {
 
 impl Session {
     /// Sends a request, and retries it for a while if it is temporarily rejected.
-    pub(crate) async fn ask<A: DeserializeOwned>(&mut self, ask: &Ask) -> Result<A, AdminError> {
+    pub(crate) async fn call<A: DeserializeOwned>(
+        &mut self,
+        call: &ApiCall,
+    ) -> Result<A, AdminError> {
         let deadline = Instant::now() + self.retry_policy.retry_timeout;
-        let mut said = String::new();
+        let mut last_text = String::new();
         loop {
-            match self.client.send(ask).await {
+            match self.client.send(call).await {
                 Err(AdminError::Rejected { problem, .. })
                     if problem.retry && Instant::now() < deadline =>
                 {
-                    if said != problem.text() {
-                        said = problem.text();
+                    if last_text != problem.text() {
+                        last_text = problem.text();
                         let timeout = span::shown(self.retry_policy.retry_timeout);
-                        self.note(format_args!("{said}; retrying for {timeout}"));
+                        self.note(format_args!("{last_text}; retrying for {timeout}"));
                     }
                     sleep(self.retry_policy.retry_interval).await;
                 }
@@ -60,10 +63,10 @@ impl Session {
     /// Sends a request and prints the answer: as JSON, or as formatted by `text`.
     pub(crate) async fn show<A: Serialize + DeserializeOwned>(
         &mut self,
-        ask: &Ask,
+        call: &ApiCall,
         text: impl FnOnce(&A) -> String,
     ) -> anyhow::Result<A> {
-        let answer = self.ask(ask).await?;
+        let answer = self.call(call).await?;
         self.console.print(&answer, text)?;
         Ok(answer)
     }
@@ -71,10 +74,10 @@ impl Session {
     /// Sends a change and prints the result as a note, or the answer as JSON.
     pub(crate) async fn change<A: Serialize + DeserializeOwned>(
         &mut self,
-        ask: &Ask,
+        call: &ApiCall,
         note: impl FnOnce(&A) -> String,
     ) -> anyhow::Result<A> {
-        let answer = self.ask(ask).await?;
+        let answer = self.call(call).await?;
         self.note(note(&answer));
         self.console.report(&answer)?;
         Ok(answer)

@@ -47,7 +47,7 @@ impl Default for Operators {
 
 impl Operators {
     /// Returns the requests so far, in order, and forgets them.
-    pub fn take_asked(&self) -> Vec<AdminRequest> {
+    pub fn take_requests(&self) -> Vec<AdminRequest> {
         std::mem::take(&mut self.lock().asked)
     }
 
@@ -62,7 +62,7 @@ impl Operators {
     }
 
     /// From now on, changes wait for a node that lacks this number of entries.
-    pub fn lag_behind(&self, lag: Option<u64>) {
+    pub fn set_lag(&self, lag: Option<u64>) {
         self.lock().lag = lag;
     }
 
