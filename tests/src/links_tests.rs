@@ -55,8 +55,8 @@ async fn expect(stream: &mut TcpStream, text: &str) {
 }
 
 async fn expect_silence(stream: &mut TcpStream) {
-    let heard = timeout(SILENCE, stream.read_u8()).await;
-    assert!(heard.is_err(), "{heard:?}");
+    let received = timeout(SILENCE, stream.read_u8()).await;
+    assert!(received.is_err(), "{received:?}");
 }
 
 #[tokio::test]
@@ -83,8 +83,8 @@ async fn a_direction_is_cut_and_the_other_is_not() {
         link.forth.condition.send_replace(Condition::Lost);
         link.dialer.write_all(b"lost").await.unwrap();
         expect_silence(&mut link.dialed).await;
-        link.dialed.write_all(b"heard").await.unwrap();
-        expect(&mut link.dialer, "heard").await;
+        link.dialed.write_all(b"received").await.unwrap();
+        expect(&mut link.dialer, "received").await;
 
         link.forth.condition.send_replace(Condition::Whole);
         assert!(link.dialed.read_u8().await.is_err(), "bytes are missing");
@@ -135,17 +135,17 @@ async fn a_slow_link_is_late_and_narrow_but_not_one_after_the_other() {
         delay,
         bytes_per_sec: 100_000,
     });
-    let begun = Instant::now();
+    let started = Instant::now();
     for _ in 0..10 {
         link.dialer.write_all(&[1]).await.unwrap();
         tokio::task::yield_now().await;
     }
     link.dialed.read_exact(&mut [0; 10]).await.unwrap();
-    let alone = begun.elapsed();
+    let alone = started.elapsed();
     assert!((delay..9 * delay).contains(&alone), "{alone:?}");
 
     link.dialer.write_all(&[1; 50_000]).await.unwrap();
     link.dialed.read_exact(&mut [0; 50_000]).await.unwrap();
-    let all = begun.elapsed();
+    let all = started.elapsed();
     assert!(all >= delay + Duration::from_millis(500), "{all:?}");
 }

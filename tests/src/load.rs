@@ -103,7 +103,7 @@ impl Load {
 
     /// Waits for `count` more acknowledgements, and returns how long they took.
     pub async fn wait_for_acks(&self, count: u64) -> Duration {
-        let begun = Instant::now();
+        let started = Instant::now();
         let goal = self.acked_count() + count;
         until(
             &format!("{count} more acknowledged PUTs"),
@@ -118,7 +118,7 @@ impl Load {
             },
         )
         .await;
-        begun.elapsed()
+        started.elapsed()
     }
 
     /// Stops after every PUT in progress has its answer. Returns what the cluster must hold.

@@ -25,11 +25,11 @@ pub async fn until<T>(
     within: Duration,
     mut look: impl AsyncFnMut() -> Result<T, String>,
 ) -> T {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         match look().await {
             Ok(value) => return value,
-            Err(reason) if begun.elapsed() >= within => {
+            Err(reason) if started.elapsed() >= within => {
                 panic!("waited {within:?} for {what}: {reason}")
             }
             Err(_) => sleep(POLL_INTERVAL).await,
@@ -43,8 +43,8 @@ pub async fn throughout(
     span: Duration,
     mut look: impl AsyncFnMut() -> Result<(), String>,
 ) {
-    let begun = Instant::now();
-    while begun.elapsed() < span {
+    let started = Instant::now();
+    while started.elapsed() < span {
         if let Err(reason) = look().await {
             panic!("not for all of {span:?}: {what}: {reason}");
         }

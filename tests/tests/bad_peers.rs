@@ -50,16 +50,16 @@ async fn another_wire_version_is_rejected_with_the_reason() {
     let key = Some(other_key(&cluster));
     let id = cluster_id(&node);
     let received = call(node.addresses().peer, key, &hello(99, &id, 1)).await;
-    let said = String::from_utf8_lossy(&received);
-    assert!(said.contains("wire version"), "{said}");
+    let output = String::from_utf8_lossy(&received);
+    assert!(output.contains("wire version"), "{output}");
     let received = call(
         node.addresses().peer,
         key,
         &hello(WIRE_VERSION, &[7; 32], 1),
     )
     .await;
-    let said = String::from_utf8_lossy(&received);
-    assert!(said.contains("another cluster"), "{said}");
+    let output = String::from_utf8_lossy(&received);
+    assert!(output.contains("another cluster"), "{output}");
     expect_undisturbed(&cluster, &node, process).await;
 }
 

@@ -22,8 +22,8 @@ async fn a_data_directory_in_use_is_rejected() {
         .config()
         .replace(&dir(node.data_dir()), &dir(holder.data_dir()));
     node.configure(&config);
-    let said = node.expect_start_refused().await;
-    assert!(said.contains("in use"), "{said}");
+    let output = node.expect_start_refused().await;
+    assert!(output.contains("in use"), "{output}");
     holder.expect_unharmed(holder.process_id()).await;
 }
 
@@ -39,12 +39,12 @@ async fn a_port_in_use_is_named() {
         addresses.dns,
     ] {
         let _taken = TcpListener::bind(address).expect("the port is ours");
-        let said = node.expect_start_refused().await;
-        expect_error_names(&said, &address.to_string());
+        let output = node.expect_start_refused().await;
+        expect_error_names(&output, &address.to_string());
     }
     let _taken = UdpSocket::bind(addresses.dns).expect("the port is ours");
-    let said = node.expect_start_refused().await;
-    expect_error_names(&said, &addresses.dns.to_string());
+    let output = node.expect_start_refused().await;
+    expect_error_names(&output, &addresses.dns.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,9 +70,9 @@ async fn settings_that_make_no_sense_are_named() {
     ] {
         assert!(config.contains(good));
         node.configure(&config.replace(good, bad));
-        let said = node.expect_start_refused().await;
-        expect_error_names(&said, named);
-        expect_error_names(&said, "config.toml");
+        let output = node.expect_start_refused().await;
+        expect_error_names(&output, named);
+        expect_error_names(&output, "config.toml");
     }
 }
 
@@ -85,9 +85,9 @@ async fn a_full_disk_at_start_is_named() {
         return;
     };
     disk.fill();
-    let said = node.expect_start_refused().await;
-    expect_error_names(&said, "No space left on device");
-    expect_error_names(&said, node.data_dir().to_str().expect("a name of ours"));
+    let output = node.expect_start_refused().await;
+    expect_error_names(&output, "No space left on device");
+    expect_error_names(&output, node.data_dir().to_str().expect("a name of ours"));
 
     disk.make_room();
     node.start();
@@ -96,10 +96,10 @@ async fn a_full_disk_at_start_is_named() {
 
 /// Expects that the last line of the program, its reason for ending, names `what`.
 #[track_caller]
-fn expect_error_names(said: &str, what: &str) {
-    let (_, error) = said
+fn expect_error_names(output: &str, what: &str) {
+    let (_, error) = output
         .rsplit_once("quorate: ")
-        .unwrap_or_else(|| panic!("no error: {said}"));
+        .unwrap_or_else(|| panic!("no error: {output}"));
     assert!(error.contains(what), "{what} is not named: {error}");
 }
 

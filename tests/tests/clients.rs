@@ -302,29 +302,29 @@ async fn dig_distinguishes_no_data_from_no_such_name() {
             "NXDOMAIN",
         ),
     ] {
-        let said = dig(&node, &[record_type, &name]);
+        let output = dig(&node, &[record_type, &name]);
         assert!(
-            said.contains(&format!("status: {status}")),
-            "{name} {record_type}: {said}"
+            output.contains(&format!("status: {status}")),
+            "{name} {record_type}: {output}"
         );
         assert!(
-            said.contains("ANSWER: 0, AUTHORITY: 1"),
-            "{name} {record_type}: {said}"
+            output.contains("ANSWER: 0, AUTHORITY: 1"),
+            "{name} {record_type}: {output}"
         );
-        let soa = said
+        let soa = output
             .lines()
             .find(|line| line.contains("SOA"))
             .expect("a negative has an SOA");
         assert!(soa.starts_with(ORIGIN), "{soa}");
-        let flags = said
+        let flags = output
             .lines()
             .find(|line| line.contains("flags:"))
             .expect("dig shows flags");
         assert!(flags.contains(" aa"), "{flags}");
     }
-    let said = dig(&node, &["A", "example.org."]);
-    assert!(said.contains("status: REFUSED"), "{said}");
-    let flags = said
+    let output = dig(&node, &["A", "example.org."]);
+    assert!(output.contains("status: REFUSED"), "{output}");
+    let flags = output
         .lines()
         .find(|line| line.contains("flags:"))
         .expect("dig shows flags");
@@ -426,7 +426,7 @@ pub(crate) struct Curled {
 
 pub(crate) fn curl(url: &str, arguments: &[&str], dir: &Path) -> Curled {
     let (head, body) = (dir.join("head"), dir.join("body"));
-    let said = run(Command::new(need("curl", "curl"))
+    let output = run(Command::new(need("curl", "curl"))
         .args([
             "--silent",
             "--show-error",
@@ -442,7 +442,7 @@ pub(crate) fn curl(url: &str, arguments: &[&str], dir: &Path) -> Curled {
         .arg(&body)
         .args(arguments)
         .arg(url));
-    let (status, content_type) = said.split_once(' ').expect("what --write-out asks for");
+    let (status, content_type) = output.split_once(' ').expect("what --write-out asks for");
     Curled {
         status: status.parse().expect("a status is a number"),
         content_type: content_type.to_owned(),

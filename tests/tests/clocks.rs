@@ -135,8 +135,8 @@ async fn leadership_goes_to_no_node_whose_clock_is_wrong() {
         .await;
 
     let before = leader.status().await.unwrap();
-    for asked in cluster.nodes().iter() {
-        let refused = asked
+    for node in cluster.nodes().iter() {
+        let refused = node
             .expect_refused(&["leader", "transfer", wrong.id()])
             .await;
         assert!(refused.contains("must not lead: its clock"), "{refused}");

@@ -102,10 +102,10 @@ async fn a_single_node_names_what_its_store_has_lost() {
     cut_logs(&cluster).await;
     node.terminate().await;
     damage(&node.data_dir().join("records.redb"), 4096);
-    let said = expect_data_rejected(&node).await;
+    let output = expect_data_rejected(&node).await;
     assert!(
-        said.contains("records.redb") && said.contains("damaged"),
-        "{said}"
+        output.contains("records.redb") && output.contains("damaged"),
+        "{output}"
     );
 }
 
@@ -140,9 +140,9 @@ async fn a_node_with_a_damaged_log_does_not_start() {
         .write_all_at(&[0xa5; 8], 512 + 24)
         .expect("it can be written");
 
-    let said = expect_data_rejected(&follower).await;
+    let output = expect_data_rejected(&follower).await;
     let name = segments[0].to_str().expect("a name of ours");
-    assert!(said.contains(name) && said.contains("512"), "{said}");
+    assert!(output.contains(name) && output.contains("512"), "{output}");
     let damaged = inspect();
     assert!(damaged.contains("WRONG"), "{damaged}");
 

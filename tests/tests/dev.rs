@@ -75,7 +75,11 @@ async fn ephemeral_data_is_gone_at_the_end() {
     assert!(data.join("node-3").is_dir(), "{}", data.display());
     dev.interrupt().await;
     assert!(!data.exists(), "{} is still there", data.display());
-    assert!(!dev.said().contains("it has its data"), "{}", dev.said());
+    assert!(
+        !dev.output().contains("it has its data"),
+        "{}",
+        dev.output()
+    );
 }
 
 /// A port in use is reported, with a solution.
@@ -89,10 +93,10 @@ async fn a_port_in_use_is_named_with_a_solution() {
         .output()
         .expect("quorate can be started");
     assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
+    let output = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains(&taken.to_string()) && said.contains("--port-offset"),
-        "{said}"
+        output.contains(&taken.to_string()) && output.contains("--port-offset"),
+        "{output}"
     );
 }
 
@@ -107,11 +111,11 @@ async fn expect_found(curl: &str, dig: &str) {
             CONVERGE_WITHIN,
             async || {
                 let output = shell(command);
-                let said = String::from_utf8_lossy(&output.stdout).into_owned();
-                if said.contains(expected) {
+                let stdout = String::from_utf8_lossy(&output.stdout);
+                if stdout.contains(expected) {
                     Ok(())
                 } else {
-                    Err(format!("{said} {output:?}"))
+                    Err(format!("{output:?}"))
                 }
             },
         )
@@ -128,8 +132,8 @@ fn expect_apex(dig: &str) {
         ("A ns1.quorate.test", "127.0.0.1\n"),
     ] {
         let output = shell(&format!("{server} +short {question}"));
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(said, answer, "{question}: {output:?}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(stdout, answer, "{question}: {output:?}");
     }
 }
 
@@ -144,7 +148,7 @@ fn shell(command: &str) -> Output {
 /// A running `quorate dev`, killed when this is dropped.
 struct Dev {
     process: Child,
-    said: PathBuf,
+    output: PathBuf,
 }
 
 impl Dev {
@@ -159,8 +163,8 @@ impl Dev {
     }
 
     async fn try_start(dir: &Path, args: &[&str], offset: u16) -> Option<Self> {
-        let said = dir.join("said");
-        let out = File::create(&said).expect("the file can be written");
+        let output = dir.join("output");
+        let out = File::create(&output).expect("the file can be written");
         let process = binary::command()
             .args(["dev", "--port-offset", &offset.to_string()])
             .args(args)
@@ -169,28 +173,28 @@ impl Dev {
             .stderr(out.try_clone().expect("a handle can be copied"))
             .spawn()
             .expect("quorate can be started");
-        let mut dev = Self { process, said };
+        let mut dev = Self { process, output };
         let ready = until("quorate dev to be ready", START_WITHIN, async || {
-            let said = dev.said();
+            let output = dev.output();
             match dev.exited() {
-                Some(_) if said.contains("--port-offset") => Ok(false),
-                Some(code) => panic!("it ended with {code:?}: {said}"),
-                None if said.contains("\nReady.") => Ok(true),
-                None => Err(said),
+                Some(_) if output.contains("--port-offset") => Ok(false),
+                Some(code) => panic!("it ended with {code:?}: {output}"),
+                None if output.contains("\nReady.") => Ok(true),
+                None => Err(output),
             }
         });
         ready.await.then_some(dev)
     }
 
-    fn said(&self) -> String {
-        fs::read_to_string(&self.said).expect("the file is ours")
+    fn output(&self) -> String {
+        fs::read_to_string(&self.output).expect("the file is ours")
     }
 
     /// The rest of the line that has `start` in it.
     fn said_after(&self, start: &str) -> String {
-        let said = self.said();
-        let line = said.lines().find_map(|line| line.split_once(start));
-        let (_, rest) = line.unwrap_or_else(|| panic!("{start:?} is not in {said}"));
+        let output = self.output();
+        let line = output.lines().find_map(|line| line.split_once(start));
+        let (_, rest) = line.unwrap_or_else(|| panic!("{start:?} is not in {output}"));
         rest.to_owned()
     }
 
@@ -203,8 +207,8 @@ impl Dev {
     }
 
     fn printed_commands(&self) -> Vec<String> {
-        let said = self.said();
-        let (_, commands) = said
+        let output = self.output();
+        let (_, commands) = output
             .split_once("Try, in another terminal:\n\n")
             .expect("it says so");
         let commands = commands.lines().take_while(|line| !line.is_empty());
@@ -215,11 +219,11 @@ impl Dev {
     async fn interrupt(&mut self) {
         kill_process(Pid::from_child(&self.process), Signal::INT).expect("it runs");
         let code = until("quorate dev to stop", STOP_WITHIN, async || {
-            self.exited().ok_or_else(|| self.said())
+            self.exited().ok_or_else(|| self.output())
         })
         .await;
-        assert_eq!(code, Some(0), "{}", self.said());
-        assert!(self.said().ends_with("Stopped.\n"), "{}", self.said());
+        assert_eq!(code, Some(0), "{}", self.output());
+        assert!(self.output().ends_with("Stopped.\n"), "{}", self.output());
     }
 }
 

@@ -82,10 +82,10 @@ fn fill(node: &Node) {
     );
 }
 
-async fn wait_for(node: &Node, what: &str, status: u16, said: &str) {
+async fn wait_for(node: &Node, what: &str, status: u16, detail: &str) {
     until(what, CONVERGE_WITHIN, async || {
         let answer = node.admin("/readyz").await?;
-        match answer.status == status && answer.text().contains(said) {
+        match answer.status == status && answer.text().contains(detail) {
             true => Ok(()),
             false => Err(format!("{}: {}", answer.status, answer.text())),
         }
@@ -133,8 +133,8 @@ async fn full_disks_end_no_node_and_no_answer() {
             "{answer:?}"
         );
         assert_eq!(node.get(&alice.key()).await.status, 200);
-        let asked = question(&alice.name_under(ORIGIN), RecordType::TXT);
-        let answered = ask_udp(node.addresses().dns, &asked).await;
+        let query = question(&alice.name_under(ORIGIN), RecordType::TXT);
+        let answered = ask_udp(node.addresses().dns, &query).await;
         let texts = texts(&answered.expect("DNS is answered"));
         assert!(texts == ["before"] || texts == ["beside"], "{texts:?}");
     }
@@ -203,7 +203,7 @@ async fn rejections_of_a_full_disk_are_logged_once() {
         _ => Ok(()),
     })
     .await;
-    throughout("it is said once", WATCHED, async || match agreeing() {
+    throughout("it is detail once", WATCHED, async || match agreeing() {
         1 => Ok(()),
         count => Err(format!("{count} times")),
     })

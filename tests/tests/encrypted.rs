@@ -37,16 +37,19 @@ impl Certificate {
                 .expect("it needs nothing");
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).expect("it is a certificate");
-        let made = Self {
+        let certificate = Self {
             dir: TempDir::new().expect("a temporary directory can be created"),
             der: cert.der().clone(),
             roots: Arc::new(roots),
         };
         let key = signing_key.serialize_pem();
-        for (file, pem) in [(made.file(), cert.pem()), (made.key_file(), key)] {
+        for (file, pem) in [
+            (certificate.file(), cert.pem()),
+            (certificate.key_file(), key),
+        ] {
             fs::write(file, pem).expect("the file can be written");
         }
-        made
+        certificate
     }
 
     /// The certificate's file.

@@ -73,13 +73,13 @@ fn once<'a>(file: &'a Path, voters: &'a str) -> [&'a str; 4] {
     ["--once", file, "--voters", voters]
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[track_caller]
 fn expect_done(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", said(output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
 }
 
 /// The file `cluster` of a node.
@@ -163,10 +163,10 @@ async fn a_member_without_its_volume_founds_no_second_cluster() {
             // As on a machine that starts unattended.
             let founding = found_once(&lost, &cluster.token_file(), "3");
             assert_eq!(founding.status.code(), Some(NOTHING_TO_START_FROM));
-            let said = said(&founding);
+            let stderr = stderr(&founding);
             assert!(
-                said.contains("--join-file") && said.contains("mount"),
-                "{said}"
+                stderr.contains("--join-file") && stderr.contains("mount"),
+                "{stderr}"
             );
             match is_mount_point {
                 true => assert_eq!(names_in(&data), ["lost+found"]),
@@ -298,9 +298,13 @@ async fn one_of_several_racing_nodes_founds() {
                 founders += 1;
                 continue;
             }
-            let said = said(output);
-            assert_eq!(output.status.code(), Some(NOTHING_TO_START_FROM), "{said}");
-            assert!(said.contains("serve --join-file"), "{said}");
+            let stderr = stderr(output);
+            assert_eq!(
+                output.status.code(),
+                Some(NOTHING_TO_START_FROM),
+                "{stderr}"
+            );
+            assert!(stderr.contains("serve --join-file"), "{stderr}");
             assert!(!cluster_file(node).exists());
             assert_eq!(node.key_file().exists(), has_key);
         }

@@ -90,8 +90,8 @@ async fn a_learner_is_a_replica_for_readers_and_writers() {
     let line = audit
         .next_back()
         .expect("it is in the audit log of the leader");
-    for told in ["quorate::audit", learner.id(), "not-voter", "transfer"] {
-        assert!(line.contains(told), "{line} lacks {told}");
+    for expected in ["quorate::audit", learner.id(), "not-voter", "transfer"] {
+        assert!(line.contains(expected), "{line} lacks {expected}");
     }
 
     learner.kill();

@@ -141,9 +141,9 @@ async fn kdig_drill_and_delv_find_records_over_udp_and_tcp() {
     for transport in ["+notcp", "+tcp"] {
         assert_eq!(kdig(&[transport, "+short", &name, "TXT"]), "\"here\"\n");
     }
-    let said = kdig(&["+ignore", "+bufsize=1232", "+cookie", "+nsid", &name, "TXT"]);
+    let output = kdig(&["+ignore", "+bufsize=1232", "+cookie", "+nsid", &name, "TXT"]);
     for expected in ["status: NOERROR", "Flags: qr aa", "Version: 0"] {
-        assert!(said.contains(expected), "{expected:?} is not in {said}");
+        assert!(output.contains(expected), "{expected:?} is not in {output}");
     }
 
     let drill = |arguments: &[&str]| {
@@ -154,18 +154,18 @@ async fn kdig_drill_and_delv_find_records_over_udp_and_tcp() {
             .args([&*at, &name, "TXT"]))
     };
     for transport in ["-u", "-t"] {
-        let said = drill(&[transport]);
+        let output = drill(&[transport]);
         assert!(
-            said.contains("\"here\"") && said.contains("rcode: NOERROR"),
-            "{said}"
+            output.contains("\"here\"") && output.contains("rcode: NOERROR"),
+            "{output}"
         );
     }
 
     // `-i`: nothing is signed, so that nothing can be validated.
     let delv = need("delv", "bind9-dnsutils");
     let arguments = ["-i", "+nodnssec", &*at, "-p", &port, &name, "TXT"];
-    let said = run(Command::new(delv).args(arguments));
-    assert!(said.contains("\"here\""), "{said}");
+    let output = run(Command::new(delv).args(arguments));
+    assert!(output.contains("\"here\""), "{output}");
 }
 
 fn txt(text: &str) -> RData {

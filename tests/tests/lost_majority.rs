@@ -22,25 +22,25 @@ async fn a_lost_majority_is_reported_with_the_silent_voters() {
     let dead = cluster.nodes().without(&left).without(&learner);
     dead.kill();
 
-    for asked in [&left, &learner] {
+    for node in [&left, &learner] {
         let of_dead = ["member", "remove", "--force", dead[0].id()];
         for command in [&of_dead[..], &["member", "add"], &["leader", "transfer"]] {
             let began = Instant::now();
-            let ran = asked.run(command).await;
+            let ran = node.run(command).await;
             let took = began.elapsed();
             assert_eq!(ran.code, 1, "{command:?}: {}", ran.stderr);
-            expect_told(&ran.stderr, &dead);
+            expect_named(&ran.stderr, &dead);
             assert!(took < TOLD_WITHIN, "{command:?} took {took:?}");
         }
         // The member list shows the same.
-        let members = asked.members().await.unwrap();
+        let members = node.members().await.unwrap();
         for member in members {
             let is_dead = dead.iter().any(|node| node.id() == member.node);
             let state = if is_dead { "silent" } else { "live" };
-            assert_eq!(member.state, state, "{member:?} at {}", asked.name());
+            assert_eq!(member.state, state, "{member:?} at {}", node.name());
         }
-        let asked: Nodes = [asked.clone()].into_iter().collect();
-        asked.expect_txt(&alice, "before").await;
+        let node: Nodes = [node.clone()].into_iter().collect();
+        node.expect_txt(&alice, "before").await;
     }
 
     // With one of them back, the same command succeeds.
@@ -49,16 +49,16 @@ async fn a_lost_majority_is_reported_with_the_silent_voters() {
     left.operate(&["member", "remove", dead[0].id()]).await;
 }
 
-fn expect_told(said: &str, dead: &Nodes) {
+fn expect_named(stderr: &str, dead: &Nodes) {
     for text in [
         "1 of 3 voters",
         "2 are needed",
         "docs/trouble/lost-majority.md",
     ] {
-        assert!(said.contains(text), "{text} in {said}");
+        assert!(stderr.contains(text), "{text} in {stderr}");
     }
     for node in dead.iter() {
         let name = node.name().replace(' ', "-");
-        assert!(said.contains(&name), "{name} in {said}");
+        assert!(stderr.contains(&name), "{name} in {stderr}");
     }
 }

@@ -177,9 +177,9 @@ async fn a_node_without_quorum_reports_it_and_answers_reads() {
     assert_eq!(alive.status, 200, "a restart would help nobody");
 
     for attempt in 0..3 {
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = alice.put(&node, &format!("lost {attempt}")).await;
-        let took = begun.elapsed();
+        let took = started.elapsed();
         assert!(took < DEADLINE + MARGIN, "the answer took {took:?}");
         assert!(
             matches!(answer, PutAnswer::Refused(503) | PutAnswer::Unknown),

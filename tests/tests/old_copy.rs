@@ -35,13 +35,13 @@ async fn a_voter_from_an_older_copy_stops_and_is_replaced() {
     let (had, has) = positions(error);
     assert!(had >= acknowledged.applied_index, "{error}");
     assert!(has < acknowledged.applied_index, "{error}");
-    for told in ["older copy", "quorate member replace", "lost-majority.md"] {
-        assert!(error.contains(told), "{told} in {error}");
+    for expected in ["older copy", "quorate member replace", "lost-majority.md"] {
+        assert!(error.contains(expected), "{expected} in {error}");
     }
     let leader = others.wait_for_leader().await;
     let refused = leader.log();
-    let told = format!("entry {had} of term");
-    assert!(refused.contains(&told), "{told} in {refused}");
+    let expected = format!("entry {had} of term");
+    assert!(refused.contains(&expected), "{expected} in {refused}");
 
     let new = cluster.machine();
     new.join(&leader.invite(&[]).await);

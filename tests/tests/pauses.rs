@@ -24,9 +24,9 @@ fn signal(nodes: &Nodes, signal: Signal) {
 }
 
 /// Expects that writes continue until the pause that started at `begun` is over.
-async fn expect_writes_through_pause(watched: &Watched, begun: Instant) {
+async fn expect_writes_through_pause(watched: &Watched, started: Instant) {
     watched.expect_writes().await;
-    while begun.elapsed() < pause() {
+    while started.elapsed() < pause() {
         watched.expect_writes().await;
     }
 }
@@ -41,15 +41,15 @@ async fn a_leader_that_stood_still_is_succeeded_and_confirms_nothing_old() {
     let others = cluster.nodes().without(&old_leader);
     alice.put(&old_leader, "before").await.expect_acked();
 
-    let begun = Instant::now();
+    let started = Instant::now();
     old_leader.signal(Signal::STOP);
     let new_leader = others.wait_for_leader().await;
     let after = alice.packet("after");
     alice.put_packet(&new_leader, &after).await.expect_acked();
-    expect_writes_through_pause(&watched, begun).await;
+    expect_writes_through_pause(&watched, started).await;
 
-    let asked = async { old_leader.get_linearizable(&alice.key()).await };
-    let (answer, ()) = tokio::join!(asked, async { old_leader.signal(Signal::CONT) });
+    let read = async { old_leader.get_linearizable(&alice.key()).await };
+    let (answer, ()) = tokio::join!(read, async { old_leader.signal(Signal::CONT) });
     let answer = answer.expect("it goes on");
     assert!(
         answer.status == 503 || answer.found() == Some(&*after.payload),
@@ -64,9 +64,9 @@ async fn a_leader_that_stood_still_is_succeeded_and_confirms_nothing_old() {
 async fn a_follower_that_stood_still_catches_up() {
     let watched = Watched::start().await;
     let follower = watched.cluster.follower().await;
-    let begun = Instant::now();
+    let started = Instant::now();
     follower.signal(Signal::STOP);
-    expect_writes_through_pause(&watched, begun).await;
+    expect_writes_through_pause(&watched, started).await;
     follower.signal(Signal::CONT);
     watched.expect_healed().await;
 }

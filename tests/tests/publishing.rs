@@ -281,10 +281,10 @@ async fn changes_after_an_entry_are_reported_until_it_is_too_old() {
         .await;
     }
     let command = ["packet", "changes", "--since", &since.to_string()];
-    let told = follower.operate(&command).await;
-    let words = told.lines().map(|line| line.split(' ').nth(1));
+    let output = follower.operate(&command).await;
+    let words = output.lines().map(|line| line.split(' ').nth(1));
     let words: Vec<_> = words.map(Option::unwrap_or_default).collect();
-    assert_eq!(words, ["stored", "stored", "deleted"], "{told}");
+    assert_eq!(words, ["stored", "stored", "deleted"], "{output}");
 
     follower.terminate().await;
     follower.restart();

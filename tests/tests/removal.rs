@@ -130,9 +130,9 @@ async fn a_removed_node_reports_it_and_stops_immediately() {
     assert!(ran.stdout.contains("  removed  "), "{}", ran.stdout);
     assert!(ran.stderr.contains("ask another member"), "{}", ran.stderr);
 
-    let told = Instant::now();
+    let removed_at = Instant::now();
     removed.terminate().await;
-    let took = told.elapsed();
+    let took = removed_at.elapsed();
     assert!(took < STOP_AT_ONCE, "it took {took:?}");
     drop(load);
 }
@@ -146,9 +146,9 @@ async fn a_node_that_has_lost_its_leader_stops_soon() {
     let load = Load::start(&alone, WRITER_COUNT);
     load.wait_for_acks(ACKS).await;
     cluster.nodes().without(&left).kill();
-    let told = Instant::now();
+    let removed_at = Instant::now();
     left.terminate().await;
-    let took = told.elapsed();
+    let took = removed_at.elapsed();
     assert!(took < STOP_AT_ONCE, "it took {took:?}");
     drop(load);
 }

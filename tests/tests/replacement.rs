@@ -59,12 +59,12 @@ async fn a_replacement_survives_two_restarts_in_a_row() {
     let replace = ["member", "replace", old.id(), new.id()];
     for _ in 0..2 {
         let leader = stays[0].reported_leader(&cluster.nodes()).await;
-        let (asked, killed) = tokio::join!(stays[1].run(&replace), async {
+        let (replaced, killed) = tokio::join!(stays[1].run(&replace), async {
             // At any step.
             load.wait_for_acks(5).await;
             leader.kill();
         });
-        drop((asked, killed));
+        drop((replaced, killed));
         leader.restart();
         leader.wait_alive().await;
     }

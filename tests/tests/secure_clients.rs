@@ -109,10 +109,10 @@ async fn curl_reads_a_packet_over_https_by_either_version_of_http() {
     let dir = tempfile::tempdir().expect("a temporary directory can be created");
     let authority = server.certificate.file();
     let authority = authority.to_str().expect("it is a text");
-    for (asked, spoken) in [("--http1.1", "http/1.1 200"), ("--http2", "http/2 200")] {
-        let read = curl(&url, &[asked, "--cacert", authority], dir.path());
-        assert!(read.head.starts_with(spoken), "{}", read.head);
-        assert_eq!(read.body, plain, "{asked}");
+    for (flag, expected) in [("--http1.1", "http/1.1 200"), ("--http2", "http/2 200")] {
+        let read = curl(&url, &[flag, "--cacert", authority], dir.path());
+        assert!(read.head.starts_with(expected), "{}", read.head);
+        assert_eq!(read.body, plain, "{flag}");
     }
 }
 
@@ -130,11 +130,11 @@ async fn kdig_finds_records_over_tls_quic_and_https() {
         (server.https, &["+https"]),
         (server.https, &["+https", "+https-get"]),
     ] {
-        let said = run(Command::new(need("kdig", "knot-dnsutils"))
+        let output = run(Command::new(need("kdig", "knot-dnsutils"))
             .args([&format!("@{}", at.ip()), "-p", &at.port().to_string()])
             .args([&authority, &hostname, "+short"])
             .args(transport)
             .args([&name, "TXT"]));
-        assert_eq!(said, "\"here\"\n", "{transport:?}");
+        assert_eq!(output, "\"here\"\n", "{transport:?}");
     }
 }

@@ -116,10 +116,11 @@ async fn a_level_that_is_held_is_raised_by_an_operator_alone() {
     let nodes = cluster.nodes().to_vec();
     upgrade(&nodes[0]).await;
     let leader = cluster.leader().await;
-    let told = |level: u16| move |member: &Member| member.level == Some(level) && member.level_hold;
+    let supports =
+        |level: u16| move |member: &Member| member.level == Some(level) && member.level_hold;
     leader
-        .wait_for_members("the new level to be told", |members| {
-            members.iter().any(told(2))
+        .wait_for_members("the new level to be supported", |members| {
+            members.iter().any(supports(2))
         })
         .await;
     let refused = leader.expect_refused(&["cluster", "raise-level"]).await;
@@ -130,7 +131,9 @@ async fn a_level_that_is_held_is_raised_by_an_operator_alone() {
     }
     let leader = cluster.leader().await;
     leader
-        .wait_for_members("all to support it", |members| members.iter().all(told(2)))
+        .wait_for_members("all to support it", |members| {
+            members.iter().all(supports(2))
+        })
         .await;
     throughout("the level is held", HELD_FOR, async || {
         for node in &nodes {

@@ -54,12 +54,12 @@ async fn every_acked_packet_is_at_every_member_after_a_random_walk() {
         }
         return;
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     let first = seed.unwrap_or_else(seed_of_today);
     for seed in first.. {
         eprintln!("walk: seed {seed}");
         walk(seed).await;
-        if begun.elapsed() >= Duration::from_secs(60 * minutes) {
+        if started.elapsed() >= Duration::from_secs(60 * minutes) {
             break;
         }
     }
@@ -135,7 +135,10 @@ impl Walk {
 
     async fn step(&mut self, step: Step, load: &Load) {
         let rounds = &mut self.trail.rounds;
-        rounds.last_mut().expect("one was begun").push(step.clone());
+        rounds
+            .last_mut()
+            .expect("one was started")
+            .push(step.clone());
         self.take(&step, load).await;
         self.members.apply(&step);
         load.turn_to(self.nodes_of(self.members.live()));
@@ -231,12 +234,12 @@ impl Walk {
             .map(|node| (node.id(), "voter"))
             .chain(learners.iter().map(|node| (node.id(), "learner")))
             .collect();
-        let are_so = |told: &[Member]| {
-            let told: BTreeMap<_, _> = told
+        let are_so = |members: &[Member]| {
+            let members: BTreeMap<_, _> = members
                 .iter()
                 .map(|member| (&*member.node, &*member.role))
                 .collect();
-            told == roles
+            members == roles
         };
         for node in voters.iter().chain(learners.iter()) {
             node.wait_for_members("all members and nobody else", are_so)

@@ -21,8 +21,8 @@ async fn listed(node: &Node, zone: &str) -> String {
 
 /// The serial after a change.
 async fn change(node: &Node, args: &[&str]) -> u64 {
-    let told = node.operate(&[&["zone", "--json"], args].concat()).await;
-    let zone: Value = serde_json::from_str(&told).expect("it prints JSON");
+    let output = node.operate(&[&["zone", "--json"], args].concat()).await;
+    let zone: Value = serde_json::from_str(&output).expect("it prints JSON");
     zone["serial"].as_u64().expect("the zone is served")
 }
 
@@ -85,7 +85,7 @@ async fn records_set_at_any_node_are_listed_by_all_and_outlive_a_restart() {
     let [leader, follower] = [cluster.leader().await, cluster.follower().await];
     let www = ["set", ORIGIN, "www", "300", "A", "192.0.2.1", "192.0.2.2"];
     assert_eq!(change(&follower, &www).await, SERIAL + 1);
-    assert_eq!(change(&leader, &www).await, SERIAL + 1, "said again");
+    assert_eq!(change(&leader, &www).await, SERIAL + 1, "repeated");
     let text = ["set", ORIGIN, "_dmarc", "1h", "TXT", "v=DMARC1; p=reject"];
     assert_eq!(change(&leader, &text).await, SERIAL + 2);
     let expected = "\
@@ -134,7 +134,7 @@ async fn a_zone_file_is_imported_completely_or_not_at_all() {
     assert!(list.contains("other.test.    3       2\n"), "{list}");
 
     let key = cluster.publisher("alice").key().to_string();
-    for (args, said) in [
+    for (args, expected) in [
         (
             ["zone", "set", ORIGIN, "@", "60", "A", "192.0.2.9"],
             "in the configuration of this node",
@@ -149,7 +149,7 @@ async fn a_zone_file_is_imported_completely_or_not_at_all() {
         ),
     ] {
         let refused = node.expect_refused(&args).await;
-        assert!(refused.contains(said), "{refused}");
+        assert!(refused.contains(expected), "{refused}");
     }
 }
 

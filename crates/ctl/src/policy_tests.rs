@@ -159,12 +159,12 @@ async fn a_list_is_printed_completely() {
 
 #[tokio::test]
 async fn a_token_comes_alone_on_standard_output() {
-    let made = NewPublishToken {
+    let created = NewPublishToken {
         name: "ci".to_owned(),
         token: "quorate-publish-x".to_owned(),
     };
-    assert!(!format!("{made:?}").contains("publish-x"));
-    let node = CannedNode::start([Answer::json(StatusCode::CREATED, &made)]).await;
+    assert!(!format!("{created:?}").contains("publish-x"));
+    let node = CannedNode::start([Answer::json(StatusCode::CREATED, &created)]).await;
     let (captured, outcome) = run_at(&node, &["token", "add", "ci"]).await;
     assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data(), "quorate-publish-x\n");

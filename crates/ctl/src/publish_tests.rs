@@ -207,14 +207,14 @@ fn too_many_records_are_rejected_before_anything_is_sent() {
 fn a_key_file_is_created_once_and_private() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("me.key");
-    let (made, is_new) = key_file::open(&path).unwrap();
+    let (created, is_new) = key_file::open(&path).unwrap();
     assert!(is_new);
     let (read, is_new) = key_file::open(&path).unwrap();
     assert!(!is_new);
-    assert_eq!(made.secret_key(), read.secret_key());
+    assert_eq!(created.secret_key(), read.secret_key());
     assert_eq!(
         Keypair::from_secret_key_file(&path).unwrap().secret_key(),
-        made.secret_key()
+        created.secret_key()
     );
     #[cfg(unix)]
     {

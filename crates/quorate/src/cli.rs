@@ -381,9 +381,9 @@ mod tests {
         for token in [secret, &format!("quorate-join-1.{secret}")] {
             let cli = Cli::try_parse_from(["quorate", "serve", "--join", token]).unwrap();
             let error = run(cli.command).unwrap_err();
-            let said = format!("{error:#}");
-            assert!(said.starts_with("--join cannot be used: "), "{said}");
-            assert!(!said.contains(secret), "{said}");
+            let text = format!("{error:#}");
+            assert!(text.starts_with("--join cannot be used: "), "{text}");
+            assert!(!text.contains(secret), "{text}");
         }
     }
 }

@@ -230,8 +230,8 @@ fn certificate(root: &Path) -> anyhow::Result<CertificateFiles> {
         key_file: root.join("tls.key"),
     };
     if !files.key_file.exists() || !files.certificate_file.exists() {
-        let made = LinuxDisk.create_dir(root);
-        made.with_context(|| format!("the directory {} cannot be made", root.display()))?;
+        let created = LinuxDisk.create_dir(root);
+        created.with_context(|| format!("the directory {} cannot be created", root.display()))?;
         files.make(&LinuxDisk, ["localhost", "127.0.0.1", "::1"])?;
     }
     Ok(files)

@@ -80,7 +80,7 @@ fn write(dir: &tempfile::TempDir, text: &str) {
     fs::write(file(dir), text).unwrap();
 }
 
-fn told(changed: &str, needs_restart: &str) -> (String, String) {
+fn outcome(changed: &str, needs_restart: &str) -> (String, String) {
     (changed.to_owned(), needs_restart.to_owned())
 }
 
@@ -88,7 +88,7 @@ fn told(changed: &str, needs_restart: &str) -> (String, String) {
 fn a_file_with_the_same_settings_changes_nothing() {
     let node = Fixture::new(TIGHT);
     assert!(node.takes_put());
-    assert_eq!(node.reload(), told("", ""));
+    assert_eq!(node.reload(), outcome("", ""));
     assert!(!node.takes_put(), "the limit goes on counting");
 }
 
@@ -97,12 +97,12 @@ fn limits_and_proxies_apply_immediately() {
     let node = Fixture::new(TIGHT);
     assert!(node.takes_put() && !node.takes_put());
     let changed = node.reload_with("[limit]\nput_burst = 3\nput_per_sec = 1\n");
-    assert_eq!(changed, told("limit.put_burst", ""));
+    assert_eq!(changed, outcome("limit.put_burst", ""));
     assert!(node.takes_put() && node.takes_put());
     let changed = node.reload_with(
         "[limit]\nput_burst = 3\nput_per_sec = 1\n[http]\ntrusted_proxies = [\"10.0.0.0/8\"]\n",
     );
-    assert_eq!(changed, told("http.trusted_proxies", ""));
+    assert_eq!(changed, outcome("http.trusted_proxies", ""));
     assert!(
         node.takes_put() && !node.takes_put(),
         "the limit goes on counting"
@@ -119,7 +119,7 @@ fn networks_become_exempt_from_dns_limits_immediately() {
     let limits = node.settings.answer_limits.clone();
     assert!(!limits.is_exempt(STRANGER));
     let changed = node.reload_with("[limit]\ndns_exempt_networks = [\"192.0.2.0/24\"]\n");
-    assert_eq!(changed, told("limit.dns_exempt_networks", ""));
+    assert_eq!(changed, outcome("limit.dns_exempt_networks", ""));
     assert!(limits.is_exempt(STRANGER));
     node.reload_with("");
     assert!(!limits.is_exempt(STRANGER));
@@ -131,9 +131,9 @@ fn networks_become_exempt_from_dns_limits_immediately() {
 fn settings_that_need_a_restart_are_listed_each_time() {
     let node = Fixture::new("");
     let listen = "[http]\nlisten = \"127.0.0.1:1\"\n";
-    assert_eq!(node.reload_with(listen), told("", "http.listen"));
-    assert_eq!(node.reload(), told("", "http.listen"));
-    assert_eq!(node.reload_with(""), told("", ""));
+    assert_eq!(node.reload_with(listen), outcome("", "http.listen"));
+    assert_eq!(node.reload(), outcome("", "http.listen"));
+    assert_eq!(node.reload_with(""), outcome("", ""));
 }
 
 #[test]
@@ -141,10 +141,10 @@ fn a_filter_by_an_operator_holds_until_the_next_reload() {
     let node = Fixture::new("");
     let configured = node.settings.logging.filter();
     node.settings.logging.set_filter("debug").unwrap();
-    assert_eq!(node.reload(), told("logging.filter", ""));
+    assert_eq!(node.reload(), outcome("logging.filter", ""));
     assert_eq!(node.settings.logging.filter(), configured);
     let changed = node.reload_with("[logging]\nfilter = \"warn\"\n");
-    assert_eq!(changed, told("logging.filter", ""));
+    assert_eq!(changed, outcome("logging.filter", ""));
     assert_eq!(node.settings.logging.filter(), "warn");
 }
 
@@ -153,8 +153,8 @@ fn tokens_are_read_again() {
     let node = Fixture::new("");
     let hash = "0".repeat(64);
     fs::write(tokens(&node.dir), format!("ci read sha256:{hash}\n")).unwrap();
-    assert_eq!(node.reload(), told("admin.tokens_file", ""));
-    assert_eq!(node.reload(), told("", ""));
+    assert_eq!(node.reload(), outcome("admin.tokens_file", ""));
+    assert_eq!(node.reload(), outcome("", ""));
 }
 
 #[test]
@@ -168,9 +168,9 @@ fn a_certificate_is_read_again_and_a_bad_pair_keeps_it() {
     let (certificate, key) = (&files.certificate_file, &files.key_file);
     let text = format!("[tls]\ncertificate_file = {certificate:?}\nkey_file = {key:?}\n");
     let node = Fixture::new(&text);
-    assert_eq!(node.reload(), told("", ""));
+    assert_eq!(node.reload(), outcome("", ""));
     files.make(&LinuxDisk, ["localhost"]).unwrap();
-    assert_eq!(node.reload(), told("tls.certificate_file", ""));
+    assert_eq!(node.reload(), outcome("tls.certificate_file", ""));
     fs::write(key, "").unwrap();
     let error = node.settings.reload().unwrap_err();
     assert!(error.contains("no private key"), "{error}");

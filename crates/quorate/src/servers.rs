@@ -86,7 +86,7 @@ impl Listeners {
         let public = quorate_relay::router(replica.clone(), relay, relay_metrics)
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
-        let asked = quorate_admin::AdminNode {
+        let admin_node = quorate_admin::AdminNode {
             replica,
             registry,
             build: BUILD,
@@ -94,7 +94,7 @@ impl Listeners {
             log: Box::new(settings.logging.clone()),
             zones: Box::new(AdminZones(ConfiguredZones::new(&config.origins()))),
         };
-        let admin = quorate_admin::router(asked, settings.tokens.clone(), &config.admin)?;
+        let admin = quorate_admin::router(admin_node, settings.tokens.clone(), &config.admin)?;
         let certificate = settings.certificate.clone();
         // As with datagrams, exempt clients may have any number of connections.
         let is_exempt: IsExempt = Arc::new(move |client| limits.is_exempt(client));

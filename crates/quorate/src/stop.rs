@@ -20,7 +20,7 @@ pub(crate) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     /// When the first signal came.
-    asked: Option<Instant>,
+    stop_requested: Option<Instant>,
 }
 
 impl StopSignals {
@@ -30,7 +30,7 @@ impl StopSignals {
         Ok(Self {
             interrupt: take(SignalKind::interrupt())?,
             terminate: take(SignalKind::terminate())?,
-            asked: None,
+            stop_requested: None,
         })
     }
 
@@ -44,7 +44,7 @@ impl StopSignals {
             if received.is_none() {
                 future::pending().await
             }
-            if counts(&mut self.asked, Instant::now()) {
+            if counts(&mut self.stop_requested, Instant::now()) {
                 return;
             }
         }

@@ -80,7 +80,7 @@ async fn requests_do_not_wait_for_earlier_responses() {
         link.requests.send(request).await.unwrap();
     }
     for number in 0..10 {
-        assert_eq!(hear(&mut link).await, number.to_string());
+        assert_eq!(receive(&mut link).await, number.to_string());
     }
 }
 
@@ -263,7 +263,7 @@ async fn shutdown_answers_what_was_read_and_frees_the_address() {
     })
     .await;
     go_on.notify_one();
-    assert_eq!(hear(&mut link).await, "in flight");
+    assert_eq!(receive(&mut link).await, "in flight");
     next(&mut link).await.unwrap().unwrap_err();
     timeout(TIMEOUT, shutdown).await.unwrap().unwrap();
 }

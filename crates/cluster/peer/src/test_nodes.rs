@@ -186,10 +186,10 @@ pub(crate) async fn open_as(
 
 pub(crate) async fn ask(link: &mut Link, text: &str) -> String {
     link.requests.send(request(text)).await.unwrap();
-    hear(link).await
+    receive(link).await
 }
 
-pub(crate) async fn hear(link: &mut Link) -> String {
+pub(crate) async fn receive(link: &mut Link) -> String {
     match next(link).await {
         Some(Ok(Frame {
             message: Response::Failed(text),

@@ -138,8 +138,8 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
     /// How far the clock of each recently sampled voter is ahead of this node's, in milliseconds.
     pub fn differences_ms(&self, now: Duration, wall: UnixMillis) -> Vec<(Id, i64)> {
         let own = offset(wall, now);
-        let heard = self.samples.iter();
-        let offsets = heard.filter_map(|(peer, sample)| Some((*peer, sample.offset(now)?)));
+        let samples = self.samples.iter();
+        let offsets = samples.filter_map(|(peer, sample)| Some((*peer, sample.offset(now)?)));
         offsets
             .map(|(peer, offset)| (peer, offset.middle() - own))
             .collect()
@@ -151,7 +151,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
     }
 
     /// The offset intervals of the recently sampled clocks.
-    fn heard(&self, now: Duration) -> impl Iterator<Item = Interval> {
+    fn received(&self, now: Duration) -> impl Iterator<Item = Interval> {
         let samples = self.samples.values();
         samples.filter_map(move |sample| sample.offset(now))
     }
@@ -162,8 +162,8 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         if self.is_alone() && !self.is_plausible(now, wall) {
             return None;
         }
-        let heard = self.heard(now).map(|clock| clock.widened(leeway));
-        let mut clocks: Vec<_> = heard.collect();
+        let received = self.received(now).map(|clock| clock.widened(leeway));
+        let mut clocks: Vec<_> = received.collect();
         if self.voters.contains(&self.own) {
             clocks.push(own);
         }
@@ -212,7 +212,10 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
     }
 
     fn read_alone(&self, now: Duration, wall: UnixMillis) -> Reading {
-        let clocks = || self.heard(now).chain([Interval::point(offset(wall, now))]);
+        let clocks = || {
+            self.received(now)
+                .chain([Interval::point(offset(wall, now))])
+        };
         let (state, time) = match (self.last_agreed, self.start.last_in_log) {
             (Some(last), _) => (ClockState::Held, last.time_at(now)),
             (None, Some(last_in_log)) => (ClockState::Unknown, self.since_start(last_in_log, now)),

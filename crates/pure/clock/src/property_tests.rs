@@ -63,11 +63,11 @@ proptest! {
         let now = Duration::from_millis(now_ms);
         let mut clock = clock(voters, None);
         let mut trip_max_ms = 0;
-        for ((peer, said), trip_ms) in (1..).zip(clocks).zip(trips_ms) {
+        for ((peer, time), trip_ms) in (1..).zip(clocks).zip(trips_ms) {
             let sent = now - Duration::from_millis(trip_ms);
             // It was read when the message was halfway.
-            let said = UnixMillis(said.saturating_sub(trip_ms / 2));
-            clock.record(peer, Sample::new(said, sent, now).unwrap());
+            let time = UnixMillis(time.saturating_sub(trip_ms / 2));
+            clock.record(peer, Sample::new(time, sent, now).unwrap());
             trip_max_ms = trip_ms.max(trip_max_ms);
         }
         let reading = clock.read(now, wall);
@@ -88,8 +88,8 @@ proptest! {
         for pause_ms in looks {
             now_ms += pause_ms;
             let now = Duration::from_millis(now_ms);
-            let said = UnixMillis(other.saturating_add(now_ms));
-            clock.record(1, Sample::new(said, now, now).unwrap());
+            let time = UnixMillis(other.saturating_add(now_ms));
+            clock.record(1, Sample::new(time, now, now).unwrap());
             let reading = clock.read(now, UnixMillis(own.saturating_add(now_ms)));
             prop_assert!(!reading.may_expire);
             prop_assert_eq!(reading.time, UnixMillis(TRUTH + now_ms));

@@ -145,8 +145,10 @@ pub trait Operator: Replica {
     /// the change, and always within the remaining time. If no leader is known for longer than an election
     /// takes, the problem is [`NoLeader`](ProblemType::NoLeader); a member list is then the view of this
     /// node.
-    fn operate(&self, asked: ForwardedRequest)
-    -> BoxFuture<'_, Result<serde_json::Value, Problem>>;
+    fn operate(
+        &self,
+        request: ForwardedRequest,
+    ) -> BoxFuture<'_, Result<serde_json::Value, Problem>>;
 
     /// Up to `count` packets of the local replica after the key `after`, ordered by key.
     fn packets_after(

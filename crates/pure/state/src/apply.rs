@@ -105,9 +105,9 @@ fn set_back(cluster: &mut ClusterState, now: UnixMillis) {
     let Some((after, by)) = cluster.time.set_back(now) else {
         return;
     };
-    let lower = |moment: &mut UnixMillis| {
-        if *moment >= after {
-            *moment = moment.saturating_sub(by);
+    let lower = |time: &mut UnixMillis| {
+        if *time >= after {
+            *time = time.saturating_sub(by);
         }
     };
     for invite in node_registry(cluster).invites.values_mut() {

@@ -90,8 +90,8 @@ impl Replica {
 
     /// Has the log tell the time until then, so that it passes and does not step.
     fn pass(&mut self, now: u64) {
-        while let Some(told) = self.cluster.time.last_in_log().filter(|told| told.0 < now) {
-            let next = told.saturating_add(TICK_INTERVAL).min(UnixMillis(now));
+        while let Some(last) = self.cluster.time.last_in_log().filter(|last| last.0 < now) {
+            let next = last.saturating_add(TICK_INTERVAL).min(UnixMillis(now));
             self.apply(&Command::Tick { now: next });
         }
     }

@@ -89,11 +89,11 @@ fn aliases_wildcards_and_dnames_work_in_an_origin_too() {
     check(&records, "x.w.dns.test. A", &["records", wild, www, host]);
     check(&records, "w.dns.test. A", &["no data", SOA]);
     let dname = "old.dns.test. 60 IN DNAME dns.test.";
-    let made = "host.old.dns.test. 60 IN CNAME host.dns.test.";
+    let synthesized = "host.old.dns.test. 60 IN CNAME host.dns.test.";
     check(
         &records,
         "host.old.dns.test. A",
-        &["records", dname, made, host],
+        &["records", dname, synthesized, host],
     );
 }
 

@@ -69,8 +69,8 @@ impl Layers {
                 .any(|set| key == set || key.is_inside(set))
         };
         self.sources.retain(|known, _| !is_set(known));
-        let told = layer.sources.keys().filter(|key| is_set(key));
-        let set = told.chain(&merged.set);
+        let layered = layer.sources.keys().filter(|key| is_set(key));
+        let set = layered.chain(&merged.set);
         self.sources
             .extend(set.map(|key| (key.clone(), nearest(&layer.sources, key))));
         let problem = |(key, reason): (KeyPath, String)| Problem {

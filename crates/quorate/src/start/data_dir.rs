@@ -142,14 +142,14 @@ mod tests {
     fn an_identity_is_made_once_and_marked_once() {
         let root = tempfile::tempdir().unwrap();
         let dir = DataDir::open(&root.path().join("a/b")).unwrap();
-        let (made, is_new) = dir.identity().unwrap();
+        let (identity, is_new) = dir.identity().unwrap();
         assert!(is_new);
         assert_eq!(used_in(&dir.path).unwrap(), None);
         dir.mark_used("6f6e").unwrap();
         dir.mark_used("6f6f").unwrap();
         assert_eq!(used_in(&dir.path).unwrap().as_deref(), Some("6f6e"));
         let (again, is_new) = dir.identity().unwrap();
-        assert_eq!((again.public_key(), is_new), (made.public_key(), false));
+        assert_eq!((again.public_key(), is_new), (identity.public_key(), false));
         let mode = fs::metadata(dir.path.join(KEY_FILE)).unwrap().permissions();
         let mode = std::os::unix::fs::PermissionsExt::mode(&mode);
         assert_eq!(mode & 0o077, 0, "it is still a secret");

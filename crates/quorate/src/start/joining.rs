@@ -22,8 +22,8 @@ const NOT_TAKEN_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) async fn request_until_answered(
     mut ask: impl AsyncFnMut() -> Result<Joined, JoinError>,
 ) -> Result<Joined, JoinError> {
-    let (mut pause, mut told, mut not_taken_since) = (PAUSE_MIN, String::new(), None);
-    let begun = Instant::now();
+    let (mut pause, mut last_reason, mut not_taken_since) = (PAUSE_MIN, String::new(), None);
+    let started = Instant::now();
     loop {
         let error = match ask().await {
             Ok(joined) => return Ok(joined),
@@ -40,9 +40,9 @@ pub(super) async fn request_until_answered(
             _ => return Err(error),
         }
         let reason = error.to_string();
-        if reason != told && begun.elapsed() >= QUIET_START {
+        if reason != last_reason && started.elapsed() >= QUIET_START {
             tracing::warn!(reason, "not accepted by the cluster yet: retrying");
-            told = reason;
+            last_reason = reason;
         }
         sleep(pause).await;
         pause = (2 * pause).min(PAUSE_MAX);

@@ -164,8 +164,8 @@ fn without_a_token_nothing_starts_from_nothing() {
     ] {
         assert!(error.contains(way), "{way:?} is not in {error}");
     }
-    let begun = BootState::Preparing(cluster(Stage::Preparing)).cluster(dir, true);
-    assert!(matches!(begun, Err(StartError::Preparing(_))));
+    let started = BootState::Preparing(cluster(Stage::Preparing)).cluster(dir, true);
+    assert!(matches!(started, Err(StartError::Preparing(_))));
     let founder = BootState::Founding(cluster(Stage::Founding)).cluster(dir, false);
     assert_eq!(founder.unwrap(), Some(cluster(Stage::Founding)));
 }

@@ -316,8 +316,8 @@ async fn a_failed_digest_says_why() {
 async fn digests_are_computed_one_at_a_time() {
     let replica = follower();
     let admin = admin(&replica);
-    let asked = (0..8).map(|_| admin.get("/v1/digest"));
-    let answers = futures_util::future::join_all(asked).await;
+    let requests = (0..8).map(|_| admin.get("/v1/digest"));
+    let answers = futures_util::future::join_all(requests).await;
     assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
     assert_eq!(replica.digest_count_max(), 1);
 }

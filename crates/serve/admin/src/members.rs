@@ -36,7 +36,7 @@ operations! {
     /// All members and joining nodes, as the leader sees them
     ///
     /// If no leader is known, as this node sees them.
-    "read" get MEMBERS asks ListMembers {
+    "read" get MEMBERS sends ListMembers {
         responses((status = 200, description = "The members", body = Members)),
     }
     async fn members(shared, caller: CallerName) {
@@ -44,7 +44,7 @@ operations! {
     }
 
     /// Creates a token with which nodes can join
-    "operate" post INVITES asks InviteRequest {
+    "operate" post INVITES sends InviteRequest {
         request_body = InviteRequest,
         responses((status = 201, description = "The token", body = CreatedInvite)),
     }
@@ -61,7 +61,7 @@ operations! {
     ///
     /// Once it has caught up. Until then the answer is 202, and the same request sent again
     /// continues the change.
-    "operate" post PROMOTE asks ChangeMember {
+    "operate" post PROMOTE sends ChangeMember {
         request_body = ChangeRequest,
         responses(ChangeAnswers),
     }
@@ -70,7 +70,7 @@ operations! {
     }
 
     /// Makes a voter a learner permanently
-    "operate" post DEMOTE asks ChangeMember {
+    "operate" post DEMOTE sends ChangeMember {
         request_body = ChangeRequest,
         responses(ChangeAnswers),
     }
@@ -81,7 +81,7 @@ operations! {
     /// Removes a member
     ///
     /// It is disconnected immediately.
-    "operate" delete MEMBER asks ChangeMember {
+    "operate" delete MEMBER sends ChangeMember {
         params(("force" = Option<bool>, Query, description = "Whether to do it even if fewer than a majority of the voters would be live")),
         responses(ChangeAnswers),
     }
@@ -99,7 +99,7 @@ operations! {
     ///
     /// Once the other has caught up. Until then the answer is 202, and the same request sent again
     /// continues the change.
-    "operate" post REPLACE asks ChangeMember {
+    "operate" post REPLACE sends ChangeMember {
         request_body = ReplaceRequest,
         responses(ChangeAnswers),
     }
@@ -108,7 +108,7 @@ operations! {
     }
 
     /// Gives a member another address
-    "operate" post MOVE asks ChangeMember {
+    "operate" post MOVE sends ChangeMember {
         operation_id = "move",
         request_body = MoveRequest,
         responses(ChangeAnswers),
@@ -118,7 +118,7 @@ operations! {
     }
 
     /// Transfers leadership
-    "operate" post TRANSFER asks TransferRequest {
+    "operate" post TRANSFER sends TransferRequest {
         request_body = TransferRequest,
         responses((status = 200, description = "The new leader", body = TransferResult)),
     }
@@ -132,7 +132,7 @@ operations! {
     /// it
     ///
     /// After that, older versions cannot run in the cluster any more.
-    "operate" post RAISE_LEVEL asks RaiseLevelRequest {
+    "operate" post RAISE_LEVEL sends RaiseLevelRequest {
         request_body = RaiseLevelRequest,
         responses((status = 200, description = "The feature level of the cluster", body = RaisedLevel)),
     }

@@ -125,8 +125,8 @@ async fn requests_reach_the_cluster_unchanged() {
         let answer = admin.ask(method, &path, body).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_eq!(answer.json()["state"], "done");
-        let asked = admin.replica.operators.take_requests();
-        assert_eq!(asked, [change.of("fra 1").into()], "{path}");
+        let requests = admin.replica.operators.take_requests();
+        assert_eq!(requests, [change.of("fra 1").into()], "{path}");
     }
 }
 
@@ -160,8 +160,8 @@ async fn leadership_is_transferred_to_the_named_node_or_the_best_one() {
         let answer = admin.ask("POST", "/v1/leader/transfer", body).await;
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.json()["leader"].is_string());
-        let asked = admin.replica.operators.take_requests();
-        assert_eq!(asked, [TransferRequest { to }.into()]);
+        let requests = admin.replica.operators.take_requests();
+        assert_eq!(requests, [TransferRequest { to }.into()]);
     }
 }
 

@@ -26,7 +26,7 @@ macro_rules! operations {
         $(
             $(#[doc = $doc:literal])+
             $scope:literal $method:ident $path:ident $(up to $size_max:ident)?
-                $(asks $asked:ident)? $(or $problem:ident)* { $($declared:tt)* }
+                $(sends $operation:ident)? $(or $problem:ident)* { $($declared:tt)* }
             async fn $handler:ident($shared:pat_param $(, $($arg:tt)+)?) $body:block
         )+
     ) => {
@@ -60,7 +60,7 @@ macro_rules! operations {
                 let operation = operation.expect("every declared operation is in the document");
                 let own: &[&[quorate_api::ProblemType]] = &[
                     &[$(quorate_api::ProblemType::$problem),*],
-                    $(<$asked as quorate_api::AdminOperation>::PROBLEMS)?
+                    $(<$operation as quorate_api::AdminOperation>::PROBLEMS)?
                 ];
                 let access = ($scope, stringify!($method));
                 $crate::declaration::document_operation(operation, path, access, &own.concat());

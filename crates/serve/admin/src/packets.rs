@@ -66,7 +66,7 @@ operations! {
     ///
     /// Afterwards no node serves it, and neither it nor an older one can be stored again. The
     /// request can be repeated. A key without a packet can be blocked, too.
-    "operate" delete PACKET asks DeletePacket {
+    "operate" delete PACKET sends DeletePacket {
         operation_id = "delete_packet",
         params(DeleteQuery),
         responses((status = 200, description = "The packet is deleted", body = Deleted)),

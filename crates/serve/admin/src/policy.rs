@@ -34,7 +34,7 @@ operations! {
     }
 
     /// Sets which keys may publish, of those that are not denied
-    "operate" post POLICY_MODE asks ChangePublishing {
+    "operate" post POLICY_MODE sends ChangePublishing {
         operation_id = "set_publish_mode",
         request_body = PublishModeRequest,
         responses((status = 200, description = "Who may now", body = Policy)),
@@ -68,7 +68,7 @@ operations! {
     /// Changes which keys are allowed or denied
     ///
     /// Either all keys are changed, or none.
-    "operate" post POLICY_KEYS up to POLICY_KEYS_SIZE_MAX asks ChangePublishing {
+    "operate" post POLICY_KEYS up to POLICY_KEYS_SIZE_MAX sends ChangePublishing {
         operation_id = "change_publish_keys",
         request_body = PublishKeysRequest,
         responses((status = 200, description = "Who may now", body = Policy)),
@@ -98,7 +98,7 @@ operations! {
     /// Creates a token for publishing
     ///
     /// Only this answer has the token. It permits publishing in the mode `tokens`.
-    "operate" post PUBLISH_TOKENS asks ChangePublishing or TokenExists {
+    "operate" post PUBLISH_TOKENS sends ChangePublishing or TokenExists {
         operation_id = "add_publish_token",
         request_body = PublishTokenRequest,
         responses((status = 201, description = "The token", body = NewPublishToken)),
@@ -127,7 +127,7 @@ operations! {
     }
 
     /// Revokes a token for publishing
-    "operate" delete PUBLISH_TOKEN asks ChangePublishing or UnknownToken {
+    "operate" delete PUBLISH_TOKEN sends ChangePublishing or UnknownToken {
         operation_id = "remove_publish_token",
         responses((status = 200, description = "Who may publish now", body = Policy)),
     }

@@ -63,8 +63,8 @@ async fn each_request_becomes_the_matching_change() {
     ] {
         let answer = post(&admin, path, body).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-        let asked = admin.replica.operators.take_requests();
-        assert_eq!(asked, [ChangePublishing { change: expected }.into()]);
+        let requests = admin.replica.operators.take_requests();
+        assert_eq!(requests, [ChangePublishing { change: expected }.into()]);
     }
     let expected = json!({
         "mode": "allow_list",
@@ -188,8 +188,8 @@ async fn removing_an_unknown_token_reports_it() {
     assert_eq!(answer.slug(), "unknown-token");
     // The request is sent anyway, because the cluster may know the token already.
     let removal = PublishChange::RemoveToken("ic".to_owned());
-    let asked = admin.replica.operators.take_requests();
-    assert_eq!(asked, [ChangePublishing { change: removal }.into()]);
+    let requests = admin.replica.operators.take_requests();
+    assert_eq!(requests, [ChangePublishing { change: removal }.into()]);
     let answer = admin.ask("DELETE", "/v1/policy/tokens/a%20b", "").await;
     assert_eq!(answer.slug(), "bad-request");
     assert_eq!(admin.replica.operators.take_requests(), []);
@@ -211,8 +211,8 @@ async fn a_deletion_reports_whether_a_packet_was_stored_and_can_be_repeated() {
         let answer = admin.ask("DELETE", &format!("{path}{query}"), "").await;
         let expected = json!({"key": key.to_string(), "was_stored": was_stored});
         assert_eq!(answer.json(), expected);
-        let asked = admin.replica.operators.take_requests();
-        assert_eq!(asked, [DeletePacket { key, block_secs }.into()]);
+        let requests = admin.replica.operators.take_requests();
+        assert_eq!(requests, [DeletePacket { key, block_secs }.into()]);
         assert_eq!(admin.get(&path).await.slug(), "unknown-packet");
     }
     for query in ["?block_secs=31622401", "?block_secs=x", "?block=7d"] {

@@ -81,7 +81,7 @@ impl StatusMetrics {
         for role in Role::VARIANTS {
             raft.role.of(*role).set(i64::from(*role == status.role));
         }
-        let lag = status.applied_index.set_lag(status.committed_index);
+        let lag = status.applied_index.lag_behind(status.committed_index);
         raft.known_leader.set(i64::from(status.leader.is_some()));
         raft.ready.set(i64::from(status.not_ready.is_none()));
         set(&raft.term, status.term.0);

@@ -77,7 +77,7 @@ operations! {
     }
 
     /// Replaces the replicated records of one name and type
-    "operate" post SET_RECORDS asks ChangeZone or UnknownZone {
+    "operate" post SET_RECORDS sends ChangeZone or UnknownZone {
         operation_id = "set_records",
         request_body = SetRecordsRequest,
         responses((status = 200, description = "The zone now", body = api::Zone)),
@@ -108,7 +108,7 @@ operations! {
     }
 
     /// Removes the replicated records of a name
-    "operate" post UNSET_RECORDS asks ChangeZone {
+    "operate" post UNSET_RECORDS sends ChangeZone {
         operation_id = "unset_records",
         request_body = UnsetRecordsRequest,
         responses((status = 200, description = "The zone now", body = api::Zone)),
@@ -128,7 +128,7 @@ operations! {
     /// Replaces all replicated records of a zone by those of a zone file
     ///
     /// In one step, or not at all. An empty file removes all records.
-    "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX asks ChangeZone or UnknownZone {
+    "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX sends ChangeZone or UnknownZone {
         operation_id = "import_zone",
         request_body = ImportZoneRequest,
         responses((status = 200, description = "The zone now", body = api::Zone)),

@@ -67,9 +67,9 @@ async fn a_zone_file_replaces_all_records_of_the_zone() {
     let text = "a 60 A 192.0.2.1\n  A 192.0.2.2\nb TXT x\n";
     let zone = post(&fixture, IMPORT, json!({ "text": text })).await;
     assert_eq!(zone["record_count"], 3);
-    let asked = fixture.replica.operators.take_requests();
+    let requests = fixture.replica.operators.take_requests();
     assert!(
-        matches!(&asked[..], [AdminRequest::ChangeZone(asked)] if asked.change.clear && asked.change.set.len() == 2)
+        matches!(&requests[..], [AdminRequest::ChangeZone(requests)] if requests.change.clear && requests.change.set.len() == 2)
     );
     let long = format!("; {}\na A 192.0.2.1\n", "x".repeat(500_000));
     assert_eq!(

@@ -98,12 +98,12 @@ impl Fixture {
     ) -> JoinHandle<WaitResult> {
         let count = self.waiting(WatchLabel::Wait);
         let (fixture, fields) = (self.clone(), fields.to_vec());
-        let asked = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let fields: Vec<_> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
             fixture.wait(&path, &fields).await
         });
         self.until_waiting(WatchLabel::Wait, count + 1).await;
-        asked
+        task
     }
 
     pub(crate) fn waiting(&self, kind: WatchLabel) -> i64 {

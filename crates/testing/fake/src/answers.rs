@@ -23,12 +23,12 @@ const CLUSTER: ClusterId = ClusterId([2; 32]);
 const INVITE: InviteId = InviteId([3; 16]);
 
 impl Operator for FakeReplica {
-    fn operate(&self, asked: ForwardedRequest) -> BoxFuture<'_, Result<Value, Problem>> {
+    fn operate(&self, request: ForwardedRequest) -> BoxFuture<'_, Result<Value, Problem>> {
         async move {
-            match asked.request {
+            match request.request {
                 AdminRequest::Members(_) => self.members(),
                 request => {
-                    self.operators.ask(request.clone())?;
+                    self.operators.record(request.clone())?;
                     self.change(request).await
                 }
             }
@@ -87,13 +87,13 @@ impl FakeReplica {
                 leader: NODE.to_string(),
             }),
             AdminRequest::RaiseLevel(_) => json(RaisedLevel { level: 1 }),
-            AdminRequest::ChangeZone(asked) => json(self.apply_zone_change(&asked.change)?),
-            AdminRequest::ChangePublishing(asked) => {
-                json(self.apply_publish_change(&asked.change)?)
+            AdminRequest::ChangeZone(request) => json(self.apply_zone_change(&request.change)?),
+            AdminRequest::ChangePublishing(request) => {
+                json(self.apply_publish_change(&request.change)?)
             }
-            AdminRequest::DeletePacket(asked) => json(Deleted {
-                key: asked.key.to_string(),
-                was_stored: self.take_out(&asked.key),
+            AdminRequest::DeletePacket(request) => json(Deleted {
+                key: request.key.to_string(),
+                was_stored: self.take_out(&request.key),
             }),
             other => Err(Problem::new(
                 ProblemType::BadRequest,

@@ -23,7 +23,7 @@ pub struct Operators {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) leader: Option<NodeId>,
-    asked: Vec<AdminRequest>,
+    requests: Vec<AdminRequest>,
     rejection: Option<Problem>,
     pub(crate) lag: Option<u64>,
     pub(crate) warnings: Vec<String>,
@@ -36,7 +36,7 @@ impl Default for Operators {
             asked_count: watch::Sender::new(0),
             state: Mutex::new(State {
                 leader: Some(NODE),
-                asked: Vec::new(),
+                requests: Vec::new(),
                 rejection: None,
                 lag: None,
                 warnings: Vec::new(),
@@ -48,7 +48,7 @@ impl Default for Operators {
 impl Operators {
     /// Returns the requests so far, in order, and forgets them.
     pub fn take_requests(&self) -> Vec<AdminRequest> {
-        std::mem::take(&mut self.lock().asked)
+        std::mem::take(&mut self.lock().requests)
     }
 
     /// Rejects every request from now on, or accepts them again if this is `None`.
@@ -71,9 +71,9 @@ impl Operators {
         self.lock().warnings = vec![warning.to_owned()];
     }
 
-    pub(crate) fn ask(&self, asked: AdminRequest) -> Result<(), Problem> {
+    pub(crate) fn record(&self, request: AdminRequest) -> Result<(), Problem> {
         let mut state = self.lock();
-        state.asked.push(asked);
+        state.requests.push(request);
         self.asked_count.send_modify(|count| *count += 1);
         state.check()
     }

@@ -125,9 +125,9 @@ fn a_missing_file_that_a_document_names_is_reported() {
     .unwrap();
     let files = ["crates/cluster/raft/src/b.rs".to_owned()];
     let missing = missing_files(dir.path(), &files).unwrap();
-    let told = format!(
+    let expected = format!(
         "{} names `raft/src/c.rs`, which is not there",
         document.display()
     );
-    assert_eq!(missing, [told]);
+    assert_eq!(missing, [expected]);
 }

@@ -106,9 +106,9 @@ async fn every_message_carries_its_senders_metadata() {
     assert!(request.metadata.monotonic_ms > 0);
     end.answer(request.id);
     number(reply).await;
-    let heard = end.connection.gossip.last_received(peer()).unwrap();
+    let last = end.connection.gossip.last_received(peer()).unwrap();
     assert_eq!(
-        heard.metadata.clock_ms, request.id,
+        last.metadata.clock_ms, request.id,
         "the metadata of the response"
     );
 }

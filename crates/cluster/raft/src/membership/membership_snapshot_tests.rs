@@ -16,7 +16,7 @@ fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
 /// registered.
 fn membership_snapshot() -> MembershipSnapshot {
     let member = |byte| (node(byte), format!("node{byte}:7700"));
-    let heard = |byte, match_index, silence_ms: Option<u64>| {
+    let voter = |byte, match_index, silence_ms: Option<u64>| {
         let follower = Follower {
             node: node(byte),
             match_index: LogIndex(match_index),
@@ -42,9 +42,9 @@ fn membership_snapshot() -> MembershipSnapshot {
         }),
         last_log: LogIndex(2000),
         others: [
-            heard(2, 1999, Some(10)),
-            heard(3, 1999, Some(5_000)),
-            heard(4, 1000, Some(10)),
+            voter(2, 1999, Some(10)),
+            voter(3, 1999, Some(5_000)),
+            voter(4, 1000, Some(10)),
         ]
         .into(),
         not_electable: BTreeMap::new(),

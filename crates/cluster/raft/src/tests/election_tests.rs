@@ -200,13 +200,13 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
     let [not_electable, electable] = cluster.two_followers();
     set_not_electable([&not_electable], true);
     // The leader must know it before it has to choose.
-    let heard = async {
-        let heard = || gossip(&old).last_received(not_electable.context().config.node);
-        while heard().is_none_or(|heard| heard.metadata.not_electable.is_empty()) {
+    let received = async {
+        let received = || gossip(&old).last_received(not_electable.context().config.node);
+        while received().is_none_or(|received| received.metadata.not_electable.is_empty()) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(TIMEOUT, heard).await.unwrap();
+    timeout(TIMEOUT, received).await.unwrap();
     set_not_electable([&old], true);
     let successor = cluster.leader_after(old.context().config.node).await;
     assert_eq!(
@@ -231,13 +231,13 @@ async fn without_an_electable_voter_the_leader_stays_until_there_is_one() {
     let followers: Vec<_> = cluster.followers().cloned().collect();
     set_not_electable(&followers, true);
     for follower in &followers {
-        let heard = async {
-            let heard = || gossip(&leader).last_received(follower.context().config.node);
-            while heard().is_none_or(|heard| heard.metadata.not_electable.is_empty()) {
+        let received = async {
+            let received = || gossip(&leader).last_received(follower.context().config.node);
+            while received().is_none_or(|received| received.metadata.not_electable.is_empty()) {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(TIMEOUT, heard).await.unwrap();
+        timeout(TIMEOUT, received).await.unwrap();
     }
     set_not_electable([&leader], true);
     // The leader checks for a successor many times.
@@ -268,7 +268,7 @@ async fn a_handover_that_fails_does_not_stop_the_cluster() {
     let cluster = Cluster::start(3, |_| {}).await;
     let old = cluster.leader().clone();
     let first = cluster.followers().next().unwrap().context().config.node;
-    let heard = async {
+    let received = async {
         while cluster.followers().any(|f| {
             gossip(&old)
                 .last_received(f.context().config.node)
@@ -277,7 +277,7 @@ async fn a_handover_that_fails_does_not_stop_the_cluster() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(TIMEOUT, heard).await.unwrap();
+    timeout(TIMEOUT, received).await.unwrap();
     cluster.cut_off(first);
     set_not_electable([&old], true);
     let last = cluster.followers().nth(1).unwrap().clone();
@@ -295,17 +295,17 @@ async fn a_leader_that_stops_hands_over_to_one_that_may_lead() {
     // The first is chosen among equal ones.
     let [not_electable, electable] = cluster.two_followers();
     set_not_electable([&not_electable], true);
-    let heard = async {
+    let received = async {
         let is_electable = |node: &Arc<Node>| {
-            let heard = gossip(&old).last_received(node.context().config.node);
-            heard.map(|heard| heard.metadata.not_electable.is_empty())
+            let received = gossip(&old).last_received(node.context().config.node);
+            received.map(|received| received.metadata.not_electable.is_empty())
         };
         while (is_electable(&not_electable), is_electable(&electable)) != (Some(false), Some(true))
         {
             tokio::task::yield_now().await;
         }
     };
-    timeout(TIMEOUT, heard).await.unwrap();
+    timeout(TIMEOUT, received).await.unwrap();
     timeout(TIMEOUT, old.shutdown()).await.unwrap().unwrap();
     assert!(
         leads(&electable),

@@ -156,8 +156,8 @@ async fn the_death_of_a_node_is_noticed_by_all_others() {
     cluster.board.hang_up(dead);
     cluster.nodes.remove(&dead);
     for hangups in &mut hangups {
-        let heard = timeout(TIMEOUT, hangups.recv()).await.unwrap();
-        assert_eq!(heard, Ok(dead));
+        let received = timeout(TIMEOUT, hangups.recv()).await.unwrap();
+        assert_eq!(received, Ok(dead));
     }
 }
 

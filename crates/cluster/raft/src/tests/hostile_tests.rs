@@ -85,7 +85,7 @@ fn append(vote: Vote, previous: Option<LogPosition>, positions: &[LogPosition]) 
     })
 }
 
-fn asked(vote: Vote, last_log: Option<LogPosition>) -> VoteRequest {
+fn vote_request(vote: Vote, last_log: Option<LogPosition>) -> VoteRequest {
     VoteRequest {
         vote,
         last_log,
@@ -211,11 +211,11 @@ async fn a_candidate_must_name_itself_and_an_acceptable_term() {
         let next = Term(term_of(state).0 + 1);
         let high = Some(at(FAR, u64::MAX));
         let lies = [
-            asked(vote(1, next, false), state.last),
-            asked(vote(2, next, false), state.last),
-            asked(vote(LIAR, FAR, false), state.last),
-            asked(vote(LIAR, next, true), state.last),
-            asked(vote(LIAR, next, false), high),
+            vote_request(vote(1, next, false), state.last),
+            vote_request(vote(2, next, false), state.last),
+            vote_request(vote(LIAR, FAR, false), state.last),
+            vote_request(vote(LIAR, next, true), state.last),
+            vote_request(vote(LIAR, next, false), high),
         ];
         let pre_votes = lies.clone().map(Request::PreVote);
         lies.map(Request::Vote)
@@ -527,8 +527,8 @@ async fn a_learner_makes_requests_only_about_itself_and_publishes_for_no_key() {
     let leader = cluster.leader().clone();
     let learner = id(2);
     let ask = async |request: AdminRequest| {
-        let asked = serde_json::to_vec(&ForwardedRequest::new(request, TIMEOUT)).unwrap();
-        let request = Request::Operate(asked.into());
+        let forwarded = serde_json::to_vec(&ForwardedRequest::new(request, TIMEOUT)).unwrap();
+        let request = Request::Operate(forwarded.into());
         match answered(&leader, learner, StreamKind::Admin, request).await {
             Response::Operated(answer) => {
                 serde_json::from_slice::<Result<ForwardedAnswer, Problem>>(&answer).unwrap()

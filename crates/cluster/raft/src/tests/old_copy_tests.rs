@@ -92,7 +92,7 @@ async fn a_node_that_has_what_a_peer_reports_as_lost_continues() {
     let node = &simulated.cluster.nodes[&id(3)];
     let stated = node.context().service().introduction().stated;
     let durable = stated.durable.expect("it has entries");
-    let tell = |term, position| {
+    let acknowledge = |term, position| {
         let loss = DataLoss {
             acknowledged: Some((term, position)),
             stated: None,
@@ -109,11 +109,11 @@ async fn a_node_that_has_what_a_peer_reports_as_lost_continues() {
     };
     // A flush has finished since; and a leader of a later term may have had it cut its log.
     for (term, position) in [(stated.term, durable), (Term(stated.term.0 - 1), beyond)] {
-        tell(term, position);
+        acknowledge(term, position);
         let failed = timeout(Duration::from_millis(500), node.failed()).await;
         assert!(failed.is_err(), "{failed:?}");
     }
-    tell(stated.term, beyond);
+    acknowledge(stated.term, beyond);
     let failed = timeout(TIMEOUT, node.failed()).await;
     let error = failed.expect("it stops by itself").to_string();
     assert!(error.contains("has lost its data"), "{error}");

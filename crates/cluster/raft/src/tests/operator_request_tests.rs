@@ -32,9 +32,9 @@ async fn an_operator_has_an_answer_by_the_deadline_at_any_node() {
     cluster.board.cut_off.lock().unwrap().extend(others);
     for node in [leader, follower] {
         let (key, block_secs) = (*packet(1, 5).key(), None);
-        let asked =
+        let forwarded =
             ForwardedRequest::new(DeletePacket { key, block_secs }, Duration::from_millis(900));
-        let answer = timeout(TIMEOUT / 4, node.operate(asked)).await.unwrap();
+        let answer = timeout(TIMEOUT / 4, node.operate(forwarded)).await.unwrap();
         let problem = answer.unwrap_err();
         assert_eq!(problem.problem_type, ProblemType::NoLeader, "{problem}");
     }
@@ -82,8 +82,8 @@ async fn a_leader_of_an_older_version_rejects_unknown_requests() {
     let cluster = Cluster::start(1, |_| {}).await;
     let admin = &cluster.leader().context().service.admin;
     let ask = async |request: &str| -> Result<ForwardedAnswer, Problem> {
-        let asked = format!(r#"{{"request": {request}, "time_left_ms": 10000, "later": 1}}"#);
-        let answer = admin.answer_peer(id(9), asked.as_bytes()).await;
+        let forwarded = format!(r#"{{"request": {request}, "time_left_ms": 10000, "later": 1}}"#);
+        let answer = admin.answer_peer(id(9), forwarded.as_bytes()).await;
         serde_json::from_slice(&answer).unwrap()
     };
     let rejected = ask(r#"{"freeze": {"node": "one"}}"#).await.unwrap_err();

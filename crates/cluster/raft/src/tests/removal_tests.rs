@@ -250,8 +250,8 @@ async fn a_removed_node_rejects_requests_immediately_and_lists_itself_as_removed
     let listed = timeout(TIMEOUT, members(&removed)).await.unwrap().unwrap();
     let own = listed.members.iter().find(|member| is_node(member, 3));
     assert_eq!(own.unwrap().state, MemberState::Removed);
-    let asked = ask(&removed, remove(2)).await.unwrap_err();
-    assert!(!asked.retry, "{asked}");
+    let error = ask(&removed, remove(2)).await.unwrap_err();
+    assert!(!error.retry, "{error}");
     // A request that is already waiting is answered as soon as the node must stop.
     removed.begin_shutdown();
     let answer = timeout(TIMEOUT / 4, waits).await.unwrap().unwrap();

@@ -55,13 +55,13 @@ fn round_packets(round: u64) -> impl Iterator<Item = SignedPacket> {
 /// Writes a checkpoint of this entry or a later one. While the node writes one on its own, openraft
 /// starts no other, so it retries.
 async fn checkpoint(node: &Node, index: LogIndex) {
-    let made = async {
+    let written = async {
         while node.context().write_path.raft.view().checkpoint < index {
             node.context().write_path.raft.trigger_checkpoint().await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(TIMEOUT, made)
+    timeout(TIMEOUT, written)
         .await
         .expect("a checkpoint is written");
 }

@@ -151,7 +151,7 @@ async fn under_sustained_writes_a_follower_needs_only_one_snapshot() {
     assert!(test.leader.context().write_path.raft.view().purged < last);
     traffic.requests_max.send_replace(usize::MAX);
     test.expect_caught_up().await;
-    assert_eq!(traffic.passed.borrow().begun, [0]);
+    assert_eq!(traffic.passed.borrow().started, [0]);
     // Nothing is kept for ever.
     until(&test.leader, |view| view.purged >= last).await;
     test.simulated.cluster.shutdown().await;
@@ -177,7 +177,7 @@ async fn a_snapshot_continues_where_its_link_was_lost() {
     traffic.requests_max.send_replace(usize::MAX);
     test.expect_caught_up().await;
     let passed = traffic.passed.borrow().clone();
-    assert_eq!(passed.begun, [0, 3]);
+    assert_eq!(passed.started, [0, 3]);
     assert!(!test.has_partial());
     test.simulated.cluster.shutdown().await;
 }
@@ -204,7 +204,7 @@ async fn a_node_that_was_unreachable_just_before_gets_its_snapshot() {
     traffic.rejections.store(1, Ordering::Relaxed);
     test.reconnect();
     test.expect_caught_up().await;
-    assert_eq!(traffic.passed.borrow().begun, [0]);
+    assert_eq!(traffic.passed.borrow().started, [0]);
     test.simulated.cluster.shutdown().await;
 }
 

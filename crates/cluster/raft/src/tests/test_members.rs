@@ -32,8 +32,8 @@ pub(super) async fn ask<O: AdminOperation>(
     node: &Node,
     operation: O,
 ) -> Result<O::Answer, Problem> {
-    let asked = ForwardedRequest::new(operation, ASK_TIMEOUT);
-    decode_answer::<O>(node.operate(asked).await?)
+    let request = ForwardedRequest::new(operation, ASK_TIMEOUT);
+    decode_answer::<O>(node.operate(request).await?)
 }
 
 pub(super) async fn invite(
@@ -140,7 +140,7 @@ impl Cluster {
 
     pub(super) async fn members(&self) -> Members {
         let node = self.nodes.values().next().expect("a node runs");
-        let asked = async {
+        let answered = async {
             loop {
                 match members(node).await {
                     Ok(members) if members.leader.is_some() => return members,
@@ -149,7 +149,7 @@ impl Cluster {
                 }
             }
         };
-        timeout(TIMEOUT, asked).await.expect("a leader answers")
+        timeout(TIMEOUT, answered).await.expect("a leader answers")
     }
 
     pub(super) async fn until_members(&self, condition: impl Fn(&[Member]) -> bool) -> Vec<Member> {
@@ -223,9 +223,9 @@ impl Cluster {
                 let change = replacing(&old.to_string(), new);
                 let others = self.nodes.iter().filter(|(id, _)| **id != new);
                 // A removed node cannot be asked again.
-                let asked = others.max_by_key(|(id, _)| **id != old);
-                let (_, asked) = asked.expect("another node runs");
-                let changed = self.change_at(asked, change).await.expect("it may be done");
+                let other = others.max_by_key(|(id, _)| **id != old);
+                let (_, other) = other.expect("another node runs");
+                let changed = self.change_at(other, change).await.expect("it may be done");
                 if changed.lag.is_none() {
                     return changed;
                 }
@@ -263,7 +263,7 @@ impl Cluster {
 
     pub(super) async fn lead(&self, number: u64) {
         let node = &self.nodes[&id(number)];
-        let asked = async {
+        let leads = async {
             while !leads(node) {
                 if let Some(leader) = self.nodes.values().find(|node| leads(node)) {
                     let _ = transfer(leader, Some(id(number).to_string())).await;
@@ -271,7 +271,7 @@ impl Cluster {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(TIMEOUT, asked).await.expect("it leads");
+        timeout(TIMEOUT, leads).await.expect("it leads");
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct SnapshotCounts {
     pub(super) responses: usize,
     pub(super) chunks: usize,
     /// For each snapshot that was started: how many of its chunks were already there.
-    pub(super) begun: Vec<u64>,
+    pub(super) started: Vec<u64>,
 }
 
 impl Default for SnapshotTraffic {
@@ -65,7 +65,7 @@ impl SnapshotTraffic {
             number = passed.responses;
             passed.responses += 1;
             if let Response::SnapshotBegun(chunk_count) = response {
-                passed.begun.push(*chunk_count);
+                passed.started.push(*chunk_count);
             }
         });
         let mut max = self.responses_max.subscribe();
