@@ -14,10 +14,10 @@ use tokio::{
     time::timeout,
 };
 
-/// ChangeOptions long to wait for a datagram before it is sent again, and the time for TCP in total.
+/// How long to wait for a datagram before it is sent again, and the time for TCP in total.
 const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// ChangeOptions often the query is sent over UDP.
+/// How often the query is sent over UDP.
 const TRY_COUNT: usize = 3;
 
 /// The largest UDP response that is requested, in bytes (RFC 9715).

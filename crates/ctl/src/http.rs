@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::output::printable;
 
-/// ChangeOptions long a connection may take to open.
+/// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Installs the TLS back end of the process. reqwest needs it to create any client, even for plain

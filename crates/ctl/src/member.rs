@@ -29,7 +29,7 @@ Growing by one node:
 pub enum MemberCommand {
     /// List the members and joining nodes
     #[command(after_help = "\
-NODE is the beginning of the key, as long as needed; --json has the complete key. LAG is options many entries of
+NODE is the beginning of the key, as long as needed; --json has the complete key. LAG is how many entries of
 the leader's log the node lacks, HEARD how long ago the leader heard from it.")]
     List,
     /// Print a token with which new nodes can join
@@ -42,10 +42,10 @@ other nodes reach it, and run:
         /// caught up
         #[arg(long)]
         learner: bool,
-        /// ChangeOptions long the token is valid, such as 10m, 1h or 7d (10s to 7d)
+        /// How long the token is valid, such as 10m, 1h or 7d (10s to 7d)
         #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = parse_valid)]
         valid: Duration,
-        /// ChangeOptions many nodes can join with it (1 to 16)
+        /// How many nodes can join with it (1 to 16)
         #[arg(long, value_name = "N", default_value_t = 1)]
         #[arg(value_parser = clap::value_parser!(u32).range(1..=INVITE_USES_MAX.into()))]
         uses: u32,
@@ -104,7 +104,7 @@ pub struct ChangeOptions {
     /// Start the change even if too few live voters are left to commit it
     #[arg(long)]
     force: bool,
-    /// ChangeOptions long to wait until it is done, because a node may have to catch up. After that
+    /// How long to wait until it is done, because a node may have to catch up. After that
     /// the exit code is 5; rerun the command to continue
     // A node with a million packets catches up in a fraction of it.
     #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = span::parse)]

@@ -56,7 +56,7 @@ pub(crate) fn text(members: &Members) -> String {
     table(titles, members.members.iter().map(row))
 }
 
-/// ChangeOptions many characters make all keys unique.
+/// How many characters make all keys unique.
 fn prefix_len(members: &Members) -> usize {
     let mut keys: Vec<&str> = members.members.iter().map(|m| m.node.as_str()).collect();
     keys.sort_unstable();

@@ -7,7 +7,7 @@ use crate::admin::{ApiCall, Session};
 /// The shortest beginning of a key that names a node, in characters: the leader's minimum.
 const PREFIX_LEN_MIN: usize = 4;
 
-/// ChangeOptions many characters of a key are shown after a name.
+/// How many characters of a key are shown after a name.
 const SHOWN_LEN: usize = 8;
 
 /// The members and joining nodes of a cluster, before the first request.

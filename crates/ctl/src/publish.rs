@@ -49,7 +49,7 @@ pub struct PublishArgs {
     /// A file with a publish token, if the relay requires one; QUORATE_PUBLISH_TOKEN can hold the token itself
     #[arg(long, value_name = "FILE", env = "QUORATE_PUBLISH_TOKEN_FILE")]
     token_file: Option<PathBuf>,
-    /// ChangeOptions long resolvers may cache the records, in seconds
+    /// How long resolvers may cache the records, in seconds
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=604_800))]
     ttl: u32,
     /// A TXT record; the name ends at the first =

@@ -11,7 +11,7 @@ use crate::{
     relay_url::RelayUrl,
 };
 
-/// ChangeOptions long a request may take: a relay answers within its own deadline, by default 10 s.
+/// How long a request may take: a relay answers within its own deadline, by default 10 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The most bytes of an error text that are read.

@@ -53,7 +53,7 @@ configuration are not listed.")]
         origin: String,
         /// The name
         name: String,
-        /// ChangeOptions long resolvers may cache the records: seconds, or a span such as 10m, 1h or 7d
+        /// How long resolvers may cache the records: seconds, or a span such as 10m, 1h or 7d
         #[arg(value_parser = parse_ttl)]
         ttl: u32,
         /// The type, such as A, or TYPE and its number

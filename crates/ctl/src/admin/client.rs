@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{AdminError, AdminUrl};
 use crate::{http, token::Token};
 
-/// ChangeOptions long a request may take: a node forwards it to the leader, which may have to wait for an
+/// How long a request may take: a node forwards it to the leader, which may have to wait for an
 /// election and for a majority, a few seconds each.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 

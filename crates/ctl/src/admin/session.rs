@@ -15,7 +15,7 @@ pub(crate) struct RetryPolicy {
     pub(crate) retry_timeout: Duration,
     /// The pause before a retry.
     pub(crate) retry_interval: Duration,
-    /// ChangeOptions often to poll the progress of a node that catches up.
+    /// How often to poll the progress of a node that catches up.
     pub(crate) poll_interval: Duration,
 }
 
