@@ -390,7 +390,7 @@ async fn a_node_waits_for_the_file_by_which_it_joins() {
             "it to wait for the file",
             START_WITHIN,
             async || match second.log() {
-                log if log.contains("waiting for the file") => Ok(()),
+                log if log.contains("waiting for the token file") => Ok(()),
                 log => Err(log),
             },
         )

@@ -82,11 +82,11 @@ async fn a_learner_is_a_replica_for_readers_and_writers() {
 
     // Its operators ask at a voter, and what they ask here is on record there.
     let refused = learner.expect_refused(&["leader", "transfer"]).await;
-    assert!(refused.contains("ask one"), "{refused}");
+    assert!(refused.contains("ask a voter"), "{refused}");
     let log = first.log();
     let mut audit = log
         .lines()
-        .filter(|line| line.contains("another node asked"));
+        .filter(|line| line.contains("another node requested"));
     let line = audit
         .next_back()
         .expect("it is in the audit log of the leader");

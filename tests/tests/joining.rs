@@ -17,7 +17,7 @@ async fn a_token_is_good_for_one_node() {
 
     third.set_arguments(["--join", &token]);
     let error = third.expect_start_refused().await;
-    assert!(error.contains("has been used"), "{error}");
+    assert!(error.contains("is used up"), "{error}");
 
     // The same command continues.
     second.terminate().await;

@@ -120,7 +120,7 @@ async fn a_zone_file_is_imported_completely_or_not_at_all() {
         .expect_refused(&[&["zone"], &import[..]].concat())
         .await;
     assert!(
-        refused.contains("zone is not imported: line 3: other.test. has its SOA"),
+        refused.contains("zone was not imported: line 3: other.test. has its SOA"),
         "{refused}"
     );
     let old = "old.other.test. 60 IN TXT \"x\"\n";
