@@ -261,7 +261,7 @@ impl Node {
     }
 
     /// Starts the process, and expects that it exits with an error and without a panic. Returns its log.
-    pub async fn expect_start_refused(&self) -> String {
+    pub async fn expect_start_fails(&self) -> String {
         self.start();
         let Ended { status, log } = self.wait_for_end().await;
         let name = &self.name;

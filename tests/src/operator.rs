@@ -68,7 +68,7 @@ impl Node {
     }
 
     /// Runs a command that must fail, and returns its error message.
-    pub async fn expect_refused(&self, args: &[&str]) -> String {
+    pub async fn expect_rejected(&self, args: &[&str]) -> String {
         let ran = self.run(args).await;
         assert_ne!(ran.code, 0, "quorate {}: {}", args.join(" "), ran.stdout);
         assert_eq!(ran.stdout, "", "errors are not data");

@@ -28,7 +28,7 @@ impl PutAnswer {
 
     /// Panics unless it was rejected with this status.
     #[track_caller]
-    pub fn expect_refused(self, status: u16) {
+    pub fn expect_rejected(self, status: u16) {
         assert_eq!(self, Self::Refused(status));
     }
 }

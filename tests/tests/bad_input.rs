@@ -34,10 +34,10 @@ async fn malformed_keys_are_rejected() {
     let key = &packet.key;
     let no_point = keys_bytes_as_z32(&[2; 32]);
     for bad in [&key[..51], &format!("{}%ff", &key[..51])] {
-        expect_refused(&node.put_bytes(bad, packet.payload.clone()).await, 400);
+        expect_rejected(&node.put_bytes(bad, packet.payload.clone()).await, 400);
         assert_eq!(node.get(bad).await.status, 400, "GET of {bad}");
     }
-    expect_refused(
+    expect_rejected(
         &node.put_bytes(&no_point, packet.payload.clone()).await,
         400,
     );
@@ -73,10 +73,10 @@ async fn truncated_and_oversized_bodies_are_rejected() {
     let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
     let packet = alice.packet("whole");
     let cut = packet.payload.slice(..packet.payload.len() - 1);
-    expect_refused(&node.put_bytes(&packet.key, cut).await, 400);
+    expect_rejected(&node.put_bytes(&packet.key, cut).await, 400);
     for size in [PAYLOAD_SIZE_MAX + 1, 1024 * 1024] {
         let answer = node.put_bytes(&packet.key, garbage(7, size)).await;
-        expect_refused(&answer, 413);
+        expect_rejected(&answer, 413);
     }
     expect_nothing_stored(&node).await;
 
@@ -101,8 +101,8 @@ async fn wrong_signatures_are_rejected() {
     let packet = alice.packet("mine");
     let mut forged = packet.payload.to_vec();
     forged[0] ^= 1;
-    expect_refused(&node.put_bytes(&packet.key, forged).await, 400);
-    expect_refused(
+    expect_rejected(&node.put_bytes(&packet.key, forged).await, 400);
+    expect_rejected(
         &node.put_bytes(&bob.key(), packet.payload.clone()).await,
         400,
     );
@@ -193,7 +193,7 @@ async fn timestamps_too_far_ahead_are_rejected() {
             now_micros() + 20 * MINUTE_MICROS,
         ] {
             let packet = sign(&keys, micros, &EMPTY_DNS);
-            expect_refused(&node.put_bytes(&packet.key, packet.payload).await, 400);
+            expect_rejected(&node.put_bytes(&packet.key, packet.payload).await, 400);
         }
         assert_eq!(node.get(&keys.to_z32()).await.status, 404);
         // A slightly fast clock is accepted, and any slow one.
@@ -309,7 +309,7 @@ async fn too_many_puts_are_limited_and_reads_are_not() {
         }
     }
     let limited = limited.expect("twice the burst is too much");
-    expect_refused(&limited, 429);
+    expect_rejected(&limited, 429);
     let after = limited.headers["retry-after"].to_str().expect("it is text");
     assert!(after.parse::<u64>().expect("it is a number of seconds") > 0);
 
@@ -406,7 +406,7 @@ async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[track_caller]
-fn expect_refused(answer: &Answer, status: u16) {
+fn expect_rejected(answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{}", answer.text());
     assert!(!answer.body.is_empty(), "it says why");
     let origin = answer.headers.get("access-control-allow-origin");

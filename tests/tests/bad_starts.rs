@@ -22,7 +22,7 @@ async fn a_data_directory_in_use_is_rejected() {
         .config()
         .replace(&dir(node.data_dir()), &dir(holder.data_dir()));
     node.configure(&config);
-    let output = node.expect_start_refused().await;
+    let output = node.expect_start_fails().await;
     assert!(output.contains("in use"), "{output}");
     holder.expect_unharmed(holder.process_id()).await;
 }
@@ -39,11 +39,11 @@ async fn a_port_in_use_is_named() {
         addresses.dns,
     ] {
         let _taken = TcpListener::bind(address).expect("the port is ours");
-        let output = node.expect_start_refused().await;
+        let output = node.expect_start_fails().await;
         expect_error_names(&output, &address.to_string());
     }
     let _taken = UdpSocket::bind(addresses.dns).expect("the port is ours");
-    let output = node.expect_start_refused().await;
+    let output = node.expect_start_fails().await;
     expect_error_names(&output, &addresses.dns.to_string());
 }
 
@@ -70,7 +70,7 @@ async fn settings_that_make_no_sense_are_named() {
     ] {
         assert!(config.contains(good));
         node.configure(&config.replace(good, bad));
-        let output = node.expect_start_refused().await;
+        let output = node.expect_start_fails().await;
         expect_error_names(&output, named);
         expect_error_names(&output, "config.toml");
     }
@@ -85,7 +85,7 @@ async fn a_full_disk_at_start_is_named() {
         return;
     };
     disk.fill();
-    let output = node.expect_start_refused().await;
+    let output = node.expect_start_fails().await;
     expect_error_names(&output, "No space left on device");
     expect_error_names(&output, node.data_dir().to_str().expect("a name of ours"));
 

@@ -204,9 +204,9 @@ async fn the_pkarr_client_publishes_through_one_node_and_resolves_through_anothe
         second.to_relay_payload()
     );
 
-    let refused = pkarr_client(&cluster.node(2)).publish(&first).await;
-    let refused = refused.expect_err("an older packet is refused");
-    assert!(refused.to_string().contains("recent"), "{refused}");
+    let rejected = pkarr_client(&cluster.node(2)).publish(&first).await;
+    let rejected = rejected.expect_err("an older packet is rejected");
+    assert!(rejected.to_string().contains("recent"), "{rejected}");
     let nobody = pkarr::Keypair::random().public_key();
     let absent = reader
         .resolve(&nobody, pkarr::ResolvePolicy::NetworkOnly)

@@ -136,10 +136,10 @@ async fn leadership_goes_to_no_node_whose_clock_is_wrong() {
 
     let before = leader.status().await.unwrap();
     for node in cluster.nodes().iter() {
-        let refused = node
-            .expect_refused(&["leader", "transfer", wrong.id()])
+        let rejected = node
+            .expect_rejected(&["leader", "transfer", wrong.id()])
             .await;
-        assert!(refused.contains("must not lead: its clock"), "{refused}");
+        assert!(rejected.contains("must not lead: its clock"), "{rejected}");
     }
     let after = leader.status().await.unwrap();
     assert_eq!((after.term, after.leader), (before.term, before.leader));

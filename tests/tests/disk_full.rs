@@ -120,13 +120,13 @@ async fn full_disks_end_no_node_and_no_answer() {
     fill(&full);
     wait_for(&full, "a node to only read", 200, "nearly full").await;
     alice.put(&leader, "beside").await.expect_acked();
-    alice.put(&full, "refused").await.expect_refused(503);
+    alice.put(&full, "rejected").await.expect_rejected(503);
     for node in cluster.nodes().iter().filter(|it| it.id() != full.id()) {
         fill(node);
     }
     for node in cluster.nodes().iter() {
         wait_for(node, "a node to only read", 200, "nearly full").await;
-        let packet = alice.packet("refused");
+        let packet = alice.packet("rejected");
         let answer = node.put_bytes(&packet.key, packet.payload.clone()).await;
         assert!(
             answer.status == 503 && answer.text().contains("nearly full"),

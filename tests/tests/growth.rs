@@ -81,8 +81,8 @@ async fn a_learner_is_a_replica_for_readers_and_writers() {
     assert_eq!(first.status().await.unwrap().voters, [first.id()]);
 
     // Its operators ask at a voter, and what they ask here is on record there.
-    let refused = learner.expect_refused(&["leader", "transfer"]).await;
-    assert!(refused.contains("ask a voter"), "{refused}");
+    let rejected = learner.expect_rejected(&["leader", "transfer"]).await;
+    assert!(rejected.contains("ask a voter"), "{rejected}");
     let log = first.log();
     let mut audit = log
         .lines()
@@ -142,7 +142,7 @@ async fn every_member_reports_the_same_list() {
         .await;
     assert_eq!(cluster.leader().await.id(), third.id());
     let error = leader
-        .expect_refused(&["leader", "transfer", "node-9"])
+        .expect_rejected(&["leader", "transfer", "node-9"])
         .await;
     assert!(error.contains("node-9"), "{error}");
 }

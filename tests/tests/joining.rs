@@ -16,7 +16,7 @@ async fn a_token_is_good_for_one_node() {
     first.wait_for_role(&second, "voter").await;
 
     third.set_arguments(["--join", &token]);
-    let error = third.expect_start_refused().await;
+    let error = third.expect_start_fails().await;
     assert!(error.contains("is used up"), "{error}");
 
     // The same command continues.
@@ -54,14 +54,14 @@ async fn a_wrong_or_expired_token_admits_no_node() {
     let joiner = cluster.machine();
 
     joiner.set_arguments(["--join", "quorate-join-1.AAAA"]);
-    let error = joiner.expect_start_refused().await;
+    let error = joiner.expect_start_fails().await;
     assert!(error.contains("damaged"), "{error}");
 
     let short = first.invite(&["--valid", "10s"]).await;
     joiner.set_arguments(["--join", &short]);
     // The span is what it is about.
     sleep(Duration::from_secs(11)).await;
-    let error = joiner.expect_start_refused().await;
+    let error = joiner.expect_start_fails().await;
     assert!(error.contains("expired"), "{error}");
     assert_eq!(first.members().await.unwrap().len(), 1);
 
@@ -70,7 +70,7 @@ async fn a_wrong_or_expired_token_admits_no_node() {
     let foreign = other.node(1).invite(&[]).await;
     first.terminate().await;
     first.set_arguments(["--join", &foreign]);
-    let error = first.expect_start_refused().await;
+    let error = first.expect_start_fails().await;
     assert!(error.contains("another cluster"), "{error}");
     first.set_arguments([]);
     first.start();

@@ -39,9 +39,9 @@ async fn a_voter_from_an_older_copy_stops_and_is_replaced() {
         assert!(error.contains(expected), "{expected} in {error}");
     }
     let leader = others.wait_for_leader().await;
-    let refused = leader.log();
+    let rejected = leader.log();
     let expected = format!("entry {had} of term");
-    assert!(refused.contains(&expected), "{expected} in {refused}");
+    assert!(rejected.contains(&expected), "{expected} in {rejected}");
 
     let new = cluster.machine();
     new.join(&leader.invite(&[]).await);

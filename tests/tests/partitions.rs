@@ -29,7 +29,7 @@ async fn expect_succeeded(strike: impl Fn(&Links, &Node)) {
     let new_leader = others.wait_for_leader().await;
     alice.put(&new_leader, "after").await.expect_acked();
     watched.expect_writes().await;
-    expect_refused(&old_leader, &alice).await;
+    expect_rejected(&old_leader, &alice).await;
     let held = old_leader.texts(&alice.key()).await;
     assert_eq!(held, ["before"], "DNS goes on");
 
@@ -38,7 +38,7 @@ async fn expect_succeeded(strike: impl Fn(&Links, &Node)) {
     watched.expect_healed().await;
 }
 
-async fn expect_refused(node: &Node, alice: &Publisher) {
+async fn expect_rejected(node: &Node, alice: &Publisher) {
     let answer = node.get_linearizable(&alice.key()).await;
     let answer = answer.expect("it is not the clients who are cut off");
     assert_eq!(answer.status, 503, "it confirms what may be old");
@@ -145,7 +145,7 @@ async fn a_bridge_between_two_halves_keeps_its_leader() {
     alice.put(bridge, "over the bridge").await.expect_acked();
     watched.expect_writes().await;
     for node in right {
-        expect_refused(node, &alice).await;
+        expect_rejected(node, &alice).await;
     }
     let joined: Nodes = left.iter().chain([bridge]).cloned().collect();
     assert_eq!(leadership(&joined).await, before);

@@ -69,14 +69,14 @@ async fn a_key_that_is_denied_at_one_node_may_publish_at_none() {
 
     follower.operate(&["policy", "deny", &alice.key()]).await;
     for node in nodes.iter() {
-        alice.put(node, "denied").await.expect_refused(403);
+        alice.put(node, "denied").await.expect_rejected(403);
         bob.put(node, "x").await.expect_acked();
     }
     nodes.expect_txt(&alice, "before").await;
     nodes.terminate().await;
     nodes.restart();
     nodes.wait_ready().await;
-    alice.put(&leader, "denied").await.expect_refused(403);
+    alice.put(&leader, "denied").await.expect_rejected(403);
     let denied = leader.operate(&["policy", "list", "denied"]).await;
     assert_eq!(denied, alice.key() + "\n");
 
@@ -101,11 +101,11 @@ async fn an_allow_list_keeps_all_others_out() {
     node.operate(&["policy", "mode", "allow-list"]).await;
     for node in nodes.iter() {
         alice.put(node, "x").await.expect_acked();
-        bob.put(node, "x").await.expect_refused(403);
+        bob.put(node, "x").await.expect_rejected(403);
     }
     // A key on both lists is denied.
     node.operate(&["policy", "deny", &alice.key()]).await;
-    alice.put(&node, "x").await.expect_refused(403);
+    alice.put(&node, "x").await.expect_rejected(403);
     let shown = node.operate(&["policy", "show"]).await;
     let expected = "allow-list  1        1       0       0\n";
     assert!(shown.ends_with(expected), "{shown}");
@@ -122,8 +122,8 @@ async fn in_the_mode_tokens_a_packet_needs_one() {
     let node = cluster.follower().await;
     let add = ["policy", "token", "add", "ci"];
     let token = node.operate(&add).await.trim_end().to_owned();
-    let refused = node.expect_refused(&add).await;
-    assert!(refused.contains("named `ci` exists"), "{refused}");
+    let rejected = node.expect_rejected(&add).await;
+    assert!(rejected.contains("named `ci` exists"), "{rejected}");
     node.operate(&["policy", "mode", "tokens"]).await;
     node.operate(&["policy", "allow", &bob.key()]).await;
     expect_answered(&nodes, &alice, PutAnswer::Refused(401)).await;
@@ -143,10 +143,10 @@ async fn in_the_mode_tokens_a_packet_needs_one() {
     let relay = node.url("/pkarr");
     let publish = ["publish", "--relay", &relay, "--key", key_file];
     let record = ["_iroh", "TXT", "x"];
-    let refused = node.run(&[&publish[..], &record].concat()).await;
-    assert_eq!(refused.code, 1);
+    let rejected = node.run(&[&publish[..], &record].concat()).await;
+    assert_eq!(rejected.code, 1);
     let hint = "--token-file FILE";
-    assert!(refused.stderr.contains(hint), "{}", refused.stderr);
+    assert!(rejected.stderr.contains(hint), "{}", rejected.stderr);
     let with_token = ["--token-file", token_file];
     let args = [&publish[..], &with_token, &record].concat();
     node.operate(&args).await;
@@ -199,7 +199,7 @@ async fn a_deleted_packet_is_gone_everywhere_and_does_not_come_back() {
     expect_gone(&nodes, &alice).await;
     for node in nodes.iter() {
         for packet in [&yesterday, &today] {
-            node.put(packet).await.expect_refused(409);
+            node.put(packet).await.expect_rejected(409);
         }
     }
     let again = leader.run(&delete).await;
@@ -212,10 +212,10 @@ async fn a_deleted_packet_is_gone_everywhere_and_does_not_come_back() {
     nodes.restart();
     nodes.wait_ready().await;
     nodes.expect_txt(&bob, "stays").await;
-    leader.put(&today).await.expect_refused(409);
+    leader.put(&today).await.expect_rejected(409);
     alice.put(&leader, "tomorrow").await.expect_acked();
     nodes.expect_txt(&alice, "tomorrow").await;
-    follower.put(&today).await.expect_refused(409);
+    follower.put(&today).await.expect_rejected(409);
     nodes.expect_converged().await;
 }
 
@@ -230,7 +230,7 @@ async fn a_key_can_be_blocked_for_a_time_and_let_in_again() {
     let blocked = [delete("--block 7d"), vec![&key]].concat();
     node.operate(&blocked).await;
     for node in nodes.iter() {
-        alice.put(node, "blocked").await.expect_refused(403);
+        alice.put(node, "blocked").await.expect_rejected(403);
     }
     let unblocked = [delete("--unblock"), vec![&key]].concat();
     node.operate(&unblocked).await;
@@ -291,6 +291,6 @@ async fn changes_after_an_entry_are_reported_until_it_is_too_old() {
     nodes.wait_ready().await;
     let answer = follower.admin(&path).await.expect("it answers");
     assert_eq!(answer.status, 410, "{}", answer.text());
-    let refused = follower.expect_refused(&command).await;
-    assert!(refused.contains("list all packets"), "{refused}");
+    let rejected = follower.expect_rejected(&command).await;
+    assert!(rejected.contains("list all packets"), "{rejected}");
 }

@@ -108,7 +108,7 @@ async fn data_of_another_cluster_gets_in_nowhere() {
         }
         fs::rename(from, to).unwrap();
     }
-    let error = node.expect_start_refused().await;
+    let error = node.expect_start_fails().await;
     assert!(error.contains("another cluster"), "{error}");
     ours.live().wait_for_leader().await;
 }

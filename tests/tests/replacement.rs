@@ -100,7 +100,7 @@ async fn a_change_that_leaves_no_live_quorum_is_rejected() {
         })
         .await;
     let remove = ["member", "remove", followers[1].id()];
-    let error = leader.expect_refused(&remove).await;
+    let error = leader.expect_rejected(&remove).await;
     assert!(error.contains("1 of 2"), "{error}");
     cluster.live().wait_for_leader().await;
 

@@ -94,8 +94,8 @@ async fn the_pkarr_client_publishes_and_resolves_over_https() {
     let found = client().resolve(&keys.public_key(), network).await;
     let found = found.expect("it is there").to_relay_payload();
     assert_eq!(found, newer.to_relay_payload());
-    let refused = client().publish(&older).await.expect_err("it is older");
-    assert!(refused.to_string().contains("recent"), "{refused}");
+    let rejected = client().publish(&older).await.expect_err("it is older");
+    assert!(rejected.to_string().contains("recent"), "{rejected}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

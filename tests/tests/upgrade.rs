@@ -98,7 +98,7 @@ async fn an_older_program_does_not_start_where_the_cluster_uses_more_than_it_kno
     let node = cluster.follower().await;
     node.terminate().await;
     node.set_arguments([]);
-    let log = node.expect_start_refused().await;
+    let log = node.expect_start_fails().await;
     let reason =
         "feature level 2 is needed, and this program knows 1: run a newer version of Quorate";
     assert!(log.contains(reason), "{log}");
@@ -123,8 +123,8 @@ async fn a_level_that_is_held_is_raised_by_an_operator_alone() {
             members.iter().any(supports(2))
         })
         .await;
-    let refused = leader.expect_refused(&["cluster", "raise-level"]).await;
-    assert!(refused.contains("supports 1"), "{refused}");
+    let rejected = leader.expect_rejected(&["cluster", "raise-level"]).await;
+    assert!(rejected.contains("supports 1"), "{rejected}");
 
     for node in &nodes[1..] {
         upgrade(node).await;

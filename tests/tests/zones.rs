@@ -116,12 +116,12 @@ async fn a_zone_file_is_imported_completely_or_not_at_all() {
         file.to_str().expect("a Unicode path"),
     ];
     std::fs::write(&file, "new 60 A 192.0.2.1\n\n@ NS ns1\n").expect("it can be written");
-    let refused = node
-        .expect_refused(&[&["zone"], &import[..]].concat())
+    let rejected = node
+        .expect_rejected(&[&["zone"], &import[..]].concat())
         .await;
     assert!(
-        refused.contains("zone was not imported: line 3: other.test. has its SOA"),
-        "{refused}"
+        rejected.contains("zone was not imported: line 3: other.test. has its SOA"),
+        "{rejected}"
     );
     let old = "old.other.test. 60 IN TXT \"x\"\n";
     expect_listed(&nodes, OTHER_ORIGIN, old).await;
@@ -148,8 +148,8 @@ async fn a_zone_file_is_imported_completely_or_not_at_all() {
             "serves no zone misspelt.test.",
         ),
     ] {
-        let refused = node.expect_refused(&args).await;
-        assert!(refused.contains(expected), "{refused}");
+        let rejected = node.expect_rejected(&args).await;
+        assert!(rejected.contains(expected), "{rejected}");
     }
 }
 
