@@ -35,7 +35,7 @@ pub(crate) struct CatchUpArgs {
     cluster: ClusterArgs,
 }
 
-/// Starts two nodes of three, fills them, starts the third, ends them.
+/// Starts two nodes of three, fills them, starts the third, stops all.
 pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
     let plan = args.cluster.plan()?.log_kept_count(0);
     let cluster = quorate_tests::Cluster::start(plan).await;
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
         "cluster    3 nodes, {} keys, {} connections",
         args.keys, args.clients
     );
-    // A checkpoint has come, and the log has gone.
+    // By now each node has written a checkpoint and cut its log.
     tokio::time::sleep(Duration::from_secs(70)).await;
     let second = async || {
         let packets = keys.sign_scattered(PUTS_PER_SEC_MAX);
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
         before.add(second().await?);
     }
     print("before", &before);
-    let begun = Instant::now();
+    let started = Instant::now();
     late.start();
     let leader = cluster.live().without(&late).wait_for_leader().await;
     let target = leader
@@ -80,7 +80,7 @@ pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
     let took = loop {
         let mut measured = std::pin::pin!(second());
         tokio::select! {
-            () = &mut catches_up => break begun.elapsed(),
+            () = &mut catches_up => break started.elapsed(),
             tally = &mut measured => meanwhile.add(tally?),
         }
     };

@@ -1,5 +1,5 @@
-//! What a checkpoint costs publishers: PUTs that refresh the keys of a filled cluster, for so long
-//! that every node makes some.
+//! What a checkpoint costs publishers: PUTs that refresh the keys of a filled cluster, for long
+//! enough that every node writes several.
 
 use anyhow::ensure;
 use clap::Args;
@@ -21,7 +21,7 @@ const FILL_PACKETS: usize = 100_000;
 /// How long writing that many may take, in seconds: ten times as long as it should.
 const FILL_SECS: u64 = 120;
 
-/// Checkpoints that each node must have made for its run to say something.
+/// Checkpoints that each node must have written, or its run shows nothing.
 const CHECKPOINTS_MIN: f64 = 2.0;
 
 const LEGEND: &str = "\
@@ -40,7 +40,7 @@ pub(crate) struct CheckpointsArgs {
     /// How many connections, over all nodes; separate several by commas, for a run of each.
     #[arg(long, value_delimiter = ',', default_values_t = [32, 256], value_parser = clap::value_parser!(u16).range(1..=1_000))]
     clients: Vec<u16>,
-    /// How long each run is, in seconds: by default a node makes a checkpoint every 30 s or earlier.
+    /// How long each run is, in seconds: by default a node writes a checkpoint every 30 s or earlier.
     /// A run ends earlier after a million PUTs, which is how many packets are signed ahead of time.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=600))]
     secs: u64,
@@ -48,7 +48,7 @@ pub(crate) struct CheckpointsArgs {
     cluster: ClusterArgs,
 }
 
-/// Starts the cluster, fills it, measures, ends it.
+/// Starts the cluster, fills it, measures, stops it.
 pub(crate) async fn run(args: CheckpointsArgs) -> anyhow::Result<()> {
     let cluster = args.cluster.start().await?;
     let relays = relays(&cluster.nodes());
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: CheckpointsArgs) -> anyhow::Result<()> {
             .iter()
             .any(|node| node.checkpoint_count < CHECKPOINTS_MIN)
         {
-            println!("    too few checkpoints to say anything: raise --secs");
+            println!("    too few checkpoints for a result: raise --secs");
         }
     }
     Ok(())
@@ -139,8 +139,8 @@ fn line(row: &Row, each: &[Inside]) -> String {
     let millis = |micros: u64| micros as f64 / 1e3;
     let [p50, p99, p999] =
         [0.5, 0.99, 0.999].map(|quantile| millis(latency.value_at_quantile(quantile)));
-    // A closed loop sends next to nothing while a checkpoint holds it up, and so counts few of the
-    // latencies that clients with a pace of their own would have had.
+    // A closed loop sends almost nothing while a checkpoint delays it. So it counts few of the
+    // latencies that clients with a fixed rate would have had.
     let paced = latency.clone_correct(latency.mean() as u64);
     let secs = row.outcome.elapsed.as_secs_f64();
     format!(
@@ -158,10 +158,10 @@ fn line(row: &Row, each: &[Inside]) -> String {
     )
 }
 
-/// A figure of each server.
-fn slashed(each: &[Inside], figure: impl Fn(&Inside) -> Option<f64>) -> String {
-    let figures: Vec<_> = each.iter().map(|node| or_dash(figure(node), 0)).collect();
-    figures.join("/")
+/// A metric of each server, separated by slashes.
+fn slashed(each: &[Inside], metric: impl Fn(&Inside) -> Option<f64>) -> String {
+    let columns: Vec<_> = each.iter().map(|node| or_dash(metric(node), 0)).collect();
+    columns.join("/")
 }
 
 #[cfg(test)]
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn every_column_has_a_header() {
         let line = line(&row([4]), &[node(1.0, Some(1.0))]);
-        // "paced 99.9" is two words; of "1 of 1", "checkpoints" stands for three.
+        // "paced 99.9" is two words; of "1 of 1", "checkpoints" is the heading of three.
         assert_eq!(words(&header()).len() - 1, words(&line).len() - 2);
     }
 

@@ -1,4 +1,4 @@
-//! A cluster of our own: three nodes on loopback, started and ended with the run.
+//! A cluster of our own: three nodes on loopback, started and stopped with the run.
 
 use std::{
     env,
@@ -16,13 +16,13 @@ use crate::{machine, measure::Servers};
 /// Connections that fill the cluster: enough for full batches.
 pub(crate) const FILL_CONNECTIONS: usize = 128;
 
-/// Which program runs, and where its data lies.
+/// Which program runs, and where its data is stored.
 #[derive(Debug, Args)]
 pub(crate) struct ClusterArgs {
-    /// The program; by default `quorate` beside this one.
+    /// The program; by default `quorate` in the directory of this one.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-    /// Where the nodes' data lies meanwhile, on a real disk; by default beside this program.
+    /// Directory for the nodes' data during the run, on a real disk; by default that of this program.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -36,12 +36,12 @@ impl ClusterArgs {
         Ok(cluster)
     }
 
-    /// Three nodes. All as it is by default, but for the limit: all PUTs come from one address.
+    /// Three nodes with the defaults, except for the limit: all PUTs come from one address.
     pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
         self.plan_of(3)
     }
 
-    /// The same of some other number.
+    /// The same with another number of nodes.
     pub(crate) fn plan_of(&self, voter_count: usize) -> anyhow::Result<Plan> {
         quorate_ctl::install_tls_provider();
         Ok(voters(voter_count)
@@ -49,7 +49,7 @@ impl ClusterArgs {
             .below(self.dir()?))
     }
 
-    /// Where data lies meanwhile.
+    /// Where data is stored during the run.
     pub(crate) fn dir(&self) -> anyhow::Result<PathBuf> {
         match &self.dir {
             Some(dir) => Ok(dir.clone()),
@@ -75,7 +75,7 @@ pub(crate) fn own_path() -> anyhow::Result<PathBuf> {
     env::current_exe().context("this program does not know its own path")
 }
 
-/// Whose cost is measured: the leader's first.
+/// The servers whose cost is measured, the leader first.
 pub(crate) async fn servers(cluster: &Cluster) -> Servers {
     let leader = cluster.leader().await;
     let followers = cluster.nodes().without(&leader);

@@ -143,7 +143,7 @@ pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
 pub(crate) struct GetArgs {
     #[command(flatten)]
     http: HttpArgs,
-    /// Asks for keys that nobody has published, and expects 404.
+    /// Requests keys that nobody has published, and expects 404.
     #[arg(long)]
     absent: bool,
 }
@@ -167,14 +167,14 @@ pub(crate) struct DnsArgs {
     origin: String,
     #[command(flatten)]
     shape: Shape,
-    /// Asks for keys that nobody has published, and expects NXDOMAIN.
+    /// Requests keys that nobody has published, and expects NXDOMAIN.
     #[arg(long)]
     absent: bool,
     #[command(flatten)]
     work: WorkArgs,
 }
 
-/// Asks for TXT records.
+/// Queries TXT records.
 pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<()> {
     let work = &args.work;
     let (names, expect) = work.names(args.absent)?;

@@ -1,4 +1,4 @@
-//! A name server of several, and what it is asked.
+//! A name server of a comparison, and the queries for it.
 
 use std::net::IpAddr;
 
@@ -17,19 +17,19 @@ use crate::{
     servers_of_others::OtherServers,
 };
 
-/// A server and what it is asked.
+/// A server and the queries for it.
 #[derive(Clone)]
 pub(crate) struct Contender {
     pub(crate) name: String,
     route: Route,
     servers: Servers,
     pub(crate) queries: Queries,
-    /// What answers say; any will do without.
+    /// What answers must contain; `None` accepts any.
     expect: Option<Expect>,
 }
 
 impl Contender {
-    /// The first node of a cluster of ours.
+    /// The first node of a cluster that this program started.
     pub(crate) async fn own(
         name: impl Into<String>,
         cluster: &Cluster,
@@ -63,7 +63,7 @@ impl Contender {
         })
     }
 
-    /// The same, asked from this address of ours.
+    /// The same, with queries from this address.
     pub(crate) fn asked_from(mut self, source: IpAddr) -> Self {
         self.route.source = Some(source);
         self

@@ -1,4 +1,4 @@
-//! CPU time, as Linux tells it (proc(5)).
+//! CPU time, as Linux reports it (proc(5)).
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use procfs::{
     process::{Process, all_processes},
 };
 
-/// CPU time until a moment.
+/// CPU time up to an instant.
 #[derive(Debug, Clone)]
 pub(crate) struct Usage {
     at: Instant,
@@ -17,7 +17,7 @@ pub(crate) struct Usage {
     machine: Duration,
 }
 
-/// CPU time between two moments.
+/// CPU time between two instants.
 #[derive(Debug, Clone)]
 pub(crate) struct Used {
     /// Of each server, user and system.
@@ -28,7 +28,7 @@ pub(crate) struct Used {
 }
 
 impl Usage {
-    /// Until now, with the servers that are these processes.
+    /// CPU time until now, of the servers with these process ids too.
     pub(crate) fn now(server_ids: &[u32]) -> anyhow::Result<Self> {
         let servers = server_ids.iter().map(|&id| process_time(id));
         Ok(Self {
@@ -80,7 +80,7 @@ fn process_time(id: u32) -> anyhow::Result<Duration> {
     Ok(duration(stat.utime + stat.stime))
 }
 
-/// All but what was spent waiting, for work or a disk. The time of guests is part of `user`.
+/// All time except waiting for work or a disk. The time of guests is part of `user`.
 fn machine_time() -> ProcResult<Duration> {
     let time = KernelStats::current()?.total;
     let where_known = [time.irq, time.softirq, time.steal];
@@ -97,12 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_work_is_seen() {
+    fn own_cpu_time_is_measured() {
         let id = std::process::id();
         let before = Usage::now(&[id]).unwrap();
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut sum = 0_u64;
-        while begun.elapsed() < Duration::from_millis(200) {
+        while started.elapsed() < Duration::from_millis(200) {
             sum = std::hint::black_box(sum.wrapping_mul(31) + 1);
         }
         let used = Usage::now(&[id]).unwrap().since(&before);

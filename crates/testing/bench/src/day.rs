@@ -1,11 +1,11 @@
-//! A day of many endpoints: starts, publishing again, looking each other up, restarts, departures.
+//! A day of many endpoints: they start, publish again, look each other up, restart and leave.
 //!
-//! Two things are shorter than they are in the world: the day, and the time after which an endpoint
-//! publishes again, 300 s there. Requests come when they are due, whether those before have their
+//! Two things are shorter than in reality: the day, and the time after which an endpoint
+//! publishes again (300 s in reality). Requests come when they are due, whether those before have their
 //! answers or not, and a latency begins when its request was due, so that a stall is seen in all
-//! requests that it held up. Each request has a connection of its own, as publishers and readers have
+//! requests that it delayed. Each request has a connection of its own, as publishers and readers have
 //! that rest for minutes. Endpoints have addresses of loopback, two each, and no two addresses share
-//! a /24: limits are on as they are by default, and judge them as they judge many networks.
+//! a /24: limits are on, with their defaults, and count them as many networks.
 
 use std::{
     cmp::Reverse,
@@ -38,13 +38,13 @@ use crate::{
     presence::{HOURS, Presence},
 };
 
-/// How many parts of the day are told apart.
+/// How many parts of the day are counted separately.
 const PART_COUNT: usize = 48;
 
 /// How many requests wait for their answers at most. Those beyond wait to be sent, and that counts.
 const IN_FLIGHT_MAX: usize = 4_096;
 
-/// How many that were published last nobody looks for: another node may not have them yet.
+/// Lookups skip this many of the newest packets: another node may not have them yet.
 const TOO_NEW_COUNT: usize = 1_000;
 
 /// Arguments of `quorate-bench day`.
@@ -66,7 +66,7 @@ pub(crate) struct DayArgs {
     cluster: ClusterArgs,
 }
 
-/// Starts three nodes and lives the day, and fails if a request did.
+/// Starts three nodes and simulates the day. Fails if a request failed.
 pub(crate) async fn run(args: DayArgs) -> anyhow::Result<()> {
     println!("program    {}", args.cluster.program()?.display());
     machine::print_facts(&args.cluster.dir()?)?;
@@ -85,9 +85,9 @@ pub(crate) async fn run(args: DayArgs) -> anyhow::Result<()> {
     let ids = servers(&cluster).await.ids;
     let day = Day::new(&args, &cluster)?;
     let before = Usage::now(&ids)?;
-    let begun = Instant::now();
+    let started = Instant::now();
     let parts = day.live().await?;
-    let took = begun.elapsed();
+    let took = started.elapsed();
     let used = Usage::now(&ids)?.since(&before);
 
     let mut all = Tallies::new();
@@ -107,7 +107,10 @@ pub(crate) async fn run(args: DayArgs) -> anyhow::Result<()> {
         plot::day(&dir.join("day.svg"), &parts, day.part_length())?;
     }
     let errors = all.error_count();
-    ensure!(errors == 0, "{errors} requests were not answered as asked");
+    ensure!(
+        errors == 0,
+        "{errors} requests were not answered as expected"
+    );
     Ok(())
 }
 
@@ -178,24 +181,24 @@ impl Day {
         let mut agenda: BinaryHeap<_> = starts
             .map(|(endpoint, presence)| {
                 Reverse(Due {
-                    at: self.moment(presence.start()),
+                    at: self.time_of_day(presence.start()),
                     endpoint,
                     task: Task::Publish,
                 })
             })
             .collect();
         let permits = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-        let begun = Instant::now();
+        let started = Instant::now();
         while let Some(Reverse(due)) = agenda.pop() {
-            sleep_until(begun + due.at).await;
+            sleep_until(started + due.at).await;
             let permit = permits.clone().acquire_owned().await?;
-            if let Some(request) = self.request(due, begun + due.at, &mut random)? {
+            if let Some(request) = self.request(due, started + due.at, &mut random)? {
                 tokio::spawn(async move {
                     request.send().await;
                     drop(permit);
                 });
             }
-            agenda.extend(self.following(due, &mut random).map(Reverse));
+            agenda.extend(self.next_tasks(due, &mut random).map(Reverse));
         }
         // All have their answers.
         let all = u32::try_from(IN_FLIGHT_MAX)?;
@@ -204,12 +207,12 @@ impl Day {
     }
 
     /// What an endpoint does next after it has published.
-    fn following(&self, due: Due, random: &mut Rng) -> impl Iterator<Item = Due> + use<> {
+    fn next_tasks(&self, due: Due, random: &mut Rng) -> impl Iterator<Item = Due> + use<> {
         let presence = &self.presences[due.endpoint];
         let interval = self.republish_interval;
         let again = due.at + interval.mul_f64(0.9 + 0.2 * random.f64());
         let again = presence.next(self.hour(again)).map(|hour| Due {
-            at: self.moment(hour).max(again),
+            at: self.time_of_day(hour).max(again),
             ..due
         });
         let look_up = due.at + interval.mul_f64(random.f64());
@@ -232,8 +235,8 @@ impl Day {
         at: Instant,
         random: &mut Rng,
     ) -> anyhow::Result<Option<EndpointRequest>> {
-        let what = match due.task {
-            Task::Publish => What::Publish(self.keys.sign_one(due.endpoint), due.endpoint),
+        let kind = match due.task {
+            Task::Publish => RequestKind::Publish(self.keys.sign_one(due.endpoint), due.endpoint),
             Task::LookUp => {
                 let published = lock(&self.shared.published);
                 let known = published.len().saturating_sub(TOO_NEW_COUNT);
@@ -242,8 +245,8 @@ impl Day {
                 }
                 let key = self.keys.names()[published[random.usize(..known)]].clone();
                 match random.bool() {
-                    true => What::Read(key),
-                    false => What::Resolve(Queries::txt(&[key], ORIGIN)?),
+                    true => RequestKind::Read(key),
+                    false => RequestKind::Resolve(Queries::txt(&[key], ORIGIN)?),
                 }
             }
         };
@@ -255,14 +258,14 @@ impl Day {
                 http: self.http[node],
                 dns: self.dns[node],
             },
-            what,
+            kind,
             due: at,
             part: (part as usize).min(PART_COUNT - 1),
             shared: self.shared.clone(),
         }))
     }
 
-    fn moment(&self, hour: f64) -> Duration {
+    fn time_of_day(&self, hour: f64) -> Duration {
         self.length.mul_f64(hour / HOURS)
     }
 
@@ -280,7 +283,7 @@ fn address(endpoint: usize) -> IpAddr {
     Ipv4Addr::new(127, 1 + middle, low, 1).into()
 }
 
-enum What {
+enum RequestKind {
     Publish(quorate_tests::Packet, usize),
     Read(String),
     Resolve(Queries),
@@ -289,7 +292,7 @@ enum What {
 /// A request that is due.
 struct EndpointRequest {
     route: Route,
-    what: What,
+    kind: RequestKind,
     due: Instant,
     part: usize,
     shared: Arc<Shared>,
@@ -298,16 +301,16 @@ struct EndpointRequest {
 impl EndpointRequest {
     async fn send(self) {
         let mut connection = self.route.connection();
-        let (kind, result) = match &self.what {
-            What::Publish(packet, endpoint) => {
+        let (kind, result) = match &self.kind {
+            RequestKind::Publish(packet, endpoint) => {
                 let put = self.route.put(&mut connection, packet).await;
                 if put.is_ok() {
                     lock(&self.shared.published).push(*endpoint);
                 }
                 (Kind::Put, put)
             }
-            What::Read(key) => (Kind::Get, self.route.get(&mut connection, key).await),
-            What::Resolve(queries) => match self.route.resolve(queries.first()).await {
+            RequestKind::Read(key) => (Kind::Get, self.route.get(&mut connection, key).await),
+            RequestKind::Resolve(queries) => match self.route.resolve(queries.first()).await {
                 Ok(transport) => (transport.into(), Ok(())),
                 Err(error) => (Kind::Dns, Err(error)),
             },

@@ -1,4 +1,4 @@
-//! DNS beside the name servers that we are measured against, in turns within one run.
+//! DNS compared with other name servers, in turns within one run.
 
 use std::{net::IpAddr, path::PathBuf};
 
@@ -26,7 +26,7 @@ use crate::{
     source,
 };
 
-/// How many packets are signed and published at once.
+/// How many packets are signed and published together.
 const FILL_COUNT: usize = 100_000;
 
 /// How long that may take, in seconds.
@@ -95,7 +95,7 @@ struct DnsPeers {
 }
 
 impl DnsPeers {
-    /// All systems without checks of abuse; and packets that are made to cost ours much.
+    /// All systems without checks of abuse; and packets that are designed to cost our server much.
     async fn beside_others(&self, source: IpAddr) -> anyhow::Result<()> {
         let dir = self.args.cluster.dir()?;
         let names = self.names(self.args.keys)?;
@@ -130,7 +130,7 @@ impl DnsPeers {
         self.amplification("without checks", &ours, source).await
     }
 
-    /// What a query costs that is about a packet made for it, beside plain ones.
+    /// Compares the cost of queries for hostile packets with that of plain ones.
     async fn hostile(&self, ours: &Cluster, plain: &Queries) -> anyhow::Result<()> {
         let plain = plain.clone().with_edns(&[]);
         let plain = Contender::own("plain TXT", ours, &plain, Expect::Found).await;
@@ -144,7 +144,7 @@ impl DnsPeers {
         Ok(())
     }
 
-    /// How many times longer an answer is than what was asked: what forging an address gains.
+    /// How many times longer an answer is than its query: the gain of a forged address.
     async fn amplification(
         &self,
         checks: &str,
@@ -152,13 +152,13 @@ impl DnsPeers {
         source: IpAddr,
     ) -> anyhow::Result<()> {
         let plain = Queries::txt(&self.keys.names()[..1], ORIGIN)?;
-        let mut asked = vec![("plain TXT", plain.with_edns(&[]))];
+        let mut workloads = vec![("plain TXT", plain.with_edns(&[]))];
         for hostile in hostile::packets() {
-            asked.push((hostile.name, hostile.queries()?));
+            workloads.push((hostile.name, hostile.queries()?));
             publish(vec![hostile.packet], &relays(&ours.nodes())).await?;
         }
         println!();
-        for (name, queries) in asked {
+        for (name, queries) in workloads {
             let contender = Contender::own(name, ours, &queries, None).await;
             let answer = contender.asked_from(source).ask()?.len();
             let query = queries.first().len();
@@ -185,7 +185,7 @@ impl DnsPeers {
         self.compare("TXT, checks on", &both).await?;
         for contender in &mut both {
             contender.queries = plain.clone().with_edns(&queries::client_cookie());
-            let cookie = queries::whole_cookie(&contender.ask()?);
+            let cookie = queries::full_cookie(&contender.ask()?);
             contender.queries = plain.clone().with_edns(&cookie);
         }
         self.compare("TXT, checks on, cookie", &both).await?;

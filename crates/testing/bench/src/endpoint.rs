@@ -1,4 +1,4 @@
-//! What an iroh endpoint sends, and how it makes up for what fails.
+//! What an iroh endpoint sends, and how it retries.
 //!
 //! An endpoint of iroh 1.4 publishes over HTTP, and again after 1 s, 2 s, 3 s… if it was refused. It
 //! looks others up over HTTP, and by DNS with further queries a while later until one is answered.
@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::http::{self, Connection, connect_from};
 
-/// How long an endpoint waits for an answer of DNS before it asks again: at 0, 200, 300, 600, 1,000,
+/// How long an endpoint waits for a DNS answer before it sends the query again: at 0, 200, 300, 600, 1,000,
 /// 2,000 and 3,000 ms.
 const QUERY_INTERVALS: [Duration; 7] = [
     Duration::from_millis(200),
@@ -37,7 +37,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// How long a request over HTTP may take here: a relay answers within 10 s.
 const HTTP_WITHIN: Duration = Duration::from_secs(12);
 
-/// The longest answer over UDP that has room, in bytes.
+/// The longest answer over UDP that is accepted, in bytes.
 const ANSWER_SIZE_MAX: usize = 4096;
 
 /// The bit of a DNS header's third byte that says that an answer was truncated.
@@ -98,7 +98,7 @@ impl Route {
         Ok(answer?.status())
     }
 
-    /// Asks for records that are published, until there is an answer.
+    /// Queries records that are published, until there is an answer.
     pub(crate) async fn resolve(&self, query: &[u8]) -> anyhow::Result<Transport> {
         let socket = UdpSocket::bind((self.source, 0)).await?;
         socket.connect(self.dns).await?;
@@ -134,8 +134,8 @@ impl Route {
         };
         let answer = &answer[..received?];
         if answer.get(2).is_some_and(|flags| flags & TRUNCATED != 0) {
-            let asked = timeout(ANSWER_WITHIN, self.resolve_over_tcp(query)).await;
-            asked.context("no answer over TCP")??;
+            let answer = timeout(ANSWER_WITHIN, self.resolve_over_tcp(query)).await;
+            answer.context("no answer over TCP")??;
             return Ok(Some(Transport::Tcp));
         }
         check(answer, query)?;

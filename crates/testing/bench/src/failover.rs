@@ -1,4 +1,4 @@
-//! How soon writes go on when the leader is lost, and how often one is given up for nothing.
+//! How soon writes continue when the leader is lost, and how often elections are needless.
 
 use std::{
     sync::Arc,
@@ -51,7 +51,7 @@ pub(crate) struct FailoverArgs {
     cluster: ClusterArgs,
 }
 
-/// Starts a cluster, and another one whose links can be cut; measures, ends them.
+/// Starts a cluster, and another one whose links can be cut; measures, stops them.
 pub(crate) async fn run(args: FailoverArgs) -> anyhow::Result<()> {
     let clients = usize::from(args.clients);
     let cluster = args.cluster.start().await?;
@@ -75,12 +75,12 @@ async fn count_elections(cluster: &Cluster, clients: usize, minutes: u16) -> any
     let load = Load::start(&cluster.nodes(), clients);
     load.wait_for_acks(ACKS_BEFORE).await;
     let ids = servers(cluster).await.ids;
-    let (used, acked, begun) = (Usage::now(&ids)?, load.acked_count(), Instant::now());
+    let (used, acked, started) = (Usage::now(&ids)?, load.acked_count(), Instant::now());
     let term = term(&cluster.nodes()).await?;
     sleep(Duration::from_secs(60) * u32::from(minutes)).await;
     let elections = self::term(&cluster.nodes()).await? - term;
     let used = Usage::now(&ids)?.since(&used);
-    let secs = begun.elapsed().as_secs_f64();
+    let secs = started.elapsed().as_secs_f64();
     let own: Duration = used.servers.iter().sum::<Duration>() + used.own;
     println!(
         "{elections} elections in {minutes} min of {:.0} PUT/s, with {:.2} cores busy\n",
@@ -113,7 +113,7 @@ impl Fault {
         }
     }
 
-    fn strike(self, cluster: &Cluster, leader: &Node) {
+    fn inject(self, cluster: &Cluster, leader: &Node) {
         match self {
             Self::Kill => leader.signal(Signal::KILL),
             Self::Cut => cluster.links().isolate(leader, Condition::Lost),
@@ -132,7 +132,7 @@ impl Fault {
     }
 }
 
-/// Strikes one leader after the other under load, and prints how long nothing could be written. At
+/// Injects the fault into one leader after the other under load, and prints how long nothing could be written. At
 /// the end all that was acknowledged must be there.
 async fn measure_gaps(
     cluster: &Cluster,
@@ -149,7 +149,7 @@ async fn measure_gaps(
         load.wait_for_acks(ACKS_BEFORE).await;
         let leader = cluster.leader().await;
         let struck = Instant::now();
-        fault.strike(cluster, &leader);
+        fault.inject(cluster, &leader);
         gaps.push(gap(&cluster.nodes().without(&leader), struck).await?);
         fault.mend(cluster, &leader).await;
     }

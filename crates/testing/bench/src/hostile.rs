@@ -1,4 +1,4 @@
-//! Packets that are made to cost a server much.
+//! Packets that are designed to cost a server much.
 
 use hickory_proto::rr::RecordType;
 use pkarr::Keypair;
@@ -15,14 +15,14 @@ pub(crate) struct Hostile {
     pub(crate) packet: Packet,
     /// The labels in front of the key, each with a dot.
     prefix: &'static str,
-    asked: RecordType,
+    record_type: RecordType,
 }
 
 impl Hostile {
-    /// The one query, with room for a long answer.
+    /// The one query, with EDNS, which permits a long answer.
     pub(crate) fn queries(&self) -> anyhow::Result<Queries> {
         let name = format!("{}{}.{ORIGIN}", self.prefix, self.packet.key);
-        Ok(Queries::of([name], self.asked)?.with_edns(&[]))
+        Ok(Queries::of([name], self.record_type)?.with_edns(&[]))
     }
 }
 
@@ -38,7 +38,7 @@ const TWIN_COUNT: u8 = 45;
 /// How many aliases lead from one to the next: as many as are followed.
 const ALIAS_COUNT: u8 = 8;
 
-/// How many names beside them are delegated, each of which might be above them.
+/// How many other names are delegated, each of which might be above them.
 const DELEGATION_COUNT: u8 = 45;
 
 /// As many bytes of text as one packet can have.
@@ -53,19 +53,19 @@ pub(crate) fn packets() -> [Hostile; 3] {
             name: "45 PTRs, almost equal",
             packet: sign(twins, now_micros(), &many_twins(&twins.to_z32())),
             prefix: "_iroh.",
-            asked: RecordType::PTR,
+            record_type: RecordType::PTR,
         },
         Hostile {
             name: "8 CNAMEs, 46 NS",
             packet: sign(aliases, now_micros(), &aliases_below_ns(&aliases.to_z32())),
             prefix: "a.",
-            asked: RecordType::TXT,
+            record_type: RecordType::TXT,
         },
         Hostile {
             name: "one long TXT",
             packet: sign(large, now_micros(), &long_text(&large.to_z32())),
             prefix: "",
-            asked: RecordType::TXT,
+            record_type: RecordType::TXT,
         },
     ]
 }

@@ -53,13 +53,13 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads its answer whole. After an error, or when the server closed the
+    /// Sends a request and reads its complete answer. After an error, or when the server closed the
     /// connection, the next exchange opens a new one.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> anyhow::Result<Response<Bytes>> {
-        // Taken, so that an exchange that fails or is given up leaves no half-read answer behind.
+        // Taken out, so that a failed or abandoned exchange leaves no half-read answer.
         let mut sender = match self.sender.take() {
             Some(sender) => sender,
             None => connect(self.address, self.source).await?,
@@ -84,7 +84,7 @@ async fn connect(
     let stream = connect_from(source, address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // Its error is told to whoever waits for an answer. It ends with the sender.
+    // Its error reaches the caller that waits for an answer. It ends with the sender.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -105,7 +105,7 @@ pub(crate) async fn connect_from(
             socket.connect(address).await
         }
     };
-    connect().await.context("the connection cannot be made")
+    connect().await.context("cannot connect")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the machine is, so that figures can be judged.
+//! Facts about the machine, which a reader needs to judge the results.
 
 use std::{
     fs::{self, File},
@@ -85,10 +85,10 @@ fn flushes(dir: &Path) -> io::Result<[Duration; 2]> {
 fn median(file: &File) -> io::Result<Duration> {
     let mut times = Vec::new();
     for number in 0..FLUSH_COUNT {
-        let begun = Instant::now();
+        let started = Instant::now();
         file.write_all_at(&[0x5a; BLOCK_SIZE], number * BLOCK_SIZE as u64)?;
         file.sync_data()?;
-        times.push(begun.elapsed());
+        times.push(started.elapsed());
     }
     times.sort_unstable();
     Ok(times[times.len() / 2])

@@ -4,9 +4,9 @@
 //!
 //! - What is measured is the server: packets are signed ahead of time, connections are plain ones of
 //!   hyper without a pool, and the generator runs on one thread (DNS: one for each socket), since it
-//!   shares the machine with what it measures. Its own CPU time stands beside the server's.
+//!   shares the machine with what it measures. Its own CPU time is printed next to the server's.
 //! - Rates drift between machines and hours; CPU time per operation drifts least. Compare within one
-//!   run, and look at what other programs took meanwhile.
+//!   run, and check what other programs used during it.
 //! - Loops are closed: a connection sends its next request when it has the answer to the last.
 //!
 //! | module | what it holds |
@@ -15,12 +15,12 @@
 //! | `checkpoints` | PUTs while the nodes of such a cluster make checkpoints |
 //! | `catch_up` | PUTs while a node of such a cluster gets a snapshot |
 //! | `failover` | the gap in writes when the leader is lost, and needless elections |
-//! | `peers`, `peers_table` | PUTs beside iroh-dns-server and etcd |
-//! | `dns_peers` | DNS beside Knot, NSD and iroh-dns-server, and what packets made for it cost |
-//! | `relay_peers` | GETs, and PUTs of the same bytes, beside iroh-dns-server |
+//! | `peers`, `peers_table` | PUTs compared with iroh-dns-server and etcd |
+//! | `dns_peers` | DNS compared with Knot, NSD and iroh-dns-server, and the cost of hostile packets |
+//! | `relay_peers` | GETs, and PUTs of the same bytes, compared with iroh-dns-server |
 //! | `restart`, `day` | what endpoints of iroh send when all start at once, and in a day |
 //! | `endpoint`, `presence`, `kinds`, `plot` | one of them, when it is there, and what came of it |
-//! | `contender` | a name server among several, and what it is asked |
+//! | `contender` | a name server of a comparison, and the queries for it |
 //! | `servers_of_others`, `name_servers`, `echo` | those of others, and the kernel alone |
 //! | `hostile` | such packets |
 //! | `cluster`, `limits` | that cluster: three nodes on loopback, and their limits |
@@ -126,7 +126,7 @@ async fn main() -> ExitCode {
             Command::Dns(args) => commands::dns(args).await,
         }
     };
-    // The nodes we started are ours to end, also when we are told to stop.
+    // Stops the nodes that this program started, also after a signal.
     tokio::select! {
         done = work => match done {
             Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! Work, and what it cost.
+//! Runs work and measures what it cost.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use crate::{
     scrape::{Inside, Scrape},
 };
 
-/// Whose cost is measured.
+/// The servers whose cost is measured.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Servers {
     /// A server's process on this machine, whose CPU time counts; repeat for more.
@@ -27,12 +27,12 @@ pub(crate) struct Row {
     pub(crate) work: String,
     pub(crate) outcome: Outcome,
     pub(crate) used: Used,
-    /// What metrics say, where there are any.
+    /// From the metrics, if there are any.
     pub(crate) inside: Option<Inside>,
 }
 
 impl Servers {
-    /// Does the work, and reads what it cost.
+    /// Does the work, and returns what it cost.
     pub(crate) async fn measure(
         &self,
         work: impl Into<String>,

@@ -113,7 +113,7 @@ impl OtherServers {
             processes: vec![spawn(command(dir.path(), dns)?)?],
             addresses: Vec::new(),
             dns: Some(dns),
-            taken: vec![dns],
+            reserved: vec![dns],
             _dir: dir,
         };
         server.wait_for_key(dns, key).await?;
@@ -121,7 +121,7 @@ impl OtherServers {
     }
 
     async fn wait_for_key(&mut self, dns: SocketAddr, key: &str) -> anyhow::Result<()> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let queries = Queries::txt(&[key.to_owned()], ORIGIN)?;
         loop {
             let answer = Route::from(dns).ask(queries.first());
@@ -134,7 +134,7 @@ impl OtherServers {
                 ensure!(ended.is_none(), "{} ended: {ended:?}", self.name);
             }
             ensure!(
-                begun.elapsed() < START_WITHIN,
+                started.elapsed() < START_WITHIN,
                 "{} at {dns} does not serve its zone",
                 self.name
             );

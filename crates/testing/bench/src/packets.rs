@@ -21,8 +21,8 @@ pub(crate) const TEXTS: [&str; 2] = [
     "addr=192.0.2.117:49152 198.51.100.7:49153",
 ];
 
-/// Key pairs that every run with the same seed has in common, so that one run can read what another
-/// has written.
+/// Key pairs that are the same in every run with the same seed, so that one run can read what
+/// another has written.
 pub(crate) struct Keys {
     signers: Vec<Keypair>,
     names: Vec<String>,
@@ -53,8 +53,8 @@ impl Keys {
         &self.names
     }
 
-    /// `count` packets, newer than all before: the first keys in turn, and from the start again when
-    /// there are no more.
+    /// `count` packets, newer than all before: one of each key in order, and from the first key again
+    /// after the last.
     pub(crate) fn sign(&self, count: usize) -> Vec<Packet> {
         self.sign_each(count, |number| number % self.signers.len())
     }
@@ -92,7 +92,7 @@ impl Keys {
     }
 }
 
-/// Keys under which nobody has published anything: nobody knows their secrets.
+/// Keys without packets: nobody knows their secrets.
 pub(crate) fn absent_names(count: usize) -> Vec<String> {
     let mut random = Rng::with_seed(0x243f_6a88_85a3_08d3);
     let absent = || {
@@ -103,16 +103,16 @@ pub(crate) fn absent_names(count: usize) -> Vec<String> {
     std::iter::repeat_with(absent).take(count).collect()
 }
 
-/// The same values in an order without sense, the same in every run, so that reads do not follow the
-/// order of writes.
+/// The same values in a random order, the same in every run, so that reads do not follow the order
+/// of writes.
 pub(crate) fn shuffled<T>(mut values: Vec<T>) -> Vec<T> {
     Rng::with_seed(0x1319_8a2e_0370_7344).shuffle(&mut values);
     values
 }
 
-/// `count` random numbers below `key_count`, the same in every run. None of them comes again before
-/// half as many others: sent on several connections, a packet that is held up is not overtaken by a
-/// newer one of its key, which would have it refused.
+/// `count` random numbers below `key_count`, the same in every run. A number repeats only after
+/// `key_count / 2` others: on several connections, a newer packet then does not overtake a delayed
+/// one of its key, which would be rejected.
 fn scattered(key_count: usize, count: usize) -> Vec<usize> {
     let mut random = Rng::with_seed(0xa409_3822_299f_31d0);
     let mut drawn_at = vec![None; key_count];
@@ -129,10 +129,10 @@ fn scattered(key_count: usize, count: usize) -> Vec<usize> {
 }
 
 fn wide(number: usize) -> u64 {
-    u64::try_from(number).expect("no machine has more than 64 bits")
+    u64::try_from(number).expect("usize has at most 64 bits")
 }
 
-/// Makes `count` values on all cores.
+/// Computes `count` values on all cores.
 fn in_parallel<T: Send>(count: usize, make: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let make = &make;
@@ -143,7 +143,7 @@ fn in_parallel<T: Send>(count: usize, make: impl Fn(usize) -> T + Sync) -> Vec<T
             .collect();
         let shares = shares.into_iter();
         shares
-            .flat_map(|share| share.join().expect("making values does not panic"))
+            .flat_map(|share| share.join().expect("computing values does not panic"))
             .collect()
     })
 }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_are_what_a_relay_takes() {
+    fn a_relay_accepts_the_packets() {
         let keys = Keys::new(1, 3);
         let packets = keys.sign(7);
         let parsed: Vec<SignedPacket> = packets
@@ -177,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_keys_again_and_another_seed_others() {
+    fn a_seed_gives_the_same_keys_and_another_seed_gives_others() {
         assert_eq!(Keys::new(1, 5).names()[..3], *Keys::new(1, 3).names());
         assert_ne!(Keys::new(1, 3).names(), Keys::new(2, 3).names());
     }
 
     #[test]
-    fn refreshed_keys_come_at_random_but_not_soon_again() {
+    fn refreshed_keys_are_random_and_repeat_late() {
         let keys = scattered(100, 2_000);
         assert!(keys.windows(51).all(|some| {
             let distinct: BTreeSet<_> = some.iter().collect();
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn scattered_packets_are_ever_newer() {
+    fn each_scattered_packet_is_newer_than_the_last() {
         let keys = Keys::new(1, 4);
         let packets = keys.sign_scattered(6);
         assert!(packets.is_sorted_by_key(|packet| packet.micros));
@@ -205,8 +205,8 @@ mod tests {
                 .map(|packet| &packet.key)
                 .eq(&keys.names()[1..3])
         );
-        let order = scattered(4, 6);
-        let names = order.into_iter().map(|key| &keys.names()[key]);
+        let keys_drawn = scattered(4, 6);
+        let names = keys_drawn.into_iter().map(|key| &keys.names()[key]);
         assert!(names.eq(packets.iter().map(|packet| &packet.key)));
     }
 

@@ -1,4 +1,4 @@
-//! PUTs beside the systems that we are measured against, in turns within one run.
+//! PUTs compared with other systems, in turns within one run.
 
 use std::{net::SocketAddr, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! The table of several systems, and how the first compares with each other one.
+//! The table that compares the first of several systems with each other one.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ p50, p99       ms, of clients that send the next one when they have the answer t
 CPU µs/op      user and system of all servers of the system, for each answer; load: of this generator
 rate ×         the first system's rate over this one's; the same of p50 and CPU";
 
-/// What one system's turns came to.
+/// The sums over one system's turns.
 #[derive(Debug)]
 pub(crate) struct Cost {
     system: String,
@@ -22,7 +22,7 @@ pub(crate) struct Cost {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Figures {
+struct CostSummary {
     rate: f64,
     p50_ms: f64,
     p99_ms: f64,
@@ -42,7 +42,7 @@ impl Cost {
         }
     }
 
-    /// Adds what a turn came to.
+    /// Adds the result of a turn.
     pub(crate) fn add(&mut self, turn: Row) {
         self.elapsed += turn.outcome.elapsed;
         self.cpu += turn.used.servers.iter().sum::<Duration>();
@@ -50,10 +50,10 @@ impl Cost {
         self.tally.add(turn.outcome.tally);
     }
 
-    fn figures(&self) -> Figures {
+    fn summary(&self) -> CostSummary {
         let ok_count = self.tally.ok_count() as f64;
         let millis = |quantile| self.tally.latency.value_at_quantile(quantile) as f64 / 1e3;
-        Figures {
+        CostSummary {
             rate: ok_count / self.elapsed.as_secs_f64(),
             p50_ms: millis(0.5),
             p99_ms: millis(0.99),
@@ -87,7 +87,7 @@ fn header() -> String {
 
 /// Prints a line of each system, and below it the first error if there was one.
 pub(crate) fn print(work: &str, costs: &[Cost]) -> anyhow::Result<()> {
-    let first = costs[0].figures();
+    let first = costs[0].summary();
     for cost in costs {
         println!("{}", line(work, cost, first));
         if let Some(error) = &cost.tally.first_error {
@@ -98,8 +98,8 @@ pub(crate) fn print(work: &str, costs: &[Cost]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn line(work: &str, cost: &Cost, first: Figures) -> String {
-    let own = cost.figures();
+fn line(work: &str, cost: &Cost, first: CostSummary) -> String {
+    let own = cost.summary();
     format!(
         "{work:<26} {:<16} {:>8.0} {:>8.3} {:>8.3} {:>9.2} {:>6.2} {:>6} {:>7.2} {:>7.2} {:>7.2}",
         cost.system,
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn turns_add_up_and_ratios_are_those_of_the_first_system() {
-        let first = cost("quorate", 2, 100, 4).figures();
+        let first = cost("quorate", 2, 100, 4).summary();
         let line = line("PUT", &cost("etcd", 3, 50, 8), first);
         let words: Vec<_> = line.split_whitespace().collect();
         assert_eq!(words[..3], ["PUT", "etcd", "25"]);

@@ -22,7 +22,7 @@ use crate::{
 /// Width and height, in pixels.
 const SIZE: (u32, u32) = (760, 380);
 
-/// Colours that who sees red and green alike can tell apart, one of each kind.
+/// Colours that remain distinct to a reader who cannot tell red from green, one for each kind.
 const COLOURS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -37,13 +37,13 @@ const FONT_SIZE: u32 = 15;
 /// Which shares of requests are drawn.
 const SHARES: usize = 100;
 
-/// The day, and room for labels beside it.
+/// The day, and space for labels next to it.
 const HOURS_AND_LABELS: f64 = HOURS + 7.0;
 
 /// The points of one line.
 type Points = Vec<(f64, f64)>;
 
-/// How many requests of each kind were answered within which time.
+/// Draws the share of requests of each kind that were answered within a time.
 pub(crate) fn shares(path: &Path, tallies: &Tallies) -> anyhow::Result<()> {
     let lines = lines(tallies, |kind| {
         let share = |number: usize| number as f64 / SHARES as f64;

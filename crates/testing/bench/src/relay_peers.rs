@@ -1,4 +1,4 @@
-//! The relay beside iroh-dns-server, in turns within one run: GETs, and PUTs of the same bytes.
+//! The relay compared with iroh-dns-server, in turns within one run: GETs, and PUTs of the same bytes.
 
 use std::path::PathBuf;
 
@@ -43,14 +43,14 @@ pub(crate) struct RelayPeersArgs {
     cluster: ClusterArgs,
 }
 
-/// A relay, and the processes that it is.
+/// A relay and its processes.
 struct Relay {
     name: &'static str,
     url: RelayUrl,
     servers: Servers,
 }
 
-/// Starts both, measures them in turns, ends them.
+/// Starts both, measures them in turns, stops them.
 pub(crate) async fn run(args: RelayPeersArgs) -> anyhow::Result<()> {
     println!("program    {}", args.cluster.program()?.display());
     machine::print_facts(&args.cluster.dir()?)?;

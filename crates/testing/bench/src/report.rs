@@ -1,4 +1,4 @@
-//! The table, row by row as the work is done, so that an interrupted run is not lost.
+//! Prints the table row by row as work is done, so that an interrupted run is not lost.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::measure::Row;
 
 const LEGEND: &str = "\
 latencies in ms
-server, load   CPU µs, user and system, per operation that went well: of all servers, of this generator
+server, load   CPU µs, user and system, per successful operation: of all servers, of this generator
 each           the same of each server; of nodes that were started here, the first leader's first
 others         cores that everything else on the machine was using
 fsync/op       log flushes of all servers per operation; fsync µs: mean time of one with its wait
@@ -40,7 +40,7 @@ pub(crate) fn print(row: &Row) -> anyhow::Result<()> {
     print_errors(row)
 }
 
-/// Prints the first error of a row if there was one. Nothing but errors is a failure.
+/// Prints the first error of a row if there was one. Fails if there were only errors.
 pub(crate) fn print_errors(row: &Row) -> anyhow::Result<()> {
     let tally = &row.outcome.tally;
     if let Some(error) = &tally.first_error {
@@ -83,10 +83,10 @@ fn line(row: &Row) -> String {
     )
 }
 
-/// A dash stands for what is not known, and for what is divided by no operation at all.
-pub(crate) fn or_dash(figure: Option<f64>, decimals: usize) -> String {
-    match figure.filter(|figure| figure.is_finite()) {
-        Some(figure) => format!("{figure:.decimals$}"),
+/// The value, or a dash if it is unknown or was divided by zero operations.
+pub(crate) fn or_dash(value: Option<f64>, decimals: usize) -> String {
+    match value.filter(|value| value.is_finite()) {
+        Some(value) => format!("{value:.decimals$}"),
         None => "-".to_owned(),
     }
 }

@@ -1,8 +1,8 @@
 //! Endpoints behind one address that all start within one second, as after a loss of power.
 //!
-//! All limits are on as they are by default, and the address is none that a limit excepts. All talk
-//! to one node. Each endpoint publishes three times as it learns what it can be reached at, and looks
-//! others up, over HTTP and by DNS at once.
+//! All limits are on, with their defaults, and none exempts the address. All use one node. Each
+//! endpoint publishes three times, as it learns its own addresses, and looks others up, over HTTP and
+//! by DNS at the same time.
 
 use std::{
     net::IpAddr,
@@ -31,10 +31,10 @@ use crate::{
     plot, source,
 };
 
-/// Within which time all start.
+/// The time within which all start.
 const START_WITHIN: Duration = Duration::from_secs(1);
 
-/// When an endpoint publishes after its start: what it knows at once, then with its relay, then with
+/// When an endpoint publishes after its start: first what it knows, then with its relay, then with
 /// the addresses that others see.
 const PUBLISHES_AT: [Duration; 3] = [
     Duration::ZERO,
@@ -45,7 +45,7 @@ const PUBLISHES_AT: [Duration; 3] = [
 /// How often a PUT is sent again, a second later each time than the time before.
 const RETRIES_MAX: u64 = 5;
 
-/// How many others an endpoint looks up as it starts.
+/// How many others an endpoint looks up when it starts.
 const LOOKUP_COUNT: usize = 3;
 
 /// Arguments of `quorate-bench restart`.
@@ -64,7 +64,7 @@ pub(crate) struct RestartArgs {
     cluster: ClusterArgs,
 }
 
-/// Starts three nodes and then all endpoints, and fails if a request of theirs did.
+/// Starts three nodes and then all endpoints, and fails if one of their requests failed.
 pub(crate) async fn run(args: RestartArgs) -> anyhow::Result<()> {
     println!("program    {}", args.cluster.program()?.display());
     machine::print_facts(&args.cluster.dir()?)?;
@@ -93,7 +93,10 @@ pub(crate) async fn run(args: RestartArgs) -> anyhow::Result<()> {
         plot::shares(&dir.join("restart.svg"), &tallies)?;
     }
     let errors = tallies.error_count();
-    ensure!(errors == 0, "{errors} requests were not answered as asked");
+    ensure!(
+        errors == 0,
+        "{errors} requests were not answered as expected"
+    );
     Ok(())
 }
 
@@ -107,7 +110,7 @@ async fn start(args: &ClusterArgs) -> anyhow::Result<Cluster> {
     Ok(cluster)
 }
 
-/// What endpoints had published before they were lost, from another address.
+/// Publishes from another address what the endpoints had published before the power loss.
 async fn fill(cluster: &Cluster, keys: &Keys) -> anyhow::Result<()> {
     let bounds = Bounds {
         secs: 60,
@@ -174,10 +177,10 @@ impl Endpoint {
         for (packet, at) in self.packets.iter().zip(PUBLISHES_AT) {
             sleep_until(self.start + at).await;
             for retry in 1..=RETRIES_MAX {
-                let begun = Instant::now();
+                let started = Instant::now();
                 let put = self.route.put(&mut connection, packet).await;
                 let is_stored = put.is_ok();
-                self.add(Kind::Put, begun, put);
+                self.add(Kind::Put, started, put);
                 if is_stored {
                     break;
                 }
@@ -189,24 +192,24 @@ impl Endpoint {
     async fn read(&self) {
         let mut connection = self.route.connection();
         for key in &self.others {
-            let begun = Instant::now();
+            let started = Instant::now();
             let read = self.route.get(&mut connection, key).await;
-            self.add(Kind::Get, begun, read);
+            self.add(Kind::Get, started, read);
         }
     }
 
     async fn resolve(&self, queries: &[Vec<u8>]) {
         for query in queries {
-            let begun = Instant::now();
+            let started = Instant::now();
             match self.route.resolve(query).await {
-                Ok(transport) => self.add(transport.into(), begun, Ok(())),
-                Err(error) => self.add(Kind::Dns, begun, Err(error)),
+                Ok(transport) => self.add(transport.into(), started, Ok(())),
+                Err(error) => self.add(Kind::Dns, started, Err(error)),
             }
         }
     }
 
-    fn add(&self, kind: Kind, begun: Instant, result: anyhow::Result<()>) {
+    fn add(&self, kind: Kind, started: Instant, result: anyhow::Result<()>) {
         let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies.add(kind, begun.elapsed(), result);
+        tallies.add(kind, started.elapsed(), result);
     }
 }

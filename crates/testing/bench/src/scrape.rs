@@ -1,4 +1,4 @@
-//! The servers' own figures, from `/metrics`: what no client can see.
+//! The servers' metrics, from `/metrics`: what no client can see.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use hyper::{Method, body::Bytes};
 use crate::http::{self, Connection};
 
 /// What is read: how many flushes of the log there were and their seconds, how many batches nodes
-/// formed and their packets, how many checkpoints were made and their seconds.
+/// formed and their packets, how many checkpoints were written and their seconds.
 const SAMPLES: [&str; 6] = [
     "quorate_log_flush_duration_seconds_count",
     "quorate_log_flush_duration_seconds_sum",
@@ -22,7 +22,7 @@ const SAMPLES: [&str; 6] = [
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Scrape([f64; SAMPLES.len()]);
 
-/// What the servers did between two moments.
+/// What the servers did between two instants.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inside {
     /// Flushes of the log, on all servers together.

@@ -1,4 +1,4 @@
-//! Servers of others on loopback, started and ended with the run.
+//! Servers of other projects on loopback, started and stopped with the run.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ use crate::{
 /// How long a server may take to answer after its start.
 pub(crate) const START_WITHIN: Duration = Duration::from_secs(20);
 
-/// How often it is asked meanwhile.
+/// How often it is polled until then.
 pub(crate) const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How many nodes etcd has: as many as we have.
@@ -40,7 +40,7 @@ pub(crate) struct OtherServers {
     pub(crate) addresses: Vec<SocketAddr>,
     /// Where DNS is served, if it is.
     pub(crate) dns: Option<SocketAddr>,
-    pub(crate) taken: Vec<SocketAddr>,
+    pub(crate) reserved: Vec<SocketAddr>,
     pub(crate) _dir: TempDir,
 }
 
@@ -58,14 +58,14 @@ impl OtherServers {
             processes: vec![spawn(command)?],
             addresses: vec![http],
             dns: Some(dns),
-            taken: vec![http, dns],
+            reserved: vec![http, dns],
             _dir: dir,
         };
         servers.wait_for("/", |_| true).await?;
         Ok(servers)
     }
 
-    /// Three nodes of etcd, all as it is by default.
+    /// Three nodes of etcd with its defaults.
     pub(crate) async fn etcd(program: &Path, below: &Path) -> anyhow::Result<Self> {
         let dir = TempDir::with_prefix_in("etcd-", below)?;
         let addresses = || -> Vec<_> {
@@ -100,7 +100,7 @@ impl OtherServers {
         let mut servers = Self {
             name: "etcd",
             processes,
-            taken: [&clients[..], &peers].concat(),
+            reserved: [&clients[..], &peers].concat(),
             addresses: clients,
             dns: None,
             _dir: dir,
@@ -110,7 +110,7 @@ impl OtherServers {
         Ok(servers)
     }
 
-    /// The node of etcd that leads.
+    /// The leader of etcd.
     pub(crate) async fn etcd_leader(&self) -> anyhow::Result<SocketAddr> {
         for &address in &self.addresses {
             let path = "/v3/maintenance/status";
@@ -124,7 +124,7 @@ impl OtherServers {
                 return Ok(address);
             }
         }
-        bail!("no node of etcd leads")
+        bail!("no node of etcd is the leader")
     }
 
     /// The ids of its processes, and of those that they started.
@@ -134,7 +134,7 @@ impl OtherServers {
     }
 
     async fn wait_for(&mut self, path: &str, is_good: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-        let begun = Instant::now();
+        let started = Instant::now();
         for (address, process) in self.addresses.iter().zip(&mut self.processes) {
             loop {
                 let answer = ask(*address, Method::GET, path, Bytes::new()).await;
@@ -145,7 +145,7 @@ impl OtherServers {
                     bail!("{} at {address} ended: {status}", self.name);
                 }
                 ensure!(
-                    begun.elapsed() < START_WITHIN,
+                    started.elapsed() < START_WITHIN,
                     "{} at {address} is not ready: {answer:?}",
                     self.name
                 );
@@ -161,11 +161,11 @@ impl Drop for OtherServers {
         for process in &self.processes {
             let group = process.id().map(|id| Pid::from_raw(id.cast_signed()));
             if let Some(group) = group.flatten() {
-                // It fails if the group has no process any more.
+                // It fails if all processes of the group have ended.
                 let _ = kill_process_group(group, Signal::KILL);
             }
         }
-        for address in &self.taken {
+        for address in &self.reserved {
             ports::give_back(*address);
         }
     }

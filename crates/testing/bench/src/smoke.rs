@@ -23,10 +23,10 @@ use crate::{
 /// How long filling may take, in seconds. Keys that are not written by then are not read either.
 const FILL_SECS: u64 = 15;
 
-/// PUTs a second that one connection makes at most, with a flush in each.
+/// PUTs a second that one connection sends at most, with a flush in each.
 const PUTS_PER_SEC_MAX_ALONE: u64 = 5_000;
 
-/// Keys whose packets are refreshed: written once before, which is not measured.
+/// Keys whose packets are refreshed. Their first write is not measured.
 const REFRESHED_KEYS: usize = 5_000;
 
 /// Arguments of `quorate-bench smoke`.
@@ -38,7 +38,7 @@ pub(crate) struct SmokeArgs {
     /// How many keys are published before anything is measured.
     #[arg(long, default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     keys: u64,
-    /// How many connections there are where there are several.
+    /// How many connections work with several connections has.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     connections: u16,
     /// Only the work whose name contains this, such as "GET"; the cluster is filled in any case.
@@ -48,7 +48,7 @@ pub(crate) struct SmokeArgs {
     cluster: ClusterArgs,
 }
 
-/// Starts the cluster, measures, ends it.
+/// Starts the cluster, measures, stops it.
 pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
     let cluster = args.cluster.start().await?;
     let smoke = Smoke {
@@ -66,9 +66,9 @@ pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
     smoke.run().await
 }
 
-/// Which nodes are worked on.
+/// Which nodes receive the requests.
 #[derive(Debug, Clone, Copy)]
-enum At {
+enum NodeChoice {
     Leader,
     Follower,
     All,
@@ -86,23 +86,28 @@ impl Smoke {
         let many = self.args.connections.into();
         report::print_header();
         let filled = self.fill().await?;
-        self.put("PUT leader", At::Leader, many).await?;
-        self.put("PUT follower", At::Follower, many).await?;
-        self.put("PUT all nodes", At::All, many).await?;
-        self.put("PUT leader", At::Leader, 1).await?;
-        self.put("PUT follower", At::Follower, 1).await?;
-        self.http("PUT same bytes, all nodes", At::All, many, async || {
-            let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
-            let once = Requests::puts(packets.clone());
-            drive(
-                once,
-                self.relays(At::All).await,
-                many,
-                within(self.args.secs),
-            )
-            .await?;
-            Ok(Requests::refreshes(packets))
-        })
+        self.put("PUT leader", NodeChoice::Leader, many).await?;
+        self.put("PUT follower", NodeChoice::Follower, many).await?;
+        self.put("PUT all nodes", NodeChoice::All, many).await?;
+        self.put("PUT leader", NodeChoice::Leader, 1).await?;
+        self.put("PUT follower", NodeChoice::Follower, 1).await?;
+        self.http(
+            "PUT same bytes, all nodes",
+            NodeChoice::All,
+            many,
+            async || {
+                let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
+                let once = Requests::puts(packets.clone());
+                drive(
+                    once,
+                    self.relays(NodeChoice::All).await,
+                    many,
+                    within(self.args.secs),
+                )
+                .await?;
+                Ok(Requests::refreshes(packets))
+            },
+        )
         .await?;
 
         let found = shuffled(self.keys.names()[..filled].to_vec());
@@ -112,7 +117,7 @@ impl Smoke {
             ("GET follower, 404", &absent, Expect::Absent),
         ] {
             let gets = async || Ok(Requests::gets(keys.clone(), expect));
-            self.http(work, At::Follower, many, gets).await?;
+            self.http(work, NodeChoice::Follower, many, gets).await?;
         }
         self.dns("DNS UDP TXT", &found, Expect::Found).await?;
         self.dns("DNS UDP NXDOMAIN", &absent, Expect::Absent)
@@ -121,33 +126,33 @@ impl Smoke {
         Ok(())
     }
 
-    /// Publishes every key once; how many were.
+    /// Publishes every key once. Returns how many were published.
     async fn fill(&self) -> anyhow::Result<usize> {
         let puts = Requests::puts(self.keys.sign(self.keys.names().len()));
-        let relays = self.relays(At::All).await;
+        let relays = self.relays(NodeChoice::All).await;
         let run = drive(puts, relays, FILL_CONNECTIONS, within(FILL_SECS));
         let name = format!("fill: new keys, all nodes, {FILL_CONNECTIONS} conn");
         let row = self.servers.measure(name, run).await?;
         report::print(&row)?;
-        // They are sent in their order, so it is the first ones that are there.
+        // They are sent in order, so the first ones are stored.
         Ok(usize::try_from(row.outcome.tally.ok_count())?)
     }
 
-    async fn put(&self, work: &str, at: At, connections: usize) -> anyhow::Result<()> {
+    async fn put(&self, work: &str, nodes: NodeChoice, connections: usize) -> anyhow::Result<()> {
         let per_sec_max = match connections {
             1 => PUTS_PER_SEC_MAX_ALONE,
             _ => PUTS_PER_SEC_MAX,
         };
         let count = usize::try_from(self.args.secs * per_sec_max)?;
         let puts = async || Ok(Requests::puts(self.keys.sign(count)));
-        self.http(work, at, connections, puts).await
+        self.http(work, nodes, connections, puts).await
     }
 
-    /// Work over HTTP, if it is wanted. What it takes to prepare the requests is not measured.
+    /// Work over HTTP, if it is selected. The time to prepare the requests is not measured.
     async fn http(
         &self,
         work: &str,
-        at: At,
+        nodes: NodeChoice,
         connections: usize,
         prepare: impl AsyncFnOnce() -> anyhow::Result<Requests>,
     ) -> anyhow::Result<()> {
@@ -158,7 +163,7 @@ impl Smoke {
         let requests = prepare().await?;
         let run = drive(
             requests,
-            self.relays(at).await,
+            self.relays(nodes).await,
             connections,
             within(self.args.secs),
         );
@@ -182,11 +187,11 @@ impl Smoke {
     }
 
     /// The relays of these nodes, with the current roles of the cluster.
-    async fn relays(&self, at: At) -> Vec<RelayUrl> {
-        relays(&match at {
-            At::Leader => vec![self.cluster.leader().await],
-            At::Follower => vec![self.cluster.follower().await],
-            At::All => self.cluster.nodes().to_vec(),
+    async fn relays(&self, nodes: NodeChoice) -> Vec<RelayUrl> {
+        relays(&match nodes {
+            NodeChoice::Leader => vec![self.cluster.leader().await],
+            NodeChoice::Follower => vec![self.cluster.follower().await],
+            NodeChoice::All => self.cluster.nodes().to_vec(),
         })
     }
 

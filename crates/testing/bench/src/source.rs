@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-/// An address of nobody (RFC 5737): the way to it tells which of ours is no loopback one.
+/// An address for documentation (RFC 5737): the route to it has our non-loopback address.
 const FAR_AWAY: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 53);
 
-/// An address of this machine that is no loopback one. Nothing is sent to find it.
+/// An address of this machine other than loopback. Nothing is sent to find it.
 pub(crate) fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect(FAR_AWAY).ok()?;

@@ -20,7 +20,7 @@ use tokio::{
 use super::{Bounds, Clock, Outcome, Tally, requests::Requests};
 use crate::http::Connection;
 
-/// How long a connection rests after it failed: a server that is gone is not dialled in a spin.
+/// How long a connection rests after it failed, so that a dead server causes no busy loop.
 const REST: Duration = Duration::from_millis(10);
 
 /// Sends requests over `connection_count` connections, spread evenly over `relays`.
@@ -63,11 +63,11 @@ impl Phase {
     async fn drive_one(self: Arc<Self>, relay: RelayUrl, mut connection: Connection) -> Tally {
         let mut tally = Tally::new();
         while let Some(request) = self.next(&relay) {
-            let begun = Instant::now();
+            let started = Instant::now();
             let give_up = self.clock.give_up().into();
             match timeout_at(give_up, connection.exchange(request)).await {
                 Ok(Ok(answer)) if answer.status() == self.requests.status => {
-                    tally.on_ok(begun.elapsed());
+                    tally.on_ok(started.elapsed());
                 }
                 Ok(Ok(answer)) => tally.on_error(|| {
                     let reason = String::from_utf8_lossy(answer.body());

@@ -16,7 +16,7 @@ pub(crate) const BATCH_COUNT_MAX: usize = 64;
 /// Room for a datagram, in bytes: more than any server sends over UDP.
 const DATAGRAM_SIZE_MAX: usize = 4096;
 
-/// A socket, and room for what it receives at once.
+/// A socket, and buffers for the datagrams of one receive call.
 pub(crate) struct Datagrams {
     socket: UdpSocket,
     buffers: Vec<[u8; DATAGRAM_SIZE_MAX]>,
@@ -33,8 +33,8 @@ impl Datagrams {
         }
     }
 
-    /// Sends these in order, each to its address, or without one to whom the socket is connected.
-    /// How many were sent: not always all.
+    /// Sends these in order, each to its address, or to the peer of a connected socket.
+    /// Returns how many were sent, which may be fewer.
     pub(crate) fn send(&self, batch: &[(Option<SockaddrStorage>, &[u8])]) -> io::Result<usize> {
         let slices: Vec<_> = batch.iter().map(|(_, data)| [IoSlice::new(data)]).collect();
         let addresses: Vec<_> = batch.iter().map(|(address, _)| *address).collect();

@@ -18,7 +18,7 @@ use super::{
     queries::Queries,
 };
 
-/// After how long without any answer those in flight are given up as lost.
+/// After how long without any answer those in flight count as lost.
 const LOST_AFTER: Duration = Duration::from_millis(500);
 
 /// How queries are sent.
@@ -33,7 +33,7 @@ pub(crate) struct Shape {
     pub(crate) window: u16,
 }
 
-/// How many queries are in flight unless told otherwise: 100, as dnsperf has.
+/// How many queries are in flight by default: 100, as in dnsperf.
 pub(crate) const SHAPE: Shape = Shape {
     sockets: 4,
     window: 25,
@@ -142,7 +142,7 @@ struct Asker {
     queries: Arc<Vec<Vec<u8>>>,
     /// Which of them is sent next.
     next: usize,
-    /// How many are still sent.
+    /// How many are still to send.
     left: u64,
     expect: Option<Expect>,
     window: usize,
@@ -168,10 +168,10 @@ impl Asker {
 
     /// Fills the window.
     fn send(&mut self, now: Instant) {
-        let room = self.window - self.in_flight.len();
+        let free_count = self.window - self.in_flight.len();
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let mut batch = Vec::with_capacity(BATCH_COUNT_MAX);
-        for _ in 0..room.min(left).min(BATCH_COUNT_MAX) {
+        for _ in 0..free_count.min(left).min(BATCH_COUNT_MAX) {
             let mut query = self.queries[self.next].clone();
             self.next = (self.next + 1) % self.queries.len();
             self.left -= 1;
@@ -217,7 +217,7 @@ impl Asker {
                     self.tally.on_error(no_answer);
                 }
             }
-            // Such as a port that nobody listens at: told here for what was sent before.
+            // For example a port without a listener: reported here for an earlier send.
             Err(error) => self.tally.on_error(|| error.to_string()),
         }
     }

@@ -74,7 +74,7 @@ async fn silence_is_counted_and_ends() {
     let outcome = run(queries, Expect::Found, address, shape, bounds)
         .await
         .unwrap();
-    // Once or twice a second: each window is given up whole.
+    // Once or twice a second: each window counts as lost as a whole.
     assert!(matches!(outcome.tally.error_count, 4 | 8));
     assert_eq!(outcome.tally.ok_count(), 0);
 }

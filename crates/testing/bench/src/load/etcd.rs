@@ -87,7 +87,7 @@ impl Client {
         let (sender, connection) = h2::client::handshake(stream)
             .await
             .with_context(unreached)?;
-        // Its error is told to whoever waits for an answer. It ends with the sender.
+        // Its error reaches the caller that waits for an answer. It ends with the sender.
         tokio::spawn(connection);
         Ok(Self { server, sender })
     }
@@ -104,9 +104,9 @@ impl Client {
             let Some(message) = messages.get(next.fetch_add(1, Ordering::Relaxed)) else {
                 break;
             };
-            let begun = Instant::now();
+            let started = Instant::now();
             match timeout_at(clock.give_up().into(), self.put(message.clone())).await {
-                Ok(Ok(())) => tally.on_ok(begun.elapsed()),
+                Ok(Ok(())) => tally.on_ok(started.elapsed()),
                 Ok(Err(error)) => {
                     tally.on_error(|| format!("etcd at {}: {error:#}", self.server));
                     // A connection that failed once stays so.

@@ -14,10 +14,10 @@ use clap::Args;
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
-/// How long after its end work is still answered: a relay answers every PUT within 10 s.
+/// How long answers are awaited after the end of the work: a relay answers every PUT within 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
-/// The longest latency that is told apart, in microseconds. Nothing is waited for longer.
+/// The longest latency that is recorded, in microseconds. No answer is awaited longer.
 const LATENCY_MICROS_MAX: u64 = 60_000_000;
 
 /// What is expected of a name: in HTTP of a key, in DNS of `_iroh` below it.
@@ -41,7 +41,7 @@ pub(crate) struct Bounds {
     pub(crate) count: Option<u64>,
 }
 
-/// What came of work.
+/// The result of work.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     /// From the first operation's begin to the last one's end.
@@ -55,7 +55,7 @@ pub(crate) struct Tally {
     /// Of operations that went as they should, in microseconds.
     pub(crate) latency: Histogram<u64>,
     pub(crate) error_count: u64,
-    /// What the first one was.
+    /// The first error.
     pub(crate) first_error: Option<String>,
 }
 
@@ -98,32 +98,32 @@ impl Tally {
 /// When work began.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
-    begun: Instant,
+    started: Instant,
     end: Instant,
 }
 
 impl Clock {
     fn start(bounds: Bounds) -> Self {
-        let begun = Instant::now();
+        let started = Instant::now();
         Self {
-            begun,
-            end: begun + Duration::from_secs(bounds.secs),
+            started,
+            end: started + Duration::from_secs(bounds.secs),
         }
     }
 
-    /// When whatever has no answer is given up.
+    /// When requests without an answer are abandoned.
     fn give_up(&self) -> Instant {
         self.end + ANSWER_WITHIN
     }
 
-    /// What came of the work of these tasks, once all have ended.
+    /// The result of these tasks, after all have ended.
     async fn outcome(&self, mut tasks: JoinSet<Tally>) -> anyhow::Result<Outcome> {
         let mut tally = Tally::new();
         while let Some(ended) = tasks.join_next().await {
             tally.add(ended.context("a task of the load failed")?);
         }
         Ok(Outcome {
-            elapsed: self.begun.elapsed(),
+            elapsed: self.started.elapsed(),
             tally,
         })
     }

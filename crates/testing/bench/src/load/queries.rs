@@ -1,4 +1,4 @@
-//! DNS queries made ahead of time.
+//! DNS queries, encoded ahead of time.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const CLIENT_COOKIE: [u8; 8] = *b"quorate!";
 /// Where the number of additional records stands in a header.
 const ADDITIONAL_COUNT_AT: usize = 11;
 
-/// What an OPT record begins with: the root, its type, and room for 1,232 bytes.
+/// What an OPT record begins with: the root, its type, and a payload size of 1,232 bytes.
 const OPT_START: [u8; 9] = [0, 0, 41, 4, 208, 0, 0, 0, 0];
 
 /// The number of the cookie option.
@@ -67,17 +67,16 @@ fn query(name: &str, record_type: RecordType) -> Option<Vec<u8>> {
     query.to_vec().ok()
 }
 
-/// The option by which a client asks a server for its half of a cookie.
+/// The option with which a client requests the server part of a cookie.
 pub(crate) fn client_cookie() -> Vec<u8> {
     option(&CLIENT_COOKIE)
 }
 
-/// The same with the server's half, as the server gave it in this answer; without one, the client's
-/// alone.
-pub(crate) fn whole_cookie(answer: &[u8]) -> Vec<u8> {
+/// The same with the server part from this answer; without one, the client part alone.
+pub(crate) fn full_cookie(answer: &[u8]) -> Vec<u8> {
     let start = &option(&CLIENT_COOKIE)[4..];
-    let given = answer.windows(start.len()).position(|part| part == start);
-    let cookie = given.and_then(|at| {
+    let found = answer.windows(start.len()).position(|part| part == start);
+    let cookie = found.and_then(|at| {
         let size = answer.get(at - 2..at)?;
         let size = u16::from_be_bytes([size[0], size[1]]);
         answer.get(at..at + usize::from(size))
@@ -111,15 +110,18 @@ mod tests {
     #[test]
     fn a_cookie_is_asked_for_and_shown() {
         let queries = Queries::txt(&["key".to_owned()], "test.").unwrap();
-        let asked = queries.clone().with_edns(&client_cookie());
+        let with_cookie = queries.clone().with_edns(&client_cookie());
         assert_eq!(
-            Message::from_vec(asked.first()).unwrap().additionals.len(),
+            Message::from_vec(with_cookie.first())
+                .unwrap()
+                .additionals
+                .len(),
             0
         );
-        let whole = [&CLIENT_COOKIE[..], b"the servers part"].concat();
-        let answer = queries.with_edns(&option(&whole));
-        assert_eq!(whole_cookie(answer.first()), option(&whole));
-        assert_eq!(whole_cookie(asked.first()), client_cookie());
-        assert_eq!(whole_cookie(b"none"), client_cookie());
+        let cookie = [&CLIENT_COOKIE[..], b"the servers part"].concat();
+        let answer = queries.with_edns(&option(&cookie));
+        assert_eq!(full_cookie(answer.first()), option(&cookie));
+        assert_eq!(full_cookie(with_cookie.first()), client_cookie());
+        assert_eq!(full_cookie(b"none"), client_cookie());
     }
 }

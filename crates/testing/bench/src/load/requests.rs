@@ -31,7 +31,7 @@ impl Requests {
         }
     }
 
-    /// PUTs of the same bytes again and again, by endpoints that have nothing new to say.
+    /// PUTs of the same bytes again and again, by endpoints with nothing new to publish.
     pub(crate) fn refreshes(packets: Vec<Packet>) -> Self {
         Self {
             again: true,
