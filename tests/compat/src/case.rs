@@ -1,11 +1,11 @@
-//! The checks of every relay: requests, and what their answers must be like.
+//! The cases: requests, and the expected properties of their answers.
 
 use hyper::Method;
 
 /// How strongly a source requires something, in the words of RFC 2119. If a specification just
 /// states what a relay does, that is a `must`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asks {
+pub(crate) enum Requirement {
     Must,
     Should,
     /// The table shows it, but no relay fails because of it.
@@ -14,17 +14,17 @@ pub(crate) enum Asks {
 
 /// Requests that follow each other, about a key of their own.
 pub(crate) struct Case {
-    /// What a relay does that follows the source.
+    /// What a relay that follows the source does.
     pub(crate) claim: &'static str,
     pub(crate) source: &'static str,
-    pub(crate) asks: Asks,
-    /// Why Quorate does otherwise, if it does on purpose.
+    pub(crate) requirement: Requirement,
+    /// The reason if Quorate differs on purpose.
     pub(crate) differs: Option<&'static str>,
     pub(crate) limits: Limits,
     pub(crate) steps: Vec<Step>,
 }
 
-/// Which of the relays is asked.
+/// Whether the relay under test has limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limits {
     Off,
@@ -32,28 +32,28 @@ pub(crate) enum Limits {
     On,
 }
 
-/// A request, and what its answer must be like.
+/// A request, and the expected properties of its answer.
 pub(crate) struct Step {
     pub(crate) method: Method,
     pub(crate) target: Target,
     pub(crate) headers: Vec<(&'static str, Value)>,
     pub(crate) body: Body,
     pub(crate) protocol: Protocol,
-    /// It is sent again until an answer has this status, this often at most.
+    /// It is sent until an answer has this status, at most this many times.
     pub(crate) until: Option<(u16, usize)>,
     pub(crate) wants: Vec<Want>,
 }
 
-/// What is asked for.
+/// The path of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
     /// The key of the case.
     Key,
-    /// The same, with a query.
+    /// The key of the case, with a query string.
     KeyWith(&'static str),
     /// The path of keys, with this in place of a key.
     Segment(&'static str),
-    /// The key at the root, wherever the relay has keys.
+    /// The key at the root, even if the relay has a path prefix.
     KeyAtRoot,
 }
 
@@ -64,60 +64,60 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// A packet of the case's key: how many microseconds after the case's second it is signed. The same
-/// time gives the same bytes.
-pub(crate) type Moment = u64;
+/// Identifies a packet of the case's key: its timestamp is this many microseconds after the case's
+/// second. The same offset gives the same bytes.
+pub(crate) type Offset = u64;
 
-/// The origin of the page that browsers ask for.
+/// The origin of the page in requests of browsers.
 pub(crate) const PAGE_ORIGIN: &str = "https://page.example";
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Body {
     Empty,
-    Packet(Moment),
-    /// One whose payload has this many bytes.
-    PacketOfSize(Moment, usize),
-    /// One with a flipped bit in its signature.
-    Damaged(Moment),
-    /// One that another key has signed.
-    OfAnotherKey(Moment),
-    /// One that is signed well, over bytes that are no DNS message.
-    NoDns(Moment),
-    /// The first bytes of one.
-    Cut(Moment, usize),
+    Packet(Offset),
+    /// A packet whose payload has this many bytes.
+    PacketOfSize(Offset, usize),
+    /// A packet with a flipped bit in its signature.
+    Damaged(Offset),
+    /// A packet that another key has signed.
+    OfAnotherKey(Offset),
+    /// A valid signature over bytes that are not a DNS message.
+    NoDns(Offset),
+    /// The first bytes of a packet.
+    Cut(Offset, usize),
 }
 
 /// The value of a header field.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Value {
     Text(&'static str),
-    /// The microseconds of a packet.
-    Micros(Moment),
-    /// The second of a packet, as an HTTP date.
-    Date(Moment),
-    /// The entity tag in the answer before.
+    /// The timestamp of a packet, in microseconds.
+    Micros(Offset),
+    /// The timestamp of a packet, as an HTTP date.
+    Date(Offset),
+    /// The entity tag in the previous answer.
     LastTag,
 }
 
-/// What an answer must be like.
+/// An expected property of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Want {
     Status(&'static [u16]),
-    /// A field is there, and has this in it, in any case of letters.
+    /// A header field contains this text, in upper or lower case.
     Has(&'static str, &'static str),
     HasNot(&'static str),
-    /// Every page may read it, or the one that asked.
+    /// CORS lets every page read it, or the page that sent the request.
     OpenToPages,
-    /// A page may send this field.
+    /// CORS lets a page send this header field.
     Allows(&'static str),
-    /// A field contains the second of a packet.
-    HasDate(&'static str, Moment),
-    /// A field is the number of bytes of a packet.
-    HasLength(&'static str, Moment),
-    /// `Cache-Control` lets caches keep it for this long at most, in seconds.
+    /// A header field is the timestamp of a packet, as an HTTP date.
+    HasDate(&'static str, Offset),
+    /// A header field is the number of bytes of a packet.
+    HasLength(&'static str, Offset),
+    /// `Cache-Control` lets caches keep it for at most this many seconds.
     FreshFor(u64),
-    BodyOf(Moment),
+    BodyOf(Offset),
     NoBody,
 }
 
@@ -130,7 +130,7 @@ impl Case {
         Self {
             claim,
             source,
-            asks: Asks::Must,
+            requirement: Requirement::Must,
             differs: None,
             limits: Limits::Off,
             steps: steps.into(),
@@ -143,7 +143,7 @@ impl Case {
         steps: impl Into<Vec<Step>>,
     ) -> Self {
         Self {
-            asks: Asks::Should,
+            requirement: Requirement::Should,
             ..Self::must(claim, source, steps)
         }
     }
@@ -154,12 +154,12 @@ impl Case {
         steps: impl Into<Vec<Step>>,
     ) -> Self {
         Self {
-            asks: Asks::May,
+            requirement: Requirement::May,
             ..Self::must(claim, source, steps)
         }
     }
 
-    /// Quorate does otherwise, for this reason.
+    /// Marks that Quorate differs on purpose, for this reason.
     pub(crate) fn but(self, reason: &'static str) -> Self {
         Self {
             differs: Some(reason),
@@ -222,7 +222,7 @@ impl Step {
     }
 }
 
-/// PUTs something to the key.
+/// PUTs this body to the key.
 pub(crate) fn put(body: Body) -> Step {
     Step {
         body,
@@ -231,8 +231,8 @@ pub(crate) fn put(body: Body) -> Step {
 }
 
 /// PUTs a packet that the relay must accept.
-pub(crate) fn stored(moment: Moment) -> Step {
-    put(Body::Packet(moment)).status(&[200, 204])
+pub(crate) fn stored(offset: Offset) -> Step {
+    put(Body::Packet(offset)).status(&[200, 204])
 }
 
 /// GETs the key.
@@ -240,7 +240,7 @@ pub(crate) fn get() -> Step {
     Step::new(Method::GET, Target::Key)
 }
 
-/// Any other request about the key.
-pub(crate) fn ask(method: Method) -> Step {
+/// A request with another method to the key.
+pub(crate) fn request(method: Method) -> Step {
     Step::new(method, Target::Key)
 }

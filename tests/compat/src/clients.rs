@@ -19,10 +19,10 @@ const ALPN: &[u8] = b"quorate-compat/0";
 /// How long two endpoints may take to find each other.
 const IROH_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often they try.
+/// The pause between attempts to connect.
 const TRY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A client, and what it does.
+/// A client, and its test.
 pub(crate) struct Client {
     pub(crate) does: &'static str,
     pub(crate) needs_dns: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Client {
 pub(crate) type Run = for<'a> fn(&'a Server, usize) -> Running<'a>;
 pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
-/// All of them.
+/// All clients.
 pub(crate) fn all() -> Vec<Client> {
     let client = |does, run| Client {
         does,
@@ -55,7 +55,7 @@ pub(crate) fn all() -> Vec<Client> {
         ),
         client(
             "pkarr 8.1: is told that a newer packet is there, and that there is none",
-            |server, number| Box::pin(pkarr_is_refused(server, number)),
+            |server, number| Box::pin(pkarr_is_rejected(server, number)),
         ),
         client(
             "pkarr 3.5.3: publishes, resolves, and replaces what it read (If-Match)",
@@ -63,7 +63,7 @@ pub(crate) fn all() -> Vec<Client> {
         ),
         client(
             "pkarr 3.5.3: is told that another has replaced what it read (If-Match)",
-            |server, number| Box::pin(oldest_pkarr::is_told_of_another(server, number)),
+            |server, number| Box::pin(oldest_pkarr::detects_replacement(server, number)),
         ),
     ]
 }
@@ -79,7 +79,7 @@ async fn iroh_over_http(server: &Server, number: usize) -> anyhow::Result<()> {
 }
 
 async fn iroh_by_dns(server: &Server, number: usize) -> anyhow::Result<()> {
-    let (dns, origin) = server.dns.context("it has no DNS")?;
+    let (dns, origin) = server.dns.context("the server has no DNS")?;
     let lookup = |builder: Builder| {
         let nameserver = NameserverConfig::udp(dns.ip()).with_port(dns.port());
         let resolver = DnsResolver::builder()
@@ -94,7 +94,7 @@ async fn iroh_by_dns(server: &Server, number: usize) -> anyhow::Result<()> {
     meet(alice.bind().await?, bob.bind().await?).await
 }
 
-/// One that publishes, and looks nothing up.
+/// An endpoint that publishes, and looks nothing up.
 fn endpoint(server: &Server, number: usize) -> anyhow::Result<Builder> {
     let url = server.url(number).parse()?;
     let publisher = PkarrPublisher::builder(url).addr_filter(AddrFilter::unfiltered());
@@ -106,14 +106,14 @@ fn endpoint(server: &Server, number: usize) -> anyhow::Result<Builder> {
         .address_lookup(publisher))
 }
 
-/// Each connects to the other, of which it knows the id only.
+/// Each endpoint connects to the other, and knows only its id.
 async fn meet(alice: Endpoint, bob: Endpoint) -> anyhow::Result<()> {
     for (from, to) in [(&alice, &bob), (&bob, &alice)] {
         let accept = async {
-            let incoming = to.accept().await.context("it is open")?;
+            let incoming = to.accept().await.context("the endpoint is closed")?;
             anyhow::Ok(incoming.await?.remote_id())
         };
-        // Until the other has published, nobody can know where it is.
+        // Fails until the other endpoint has published its address.
         let connect = async {
             loop {
                 match from.connect(to.id(), ALPN).await {
@@ -126,7 +126,10 @@ async fn meet(alice: Endpoint, bob: Endpoint) -> anyhow::Result<()> {
         let (caller, _connection) = timeout(IROH_WITHIN, both)
             .await
             .context("they did not find each other")??;
-        ensure!(caller == from.id(), "somebody else called");
+        ensure!(
+            caller == from.id(),
+            "the connection is from another endpoint"
+        );
     }
     alice.close().await;
     bob.close().await;
@@ -151,21 +154,21 @@ async fn pkarr_resolves(server: &Server, number: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn pkarr_is_refused(server: &Server, number: usize) -> anyhow::Result<()> {
+async fn pkarr_is_rejected(server: &Server, number: usize) -> anyhow::Result<()> {
     let keys = pkarr::Keypair::random();
     let (first, second) = (sign(&keys, "first")?, sign(&keys, "second")?);
     pkarr_client(server, number)?.publish(&second).await?;
     // Another client, which has not seen the second.
-    let refused = pkarr_client(server, number)?.publish(&first).await;
-    let refused = refused.err().context("the older one was taken")?;
-    ensure!(refused.to_string().contains("recent"), "{refused}");
+    let rejected = pkarr_client(server, number)?.publish(&first).await;
+    let rejected = rejected.err().context("the older packet was accepted")?;
+    ensure!(rejected.to_string().contains("recent"), "{rejected}");
     let nobody = pkarr::Keypair::random().public_key();
     let absent = pkarr_client(server, number)?
         .resolve(&nobody, ResolvePolicy::NetworkOnly)
         .await;
     ensure!(
         matches!(absent, Err(ResolveError::NotFound)),
-        "of nobody: {absent:?}"
+        "an unpublished key resolved to {absent:?}"
     );
     Ok(())
 }

@@ -19,7 +19,7 @@ use quorate_tests::packet;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
-    case::{Body, Case, Moment, PAGE_ORIGIN, Protocol, Step, Target, Value, Want},
+    case::{Body, Case, Offset, PAGE_ORIGIN, Protocol, Step, Target, Value, Want},
     payload,
     server::Server,
 };
@@ -27,14 +27,14 @@ use crate::{
 /// How long a relay may take to answer: one that publishes to a DHT takes seconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// How far the packets of a case lie in the past, in seconds: all are older than now.
+/// How far in the past the second of a case is, so that all its packets are older than now.
 const AGE_SECS: u64 = 60;
 
 /// The text in every packet, without its time.
 const TEXT: &str = "relay=https://relay.example./";
 
-/// How many letters of an error message are shown.
-const SAID_SIZE_MAX: usize = 80;
+/// How many characters of an error message are shown.
+const SHOWN_LENGTH_MAX: usize = 80;
 
 /// A case in progress.
 struct Exchange<'a> {
@@ -52,7 +52,7 @@ struct Answer {
     body: Bytes,
 }
 
-/// Fails with what an answer was that should have been another.
+/// Fails if an answer is not as expected, with a description of it.
 pub(crate) async fn run(case: &Case, server: &Server, address: SocketAddr) -> anyhow::Result<()> {
     let begin = packet::now_micros() / 1_000_000 - AGE_SECS;
     let mut exchange = Exchange {
@@ -76,15 +76,15 @@ pub(crate) async fn run(case: &Case, server: &Server, address: SocketAddr) -> an
 }
 
 impl Answer {
-    /// With the start of its error message.
+    /// The status, with the start of the error message.
     fn describe(&self, method: &Method) -> String {
         let is_error = self.status.is_client_error() || self.status.is_server_error();
-        let said = match is_error {
+        let message = match is_error {
             true => String::from_utf8_lossy(&self.body).trim().to_owned(),
             false => String::new(),
         };
-        let said: String = said.chars().take(SAID_SIZE_MAX).collect();
-        format!("{method} was answered {} {said:?}", self.status)
+        let shown: String = message.chars().take(SHOWN_LENGTH_MAX).collect();
+        format!("{method} was answered {} {shown:?}", self.status)
     }
 }
 
@@ -132,48 +132,51 @@ impl Exchange<'_> {
     fn value(&self, value: Value) -> anyhow::Result<String> {
         Ok(match value {
             Value::Text(text) => text.to_owned(),
-            Value::Micros(moment) => self.micros(moment).to_string(),
-            Value::Date(moment) => self.date(moment),
-            Value::LastTag => self.last_tag.clone().context("no entity tag was told")?,
+            Value::Micros(offset) => self.micros(offset).to_string(),
+            Value::Date(offset) => self.date(offset),
+            Value::LastTag => self
+                .last_tag
+                .clone()
+                .context("no previous answer had an entity tag")?,
         })
     }
 
     fn payload(&self, body: Body) -> Bytes {
         match body {
             Body::Empty => Bytes::new(),
-            Body::Packet(moment) => self.packet(moment),
-            Body::PacketOfSize(moment, size) => {
-                payload::of_size(&self.keys, self.micros(moment), size)
+            Body::Packet(offset) => self.packet(offset),
+            Body::PacketOfSize(offset, size) => {
+                payload::of_size(&self.keys, self.micros(offset), size)
             }
-            Body::Damaged(moment) => {
-                let mut payload = self.packet(moment).to_vec();
+            Body::Damaged(offset) => {
+                let mut payload = self.packet(offset).to_vec();
                 payload[0] ^= 1;
                 payload.into()
             }
-            Body::OfAnotherKey(moment) => self.packet_of(&Keypair::random(), moment),
-            Body::NoDns(moment) => {
-                packet::sign(&self.keys, self.micros(moment), b"no DNS message").payload
+            Body::OfAnotherKey(offset) => self.packet_of(&Keypair::random(), offset),
+            Body::NoDns(offset) => {
+                packet::sign(&self.keys, self.micros(offset), b"no DNS message").payload
             }
-            Body::Cut(moment, size) => self.packet(moment).slice(..size),
+            Body::Cut(offset, size) => self.packet(offset).slice(..size),
         }
     }
 
-    fn packet(&self, moment: Moment) -> Bytes {
-        self.packet_of(&self.keys, moment)
+    fn packet(&self, offset: Offset) -> Bytes {
+        self.packet_of(&self.keys, offset)
     }
 
-    fn packet_of(&self, keys: &Keypair, moment: Moment) -> Bytes {
+    fn packet_of(&self, keys: &Keypair, offset: Offset) -> Bytes {
         let name = format!("_iroh.{}.", keys.to_z32());
-        let text = format!("{TEXT}{moment}");
-        packet::sign_txt(keys, self.micros(moment), &[(&name, &text)]).payload
+        let text = format!("{TEXT}{offset}");
+        packet::sign_txt(keys, self.micros(offset), &[(&name, &text)]).payload
     }
 
-    fn micros(&self, moment: Moment) -> u64 {
-        self.begin + moment
+    fn micros(&self, offset: Offset) -> u64 {
+        self.begin + offset
     }
 
-    fn date(&self, moment: Moment) -> String {
-        let since = Duration::from_micros(self.micros(moment));
+    fn date(&self, offset: Offset) -> String {
+        let since = Duration::from_micros(self.micros(offset));
         httpdate::fmt_http_date(UNIX_EPOCH + since)
     }
 
@@ -182,30 +185,31 @@ impl Exchange<'_> {
         match want {
             Want::Status(statuses) => {
                 let status = answer.status.as_u16();
-                ensure!(statuses.contains(&status), "{statuses:?} is asked for");
+                ensure!(statuses.contains(&status), "expected {statuses:?}");
             }
             Want::Has(name, part) => {
-                let value = text(headers, name).with_context(|| format!("it has no {name}"))?;
+                let value =
+                    text(headers, name).with_context(|| format!("the answer has no {name}"))?;
                 let has = value.to_lowercase().contains(part);
                 ensure!(has, "{name} is {value:?}");
             }
             Want::HasNot(name) => {
-                ensure!(!headers.contains_key(name), "it has {name}");
+                ensure!(!headers.contains_key(name), "the answer has {name}");
             }
             Want::OpenToPages => open_to_pages(headers)?,
             Want::Allows(header) => allows(headers, header)?,
-            Want::HasDate(name, moment) => has(headers, name, &self.date(moment))?,
-            Want::HasLength(name, moment) => {
-                has(headers, name, &self.packet(moment).len().to_string())?;
+            Want::HasDate(name, offset) => has(headers, name, &self.date(offset))?,
+            Want::HasLength(name, offset) => {
+                has(headers, name, &self.packet(offset).len().to_string())?;
             }
             Want::FreshFor(secs_max) => fresh_for(headers, secs_max)?,
-            Want::BodyOf(moment) => {
+            Want::BodyOf(offset) => {
                 ensure!(
-                    answer.body == self.packet(moment),
+                    answer.body == self.packet(offset),
                     "the body is another packet"
                 );
             }
-            Want::NoBody => ensure!(answer.body.is_empty(), "it has a body"),
+            Want::NoBody => ensure!(answer.body.is_empty(), "the answer has a body"),
         }
         Ok(())
     }
@@ -219,22 +223,22 @@ fn has(headers: &HeaderMap, name: &str, expected: &str) -> anyhow::Result<()> {
     match text(headers, name) {
         Some(value) if value == expected => Ok(()),
         Some(value) => bail!("{name} is {value:?}, not {expected:?}"),
-        None => bail!("it has no {name}"),
+        None => bail!("the answer has no {name}"),
     }
 }
 
-/// Any origin, or the one that asked.
+/// Fails unless the answer allows any origin, or [`PAGE_ORIGIN`].
 fn open_to_pages(headers: &HeaderMap) -> anyhow::Result<()> {
     let name = ACCESS_CONTROL_ALLOW_ORIGIN.as_str();
-    let value = text(headers, name).with_context(|| format!("it has no {name}"))?;
+    let value = text(headers, name).with_context(|| format!("the answer has no {name}"))?;
     ensure!(["*", PAGE_ORIGIN].contains(&value), "{name} is {value:?}");
     Ok(())
 }
 
-/// A header field by its name, or any.
+/// Fails unless the answer allows this header field by its name, or any.
 fn allows(headers: &HeaderMap, header: &str) -> anyhow::Result<()> {
     let name = ACCESS_CONTROL_ALLOW_HEADERS.as_str();
-    let value = text(headers, name).with_context(|| format!("it has no {name}"))?;
+    let value = text(headers, name).with_context(|| format!("the answer has no {name}"))?;
     let mut names = value.split(',').map(str::trim);
     let has = names.any(|name| name == "*" || name.eq_ignore_ascii_case(header));
     ensure!(has, "{name} is {value:?}");
@@ -242,14 +246,17 @@ fn allows(headers: &HeaderMap, header: &str) -> anyhow::Result<()> {
 }
 
 fn fresh_for(headers: &HeaderMap, secs_max: u64) -> anyhow::Result<()> {
-    let value = text(headers, CACHE_CONTROL.as_str()).context("it has no cache-control")?;
+    let value = text(headers, CACHE_CONTROL.as_str()).context("the answer has no cache-control")?;
     let (_, secs) = value.split_once("max-age=").context("no max-age")?;
     let secs = secs.split(',').next().unwrap_or_default();
-    ensure!(secs.trim().parse::<u64>()? <= secs_max, "it is {value:?}");
+    ensure!(
+        secs.trim().parse::<u64>()? <= secs_max,
+        "cache-control is {value:?}"
+    );
     Ok(())
 }
 
-/// A connection for each request, so that none says anything about another.
+/// Uses a new connection for each request, so that requests do not influence each other.
 async fn exchange(
     address: SocketAddr,
     request: Request<Full<Bytes>>,

@@ -1,14 +1,14 @@
 //! The same requests and clients against Quorate, iroh-dns-server and pkarr-relay.
 //!
 //! The specification of pkarr's relays states what a relay must do, and HTTP states the rules of
-//! its methods and conditions. [`cases`] lists both as data: requests, and what their answers must
-//! be like, each with its source. Each case has a key of its own, so that no order of them matters,
-//! and each request a connection of its own. Of Quorate there are three nodes: a case is put to one
-//! of them.
+//! its methods and conditions. [`cases`] lists both as data: requests, and the expected
+//! properties of their answers, each with its source. Each case has its own key, so that their order
+//! does not matter, and each request its own connection. Quorate runs with three nodes: each case
+//! uses one of them.
 //!
-//! It prints the tables of `docs/COMPATIBILITY.md`, and what others do instead to standard error.
-//! It fails if Quorate does not do what a source asks it to, unless the case says why; and if it
-//! does what the case says that it does not.
+//! It prints the tables of `docs/COMPATIBILITY.md`, and the differences of all relays to standard
+//! error. It fails if Quorate does not follow a source and the case states no reason, or if Quorate
+//! follows the source although the case states a reason why it differs.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -24,7 +24,7 @@ mod table;
 
 use std::{env, process::ExitCode};
 
-use case::{Asks, Case, Limits};
+use case::{Case, Limits, Requirement};
 use clients::Client;
 use server::Server;
 use table::{Row, Verdict};
@@ -39,7 +39,7 @@ async fn main() -> ExitCode {
     match faults {
         Ok(faults) if faults.is_empty() => ExitCode::SUCCESS,
         Ok(faults) => {
-            eprintln!("\nQuorate is not what is asked, or not what is said of it:");
+            eprintln!("\nQuorate differs from a source, or from what a case states:");
             for fault in faults {
                 eprintln!("- {fault}");
             }
@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What is wrong with Quorate.
+/// Returns the failures of Quorate.
 async fn compare() -> anyhow::Result<Vec<String>> {
     let relays = Relays::start().await?;
     let names = relays.names();
@@ -76,10 +76,10 @@ async fn compare() -> anyhow::Result<Vec<String>> {
     Ok(rows.iter().filter_map(Row::fault).collect())
 }
 
-/// The relays, ours first.
+/// The relays, Quorate first.
 struct Relays {
     plain: Vec<Server>,
-    /// Those that limit what a client may do, in the same order.
+    /// The same relays with limits for clients, in the same order.
     limited: Vec<Option<Server>>,
 }
 
@@ -114,13 +114,13 @@ impl Relays {
                 Some(server) => exchange::run(case, server, server.address(number))
                     .await
                     .into(),
-                None => Verdict::NotAsked,
+                None => Verdict::NotTested,
             });
         }
         Row {
             claim: case.claim,
             source: case.source,
-            asks: case.asks,
+            requirement: case.requirement,
             purpose: case.differs,
             verdicts,
         }
@@ -130,14 +130,14 @@ impl Relays {
         let mut verdicts = Vec::new();
         for server in &self.plain {
             verdicts.push(match client.needs_dns && server.dns.is_none() {
-                true => Verdict::NotAsked,
+                true => Verdict::NotTested,
                 false => (client.run)(server, number).await.into(),
             });
         }
         Row {
             claim: client.does,
             source: "the client",
-            asks: Asks::Must,
+            requirement: Requirement::Must,
             purpose: None,
             verdicts,
         }

@@ -15,7 +15,7 @@ pub(crate) async fn replaces(server: &Server, number: usize) -> anyhow::Result<(
 
     let client = client(server, number)?;
     let read = client.resolve_most_recent(&keys.public_key()).await;
-    let read = read.context("what was published was not found")?;
+    let read = read.context("the published packet was not found")?;
     ensure!(
         read.to_relay_payload() == first.to_relay_payload(),
         "another packet was found"
@@ -25,7 +25,7 @@ pub(crate) async fn replaces(server: &Server, number: usize) -> anyhow::Result<(
     Ok(())
 }
 
-pub(crate) async fn is_told_of_another(server: &Server, number: usize) -> anyhow::Result<()> {
+pub(crate) async fn detects_replacement(server: &Server, number: usize) -> anyhow::Result<()> {
     let keys = Keypair::random();
     let first = sign(&keys, "first")?;
     let alice = client(server, number)?;
@@ -34,13 +34,13 @@ pub(crate) async fn is_told_of_another(server: &Server, number: usize) -> anyhow
     client(server, number)?.publish(&second, None).await?;
 
     let third = sign(&keys, "third")?;
-    let refused = alice.publish(&third, Some(first.timestamp())).await;
+    let rejected = alice.publish(&third, Some(first.timestamp())).await;
     ensure!(
         matches!(
-            refused,
+            rejected,
             Err(PublishError::Concurrency(ConcurrencyError::CasFailed))
         ),
-        "it was told {refused:?}"
+        "the third PUT was answered {rejected:?}"
     );
     Ok(())
 }

@@ -35,7 +35,7 @@ pub(crate) fn of_size(keys: &Keypair, micros: u64, size: usize) -> Bytes {
     let mut left = data_size;
     while left > 0 {
         let string_size = (left - 1).min(STRING_SIZE_MAX);
-        dns.push(u8::try_from(string_size).expect("it is at most 255"));
+        dns.push(u8::try_from(string_size).expect("a string is at most 255 bytes"));
         dns.extend(std::iter::repeat_n(b't', string_size));
         left -= 1 + string_size;
     }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_has_the_size_that_it_shall_have() {
+    fn a_payload_has_the_requested_size() {
         let keys = Keypair::random();
         for size in [200, 1072, 1073, 2000] {
             assert_eq!(of_size(&keys, 1, size).len(), size);

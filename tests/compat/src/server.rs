@@ -23,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) http: Vec<SocketAddr>,
     /// The path above keys.
     pub(crate) prefix: &'static str,
-    /// Where it answers DNS, and below which zone.
+    /// The address that answers DNS, and the zone of the keys.
     pub(crate) dns: Option<(SocketAddr, &'static str)>,
     _running: Box<dyn Any>,
 }
@@ -73,16 +73,19 @@ impl Server {
         })
     }
 
-    /// On a DHT of its own. Its library starts it with limits only by a call that is not safe.
+    /// On a DHT of its own. Its library has only an unsafe function to start it with limits.
     pub(crate) async fn pkarr() -> anyhow::Result<Self> {
         let dir = TempDir::with_prefix("quorate-compat-")?;
         let mut command = Command::new(env::current_exe()?);
-        // It leaves its cache where temporary files go.
+        // It writes its cache to the directory of temporary files and does not remove it.
         command.arg(pkarr_relay::ARGUMENT).env("TMPDIR", dir.path());
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.kill_on_drop(true).spawn()?;
-        let said = process.stdout.take().context("it was asked for")?;
-        let mut lines = BufReader::new(said).lines();
+        let stdout = process
+            .stdout
+            .take()
+            .context("standard output is not piped")?;
+        let mut lines = BufReader::new(stdout).lines();
         let address = lines.next_line().await?;
         let address = address.context("pkarr-relay ended before it listened")?;
         Ok(Self {
@@ -94,7 +97,7 @@ impl Server {
         })
     }
 
-    /// Where keys stand, for the case of this number: each node has its turn.
+    /// The HTTP address for the case with this number: the nodes take turns.
     pub(crate) fn address(&self, number: usize) -> SocketAddr {
         self.http[number % self.http.len()]
     }

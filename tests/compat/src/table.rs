@@ -1,22 +1,22 @@
-//! Who follows what, as a table in Markdown.
+//! Tables in Markdown: which relay follows which source.
 
-use crate::case::Asks;
+use crate::case::Requirement;
 
-/// What a relay made of a case.
+/// The result of a case with a relay.
 #[derive(Debug, Clone)]
 pub(crate) enum Verdict {
     Follows,
-    /// With what it did instead.
+    /// With a description of the difference.
     Differs(String),
-    NotAsked,
+    NotTested,
 }
 
-/// A case, and what each relay made of it, ours first.
+/// A case, and the result of each relay, Quorate first.
 pub(crate) struct Row {
     pub(crate) claim: &'static str,
     pub(crate) source: &'static str,
-    pub(crate) asks: Asks,
-    /// Why ours does otherwise, if it does on purpose.
+    pub(crate) requirement: Requirement,
+    /// The reason if Quorate differs on purpose.
     pub(crate) purpose: Option<&'static str>,
     pub(crate) verdicts: Vec<Verdict>,
 }
@@ -31,25 +31,25 @@ impl From<anyhow::Result<()>> for Verdict {
 }
 
 impl Row {
-    /// What is wrong with ours, or with what is said of it.
+    /// Why Quorate fails this case, if it does.
     pub(crate) fn fault(&self) -> Option<String> {
         let claim = self.claim;
-        match (&self.verdicts[0], self.purpose, self.asks) {
-            (Verdict::Differs(what), None, Asks::Must | Asks::Should) => {
-                Some(format!("{claim}: {what}"))
+        match (&self.verdicts[0], self.purpose, self.requirement) {
+            (Verdict::Differs(difference), None, Requirement::Must | Requirement::Should) => {
+                Some(format!("{claim}: {difference}"))
             }
             (Verdict::Follows, Some(_), _) => Some(format!(
-                "{claim}: it is followed, though it is said that it is not on purpose"
+                "{claim}: Quorate follows it, but the case states a reason why it differs"
             )),
             _ => None,
         }
     }
 
     fn line(&self) -> String {
-        let asks = match self.asks {
-            Asks::Must => "must",
-            Asks::Should => "should",
-            Asks::May => "may",
+        let requirement = match self.requirement {
+            Requirement::Must => "must",
+            Requirement::Should => "should",
+            Requirement::May => "may",
         };
         let cells: Vec<_> = self.verdicts.iter().map(|verdict| verdict.cell()).collect();
         let mark = match self.purpose {
@@ -57,7 +57,7 @@ impl Row {
             None => "",
         };
         format!(
-            "| {}{mark} | {}, {asks} | {} |",
+            "| {}{mark} | {}, {requirement} | {} |",
             self.claim,
             self.source,
             cells.join(" | ")
@@ -70,12 +70,12 @@ impl Verdict {
         match self {
             Self::Follows => "yes",
             Self::Differs(_) => "**no**",
-            Self::NotAsked => "",
+            Self::NotTested => "",
         }
     }
 }
 
-/// Prints a table, what is different on purpose, and what the others did instead.
+/// Prints a table, and the reasons why Quorate differs on purpose.
 pub(crate) fn print(heading: &str, servers: &[&str], rows: &[Row]) {
     let columns = servers.join(" | ");
     println!("## {heading}\n\n| | asked by | {columns} |");
@@ -91,29 +91,32 @@ pub(crate) fn print(heading: &str, servers: &[&str], rows: &[Row]) {
     }
 }
 
-/// Prints what was done instead of what is asked.
+/// Prints the differences from the sources to standard error.
 pub(crate) fn print_differences(servers: &[&str], rows: &[Row]) {
     for row in rows {
         for (server, verdict) in servers.iter().zip(&row.verdicts) {
-            if let Verdict::Differs(what) = verdict {
-                eprintln!("{server}: {}: {what}", row.claim);
+            if let Verdict::Differs(difference) = verdict {
+                eprintln!("{server}: {}: {difference}", row.claim);
             }
         }
     }
 }
 
-/// Prints how much of what must and should be each relay follows.
+/// Prints how many of the "must" and "should" cases each relay follows.
 pub(crate) fn print_sums(servers: &[&str], rows: &[Row]) {
-    let asked: Vec<_> = rows.iter().filter(|row| row.asks != Asks::May).collect();
+    let required: Vec<_> = rows
+        .iter()
+        .filter(|row| row.requirement != Requirement::May)
+        .collect();
     for (number, server) in servers.iter().enumerate() {
         let of = |is: fn(&Verdict) -> bool| {
-            let verdicts = asked.iter().map(|row| &row.verdicts[number]);
+            let verdicts = required.iter().map(|row| &row.verdicts[number]);
             verdicts.filter(|verdict| is(verdict)).count()
         };
         let follows = of(|verdict| matches!(verdict, Verdict::Follows));
-        let all = of(|verdict| !matches!(verdict, Verdict::NotAsked));
+        let all = of(|verdict| !matches!(verdict, Verdict::NotTested));
         println!("- {server} follows {follows} of {all} that must or should be so.");
     }
-    let marked = asked.iter().filter(|row| row.purpose.is_some()).count();
+    let marked = required.iter().filter(|row| row.purpose.is_some()).count();
     println!("- {marked} are marked \\*: Quorate does otherwise on purpose.\n");
 }

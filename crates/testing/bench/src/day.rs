@@ -1,10 +1,10 @@
 //! A day of many endpoints: they start, publish again, look each other up, restart and leave.
 //!
 //! Two things are shorter than in reality: the day, and the time after which an endpoint
-//! publishes again (300 s in reality). Requests come when they are due, whether those before have their
-//! answers or not, and a latency begins when its request was due, so that a stall is seen in all
-//! requests that it delayed. Each request has a connection of its own, as publishers and readers have
-//! that rest for minutes. Endpoints have addresses of loopback, two each, and no two addresses share
+//! publishes again (300 s in reality). Requests are sent when they are due, even if earlier ones have
+//! no answers yet. A latency begins when its request was due, so that a stall counts in all requests
+//! that it delayed. Each request has its own connection, like publishers and readers that rest for
+//! minutes. Endpoints have addresses of loopback, two each, and no two addresses share
 //! a /24: limits are on, with their defaults, and count them as many networks.
 
 use std::{

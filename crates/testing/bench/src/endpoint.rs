@@ -19,8 +19,8 @@ use tokio::{
 
 use crate::http::{self, Connection, connect_from};
 
-/// How long an endpoint waits for a DNS answer before it sends the query again: at 0, 200, 300, 600, 1,000,
-/// 2,000 and 3,000 ms.
+/// How long an endpoint waits for a DNS answer before it sends the query again: at 0, 200,
+/// 300, 600, 1,000, 2,000 and 3,000 ms.
 const QUERY_INTERVALS: [Duration; 7] = [
     Duration::from_millis(200),
     Duration::from_millis(100),

@@ -132,8 +132,8 @@ impl Fault {
     }
 }
 
-/// Injects the fault into one leader after the other under load, and prints how long nothing could be written. At
-/// the end all that was acknowledged must be there.
+/// Injects the fault into one leader after the other under load, and prints how long nothing
+/// could be written. At the end all acknowledged packets must be stored.
 async fn measure_gaps(
     cluster: &Cluster,
     fault: Fault,

@@ -1,4 +1,4 @@
-//! The relay compared with iroh-dns-server, in turns within one run: GETs, and PUTs of the same bytes.
+//! The relay compared with iroh-dns-server, in turns: GETs, and PUTs of the same bytes.
 
 use std::path::PathBuf;
 

@@ -1,9 +1,9 @@
-//! What a page of another origin may read (Fetch standard, section 3.2).
+//! What a page from another origin may read (Fetch standard, section 3.2).
 
 use hyper::Method;
 
 use super::{API, GET, NEW, OLD};
-use crate::case::{Body, Case, PAGE_ORIGIN, Step, Value, Want, ask, get, put, stored};
+use crate::case::{Body, Case, PAGE_ORIGIN, Step, Value, Want, get, put, request, stored};
 
 const PREFLIGHT: &str = "Fetch, CORS-preflight fetch";
 
@@ -52,7 +52,7 @@ fn from_a_page(step: Step) -> Step {
 }
 
 fn preflight(headers: &'static str) -> Step {
-    from_a_page(ask(Method::OPTIONS))
+    from_a_page(request(Method::OPTIONS))
         .with("access-control-request-method", Value::Text("PUT"))
         .with("access-control-request-headers", Value::Text(headers))
 }

@@ -1,4 +1,4 @@
-//! PUTs on conditions, as clients of pkarr up to 6 make them, and as RFC 9110 has them.
+//! Conditional PUTs, as clients of pkarr up to 6 send them, and as RFC 9110 defines them.
 
 use super::{CONDITIONAL, MIDDLE, NEW, OLD};
 use crate::case::{Body, Case, Value, Want, get, put, stored};

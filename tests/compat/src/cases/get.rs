@@ -1,11 +1,11 @@
-//! What a GET is answered.
+//! Cases about GET.
 
 use hyper::Method;
 
 use super::{GET, MIDDLE, NEW, NEWEST, OLD};
-use crate::case::{Body, Case, Target, Value, Want, ask, get, put, stored};
+use crate::case::{Body, Case, Target, Value, Want, get, put, request, stored};
 
-/// The smallest TTL in every packet, in seconds, and the most that a relay of pkarr makes of it.
+/// The smallest TTL in every packet, in seconds. pkarr relays cache no longer either.
 const FRESH_SECS_MAX: u64 = 300;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -122,7 +122,7 @@ fn answers() -> Vec<Case> {
             "RFC 9110, 9.3.2",
             [
                 stored(NEW),
-                ask(Method::HEAD)
+                request(Method::HEAD)
                     .status(&[200])
                     .wants(Want::HasLength("content-length", NEW))
                     .wants(Want::NoBody),

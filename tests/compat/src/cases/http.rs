@@ -1,9 +1,9 @@
-//! What HTTP asks of any server.
+//! Cases that HTTP requires of every server.
 
 use hyper::Method;
 
 use super::{GET, NEW};
-use crate::case::{Body, Case, Protocol, Target, Value, Want, ask, get, put, stored};
+use crate::case::{Body, Case, Protocol, Target, Value, Want, get, put, request, stored};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -11,8 +11,8 @@ pub(crate) fn cases() -> Vec<Case> {
             "a method that a packet has not: 405, with those that it has",
             "RFC 9110, 15.5.6",
             [
-                ask(Method::DELETE).status(&[405]).has("allow", "get"),
-                ask(Method::POST).status(&[405]).has("allow", "put"),
+                request(Method::DELETE).status(&[405]).has("allow", "get"),
+                request(Method::POST).status(&[405]).has("allow", "put"),
             ],
         ),
         Case::must(

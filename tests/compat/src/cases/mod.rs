@@ -1,4 +1,4 @@
-//! The cases, by what they are about.
+//! The cases, grouped by subject.
 
 mod browsers;
 mod conditions;
@@ -6,23 +6,23 @@ mod get;
 mod http;
 mod put;
 
-use crate::case::{Case, Moment};
+use crate::case::{Case, Offset};
 
-/// The specification of pkarr's relays, as it is now: `design/relays.md` of pubky/pkarr at 33cb712.
+/// The current specification of pkarr's relays: `design/relays.md` of pubky/pkarr at 33cb712.
 const PUT: &str = "relays.md, PUT";
 const GET: &str = "relays.md, GET";
 const API: &str = "relays.md, API";
 
-/// The same as it was while it had conditions: at 6c789e2, of 2025-03-04.
+/// Its last version with conditional PUTs: 6c789e2, of 2025-03-04.
 const CONDITIONAL: &str = "relays.md of 2025-03, PUT";
 
-/// Packets by age. The second of the last two is the same.
-const OLD: Moment = 0;
-const MIDDLE: Moment = 5_000_000;
-const NEW: Moment = 9_000_100;
-const NEWEST: Moment = 9_000_900;
+/// Packets by age. The last two have the same second.
+const OLD: Offset = 0;
+const MIDDLE: Offset = 5_000_000;
+const NEW: Offset = 9_000_100;
+const NEWEST: Offset = 9_000_900;
 
-/// All of them, by the headings of the table.
+/// All cases, by the headings of their tables.
 pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
     vec![
         ("PUT", put::cases()),

@@ -1,9 +1,9 @@
-//! What a PUT is answered.
+//! Cases about PUT.
 
 use super::{GET, MIDDLE, NEW, NEWEST, OLD, PUT};
 use crate::case::{Body, Case, Target, Value, Want, get, put, stored};
 
-/// The most bytes that a payload has: 72 and 1000 of DNS.
+/// The most bytes of a payload: 72, and 1000 of DNS.
 const SIZE_MAX: usize = 1072;
 
 pub(crate) fn cases() -> Vec<Case> {
