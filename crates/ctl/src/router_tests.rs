@@ -171,7 +171,7 @@ async fn a_token_for_a_new_node_comes_alone() {
         valid_secs: 3600,
         uses: 1,
     };
-    assert_eq!(replica.operators.take_asked(), [request.into()]);
+    assert_eq!(replica.operators.take_requests(), [request.into()]);
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn every_change_reaches_the_cluster() {
     ] {
         let (captured, outcome) = member(&url, words).await;
         assert_eq!(outcome, Ok(()), "{words:?}");
-        let asked = replica.operators.take_asked();
+        let asked = replica.operators.take_requests();
         assert_eq!(asked, [change.into()]);
         let notes = captured.notes();
         assert!(notes.contains(&shown()), "{notes}");
@@ -227,7 +227,7 @@ async fn a_change_is_waited_for_until_the_node_has_caught_up() {
     let (replica, url) = node_on_loopback().await;
     replica.operators.lag_behind(Some(5));
     replica.operators.warn("the cluster has 2 voters");
-    let mut asked = replica.operators.asked_count.subscribe();
+    let mut asked = replica.operators.request_count.subscribe();
     let (asked_thrice, (captured, outcome)) = tokio::join!(
         async {
             let thrice = asked.wait_for(|count| *count >= 3).await.is_ok();
@@ -259,7 +259,7 @@ async fn what_the_cluster_refuses_is_told_and_has_its_exit_code() {
         (ProblemType::NoLeader, "no leader is known", 5),
     ] {
         let rejection = Problem::new(problem_type, said);
-        replica.operators.refuse(rejection);
+        replica.operators.reject(rejection);
         let (mut session, captured) = session(&url, None, true);
         session.retry_policy.retry_timeout = std::time::Duration::ZERO;
         let command = parse(&["member", "remove", "b", "--json"]).unwrap();
@@ -278,7 +278,7 @@ async fn leadership_is_handed_over() {
         assert_eq!(outcome, Ok(()));
         assert_eq!(captured.notes(), format!("quorate: {} leads\n", shown()));
         assert_eq!(
-            replica.operators.take_asked(),
+            replica.operators.take_requests(),
             [TransferRequest { to: key }.into()]
         );
     }

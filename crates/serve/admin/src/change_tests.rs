@@ -122,7 +122,7 @@ async fn rejected_changes_are_in_the_audit_log_with_the_caller() {
     admin
         .replica
         .operators
-        .refuse(Problem::new(ProblemType::LastVoter, "the last"));
+        .reject(Problem::new(ProblemType::LastVoter, "the last"));
     admin.ask("DELETE", "/v1/members/fra-1", "").await;
     let line = &log.take()[0];
     assert_eq!(line["outcome"], "urn:quorate:problem:last-voter");
@@ -150,7 +150,7 @@ async fn a_change_continues_without_its_client() {
     let log = Log::start();
     let operators = &admin.replica.operators;
     operators.answers_changes.send_replace(false);
-    let mut sent = operators.asked_count.subscribe();
+    let mut sent = operators.request_count.subscribe();
     tokio::select! {
         _ = admin.ask("POST", "/v1/members/fra-1/demote", "") => panic!("it waits"),
         _ = sent.wait_for(|count| *count == 1) => {}
@@ -189,7 +189,7 @@ async fn no_web_page_can_make_a_browser_change_the_cluster() {
         let answer = admin.send(LOOPBACK, sent).await;
         assert_eq!(answer.slug(), "media-type", "{media_type:?}");
     }
-    assert_eq!(admin.replica.operators.take_asked(), []);
+    assert_eq!(admin.replica.operators.take_requests(), []);
 
     let mut sent = request("POST", "/v1/members/fra-1/promote", "{}");
     let media_type = "Application/JSON; charset=utf-8".parse().unwrap();
@@ -226,7 +226,7 @@ async fn an_invalid_body_changes_nothing() {
     let long = format!(r#"{{"with":"{}"}}"#, "x".repeat(4096));
     let answer = admin.ask("POST", "/v1/members/a/replace", &long).await;
     assert_eq!(answer.slug(), "too-long");
-    assert_eq!(admin.replica.operators.take_asked(), []);
+    assert_eq!(admin.replica.operators.take_requests(), []);
 }
 
 #[tokio::test]
@@ -253,7 +253,7 @@ async fn an_empty_body_counts_as_an_empty_object() {
     let admin = Fixture::new();
     for body in ["", "{}"] {
         admin.ask("POST", "/v1/members/a/promote", body).await;
-        let sent = admin.replica.operators.take_asked();
+        let sent = admin.replica.operators.take_requests();
         let promoted = MemberChange::Promote(ChangeRequest::default()).of("a");
         assert_eq!(sent, [promoted.into()]);
     }

@@ -69,7 +69,7 @@ async fn an_invite_returns_its_token_once() {
     assert_eq!(answer["expires_ms"], 1000);
     admin.ask("POST", "/v1/members/invites", "").await;
     assert_eq!(
-        admin.replica.operators.take_asked(),
+        admin.replica.operators.take_requests(),
         [invite(true, 60, 3), invite(false, 3600, 1)]
     );
 }
@@ -125,7 +125,7 @@ async fn requests_reach_the_cluster_unchanged() {
         let answer = admin.ask(method, &path, body).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_eq!(answer.json()["state"], "done");
-        let asked = admin.replica.operators.take_asked();
+        let asked = admin.replica.operators.take_requests();
         assert_eq!(asked, [change.of("fra 1").into()], "{path}");
     }
 }
@@ -160,7 +160,7 @@ async fn leadership_is_transferred_to_the_named_node_or_the_best_one() {
         let answer = admin.ask("POST", "/v1/leader/transfer", body).await;
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.json()["leader"].is_string());
-        let asked = admin.replica.operators.take_asked();
+        let asked = admin.replica.operators.take_requests();
         assert_eq!(asked, [TransferRequest { to }.into()]);
     }
 }
@@ -183,7 +183,7 @@ async fn each_problem_is_returned_and_documented() {
         ProblemType::Unavailable,
     ] {
         let problem_of_cluster = Problem::new(problem_type, format!("{problem_type} this time"));
-        admin.replica.operators.refuse(problem_of_cluster.clone());
+        admin.replica.operators.reject(problem_of_cluster.clone());
         let answer = admin.ask("POST", "/v1/members/a/promote", "").await;
         let problem = answer.problem();
         assert_eq!(problem, problem_of_cluster);

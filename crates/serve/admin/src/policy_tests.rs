@@ -63,7 +63,7 @@ async fn each_request_becomes_the_matching_change() {
     ] {
         let answer = post(&admin, path, body).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-        let asked = admin.replica.operators.take_asked();
+        let asked = admin.replica.operators.take_requests();
         assert_eq!(asked, [ChangePublishing { change: expected }.into()]);
     }
     let expected = json!({
@@ -96,7 +96,7 @@ async fn invalid_requests_are_rejected_and_not_forwarded() {
         let answer = post(&admin, path, body.clone()).await;
         assert_eq!(answer.slug(), "bad-request", "{body}");
     }
-    assert_eq!(admin.replica.operators.take_asked(), []);
+    assert_eq!(admin.replica.operators.take_requests(), []);
     // The most keys that the cluster accepts in one request, which the fake enforces too.
     let most = json!({"change": "deny", "keys": many[1..]});
     assert_eq!(post(&admin, "keys", most).await.status, StatusCode::OK);
@@ -107,7 +107,7 @@ async fn invalid_requests_are_rejected_and_not_forwarded() {
         admin
             .replica
             .operators
-            .refuse(Problem::new(problem_type, "no room"));
+            .reject(Problem::new(problem_type, "no room"));
         let answer = post(&admin, "mode", json!({"mode": "open"})).await;
         assert_eq!(answer.slug(), slug);
     }
@@ -188,11 +188,11 @@ async fn removing_an_unknown_token_reports_it() {
     assert_eq!(answer.slug(), "unknown-token");
     // The request is sent anyway, because the cluster may know the token already.
     let removal = PublishChange::RemoveToken("ic".to_owned());
-    let asked = admin.replica.operators.take_asked();
+    let asked = admin.replica.operators.take_requests();
     assert_eq!(asked, [ChangePublishing { change: removal }.into()]);
     let answer = admin.ask("DELETE", "/v1/policy/tokens/a%20b", "").await;
     assert_eq!(answer.slug(), "bad-request");
-    assert_eq!(admin.replica.operators.take_asked(), []);
+    assert_eq!(admin.replica.operators.take_requests(), []);
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn a_deletion_reports_whether_a_packet_was_stored_and_can_be_repeated() {
         let answer = admin.ask("DELETE", &format!("{path}{query}"), "").await;
         let expected = json!({"key": key.to_string(), "was_stored": was_stored});
         assert_eq!(answer.json(), expected);
-        let asked = admin.replica.operators.take_asked();
+        let asked = admin.replica.operators.take_requests();
         assert_eq!(asked, [DeletePacket { key, block_secs }.into()]);
         assert_eq!(admin.get(&path).await.slug(), "unknown-packet");
     }
@@ -221,7 +221,7 @@ async fn a_deletion_reports_whether_a_packet_was_stored_and_can_be_repeated() {
     }
     let answer = admin.ask("DELETE", "/v1/packets/alice", "").await;
     assert_eq!(answer.slug(), "bad-request");
-    assert_eq!(admin.replica.operators.take_asked(), []);
+    assert_eq!(admin.replica.operators.take_requests(), []);
 }
 
 #[tokio::test]

@@ -63,11 +63,11 @@ async fn records_are_set_listed_and_unset() {
 async fn a_zone_file_replaces_all_records_of_the_zone() {
     let fixture = Fixture::new();
     post(&fixture, SET, mx(&["10 mail"])).await;
-    fixture.replica.operators.take_asked();
+    fixture.replica.operators.take_requests();
     let text = "a 60 A 192.0.2.1\n  A 192.0.2.2\nb TXT x\n";
     let zone = post(&fixture, IMPORT, json!({ "text": text })).await;
     assert_eq!(zone["record_count"], 3);
-    let asked = fixture.replica.operators.take_asked();
+    let asked = fixture.replica.operators.take_requests();
     assert!(
         matches!(&asked[..], [AdminRequest::ChangeZone(asked)] if asked.change.clear && asked.change.set.len() == 2)
     );
@@ -168,7 +168,7 @@ async fn records_that_cannot_be_set_are_rejected_with_the_reason() {
     fixture
         .replica
         .operators
-        .refuse(Problem::new(ProblemType::UnsupportedLevel, "too old"));
+        .reject(Problem::new(ProblemType::UnsupportedLevel, "too old"));
     let (slug, _) = rejected(&fixture, SET, mx(&["10 mail"])).await;
     assert_eq!(slug, "unsupported-level");
 }

@@ -19,16 +19,16 @@ use crate::{
 
 /// The id of the cluster.
 const CLUSTER: ClusterId = ClusterId([2; 32]);
-/// The only invite there is.
+/// The only invite.
 const INVITE: InviteId = InviteId([3; 16]);
 
 impl Operator for FakeReplica {
-    fn operate(&self, asked: ForwardedRequest) -> BoxFuture<'_, Result<Value, Problem>> {
+    fn operate(&self, forwarded: ForwardedRequest) -> BoxFuture<'_, Result<Value, Problem>> {
         async move {
-            match asked.request {
+            match forwarded.request {
                 AdminRequest::Members(_) => self.members(),
                 request => {
-                    self.operators.ask(request.clone())?;
+                    self.operators.record(request.clone())?;
                     self.change(request).await
                 }
             }
@@ -56,7 +56,7 @@ impl FakeReplica {
         })
     }
 
-    /// Makes the change as a cluster would, unless a test sets something else.
+    /// Applies the change as a cluster would, unless a test sets something else.
     async fn change(&self, request: AdminRequest) -> Result<Value, Problem> {
         match request {
             AdminRequest::Invite(_) => json(CreatedInvite {
@@ -87,17 +87,17 @@ impl FakeReplica {
                 leader: NODE.to_string(),
             }),
             AdminRequest::RaiseLevel(_) => json(RaisedLevel { level: 1 }),
-            AdminRequest::ChangeZone(asked) => json(self.apply_zone_change(&asked.change)?),
-            AdminRequest::ChangePublishing(asked) => {
-                json(self.apply_publish_change(&asked.change)?)
+            AdminRequest::ChangeZone(request) => json(self.apply_zone_change(&request.change)?),
+            AdminRequest::ChangePublishing(request) => {
+                json(self.apply_publish_change(&request.change)?)
             }
-            AdminRequest::DeletePacket(asked) => json(Deleted {
-                key: asked.key.to_string(),
-                was_stored: self.take_out(&asked.key),
+            AdminRequest::DeletePacket(request) => json(Deleted {
+                key: request.key.to_string(),
+                was_stored: self.take_out(&request.key),
             }),
             other => Err(Problem::new(
                 ProblemType::BadRequest,
-                format!("no operator asks for {other:?}"),
+                format!("operators do not send {other:?}"),
             )),
         }
     }

@@ -16,14 +16,14 @@ pub struct Operators {
     /// Changes wait until this is true.
     pub answers_changes: watch::Sender<bool>,
     /// How many requests were received.
-    pub asked_count: watch::Sender<usize>,
+    pub request_count: watch::Sender<usize>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) leader: Option<NodeId>,
-    asked: Vec<AdminRequest>,
+    requests: Vec<AdminRequest>,
     rejection: Option<Problem>,
     pub(crate) lag: Option<u64>,
     pub(crate) warnings: Vec<String>,
@@ -33,10 +33,10 @@ impl Default for Operators {
     fn default() -> Self {
         Self {
             answers_changes: watch::Sender::new(true),
-            asked_count: watch::Sender::new(0),
+            request_count: watch::Sender::new(0),
             state: Mutex::new(State {
                 leader: Some(NODE),
-                asked: Vec::new(),
+                requests: Vec::new(),
                 rejection: None,
                 lag: None,
                 warnings: Vec::new(),
@@ -47,12 +47,12 @@ impl Default for Operators {
 
 impl Operators {
     /// Returns the requests so far, in order, and forgets them.
-    pub fn take_asked(&self) -> Vec<AdminRequest> {
-        std::mem::take(&mut self.lock().asked)
+    pub fn take_requests(&self) -> Vec<AdminRequest> {
+        std::mem::take(&mut self.lock().requests)
     }
 
     /// Rejects every request from now on, or accepts them again if this is `None`.
-    pub fn refuse(&self, rejection: impl Into<Option<Problem>>) {
+    pub fn reject(&self, rejection: impl Into<Option<Problem>>) {
         self.lock().rejection = rejection.into();
     }
 
@@ -66,15 +66,15 @@ impl Operators {
         self.lock().lag = lag;
     }
 
-    /// From now on, changes are made and reported with this warning.
+    /// From now on, changes succeed and report this warning.
     pub fn warn(&self, warning: &str) {
         self.lock().warnings = vec![warning.to_owned()];
     }
 
-    pub(crate) fn ask(&self, asked: AdminRequest) -> Result<(), Problem> {
+    pub(crate) fn record(&self, request: AdminRequest) -> Result<(), Problem> {
         let mut state = self.lock();
-        state.asked.push(asked);
-        self.asked_count.send_modify(|count| *count += 1);
+        state.requests.push(request);
+        self.request_count.send_modify(|count| *count += 1);
         state.check()
     }
 

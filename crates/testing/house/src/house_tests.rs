@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use crate::{LINE_COUNT_MAX, breaches, documents::missing_files};
 
-/// Breaches in crates that are made of these files.
+/// Returns the broken rules in crates with these files.
 fn check(files: &[(&str, &str)]) -> Vec<String> {
     let dir = TempDir::new().unwrap();
     for (path, text) in files {
@@ -125,9 +125,9 @@ fn a_document_that_names_a_file_that_is_gone_is_told() {
     .unwrap();
     let files = ["crates/cluster/raft/src/b.rs".to_owned()];
     let missing = missing_files(dir.path(), &files).unwrap();
-    let told = format!(
+    let expected = format!(
         "{} names `raft/src/c.rs`, which is not there",
         document.display()
     );
-    assert_eq!(missing, [told]);
+    assert_eq!(missing, [expected]);
 }
