@@ -64,13 +64,13 @@ impl Contender {
     }
 
     /// The same, with queries from this address.
-    pub(crate) fn asked_from(mut self, source: IpAddr) -> Self {
+    pub(crate) fn with_source(mut self, source: IpAddr) -> Self {
         self.route.source = Some(source);
         self
     }
 
     /// The answer to the first of its queries.
-    pub(crate) fn ask(&self) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn first_answer(&self) -> anyhow::Result<Vec<u8>> {
         self.route.ask(self.queries.first())
     }
 

@@ -160,7 +160,7 @@ impl DnsPeers {
         println!();
         for (name, queries) in workloads {
             let contender = Contender::own(name, ours, &queries, None).await;
-            let answer = contender.asked_from(source).ask()?.len();
+            let answer = contender.with_source(source).first_answer()?.len();
             let query = queries.first().len();
             let factor = answer as f64 / query as f64;
             println!("{name:<26} {checks:<16} {answer:>5} bytes for {query}: {factor:.1} ×");
@@ -181,11 +181,11 @@ impl DnsPeers {
             Contender::own("quorate", &ours, &plain, Expect::Found).await,
             Contender::other(&knot, &plain, Expect::Found)?,
         ]
-        .map(|contender| contender.asked_from(source));
+        .map(|contender| contender.with_source(source));
         self.compare("TXT, checks on", &both).await?;
         for contender in &mut both {
             contender.queries = plain.clone().with_edns(&queries::client_cookie());
-            let cookie = queries::full_cookie(&contender.ask()?);
+            let cookie = queries::full_cookie(&contender.first_answer()?);
             contender.queries = plain.clone().with_edns(&cookie);
         }
         self.compare("TXT, checks on, cookie", &both).await?;

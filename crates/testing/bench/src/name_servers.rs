@@ -17,7 +17,7 @@ use crate::{
     cluster::own_path,
     load::{dns::Route, queries::Queries},
     packets::TEXTS,
-    servers_of_others::{ASK_INTERVAL, OtherServers, START_WITHIN, spawn},
+    servers_of_others::{OtherServers, POLL_INTERVAL, START_WITHIN, spawn},
 };
 
 /// How many threads or processes answer: as many as we have on two cores.
@@ -138,7 +138,7 @@ impl OtherServers {
                 "{} at {dns} does not serve its zone",
                 self.name
             );
-            sleep(ASK_INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 pub(crate) const START_WITHIN: Duration = Duration::from_secs(20);
 
 /// How often it is polled until then.
-pub(crate) const ASK_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How many nodes etcd has: as many as we have.
 const ETCD_NODE_COUNT: usize = 3;
@@ -149,7 +149,7 @@ impl OtherServers {
                     "{} at {address} is not ready: {answer:?}",
                     self.name
                 );
-                sleep(ASK_INTERVAL).await;
+                sleep(POLL_INTERVAL).await;
             }
         }
         Ok(())
