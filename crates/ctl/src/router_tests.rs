@@ -227,7 +227,7 @@ async fn a_change_is_waited_for_until_the_node_has_caught_up() {
     let (replica, url) = node_on_loopback().await;
     replica.operators.set_lag(Some(5));
     replica.operators.warn("the cluster has 2 voters");
-    let mut requests = replica.operators.asked_count.subscribe();
+    let mut requests = replica.operators.request_count.subscribe();
     let (asked_thrice, (captured, outcome)) = tokio::join!(
         async {
             let thrice = requests.wait_for(|count| *count >= 3).await.is_ok();
@@ -259,7 +259,7 @@ async fn rejections_of_the_cluster_have_a_message_and_an_exit_code() {
         (ProblemType::NoLeader, "no leader is known", 5),
     ] {
         let rejection = Problem::new(problem_type, message);
-        replica.operators.refuse(rejection);
+        replica.operators.reject(rejection);
         let (mut session, captured) = session(&url, None, true);
         session.retry_policy.retry_timeout = std::time::Duration::ZERO;
         let command = parse(&["member", "remove", "b", "--json"]).unwrap();

@@ -122,7 +122,7 @@ async fn rejected_changes_are_in_the_audit_log_with_the_caller() {
     admin
         .replica
         .operators
-        .refuse(Problem::new(ProblemType::LastVoter, "the last"));
+        .reject(Problem::new(ProblemType::LastVoter, "the last"));
     admin.ask("DELETE", "/v1/members/fra-1", "").await;
     let line = &log.take()[0];
     assert_eq!(line["outcome"], "urn:quorate:problem:last-voter");
@@ -150,7 +150,7 @@ async fn a_change_continues_without_its_client() {
     let log = Log::start();
     let operators = &admin.replica.operators;
     operators.answers_changes.send_replace(false);
-    let mut sent = operators.asked_count.subscribe();
+    let mut sent = operators.request_count.subscribe();
     tokio::select! {
         _ = admin.ask("POST", "/v1/members/fra-1/demote", "") => panic!("it waits"),
         _ = sent.wait_for(|count| *count == 1) => {}

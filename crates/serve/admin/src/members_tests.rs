@@ -183,7 +183,7 @@ async fn each_problem_is_returned_and_documented() {
         ProblemType::Unavailable,
     ] {
         let problem_of_cluster = Problem::new(problem_type, format!("{problem_type} this time"));
-        admin.replica.operators.refuse(problem_of_cluster.clone());
+        admin.replica.operators.reject(problem_of_cluster.clone());
         let answer = admin.ask("POST", "/v1/members/a/promote", "").await;
         let problem = answer.problem();
         assert_eq!(problem, problem_of_cluster);

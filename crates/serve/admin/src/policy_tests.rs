@@ -107,7 +107,7 @@ async fn invalid_requests_are_rejected_and_not_forwarded() {
         admin
             .replica
             .operators
-            .refuse(Problem::new(problem_type, "no room"));
+            .reject(Problem::new(problem_type, "no room"));
         let answer = post(&admin, "mode", json!({"mode": "open"})).await;
         assert_eq!(answer.slug(), slug);
     }

@@ -168,7 +168,7 @@ async fn records_that_cannot_be_set_are_rejected_with_the_reason() {
     fixture
         .replica
         .operators
-        .refuse(Problem::new(ProblemType::UnsupportedLevel, "too old"));
+        .reject(Problem::new(ProblemType::UnsupportedLevel, "too old"));
     let (slug, _) = rejected(&fixture, SET, mx(&["10 mail"])).await;
     assert_eq!(slug, "unsupported-level");
 }

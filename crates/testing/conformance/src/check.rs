@@ -221,7 +221,7 @@ fn check_chain(query: &Query, answers: &[Record]) -> Result<(), String> {
         let is_above = record.owner.len() < name.len() && name.ends_with(&record.owner);
         let is_next = record.owner == name || (record.record_type == DNAME && is_above);
         ensure(is_next, || {
-            format!("the answers do not lead on from {name:02x?}")
+            format!("the answers do not continue from {name:02x?}")
         })?;
         if record.record_type == CNAME {
             name.clone_from(&record.data);

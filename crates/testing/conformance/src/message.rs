@@ -120,9 +120,9 @@ struct Reader<'b> {
 
 impl<'b> Reader<'b> {
     fn take(&mut self, size: usize) -> Result<&'b [u8], String> {
-        let taken = self.bytes.get(self.at..self.at + size);
+        let bytes = self.bytes.get(self.at..self.at + size);
         self.at += size;
-        taken.ok_or_else(|| format!("it ends before byte {}", self.at))
+        bytes.ok_or_else(|| format!("the message ends before byte {}", self.at))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
@@ -188,7 +188,10 @@ impl<'b> Reader<'b> {
                 Field::U32 | Field::Ip4 => data.extend(self.take(4)?),
                 Field::Ip6 => data.extend(self.take(16)?),
                 Field::Text => {
-                    let size = *self.bytes.get(self.at).ok_or("it ends in a string")?;
+                    let size = *self
+                        .bytes
+                        .get(self.at)
+                        .ok_or("the message ends in a string")?;
                     data.extend(self.take(1 + usize::from(size))?);
                 }
                 Field::Texts | Field::Raw | Field::Hex => {

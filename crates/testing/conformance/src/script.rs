@@ -46,7 +46,7 @@ fn read(file: &Path) -> Script {
 
 /// The block that the last unindented line began.
 enum Block {
-    Nothing,
+    None,
     Key(Box<Key>),
     Case(Box<Case>),
 }
@@ -82,7 +82,7 @@ impl Script {
                 cases: Vec::new(),
             },
             variables: BTreeMap::new(),
-            block: Block::Nothing,
+            block: Block::None,
             config: &config,
         };
         let mut at = String::new();
@@ -108,7 +108,7 @@ impl Parser<'_> {
         };
         if line.starts_with(char::is_whitespace) {
             return match &mut self.block {
-                Block::Nothing => Err("this line belongs to no block".to_owned()),
+                Block::None => Err("this line belongs to no block".to_owned()),
                 Block::Key(key) => key.read(&words),
                 Block::Case(case) => case.read(&words),
             };
@@ -147,8 +147,8 @@ impl Parser<'_> {
     }
 
     fn end_block(&mut self) -> Result<(), String> {
-        match std::mem::replace(&mut self.block, Block::Nothing) {
-            Block::Nothing => {}
+        match std::mem::replace(&mut self.block, Block::None) {
+            Block::None => {}
             // A key without records exists only to be queried.
             Block::Key(key) if key.records.is_empty() && key.bytes.is_empty() => {}
             Block::Key(key) => self.script.packets.push(key.packet()?),

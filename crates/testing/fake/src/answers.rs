@@ -19,7 +19,7 @@ use crate::{
 
 /// The id of the cluster.
 const CLUSTER: ClusterId = ClusterId([2; 32]);
-/// The only invite there is.
+/// The only invite.
 const INVITE: InviteId = InviteId([3; 16]);
 
 impl Operator for FakeReplica {
@@ -56,7 +56,7 @@ impl FakeReplica {
         })
     }
 
-    /// Makes the change as a cluster would, unless a test sets something else.
+    /// Applies the change as a cluster would, unless a test sets something else.
     async fn change(&self, request: AdminRequest) -> Result<Value, Problem> {
         match request {
             AdminRequest::Invite(_) => json(CreatedInvite {
@@ -97,7 +97,7 @@ impl FakeReplica {
             }),
             other => Err(Problem::new(
                 ProblemType::BadRequest,
-                format!("no operator asks for {other:?}"),
+                format!("operators do not send {other:?}"),
             )),
         }
     }

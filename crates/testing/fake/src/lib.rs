@@ -7,9 +7,9 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`FakeReplica`] | `Reader`, `Observer`, `Replica` and `Operator` in one |
-//! | [`Operators`] | what operators have asked of it, and what they are answered |
+//! | [`Operators`] | the requests of operators, and their answers |
 //! | [`packet`] | a packet signed by the `pkarr` crate |
-//! | [`received_now`], [`unverified`] | what it can be given to store |
+//! | [`received_now`], [`unverified`] | packets that a test can store in it |
 
 mod answers;
 mod operator;

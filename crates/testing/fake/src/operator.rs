@@ -16,7 +16,7 @@ pub struct Operators {
     /// Changes wait until this is true.
     pub answers_changes: watch::Sender<bool>,
     /// How many requests were received.
-    pub asked_count: watch::Sender<usize>,
+    pub request_count: watch::Sender<usize>,
     state: Mutex<State>,
 }
 
@@ -33,7 +33,7 @@ impl Default for Operators {
     fn default() -> Self {
         Self {
             answers_changes: watch::Sender::new(true),
-            asked_count: watch::Sender::new(0),
+            request_count: watch::Sender::new(0),
             state: Mutex::new(State {
                 leader: Some(NODE),
                 requests: Vec::new(),
@@ -52,7 +52,7 @@ impl Operators {
     }
 
     /// Rejects every request from now on, or accepts them again if this is `None`.
-    pub fn refuse(&self, rejection: impl Into<Option<Problem>>) {
+    pub fn reject(&self, rejection: impl Into<Option<Problem>>) {
         self.lock().rejection = rejection.into();
     }
 
@@ -66,7 +66,7 @@ impl Operators {
         self.lock().lag = lag;
     }
 
-    /// From now on, changes are made and reported with this warning.
+    /// From now on, changes succeed and report this warning.
     pub fn warn(&self, warning: &str) {
         self.lock().warnings = vec![warning.to_owned()];
     }
@@ -74,7 +74,7 @@ impl Operators {
     pub(crate) fn record(&self, request: AdminRequest) -> Result<(), Problem> {
         let mut state = self.lock();
         state.requests.push(request);
-        self.asked_count.send_modify(|count| *count += 1);
+        self.request_count.send_modify(|count| *count += 1);
         state.check()
     }
 

@@ -18,7 +18,7 @@ pub fn packet(seed: u8, micros: u64, txt: &str, ttl_secs: u32) -> SignedPacket {
         .sign(&signer)
         .expect("one record is small enough for a packet");
     let key = signer.public_key().to_z32();
-    let key = key.parse().expect("pkarr and we write keys alike");
+    let key = key.parse().expect("pkarr writes keys as we do");
     SignedPacket::parse(key, signed.to_relay_payload()).expect("pkarr signs what we verify")
 }
 

@@ -23,7 +23,7 @@ use crate::{Operators, state::State};
 pub struct FakeReplica {
     state: Mutex<State>,
     feed: ChangeFeed,
-    /// What operators have asked for, and what they are answered.
+    /// The requests of operators, and their answers.
     pub operators: Operators,
     /// PUTs wait until this is true.
     pub answers_puts: watch::Sender<bool>,
@@ -34,7 +34,7 @@ pub struct FakeReplica {
 }
 
 impl FakeReplica {
-    /// A leader that is ready and holds nothing.
+    /// A leader that is ready and stores nothing.
     pub fn new() -> Arc<Self> {
         let state = State::default();
         Arc::new(Self {
@@ -185,7 +185,7 @@ impl FakeReplica {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The panics that a test asks for leave nothing half changed.
+        // A panic that a test requests leaves no change half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -194,7 +194,11 @@ impl Reader for FakeReplica {
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         let mut state = self.lock();
         state.check_readable()?;
-        assert_ne!(Some(*key), state.panics_at, "the fault of the test");
+        assert_ne!(
+            Some(*key),
+            state.panics_at,
+            "a panic that the test requested"
+        );
         let stored = state.packets.get(key);
         let read = stored.map(|stored| Arc::new(IndexedPacket::new(stored)));
         let later = state.after_read();

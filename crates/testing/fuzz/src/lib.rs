@@ -1,4 +1,4 @@
-//! Fuzz targets: one function for each place where the server reads bytes from strangers.
+//! Fuzz targets: one function for each place where the server reads bytes from unknown clients.
 //!
 //! The fuzzers themselves, a few lines each, are in `tests/fuzz`. That is a separate workspace,
 //! because they need a nightly compiler (`make fuzz`). The same functions run in `make test`, on

@@ -1,4 +1,4 @@
-//! Files that use each other in a circle.
+//! Finds files that use each other in a circle.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,10 +1,10 @@
-//! Documents that name files.
+//! Finds documents that name missing files.
 
 use std::{fs, path::Path};
 
 use anyhow::Context;
 
-/// Each source file that a document in `dir` names and that is not there, with the document.
+/// Returns each missing source file that a document in `dir` names, with the document.
 pub(crate) fn missing_files(dir: &Path, files: &[String]) -> anyhow::Result<Vec<String>> {
     let mut missing = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
@@ -26,7 +26,7 @@ fn is_source_path(word: &str) -> bool {
     word.ends_with(".rs") && word.contains("/src/") && !word.contains(char::is_whitespace)
 }
 
-/// Whether `file` is `name`, in whole segments.
+/// Whether `file` is `name`, by complete path segments.
 fn ends_with(file: &str, name: &str) -> bool {
     Path::new(file).ends_with(name)
 }

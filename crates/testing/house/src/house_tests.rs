@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use crate::{LINE_COUNT_MAX, breaches, documents::missing_files};
 
-/// Breaches in crates that are made of these files.
+/// Returns the broken rules in crates with these files.
 fn check(files: &[(&str, &str)]) -> Vec<String> {
     let dir = TempDir::new().unwrap();
     for (path, text) in files {

@@ -5,10 +5,10 @@
 //! | no circle of files inside a crate | code can be read, and changed, from the bottom up |
 //! | no public type name twice | a name means one thing wherever it is read |
 //! | at most [`LINE_COUNT_MAX`] lines of product code in a file | a file is about one thing |
-//! | a source file that a document names is there | documents tell the truth |
+//! | a source file that a document names is there | documents are correct |
 //!
 //! A file uses another if it names what the other defines, by `use` or by a path; names that a
-//! parent hands on with `pub use` lead to where they are defined. Tests are left out.
+//! parent re-exports with `pub use` count as uses of the file that defines them. Tests are ignored.
 //!
 //! | piece | what it is |
 //! |---|---|
@@ -34,7 +34,7 @@ use anyhow::Context;
 
 use crate::{circles::circles, source::SourceCrate};
 
-/// What one reads in a sitting. Comments, blank lines and tests do not count.
+/// As much as a reader can take in at one time. Comments, blank lines and tests do not count.
 const LINE_COUNT_MAX: usize = 400;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -62,7 +62,7 @@ fn main() -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Every breach of a rule below `dir`, in words.
+/// Returns a description of each broken rule below `dir`.
 fn breaches(dir: &Path) -> anyhow::Result<Vec<String>> {
     let mut breaches = Vec::new();
     let mut types = BTreeMap::<String, Vec<PathBuf>>::new();

@@ -12,7 +12,7 @@ use syn::{Attribute, Item, Meta, Visibility};
 /// A module by its path from the root of its crate, which is empty for the root itself.
 pub(crate) type ModulePath = Vec<String>;
 
-/// One crate, tests left out.
+/// One crate, without its tests.
 #[derive(Default)]
 pub(crate) struct SourceCrate {
     dir: PathBuf,
@@ -20,7 +20,7 @@ pub(crate) struct SourceCrate {
     files: Vec<SourceFile>,
 }
 
-/// What stands in one file, or in a module inside a file.
+/// The content of one file, or of a module inside a file.
 pub(crate) struct Module {
     pub(crate) file: PathBuf,
     pub(crate) items: Vec<Item>,
@@ -69,12 +69,12 @@ impl SourceCrate {
         };
         let roots = ["src/lib.rs", "src/main.rs"].map(|root| dir.join(root));
         let root = roots.into_iter().find(|root| root.exists());
-        let root = root.context("it has neither src/lib.rs nor src/main.rs")?;
+        let root = root.context("the crate has neither src/lib.rs nor src/main.rs")?;
         source.read_file(&root, Vec::new())?;
         Ok(source)
     }
 
-    /// Whether it is a part of what is shipped.
+    /// Whether the crate is part of the product.
     pub(crate) fn is_product(&self) -> bool {
         !self
             .dir
@@ -97,7 +97,10 @@ impl SourceCrate {
         let is_root = ["lib.rs", "main.rs", "mod.rs"]
             .iter()
             .any(|name| file.ends_with(name));
-        let dir = file.parent().expect("a file stands in a folder").to_owned();
+        let dir = file
+            .parent()
+            .expect("a file has a parent directory")
+            .to_owned();
         let children = match is_root {
             true => dir.clone(),
             false => file.with_extension(""),
@@ -135,7 +138,7 @@ impl SourceCrate {
 }
 
 fn child_file(dir: &Path, children: &Path, name: &str, attributes: &[Attribute]) -> PathBuf {
-    let given = attributes
+    let path_attribute = attributes
         .iter()
         .find_map(|attribute| match &attribute.meta {
             Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
@@ -147,9 +150,9 @@ fn child_file(dir: &Path, children: &Path, name: &str, attributes: &[Attribute])
             },
             _ => None,
         });
-    let beside = children.join(format!("{name}.rs"));
-    given.unwrap_or_else(|| match beside.exists() {
-        true => beside,
+    let sibling = children.join(format!("{name}.rs"));
+    path_attribute.unwrap_or_else(|| match sibling.exists() {
+        true => sibling,
         false => children.join(name).join("mod.rs"),
     })
 }

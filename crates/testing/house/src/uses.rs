@@ -1,4 +1,4 @@
-//! Which file uses which.
+//! Finds which file uses which.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use syn::{Item, UseTree, Visibility};
 
 use crate::source::{ModulePath, SourceCrate};
 
-/// How often a name may be handed on before it is found. More is a name that leads to itself.
+/// The most re-exports of a name that are followed. More means that a name re-exports itself.
 const HOP_COUNT_MAX: usize = 16;
 
 /// Where a name inside a crate comes from, segment by segment.
@@ -35,7 +35,7 @@ pub(crate) fn uses(source: &SourceCrate) -> BTreeMap<String, BTreeSet<String>> {
     uses
 }
 
-/// The names that the modules of a crate have and hand on.
+/// The names that the modules of a crate define and re-export.
 struct Names {
     scopes: BTreeMap<ModulePath, Scope>,
 }
@@ -68,8 +68,8 @@ impl Names {
         }
     }
 
-    /// The module that defines `name`, as `module` calls it. `None` for what is outside the crate, and
-    /// for a module itself.
+    /// The module that defines `name`, as `module` calls it. `None` if it is outside the crate or
+    /// is a module itself.
     fn find(&self, name: &[String], module: &[String], hop_count: usize) -> Option<ModulePath> {
         if hop_count > HOP_COUNT_MAX {
             return None;
@@ -94,7 +94,7 @@ impl Names {
         self.scopes.contains_key(&child) || scope.imports.contains_key(name)
     }
 
-    /// Follows `name` from `module` down, and wherever it is handed on.
+    /// Follows `name` from `module` down, and through re-exports.
     fn walk(&self, module: ModulePath, name: &[String], hop_count: usize) -> Option<ModulePath> {
         let (first, rest) = name.split_first()?;
         if first == "super" {
@@ -150,7 +150,7 @@ impl Scope {
     }
 }
 
-/// All `a::b` in an item, those in macros included. Modules inside it speak for themselves.
+/// All `a::b` in an item, those in macros included. Modules inside it are separate.
 fn paths(item: &Item) -> Vec<NamePath> {
     let mut paths = Vec::new();
     if !matches!(item, Item::Use(_) | Item::Mod(_)) {

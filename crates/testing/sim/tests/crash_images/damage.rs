@@ -31,7 +31,7 @@ pub(crate) fn damage_logs(
             let location = flip_any_bit(&damaged, &mut rng);
             match open_log(&damaged, seed, injected_fault) {
                 Ok(log) => check(&log, &history, disk.boundaries())
-                    .map_err(|what| format!("{what}\n  with a flipped bit at {location}"))?,
+                    .map_err(|error| format!("{error}\n  with a flipped bit at {location}"))?,
                 Err(_) => rejected += 1,
             }
         }
@@ -83,7 +83,8 @@ fn check(log: &Log, history: &History, at: usize) -> Result<(), String> {
 #[test]
 fn no_flipped_bit_loses_acknowledged_changes() {
     let mut budget = Budget::share(5);
-    let (worlds, rejected) = damage_logs(None, &mut budget).unwrap_or_else(|what| panic!("{what}"));
+    let (worlds, rejected) =
+        damage_logs(None, &mut budget).unwrap_or_else(|error| panic!("{error}"));
     assert!(rejected > 0);
     budget.print(&format!("flipped bits, {rejected} rejected"), worlds);
 }

@@ -78,7 +78,7 @@ fn after_a_failed_checkpoint_store_and_log_still_agree() {
 type RestartResult<W> = Result<(W, usize, usize), String>;
 
 /// Simulates power losses after a failure and a restart of the process.
-fn crash_after<W: World>(what: &str, restart: impl Fn(u64) -> RestartResult<W>) {
+fn crash_after<W: World>(failure: &str, restart: impl Fn(u64) -> RestartResult<W>) {
     let mut budget = Budget::share(SHARE);
     let mut seed = 0;
     while !budget.is_spent() {
@@ -86,12 +86,12 @@ fn crash_after<W: World>(what: &str, restart: impl Fn(u64) -> RestartResult<W>) 
         let explored = restart(seed).and_then(|(world, failed, opened)| {
             explore_some(&world, failed, opened, seed, 1, &mut part)
         });
-        explored.unwrap_or_else(|error| panic!("{error}\n  after a {what}, seed {seed}"));
+        explored.unwrap_or_else(|error| panic!("{error}\n  after a {failure}, seed {seed}"));
         assert!(part.opened > 0);
         budget.opened += part.opened;
         seed += 1;
     }
-    budget.print(what, seed);
+    budget.print(failure, seed);
 }
 
 fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> RestartResult<LogWorld> {

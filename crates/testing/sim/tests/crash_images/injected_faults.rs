@@ -21,9 +21,9 @@ fn assert_found<W: World>(bug: &str, run: impl Fn(u64) -> Result<W, String>) {
 }
 
 fn report(bug: &str, images: usize, found: Option<String>) {
-    let what = found.unwrap_or_else(|| panic!("{bug} was not found in {images} images"));
-    let what = what.lines().next().unwrap_or_default();
-    println!("{bug}: found after {images} images: {what}");
+    let failure = found.unwrap_or_else(|| panic!("{bug} was not found in {images} images"));
+    let failure = failure.lines().next().unwrap_or_default();
+    println!("{bug}: found after {images} images: {failure}");
 }
 
 fn assert_fault_is_found(injected_fault: InjectedFault) {

@@ -41,11 +41,11 @@ pub(crate) fn explore<W: World>(world: &W, seed: u64, budget: &mut Budget) -> Re
     explore_at(world, 0..=world.disk().boundaries(), seed, DEPTH, budget)
 }
 
-/// Opens images of some boundaries: the last one, `given`, and random ones after `from`.
+/// Opens images of some boundaries: the last one, `chosen`, and random ones after `from`.
 pub(crate) fn explore_some<W: World>(
     world: &W,
     from: usize,
-    given: usize,
+    chosen: usize,
     seed: u64,
     depth: usize,
     budget: &mut Budget,
@@ -54,7 +54,7 @@ pub(crate) fn explore_some<W: World>(
     let mut rng = Rng::with_seed(seed);
     let random = (0..SOME_COUNT).map(|_| rng.usize(from..=last));
     let mut boundaries: BTreeSet<_> = random.collect();
-    boundaries.extend([given, last]);
+    boundaries.extend([chosen, last]);
     explore_at(world, boundaries, seed, depth, budget)
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn explore_all<W: World>(
     let mut seed = 0;
     while !budget.is_spent() {
         let explored = run(seed).and_then(|world| explore(&world, seed, budget));
-        explored.map_err(|what| format!("{what}\n  of world {seed}"))?;
+        explored.map_err(|error| format!("{error}\n  of world {seed}"))?;
         seed += 1;
     }
     Ok(seed)
@@ -96,7 +96,7 @@ fn explore_at<W: World>(
                 true => crash_recovery(world, at, image, seed, depth, budget),
                 false => world.check_image(at, &image),
             };
-            checked.map_err(|what| format!("{what}\n  after operation {at} with {loss:?}"))?;
+            checked.map_err(|error| format!("{error}\n  after operation {at} with {loss:?}"))?;
         }
     }
     Ok(())
@@ -115,5 +115,5 @@ fn crash_recovery<W: World>(
     let seed = seed ^ ((budget.opened as u64) << 32);
     let (recovered, opened) = world.recover(at, image, seed)?;
     let explored = explore_some(&recovered, 0, opened, seed, depth - 1, budget);
-    explored.map_err(|what| format!("{what}\n  in a recovery"))
+    explored.map_err(|error| format!("{error}\n  in a recovery"))
 }
