@@ -152,9 +152,9 @@ async fn arrive(chunk: &Chunk, flow: &Flow, condition: &mut watch::Receiver<Cond
     loop {
         let now = *condition.borrow_and_update();
         match now {
-            Condition::Whole => return true,
+            Condition::Normal => return true,
             Condition::Lost | Condition::Refused => return false,
-            Condition::Held => {
+            Condition::Delayed => {
                 let _ = condition.changed().await;
             }
             Condition::Slow {

@@ -17,15 +17,15 @@ use crate::{Node, link_proxy::LinkProxy, ports};
 /// What happens to the bytes that one node sends to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Condition {
-    /// They arrive.
+    /// They arrive normally.
     #[default]
-    Whole,
+    Normal,
     /// They are lost, and so is the end of a connection: neither side notices. A connection that has
     /// lost bytes is reset when the link is healed.
     Lost,
-    /// They are held and arrive when the link is healed, as with TCP after a short failure of the
+    /// They are delayed, and arrive when the link is healed, as with TCP after a short failure of the
     /// network.
-    Held,
+    Delayed,
     /// Connections end, and new ones are refused.
     Refused,
     /// They arrive late.
@@ -47,7 +47,7 @@ pub(crate) struct Flow {
 impl Flow {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            condition: watch::Sender::new(Condition::Whole),
+            condition: watch::Sender::new(Condition::Normal),
             busy_until: watch::Sender::new(Instant::now()),
         })
     }
@@ -167,7 +167,7 @@ impl Links {
 
     /// Heals every link.
     pub fn heal(&self) {
-        self.set_where(|_, _| true, Condition::Whole);
+        self.set_where(|_, _| true, Condition::Normal);
     }
 
     fn set_where(&self, choose: impl Fn(&str, &str) -> bool, condition: Condition) {

@@ -86,7 +86,7 @@ async fn a_direction_is_cut_and_the_other_is_not() {
         link.dialed.write_all(b"received").await.unwrap();
         expect(&mut link.dialer, "received").await;
 
-        link.forth.condition.send_replace(Condition::Whole);
+        link.forth.condition.send_replace(Condition::Normal);
         assert!(link.dialed.read_u8().await.is_err(), "bytes are missing");
     }
 }
@@ -97,17 +97,17 @@ async fn the_end_of_a_connection_is_lost_with_the_bytes() {
     link.forth.condition.send_replace(Condition::Lost);
     drop(link.dialer);
     expect_silence(&mut link.dialed).await;
-    link.forth.condition.send_replace(Condition::Whole);
+    link.forth.condition.send_replace(Condition::Normal);
     assert!(link.dialed.read_u8().await.is_err());
 }
 
 #[tokio::test]
 async fn what_is_held_arrives_when_the_link_is_whole() {
     let mut link = Through::open().await;
-    link.forth.condition.send_replace(Condition::Held);
+    link.forth.condition.send_replace(Condition::Delayed);
     link.dialer.write_all(b"late").await.unwrap();
     expect_silence(&mut link.dialed).await;
-    link.forth.condition.send_replace(Condition::Whole);
+    link.forth.condition.send_replace(Condition::Normal);
     expect(&mut link.dialed, "late").await;
     link.dialer.write_all(b"later").await.unwrap();
     expect(&mut link.dialed, "later").await;
@@ -121,7 +121,7 @@ async fn a_link_that_refuses_can_be_dialed_when_it_is_healed() {
     while TcpStream::connect(link.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    link.back.condition.send_replace(Condition::Whole);
+    link.back.condition.send_replace(Condition::Normal);
     while TcpStream::connect(link.address).await.is_err() {
         tokio::task::yield_now().await;
     }

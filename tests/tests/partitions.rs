@@ -52,7 +52,7 @@ async fn a_leader_that_is_cut_off_is_succeeded() {
 /// Messages from that time arrive later, when they are useless.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_arrive_late_harm_nothing() {
-    expect_succeeded(|links, leader| links.isolate(leader, Condition::Held)).await;
+    expect_succeeded(|links, leader| links.isolate(leader, Condition::Delayed)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

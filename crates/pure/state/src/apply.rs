@@ -61,7 +61,7 @@ pub fn apply<R: StoredPackets>(
             node_registry(cluster).deregister(node, index);
             Outcome::Agreed
         }
-        Command::Form => {
+        Command::FinishFounding => {
             cluster.forming = None;
             Outcome::Agreed
         }

@@ -196,7 +196,7 @@ fn any_of_members() -> impl Strategy<Value = Command> {
         })
     });
     let drop = (4..7u64).prop_map(|index| Command::DropVouchers(LogIndex(index)));
-    let form = Just(Command::Form);
+    let form = Just(Command::FinishFounding);
     prop_oneof![found, form, invite, join, register, deregister, vouch, drop]
 }
 

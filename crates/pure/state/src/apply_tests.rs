@@ -172,7 +172,7 @@ fn every_command_survives_its_encoding() {
                 size_max: 1,
             },
         ),
-        Command::Form,
+        Command::FinishFounding,
         Command::Vouch(Voucher {
             member: NodeId(PublicKey::from_bytes([1; 32])),
             index: LogIndex(u64::MAX),
@@ -365,7 +365,7 @@ fn a_cluster_waits_for_its_voters_once() {
     };
     replica.apply(&found(1, 3, capacity));
     assert_eq!(replica.cluster.forming, Some(3));
-    replica.apply(&Command::Form);
+    replica.apply(&Command::FinishFounding);
     assert_eq!(replica.cluster.forming, None);
     replica.apply(&found(1, 3, capacity));
     assert_eq!(replica.cluster.forming, None, "never again");

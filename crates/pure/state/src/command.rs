@@ -53,7 +53,7 @@ pub enum Command {
     /// Remove the registration of a node.
     Deregister(PublicKey),
     /// The cluster has the voters that it was founded for.
-    Form,
+    FinishFounding,
     /// Store a voucher.
     Vouch(Voucher),
     /// Drop the vouchers of registrations up to this entry: every member has it in its checkpoint.

@@ -38,7 +38,7 @@ kinds! {
     10u8 => RotateCookies { secret, now },
     11u8 => ChangePublishing(change),
     12u8 => DeletePacket { key, blocked_until, now },
-    13u8 => Form,
+    13u8 => FinishFounding,
     14u8 => Vouch(voucher),
     15u8 => DropVouchers(index),
     16u8 => Tick { now },

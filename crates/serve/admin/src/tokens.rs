@@ -140,7 +140,7 @@ impl KnownToken {
         let (Some(name), Some(scope), Some(hash), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
-            return Err(TokenLineError::Form);
+            return Err(TokenLineError::Format);
         };
         Ok(Self {
             name: name.parse()?,
@@ -186,7 +186,7 @@ pub enum TokenLineError {
     #[error(
         "it must have the form `NAME SCOPE sha256:HEX`, which `quorate admin-token new` writes"
     )]
-    Form,
+    Format,
     /// The name is invalid.
     #[error(transparent)]
     Name(#[from] TokenNameError),

@@ -71,8 +71,8 @@ fn an_invalid_line_is_rejected_without_being_quoted() {
     let token = Token::generate().unwrap();
     let line = token.line(&name("a"), Scope::Read);
     for (text, at, reason) in [
-        (format!("{line}\n{token}"), 2, TokenLineError::Form),
-        (format!("{line} x"), 1, TokenLineError::Form),
+        (format!("{line}\n{token}"), 2, TokenLineError::Format),
+        (format!("{line} x"), 1, TokenLineError::Format),
         (line.replace("read", "write"), 1, TokenLineError::Scope),
         (line.replace("read", "Read"), 1, TokenLineError::Scope),
         (line.replace("sha256:", "sha1:"), 1, TokenLineError::Hash),

@@ -26,15 +26,15 @@ const WRITE_SIZE: usize = 16 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 enum FloodEnd {
     /// The server closed the connection.
-    Cut,
+    Closed,
     /// The server read all of it.
-    Taken,
+    ReadAll,
     /// The server stopped reading.
-    Held,
+    StoppedReading,
 }
 
 /// Sends pieces while another client is served. If `reads`, the client reads what comes back. If
-/// the server does not read a piece within `patience`, the flood counts as held.
+/// the server does not read a piece within `patience`, the server counts as having stopped reading.
 async fn flood(
     server: &Fixture,
     mut client: Http2,
@@ -63,12 +63,12 @@ async fn flood(
             bytes.extend(piece);
         }
         if sent > FLOOD_SIZE || bytes.is_empty() {
-            break FloodEnd::Taken;
+            break FloodEnd::ReadAll;
         }
         match timeout(patience, client.writer.write_all(&bytes)).await {
             Ok(Ok(())) => sent += bytes.len(),
-            Ok(Err(_)) => break FloodEnd::Cut,
-            Err(_) => break FloodEnd::Held,
+            Ok(Err(_)) => break FloodEnd::Closed,
+            Err(_) => break FloodEnd::StoppedReading,
         }
         if sent > serve_at {
             assert!(other.get().await.contains(" 404 "), "others are served");
@@ -90,7 +90,7 @@ fn check_flood<P: Iterator<Item = Vec<u8>>>(
     ends: &[FloodEnd],
 ) {
     // A slow server must not look like one that stopped reading.
-    let patience = match ends.contains(&FloodEnd::Held) {
+    let patience = match ends.contains(&FloodEnd::StoppedReading) {
         true => SHORT,
         false => LONG,
     };
@@ -113,14 +113,29 @@ fn repeat(frame: Vec<u8>) -> impl Fn() -> iter::Repeat<Vec<u8>> {
 #[test]
 fn floods_of_settings() {
     let empty = repeat(frame(SETTINGS, 0, 0, &[]));
-    check_flood(&[], &[], empty, &[FloodEnd::Taken, FloodEnd::Held]);
+    check_flood(
+        &[],
+        &[],
+        empty,
+        &[FloodEnd::ReadAll, FloodEnd::StoppedReading],
+    );
     let full: Vec<u8> = iter::repeat_n(setting(INITIAL_WINDOW_SIZE, 1), 100)
         .flatten()
         .collect();
     let full = repeat(frame(SETTINGS, 0, 0, &full));
-    check_flood(&[], &[], full, &[FloodEnd::Taken, FloodEnd::Held]);
+    check_flood(
+        &[],
+        &[],
+        full,
+        &[FloodEnd::ReadAll, FloodEnd::StoppedReading],
+    );
     let unexpected = repeat(frame(SETTINGS, ACK, 0, &[]));
-    check_flood(&[], &[], unexpected, &[FloodEnd::Cut, FloodEnd::Held]);
+    check_flood(
+        &[],
+        &[],
+        unexpected,
+        &[FloodEnd::Closed, FloodEnd::StoppedReading],
+    );
 }
 
 /// Each changes the window of every stream.
@@ -134,15 +149,25 @@ fn floods_of_settings_with_many_streams() {
         let windows = [0, 1 << 20].into_iter().cycle();
         windows.map(|size| frame(SETTINGS, 0, 0, &setting(INITIAL_WINDOW_SIZE, size)))
     };
-    check_flood(&[], &open, windows, &[FloodEnd::Taken, FloodEnd::Held]);
+    check_flood(
+        &[],
+        &open,
+        windows,
+        &[FloodEnd::ReadAll, FloodEnd::StoppedReading],
+    );
 }
 
 #[test]
 fn floods_of_pings() {
     let pings = repeat(frame(PING, 0, 0, &[7; 8]));
-    check_flood(&[], &[], pings, &[FloodEnd::Taken, FloodEnd::Held]);
+    check_flood(
+        &[],
+        &[],
+        pings,
+        &[FloodEnd::ReadAll, FloodEnd::StoppedReading],
+    );
     let pongs = repeat(frame(PING, ACK, 0, &[7; 8]));
-    check_flood(&[], &[], pongs, &[FloodEnd::Taken, FloodEnd::Cut]);
+    check_flood(&[], &[], pongs, &[FloodEnd::ReadAll, FloodEnd::Closed]);
 }
 
 /// CVE-2023-44487: each request costs work, and is reset immediately.
@@ -156,7 +181,7 @@ fn floods_of_requests_that_are_reset() {
                 frames
             })
         };
-        check_flood(&[], &[], resets, &[FloodEnd::Cut]);
+        check_flood(&[], &[], resets, &[FloodEnd::Closed]);
     }
 }
 
@@ -167,7 +192,7 @@ fn floods_of_requests_that_are_malformed() {
     let malformed = || {
         streams().map(move |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &without_path))
     };
-    check_flood(&[], &[], malformed, &[FloodEnd::Cut]);
+    check_flood(&[], &[], malformed, &[FloodEnd::Closed]);
     // The window of a stream overflows.
     let overflowing = || {
         streams().map(|stream| {
@@ -177,7 +202,7 @@ fn floods_of_requests_that_are_malformed() {
             frames
         })
     };
-    check_flood(&[], &[], overflowing, &[FloodEnd::Cut]);
+    check_flood(&[], &[], overflowing, &[FloodEnd::Closed]);
 }
 
 #[test]
@@ -188,7 +213,11 @@ fn floods_of_requests_over_the_cap() {
         &[],
         &[],
         waiting,
-        &[FloodEnd::Taken, FloodEnd::Held, FloodEnd::Cut],
+        &[
+            FloodEnd::ReadAll,
+            FloodEnd::StoppedReading,
+            FloodEnd::Closed,
+        ],
     );
 }
 
@@ -202,7 +231,7 @@ fn floods_of_continuations() {
         [vec![0, 1, b'x', 0x7f, 0x81, 0x7f], vec![b'x'; 16_000]].concat(),
     ] {
         let more = repeat(frame(CONTINUATION, 0, 1, &fragment));
-        check_flood(&[], &started, more, &[FloodEnd::Cut]);
+        check_flood(&[], &started, more, &[FloodEnd::Closed]);
     }
 }
 
@@ -212,7 +241,7 @@ fn floods_of_empty_data() {
     for path in ["/gate", "/body", "/plain"] {
         let started = frame(HEADERS, END_HEADERS, 1, &put(path));
         let empty = repeat(frame(DATA, 0, 1, &[]));
-        check_flood(&[], &started, empty, &[FloodEnd::Cut]);
+        check_flood(&[], &started, empty, &[FloodEnd::Closed]);
     }
 }
 
@@ -223,7 +252,11 @@ fn floods_of_data() {
         for size in [1, 16_000] {
             let started = frame(HEADERS, END_HEADERS, 1, &put(path));
             let data = repeat(frame(DATA, 0, 1, &vec![0; size]));
-            let ends = [FloodEnd::Cut, FloodEnd::Held, FloodEnd::Taken];
+            let ends = [
+                FloodEnd::Closed,
+                FloodEnd::StoppedReading,
+                FloodEnd::ReadAll,
+            ];
             check_flood(&[], &started, data, &ends);
         }
     }
@@ -234,7 +267,7 @@ fn floods_of_window_updates() {
     let started = frame(HEADERS, END_HEADERS, 1, &put("/gate"));
     for stream in [0, 1] {
         let update = repeat(frame(WINDOW_UPDATE, 0, stream, &1_u32.to_be_bytes()));
-        check_flood(&[], &started, update, &[FloodEnd::Taken]);
+        check_flood(&[], &started, update, &[FloodEnd::ReadAll]);
     }
 }
 
@@ -242,13 +275,13 @@ fn floods_of_window_updates() {
 #[test]
 fn floods_of_priorities() {
     let priorities = || streams().map(|stream| frame(PRIORITY, 0, stream, &[0, 0, 0, 0, 16]));
-    check_flood(&[], &[], priorities, &[FloodEnd::Taken]);
+    check_flood(&[], &[], priorities, &[FloodEnd::ReadAll]);
 }
 
 #[test]
 fn floods_of_unknown_frames() {
     let unknown = repeat(frame(0xfe, 0, 1, &[0; 100]));
-    check_flood(&[], &[], unknown, &[FloodEnd::Taken]);
+    check_flood(&[], &[], unknown, &[FloodEnd::ReadAll]);
 }
 
 /// One byte of the header block refers to a field of 4,000 bytes, many times.
@@ -265,7 +298,11 @@ fn header_bombs() {
         &[],
         &[],
         || streams().map(bomb),
-        &[FloodEnd::Taken, FloodEnd::Held, FloodEnd::Cut],
+        &[
+            FloodEnd::ReadAll,
+            FloodEnd::StoppedReading,
+            FloodEnd::Closed,
+        ],
     );
 }
 

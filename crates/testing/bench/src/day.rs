@@ -33,9 +33,9 @@ use crate::{
     limits,
     load::queries::Queries,
     machine,
+    online_times::{HOURS, OnlineTimes},
     packets::Keys,
     plot,
-    presence::{HOURS, Presence},
 };
 
 /// Into how many parts the results of the day are divided.
@@ -128,7 +128,7 @@ enum Task {
 
 struct Day {
     keys: Keys,
-    presences: Vec<Presence>,
+    online_times: Vec<OnlineTimes>,
     /// One for each node.
     http: Vec<SocketAddr>,
     dns: Vec<SocketAddr>,
@@ -155,7 +155,7 @@ impl Day {
             .collect();
         Ok(Self {
             keys: Keys::new(0, count),
-            presences: (0..count).map(|_| Presence::draw(&mut random)).collect(),
+            online_times: (0..count).map(|_| OnlineTimes::draw(&mut random)).collect(),
             http: addresses.iter().map(|node| node.http).collect(),
             dns: addresses.iter().map(|node| node.dns).collect(),
             length: Duration::from_secs(args.minutes * 60),
@@ -174,11 +174,11 @@ impl Day {
     /// Returns the results of all requests, by the part of the day in which they were due.
     async fn live(&self) -> anyhow::Result<Vec<Tallies>> {
         let mut random = Rng::with_seed(0xc0ac29b7c97c50dd);
-        let starts = self.presences.iter().enumerate();
+        let starts = self.online_times.iter().enumerate();
         let mut agenda: BinaryHeap<_> = starts
-            .map(|(endpoint, presence)| {
+            .map(|(endpoint, online_times)| {
                 Reverse(Due {
-                    at: self.time_of_hour(presence.start()),
+                    at: self.time_of_hour(online_times.start()),
                     endpoint,
                     task: Task::Publish,
                 })
@@ -205,15 +205,15 @@ impl Day {
 
     /// The next action of an endpoint that has published.
     fn next_tasks(&self, due: Due, random: &mut Rng) -> impl Iterator<Item = Due> + use<> {
-        let presence = &self.presences[due.endpoint];
+        let online_times = &self.online_times[due.endpoint];
         let interval = self.republish_interval;
         let again = due.at + interval.mul_f64(0.9 + 0.2 * random.f64());
-        let again = presence.next(self.hour(again)).map(|hour| Due {
+        let again = online_times.next(self.hour(again)).map(|hour| Due {
             at: self.time_of_hour(hour).max(again),
             ..due
         });
         let look_up = due.at + interval.mul_f64(random.f64());
-        let look_up = presence.contains(self.hour(look_up)).then_some(Due {
+        let look_up = online_times.contains(self.hour(look_up)).then_some(Due {
             at: look_up,
             task: Task::LookUp,
             ..due

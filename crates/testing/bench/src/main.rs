@@ -19,7 +19,7 @@
 //! | `dns_peers` | DNS compared with Knot, NSD and iroh-dns-server, and the cost of expensive packets |
 //! | `relay_peers` | GETs, and PUTs of the same bytes, compared with iroh-dns-server |
 //! | `restart`, `day` | iroh endpoints that all start at the same time, and during a day |
-//! | `endpoint`, `presence`, `kinds`, `plot` | one endpoint, when it is online, and its results |
+//! | `endpoint`, `online_times`, `kinds`, `plot` | one endpoint, when it is online, and its results |
 //! | `contender` | one of the compared name servers, and its queries |
 //! | `servers_of_others`, `name_servers`, `echo` | the servers of other projects, and the kernel alone |
 //! | `hostile` | expensive packets |
@@ -56,11 +56,11 @@ mod load;
 mod machine;
 mod measure;
 mod name_servers;
+mod online_times;
 mod packets;
 mod peers;
 mod peers_table;
 mod plot;
-mod presence;
 mod relay_peers;
 mod report;
 mod restart;

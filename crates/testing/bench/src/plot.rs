@@ -16,7 +16,7 @@ use strum::IntoEnumIterator;
 
 use crate::{
     kinds::{Kind, Tallies, millis},
-    presence::HOURS,
+    online_times::HOURS,
 };
 
 /// Width and height, in pixels.

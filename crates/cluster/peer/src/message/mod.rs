@@ -100,7 +100,7 @@ pub enum Request {
     PullChunk,
     /// On the stream [`Admin`](crate::StreamKind::Admin): a request for the leader, as JSON of
     /// `quorate_api::ForwardedRequest`.
-    Operate(Bytes),
+    Admin(Bytes),
 }
 
 /// To the node that opened the link, one for each request.
@@ -129,8 +129,8 @@ pub enum Response {
     SnapshotOffer(SnapshotOffer),
     /// To [`Request::PullChunk`]: a piece of the snapshot stream, or `None` after the last.
     PulledChunk(Option<Bytes>),
-    /// To [`Request::Operate`]: an answer or a problem, as JSON.
-    Operated(Bytes),
+    /// To [`Request::Admin`]: an answer or a problem, as JSON.
+    Admin(Bytes),
 }
 
 /// AppendEntries (Raft paper, metric_sum 2).

@@ -81,7 +81,7 @@ impl NodeContext {
             .forming
             .is_some_and(|awaited| voter_count(&meta) >= awaited)
         {
-            return Some(Command::Form);
+            return Some(Command::FinishFounding);
         }
         let common = common_level(&members(&meta), |member| self.gossip.level(member));
         match common.filter(|common| *common > cluster.level && !self.is_level_on_hold(&meta)) {
@@ -159,7 +159,7 @@ impl NodeContext {
 fn subject(command: &Command) -> &'static str {
     match command {
         Command::Found(_) => "its id and capacity",
-        Command::Form => "that all its first voters have joined",
+        Command::FinishFounding => "that all its first voters have joined",
         Command::RaiseLevel(_) => "its feature level",
         Command::Tick { .. } => "what time it is",
         Command::SetBack { .. } => "to set time back",

@@ -158,8 +158,8 @@ impl PeerService {
 
     async fn answer(&self, peer: NodeId, stream_kind: StreamKind, request: Request) -> Response {
         match request {
-            Request::Operate(forwarded) if stream_kind == StreamKind::Admin => {
-                Response::Operated(self.admin.answer_peer(peer, &forwarded).await)
+            Request::Admin(forwarded) if stream_kind == StreamKind::Admin => {
+                Response::Admin(self.admin.answer_peer(peer, &forwarded).await)
             }
             _ if stream_kind == StreamKind::Admin => {
                 Response::Failed("this stream accepts only requests of operators".to_owned())

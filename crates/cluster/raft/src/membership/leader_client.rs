@@ -103,8 +103,7 @@ impl Admin {
                 time_left_ms: millis(deadline.saturating_duration_since(Instant::now())),
                 ..request.clone()
             };
-            link.call(message::Request::Operate(to_json(&request)))
-                .await
+            link.call(message::Request::Admin(to_json(&request))).await
         };
         // The request is retried as soon as there is a new leader: this one may be gone.
         let answered = tokio::select! {
@@ -113,7 +112,7 @@ impl Admin {
             problem = self.majority_lost() => return Err(problem),
         };
         match answered {
-            Ok(message::Response::Operated(answer)) => {
+            Ok(message::Response::Admin(answer)) => {
                 let answer = serde_json::from_slice(&answer);
                 answer.map_err(|error| Problem::unreadable_answer(&error))?
             }

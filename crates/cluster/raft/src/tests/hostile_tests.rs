@@ -528,9 +528,9 @@ async fn a_learner_makes_requests_only_about_itself_and_publishes_for_no_key() {
     let learner = id(2);
     let ask = async |request: AdminRequest| {
         let forwarded = serde_json::to_vec(&ForwardedRequest::new(request, TIMEOUT)).unwrap();
-        let request = Request::Operate(forwarded.into());
+        let request = Request::Admin(forwarded.into());
         match answered(&leader, learner, StreamKind::Admin, request).await {
-            Response::Operated(answer) => {
+            Response::Admin(answer) => {
                 serde_json::from_slice::<Result<ForwardedAnswer, Problem>>(&answer).unwrap()
             }
             other => panic!("{other:?}"),

@@ -17,9 +17,9 @@ pub(crate) const HOURS: f64 = 24.0;
 
 /// When an endpoint is online, in hours of the day.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Presence(Vec<Range<f64>>);
+pub(crate) struct OnlineTimes(Vec<Range<f64>>);
 
-impl Presence {
+impl OnlineTimes {
     /// Four of ten are servers and stay. The others start between six and twelve o'clock, and leave
     /// after four to twelve hours.
     pub(crate) fn draw(random: &mut Rng) -> Self {
@@ -60,24 +60,26 @@ mod tests {
 
     #[test]
     fn an_endpoint_comes_back_after_a_restart_and_not_after_it_left() {
-        let presence = Presence(vec![6.0..8.0, 8.1..12.0]);
-        assert_eq!(presence.start(), 6.0);
-        assert_eq!(presence.next(7.0), Some(7.0));
-        assert_eq!(presence.next(8.05), Some(8.1));
-        assert_eq!(presence.next(12.0), None);
-        assert!(!presence.contains(8.05) && presence.contains(9.0));
+        let online_times = OnlineTimes(vec![6.0..8.0, 8.1..12.0]);
+        assert_eq!(online_times.start(), 6.0);
+        assert_eq!(online_times.next(7.0), Some(7.0));
+        assert_eq!(online_times.next(8.05), Some(8.1));
+        assert_eq!(online_times.next(12.0), None);
+        assert!(!online_times.contains(8.05) && online_times.contains(9.0));
     }
 
     #[test]
     fn there_are_more_by_day_and_some_restart() {
         let mut random = Rng::with_seed(1);
-        let all: Vec<_> = (0..10_000).map(|_| Presence::draw(&mut random)).collect();
+        let all: Vec<_> = (0..10_000)
+            .map(|_| OnlineTimes::draw(&mut random))
+            .collect();
         let online = |hour| all.iter().filter(|one| one.contains(hour)).count();
         assert!((3_500..4_500).contains(&online(4.0)), "{}", online(4.0));
         assert!(online(12.0) > 9_000, "{}", online(12.0));
         let restarts = all.iter().filter(|one| one.0.len() == 2).count();
         assert!((2_700..3_300).contains(&restarts), "{restarts}");
-        let in_order = |one: &Presence| one.0.iter().all(|online| online.start <= online.end);
+        let in_order = |one: &OnlineTimes| one.0.iter().all(|online| online.start <= online.end);
         assert!(all.iter().all(in_order));
     }
 }
