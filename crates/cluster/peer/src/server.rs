@@ -302,13 +302,13 @@ impl Protocol for LinkServer {
     fn serve(
         self: Arc<Self>,
         stream: TcpStream,
-        place: ConnectionSlot,
+        slot: ConnectionSlot,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
         // Not in the task of the connection: the oldest must be evicted before another is accepted.
         let handshake = self.handshakes.begin();
         async move {
-            let received = self.receive(handshake, stream, place.address());
+            let received = self.receive(handshake, stream, slot.address());
             match stop.run_until_cancelled(received).await.flatten() {
                 Some(Purpose::Link(link)) => {
                     let write_timeout = self.config.write_timeout;

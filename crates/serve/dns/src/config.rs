@@ -87,8 +87,8 @@ impl DnsConfig {
     }
 
     /// How long a connection may now take to send a complete query.
-    pub(crate) fn idle_timeout(&self, place: &ConnectionSlot) -> Duration {
-        match place.connections().is_crowded() {
+    pub(crate) fn idle_timeout(&self, slot: &ConnectionSlot) -> Duration {
+        match slot.connections().is_crowded() {
             true => self.tcp_idle_timeout_when_crowded,
             false => self.tcp_idle_timeout,
         }

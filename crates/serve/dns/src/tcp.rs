@@ -37,11 +37,11 @@ impl Protocol for TcpProtocol {
     async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
-        place: ConnectionSlot,
+        slot: ConnectionSlot,
         stop: CancellationToken,
     ) {
-        let address = place.address();
-        if let Err(error) = self.serve_stream(stream, place, &stop).await {
+        let address = slot.address();
+        if let Err(error) = self.serve_stream(stream, slot, &stop).await {
             tracing::debug!(%address, %error, "a connection ended early");
         }
     }
@@ -51,19 +51,19 @@ impl TcpProtocol {
     async fn serve_stream(
         &self,
         stream: TcpStream,
-        place: ConnectionSlot,
+        slot: ConnectionSlot,
         stop: &CancellationToken,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let Some(tls) = &self.tls else {
-            let mut connection = Connection::new(self, stream, DnsTransport::Tcp, place);
+            let mut connection = Connection::new(self, stream, DnsTransport::Tcp, slot);
             return connection.run(stop).await;
         };
         let handshake = timeout(self.config.tls_handshake_timeout, tls.accept(stream));
         let Some(stream) = stop.run_until_cancelled(handshake).await else {
             return Ok(());
         };
-        let mut connection = Connection::new(self, stream??, DnsTransport::Tls, place);
+        let mut connection = Connection::new(self, stream??, DnsTransport::Tls, slot);
         let ended = connection.run(stop).await;
         // The connection is closed even if the client does not receive this.
         let _ = timeout(CLOSE_TIMEOUT, connection.stream.shutdown()).await;
@@ -77,7 +77,7 @@ struct Connection<'a, S> {
     responder: &'a Responder,
     stream: S,
     client: DnsClient,
-    place: ConnectionSlot,
+    slot: ConnectionSlot,
     /// Received bytes that are not answered yet.
     received: BytesMut,
     /// The last response.
@@ -91,14 +91,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         protocol: &'a TcpProtocol,
         stream: S,
         transport: DnsTransport,
-        place: ConnectionSlot,
+        slot: ConnectionSlot,
     ) -> Self {
         Self {
             config: &protocol.config,
             responder: &protocol.responder,
             stream,
-            client: DnsClient::new(place.address().ip(), transport),
-            place,
+            client: DnsClient::new(slot.address().ip(), transport),
+            slot,
             received: BytesMut::new(),
             response: Vec::new(),
             unsent: Vec::new(),
@@ -108,7 +108,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     /// Serves the connection until the client ends it, sends no complete query for too long, or
     /// sends something that is not a query.
     async fn run(&mut self, stop: &CancellationToken) -> io::Result<()> {
-        let mut deadline = Instant::now() + self.config.idle_timeout(&self.place);
+        let mut deadline = Instant::now() + self.config.idle_timeout(&self.slot);
         loop {
             self.received.reserve(PREFIX_SIZE + QUERY_SIZE_MAX);
             let read = timeout_at(deadline, self.stream.read_buf(&mut self.received));
@@ -121,8 +121,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             }
             // Only complete queries count as progress, or one byte a second would suffice.
             if self.answer_received().await? {
-                self.place.touch();
-                deadline = Instant::now() + self.config.idle_timeout(&self.place);
+                self.slot.touch();
+                deadline = Instant::now() + self.config.idle_timeout(&self.slot);
             }
         }
     }

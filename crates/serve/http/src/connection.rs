@@ -110,13 +110,13 @@ impl Connection {
     pub(crate) fn new(
         service: Arc<Service>,
         client: SocketAddr,
-        place: ConnectionSlot,
+        slot: ConnectionSlot,
         stop: CancellationToken,
     ) -> Self {
         Self {
             service,
             client,
-            requests: RequestTracker::new(Arc::new(place)),
+            requests: RequestTracker::new(Arc::new(slot)),
             stop,
         }
     }

@@ -53,13 +53,13 @@ impl Protocol for HttpProtocol {
     async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
-        place: ConnectionSlot,
+        slot: ConnectionSlot,
         stop: CancellationToken,
     ) {
-        let peer = place.address();
+        let peer = slot.address();
         // Boxed, and freed before requests are served: opening a connection takes more memory than
         // serving it.
-        let opened = Box::pin(self.open(stream, place, stop.clone()));
+        let opened = Box::pin(self.open(stream, slot, stop.clone()));
         // A shutdown only waits for requests, and there is none yet.
         let opened = stop.run_until_cancelled(opened).await;
         match opened {
@@ -88,12 +88,12 @@ impl HttpProtocol {
     async fn open(
         &self,
         mut stream: TcpStream,
-        place: ConnectionSlot,
+        slot: ConnectionSlot,
         stop: CancellationToken,
     ) -> Result<ServeFuture, OpenError> {
         stream.set_nodelay(true)?;
         let config = &self.service.config;
-        let client = self.client(&mut stream, &place).await?;
+        let client = self.client(&mut stream, &slot).await?;
         let throttle = (!(self.service.is_trusted)(client.ip())).then(|| {
             let charge = self.service.charge.clone();
             Throttle::new(client.ip(), charge, config.connection_bytes_per_sec)
@@ -101,7 +101,7 @@ impl HttpProtocol {
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(config.write_timeout));
         let mut stream = ClientStream::new(Box::pin(stream), throttle);
-        let connection = Connection::new(self.service.clone(), client, place, stop);
+        let connection = Connection::new(self.service.clone(), client, slot, stop);
         // Each is boxed, so that a plain connection takes no memory for TLS or HTTP/2.
         let Some(tls) = &self.tls else {
             let is_http2 = timeout(config.header_read_timeout, stream.is_http2());
@@ -122,9 +122,9 @@ impl HttpProtocol {
     async fn client(
         &self,
         stream: &mut TcpStream,
-        place: &ConnectionSlot,
+        slot: &ConnectionSlot,
     ) -> Result<SocketAddr, OpenError> {
-        let peer = place.address();
+        let peer = slot.address();
         if !self.is_proxied {
             return Ok(peer);
         }
@@ -135,7 +135,7 @@ impl HttpProtocol {
         let Some(client) = read.await?? else {
             return Ok(peer);
         };
-        place.assign(client.ip())?;
+        slot.assign(client.ip())?;
         Ok(client)
     }
 }

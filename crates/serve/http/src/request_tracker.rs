@@ -27,7 +27,7 @@ use crate::{
 
 /// The active requests of a connection.
 pub(crate) struct RequestTracker {
-    place: Arc<ConnectionSlot>,
+    slot: Arc<ConnectionSlot>,
     state: Mutex<State>,
     /// Whether the body of the last request was dropped before its end.
     unread: AtomicBool,
@@ -41,14 +41,14 @@ struct State {
 }
 
 impl RequestTracker {
-    pub(crate) fn new(place: Arc<ConnectionSlot>) -> Arc<Self> {
+    pub(crate) fn new(slot: Arc<ConnectionSlot>) -> Arc<Self> {
         let state = Mutex::new(State {
             active_count: 0,
             ended_at: Instant::now(),
         });
         let unread = AtomicBool::default();
         Arc::new(Self {
-            place,
+            slot,
             state,
             unread,
         })
@@ -119,7 +119,7 @@ impl ActiveRequest {
 
     /// Records that the request was received completely, so that now the client waits for the node.
     pub(crate) fn on_received(&self) {
-        self.busy.get_or_init(|| self.requests.place.busy());
+        self.busy.get_or_init(|| self.requests.slot.busy());
     }
 
     /// Keeps the request active until a streamed `response` has ended. If the response is already

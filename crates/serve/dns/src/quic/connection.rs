@@ -41,13 +41,13 @@ impl QuicProtocol {
     pub(super) async fn serve(
         self: Arc<Self>,
         connection: Connection,
-        place: ConnectionSlot,
+        slot: ConnectionSlot,
         stop: &CancellationToken,
     ) {
         let client = connection.remote_address().ip();
-        let evicted = place.evicted().clone();
+        let evicted = slot.evicted().clone();
         let mut streams = JoinSet::new();
-        let mut deadline = Instant::now() + self.config.idle_timeout(&place);
+        let mut deadline = Instant::now() + self.config.idle_timeout(&slot);
         let error_code = loop {
             tokio::select! {
                 opened = connection.accept_bi() => match opened {
@@ -60,8 +60,8 @@ impl QuicProtocol {
                 Some(answered) = streams.join_next() => match answered {
                     // Only complete queries count as progress.
                     Ok(Ok(())) => {
-                        place.touch();
-                        deadline = Instant::now() + self.config.idle_timeout(&place);
+                        slot.touch();
+                        deadline = Instant::now() + self.config.idle_timeout(&slot);
                     }
                     Ok(Err(StreamError::Protocol)) => break PROTOCOL_ERROR,
                     Ok(Err(StreamError::Gone)) => {}

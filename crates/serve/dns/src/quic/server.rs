@@ -135,11 +135,11 @@ impl Acceptor {
                 return;
             };
             drop(handshake);
-            let Some(place) = connections.admit(connection.remote_address()) else {
+            let Some(slot) = connections.admit(connection.remote_address()) else {
                 return;
             };
-            let _open = metrics.on_admitted(ListenerName::DnsQuic, &place);
-            protocol.serve(connection, place, &stop).await;
+            let _open = metrics.on_admitted(ListenerName::DnsQuic, &slot);
+            protocol.serve(connection, slot, &stop).await;
         });
     }
 }

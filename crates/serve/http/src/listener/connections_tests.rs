@@ -19,20 +19,20 @@ fn client(last: u8) -> SocketAddr {
 
 #[track_caller]
 fn admit_free(connections: &Connections, address: SocketAddr) -> ConnectionSlot {
-    let place = connections.admit(address).expect("it is admitted");
-    assert!(!place.has_displaced);
-    place
+    let slot = connections.admit(address).expect("it is admitted");
+    assert!(!slot.has_displaced);
+    slot
 }
 
 #[track_caller]
 fn admit_evicting(connections: &Connections, address: SocketAddr) -> ConnectionSlot {
-    let place = connections.admit(address).expect("it is admitted");
-    assert!(place.has_displaced);
-    place
+    let slot = connections.admit(address).expect("it is admitted");
+    assert!(slot.has_displaced);
+    slot
 }
 
-fn evicted<const N: usize>(places: [&ConnectionSlot; N]) -> [bool; N] {
-    places.map(|place| place.evicted().is_cancelled())
+fn evicted<const N: usize>(slots: [&ConnectionSlot; N]) -> [bool; N] {
+    slots.map(|slot| slot.evicted().is_cancelled())
 }
 
 #[test]
@@ -90,9 +90,9 @@ fn an_evicted_connection_is_only_removed_once() {
 fn exempt_clients_have_no_limit_of_their_own() {
     let connections = connections(3, Some(1));
     let exempt = client(99);
-    let places = [(); 3].map(|()| admit_free(&connections, exempt));
+    let slots = [(); 3].map(|()| admit_free(&connections, exempt));
     drop(admit_evicting(&connections, exempt));
-    assert_eq!(evicted(places.each_ref()), [true, false, false]);
+    assert_eq!(evicted(slots.each_ref()), [true, false, false]);
 }
 
 #[test]
@@ -106,19 +106,19 @@ fn an_ipv6_subscriber_is_one_client() {
 #[test]
 fn without_a_limit_per_client_connections_over_the_maximum_are_rejected() {
     let connections = connections(1, None);
-    let place = admit_free(&connections, client(1));
+    let slot = admit_free(&connections, client(1));
     assert!(connections.admit(client(2)).is_none());
-    assert!(!place.evicted().is_cancelled());
-    drop(place);
+    assert!(!slot.evicted().is_cancelled());
+    drop(slot);
     admit_free(&connections, client(2));
 }
 
 #[test]
 fn more_than_half_is_crowded() {
     let connections = connections(4, Some(4));
-    let places = [(); 3].map(|()| admit_free(&connections, client(1)));
+    let slots = [(); 3].map(|()| admit_free(&connections, client(1)));
     assert!(connections.is_crowded());
-    let [one, ..] = places;
+    let [one, ..] = slots;
     drop(one);
     assert!(!connections.is_crowded());
 }
@@ -150,14 +150,14 @@ fn a_busy_connection_is_not_idle_however_long_it_takes() {
 #[test]
 fn if_all_are_busy_a_connection_over_the_maximum_is_rejected() {
     let connections = connections(3, Some(2));
-    let places = [1, 1, 2].map(|last| Arc::new(admit_free(&connections, client(last))));
-    let busy = places.each_ref().map(ConnectionSlot::busy);
+    let slots = [1, 1, 2].map(|last| Arc::new(admit_free(&connections, client(last))));
+    let busy = slots.each_ref().map(ConnectionSlot::busy);
     assert!(connections.admit(client(1)).is_none());
     assert!(connections.admit(client(3)).is_none());
-    assert!(places.iter().all(|place| !place.evicted().is_cancelled()));
+    assert!(slots.iter().all(|slot| !slot.evicted().is_cancelled()));
     drop(busy);
-    let place = admit_evicting(&connections, client(3));
-    drop((places, place));
+    let slot = admit_evicting(&connections, client(3));
+    drop((slots, slot));
     assert!(connections.0.lock().is_empty());
 }
 

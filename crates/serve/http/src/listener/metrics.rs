@@ -39,8 +39,8 @@ quorate_metrics::metrics! {
 
 impl ListenerMetrics {
     /// Counts an admitted connection. It counts as open until the returned guard is dropped.
-    pub fn on_admitted(&self, listener: ListenerName, place: &ConnectionSlot) -> GaugeGuard {
-        if place.has_displaced {
+    pub fn on_admitted(&self, listener: ListenerName, slot: &ConnectionSlot) -> GaugeGuard {
+        if slot.has_displaced {
             self.connections_evicted_total.of(listener).inc();
         }
         GaugeGuard::new(self.connections_open.of(listener))

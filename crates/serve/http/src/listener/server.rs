@@ -35,7 +35,7 @@ pub trait Protocol: Send + Sync + 'static {
     fn serve(
         self: Arc<Self>,
         stream: TcpStream,
-        place: ConnectionSlot,
+        slot: ConnectionSlot,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send;
 
@@ -148,15 +148,15 @@ impl<P: Protocol> Acceptor<P> {
     }
 
     fn on_accepted(&self, stream: TcpStream, peer: SocketAddr) {
-        let Some(place) = self.connections.admit(peer) else {
+        let Some(slot) = self.connections.admit(peer) else {
             return self.refuse(stream);
         };
-        let open = self.metrics.on_admitted(self.name, &place);
-        let evicted = place.evicted().clone();
+        let open = self.metrics.on_admitted(self.name, &slot);
+        let evicted = slot.evicted().clone();
         let protocol = self.protocol.clone();
         // Boxed, because a future that contains another reserves space for it twice: before the
         // first poll and after.
-        let served = Box::pin(protocol.serve(stream, place, self.stop.clone()));
+        let served = Box::pin(protocol.serve(stream, slot, self.stop.clone()));
         let served = async move { evicted.run_until_cancelled(served).await };
         self.spawn(served, open);
     }
