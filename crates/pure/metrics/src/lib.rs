@@ -28,17 +28,17 @@
 //! |---|---|
 //! | [`metrics!`] | declares a struct of metrics and its `register` |
 //! | [`Counter`], [`Gauge`], [`Histogram`] | metrics without a label, as in `prometheus` |
-//! | [`By`] | one for each value of a label |
+//! | [`Labelled`] | one for each value of a label |
 //! | [`Label`] | an enum whose variants are the values of a label |
 //! | [`GaugeGuard`] | adds one to a gauge while it lives |
 
-mod figure;
 mod gauge_guard;
 mod label;
+mod metric_type;
 
-pub use figure::{Figure, register};
 pub use gauge_guard::GaugeGuard;
-pub use label::{By, Label};
+pub use label::{Label, Labelled};
+pub use metric_type::{MetricType, register};
 pub use prometheus::{
     Error, Histogram, IntCounter as Counter, IntGauge as Gauge, Registry, core::Collector,
 };
@@ -85,7 +85,7 @@ macro_rules! metrics {
     };
     (@type $kind:ident) => { $crate::$kind };
     (@type $kind:ident { $label:ident: $values:ty $(, $($others:tt)+)? }) => {
-        $crate::By<$crate::metrics!(@type $kind $({ $($others)+ })?), $values>
+        $crate::Labelled<$crate::metrics!(@type $kind $({ $($others)+ })?), $values>
     };
     (@register $registry:ident, $name:ident, $help:ident, Histogram $({ $($labels:tt)* })?) => {
         compile_error!("a histogram needs the upper bounds of its buckets")

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PublicKey, SignedPacket};
 
-use crate::{BatchConditions, CommandError, UnixMillis, coding::Coding};
+use crate::{BatchConditions, CommandError, UnixMillis, codec::Codec};
 
 /// The most packets in one batch: enough to share the cost of an entry, few enough to apply a batch in
 /// much less than a heartbeat.
@@ -27,7 +27,7 @@ pub struct PutBatch {
     pub packets: Vec<SignedPacket>,
 }
 
-impl Coding for PutBatch {
+impl Codec for PutBatch {
     fn put(&self, out: &mut BytesMut) {
         self.now.put(out);
         self.timestamp_max.put(out);
@@ -39,8 +39,8 @@ impl Coding for PutBatch {
 
     fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
         let batch = Self {
-            now: Coding::take(bytes)?,
-            timestamp_max: Coding::take(bytes)?,
+            now: Codec::take(bytes)?,
+            timestamp_max: Codec::take(bytes)?,
             conditions: BatchConditions::decode(bytes)?,
             packets: decode_packets(bytes)?,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::{CommandError, Conditions, coding::Coding};
+use crate::{CommandError, Conditions, codec::Codec};
 
 /// The size of their number, in bytes.
 const COUNT_SIZE: usize = 2;

@@ -7,7 +7,7 @@ use bytes::{Buf, BytesMut};
 use crate::{
     Capacity, ClusterId, ClusterTime, CommandError, CookieSecret, Invite, Level, NodeRegistry,
     PublishState, Registration, TokenHash, Voucher, Vouchers, ZoneState,
-    coding::{Coding, fields},
+    codec::{Codec, fields},
 };
 
 /// The size of the length field, in bytes.

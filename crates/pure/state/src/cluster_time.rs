@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{UnixMillis, coding::fields, millis};
+use crate::{UnixMillis, codec::fields, millis};
 
 /// The smallest gap between the times of two commands that counts as a step.
 ///

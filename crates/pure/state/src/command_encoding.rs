@@ -3,7 +3,7 @@
 //! ```text
 //! header       magic u8 = b'Q', level u16, kind u8
 //! ```
-//! The fields of the kind follow, encoded as in [`coding`](crate::coding). Packets are at the end: each as
+//! The fields of the kind follow, encoded as in [`codec`](crate::codec). Packets are at the end: each as
 //! key (32 bytes), size (u16) and payload.
 //! The header never changes: from it a node reads the level of any command, even of an unknown kind. After a
 //! version is tagged, each addition, a kind or another format of one, gets a new level, so that within a
@@ -14,7 +14,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crate::{
     Capacity, Command, CommandError, EncodedPackets, Found, FoundingInvite, Join, Level, PutBatch,
     UnixMillis,
-    coding::{Coding, decode_all, fields, kinds},
+    codec::{Codec, decode_all, fields, kinds},
     command_error::MAGIC,
 };
 

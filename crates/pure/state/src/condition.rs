@@ -5,7 +5,7 @@ use quorate_packet::{SignedPacket, Timestamp};
 
 use crate::{
     CommandError, TOKEN_HASH_SIZE, TokenHash,
-    coding::{Coding, fields, kinds, put_all},
+    codec::{Codec, fields, kinds, put_all},
 };
 
 /// How many bytes of the signature distinguish two packets of one key and timestamp. A signer who uses one
@@ -105,7 +105,7 @@ impl Conditions {
     }
 }
 
-impl Coding for Conditions {
+impl Codec for Conditions {
     fn put(&self, out: &mut BytesMut) {
         put_all(self.0.iter(), out);
     }

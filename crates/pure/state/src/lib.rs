@@ -44,7 +44,7 @@ mod capacity;
 mod cluster_id;
 mod cluster_state;
 mod cluster_time;
-mod coding;
+mod codec;
 mod command;
 mod command_encoding;
 mod command_error;

@@ -8,7 +8,7 @@ use quorate_packet::PublicKey;
 use crate::{
     BATCH_SIZE_MAX, CommandError, DELETION_COUNT_MAX, LISTED_KEY_COUNT_MAX, NAME_SIZE_MAX,
     PUBLISH_TOKEN_COUNT_MAX, PublishMode, PublishState, TokenHash,
-    coding::{Coding, decode_all, kinds},
+    codec::{Codec, decode_all, kinds},
 };
 
 /// The most keys in one change, so that it is not larger than a batch of packets.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CommandError, NAME_SIZE_MAX, PutOutcome, UnixMillis,
-    coding::{fields, kinds, wrappers},
+    codec::{fields, kinds, wrappers},
 };
 
 /// The most allowed and denied keys together.

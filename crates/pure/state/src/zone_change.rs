@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     CommandError, NamedSet, ReplicatedZone, WireName, ZONE_COUNT_MAX, ZONES_SIZE_MAX,
     ZoneRejection, ZoneState,
-    coding::{Coding, decode_all, fields},
+    codec::{Codec, decode_all, fields},
     zone_check::check_together,
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{CookieSecrets, RecordSet, RecordSets, WireName, coding::fields};
+use crate::{CookieSecrets, RecordSet, RecordSets, WireName, codec::fields};
 
 /// The most bytes of all zones together, as counted by [`ZoneState::size`].
 ///

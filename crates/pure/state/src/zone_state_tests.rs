@@ -3,7 +3,7 @@ use bytes::{Bytes, BytesMut};
 use super::*;
 use crate::{
     CookieSecret, UnixMillis,
-    coding::Coding,
+    codec::Codec,
     fixture::{name, zone_state},
 };
 

@@ -1,6 +1,6 @@
 //! The metrics of the DNS server.
 
-use quorate_metrics::{By, Counter, Error, Figure, Registry};
+use quorate_metrics::{Counter, Error, Labelled, MetricType, Registry};
 
 use crate::{DnsTransport, cookie::CookieStatus, rcode::Rcode};
 
@@ -40,13 +40,13 @@ const DURATION_BUCKETS: [f64; 10] = [
 ];
 
 /// The counters of answered queries of one origin, by transport and response code.
-pub(crate) type QueryCounters = By<By<Counter, Rcode>, DnsTransport>;
+pub(crate) type QueryCounters = Labelled<Labelled<Counter, Rcode>, DnsTransport>;
 
 /// Metrics of the DNS server.
 #[derive(Debug, Clone)]
 pub struct DnsMetrics {
     pub(crate) shared: SharedMetrics,
-    queries_total: <Counter as Figure>::Vec,
+    queries_total: <Counter as MetricType>::Vec,
     /// Queries for names outside all origins.
     pub(crate) other_queries: QueryCounters,
 }

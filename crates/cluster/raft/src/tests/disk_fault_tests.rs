@@ -230,7 +230,7 @@ async fn a_scrub_finds_damage_that_no_read_has_seen() {
     let node = &simulated.cluster.nodes[&alone];
     put_many(node, 5).await;
     checkpoint_and_purge(node).await;
-    let count = |metric: &quorate_metrics::By<_, ScrubTarget>, what| -> u64 {
+    let count = |metric: &quorate_metrics::Labelled<_, ScrubTarget>, what| -> u64 {
         let metric: &quorate_metrics::Counter = metric.of(what);
         metric.get()
     };

@@ -15,7 +15,7 @@ use crate::{
     ClusterId, CommandError, CookieSecret, InviteId, Level, LogIndex, NodeId, UnixMillis, WireName,
 };
 
-pub(crate) trait Coding: Sized {
+pub(crate) trait Codec: Sized {
     fn put(&self, out: &mut BytesMut);
 
     /// Decodes the output of `put` from the front.
@@ -23,7 +23,7 @@ pub(crate) trait Coding: Sized {
 }
 
 /// Decodes a value from all of `bytes`, of at most `size_max`.
-pub(crate) fn decode_all<T: Coding>(mut bytes: Bytes, size_max: usize) -> Result<T, CommandError> {
+pub(crate) fn decode_all<T: Codec>(mut bytes: Bytes, size_max: usize) -> Result<T, CommandError> {
     if bytes.len() > size_max {
         return Err(CommandError::Trailing(bytes.len() - size_max));
     }
@@ -37,13 +37,13 @@ pub(crate) fn decode_all<T: Coding>(mut bytes: Bytes, size_max: usize) -> Result
 /// Encodes structs as their fields.
 macro_rules! fields {
     ($($type:ident { $($field:ident),+ $(,)? })+) => {
-        $(impl $crate::coding::Coding for $type {
+        $(impl $crate::codec::Codec for $type {
             fn put(&self, out: &mut bytes::BytesMut) {
                 $(self.$field.put(out);)+
             }
 
             fn take(bytes: &mut bytes::Bytes) -> Result<Self, $crate::CommandError> {
-                Ok(Self { $($field: $crate::coding::Coding::take(bytes)?,)+ })
+                Ok(Self { $($field: $crate::codec::Codec::take(bytes)?,)+ })
             }
         })+
     };
@@ -56,7 +56,7 @@ macro_rules! kinds {
         $type:ident, $unknown:expr,
         $($kind:literal => $variant:ident $(($value:ident))? $({ $($field:ident),+ })?,)+
     ) => {
-        impl $crate::coding::Coding for $type {
+        impl $crate::codec::Codec for $type {
             fn put(&self, out: &mut bytes::BytesMut) {
                 match self {
                     $(Self::$variant $(($value))? $({ $($field),+ })? => {
@@ -70,8 +70,8 @@ macro_rules! kinds {
             fn take(bytes: &mut bytes::Bytes) -> Result<Self, $crate::CommandError> {
                 Ok(match u8::take(bytes)? {
                     $($kind => {
-                        $(let $value = $crate::coding::Coding::take(bytes)?;)?
-                        $($(let $field = $crate::coding::Coding::take(bytes)?;)+)?
+                        $(let $value = $crate::codec::Codec::take(bytes)?;)?
+                        $($(let $field = $crate::codec::Codec::take(bytes)?;)+)?
                         Self::$variant $(($value))? $({ $($field),+ })?
                     })+
                     other => return Err($unknown(other)),
@@ -83,7 +83,7 @@ macro_rules! kinds {
 
 macro_rules! integers {
     ($($type:ident $put:ident $take:ident,)+) => {
-        $(impl Coding for $type {
+        $(impl Codec for $type {
             fn put(&self, out: &mut BytesMut) {
                 out.$put(*self);
             }
@@ -105,13 +105,13 @@ integers! {
 /// Encodes newtypes as their values.
 macro_rules! wrappers {
     ($($type:ident)+) => {
-        $(impl $crate::coding::Coding for $type {
+        $(impl $crate::codec::Codec for $type {
             fn put(&self, out: &mut bytes::BytesMut) {
                 self.0.put(out);
             }
 
             fn take(bytes: &mut bytes::Bytes) -> Result<Self, $crate::CommandError> {
-                $crate::coding::Coding::take(bytes).map(Self)
+                $crate::codec::Codec::take(bytes).map(Self)
             }
         })+
     };
@@ -121,7 +121,7 @@ pub(crate) use {fields, kinds, wrappers};
 
 wrappers! { ClusterId CookieSecret InviteId Level LogIndex NodeId UnixMillis }
 
-impl Coding for bool {
+impl Codec for bool {
     fn put(&self, out: &mut BytesMut) {
         u8::from(*self).put(out);
     }
@@ -131,7 +131,7 @@ impl Coding for bool {
     }
 }
 
-impl<const SIZE: usize> Coding for [u8; SIZE] {
+impl<const SIZE: usize> Codec for [u8; SIZE] {
     fn put(&self, out: &mut BytesMut) {
         out.put_slice(self);
     }
@@ -143,27 +143,27 @@ impl<const SIZE: usize> Coding for [u8; SIZE] {
     }
 }
 
-impl Coding for PublicKey {
+impl Codec for PublicKey {
     fn put(&self, out: &mut BytesMut) {
         self.as_bytes().put(out);
     }
 
     fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
-        Coding::take(bytes).map(Self::from_bytes)
+        Codec::take(bytes).map(Self::from_bytes)
     }
 }
 
-impl Coding for Timestamp {
+impl Codec for Timestamp {
     fn put(&self, out: &mut BytesMut) {
         self.as_micros().put(out);
     }
 
     fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
-        Coding::take(bytes).map(Self::from_micros)
+        Codec::take(bytes).map(Self::from_micros)
     }
 }
 
-impl Coding for String {
+impl Codec for String {
     fn put(&self, out: &mut BytesMut) {
         out.put_u16(u16::try_from(self.len()).expect("names and addresses have bounds"));
         out.put_slice(self.as_bytes());
@@ -176,7 +176,7 @@ impl Coding for String {
     }
 }
 
-impl Coding for WireName {
+impl Codec for WireName {
     fn put(&self, out: &mut BytesMut) {
         out.put_slice(self.as_bytes());
     }
@@ -193,7 +193,7 @@ impl Coding for WireName {
 }
 
 /// The data of a record.
-impl Coding for Bytes {
+impl Codec for Bytes {
     fn put(&self, out: &mut BytesMut) {
         put_count(self.len(), out);
         out.put_slice(self);
@@ -206,7 +206,7 @@ impl Coding for Bytes {
     }
 }
 
-impl<T: Coding> Coding for Option<T> {
+impl<T: Codec> Codec for Option<T> {
     fn put(&self, out: &mut BytesMut) {
         self.is_some().put(out);
         if let Some(value) = self {
@@ -219,7 +219,7 @@ impl<T: Coding> Coding for Option<T> {
     }
 }
 
-impl<T: Coding> Coding for Arc<T> {
+impl<T: Codec> Codec for Arc<T> {
     fn put(&self, out: &mut BytesMut) {
         T::put(self, out);
     }
@@ -229,7 +229,7 @@ impl<T: Coding> Coding for Arc<T> {
     }
 }
 
-impl<A: Coding, B: Coding> Coding for (A, B) {
+impl<A: Codec, B: Codec> Codec for (A, B) {
     fn put(&self, out: &mut BytesMut) {
         self.0.put(out);
         self.1.put(out);
@@ -240,7 +240,7 @@ impl<A: Coding, B: Coding> Coding for (A, B) {
     }
 }
 
-impl<T: Coding> Coding for Vec<T> {
+impl<T: Codec> Codec for Vec<T> {
     fn put(&self, out: &mut BytesMut) {
         put_all(self.iter(), out);
     }
@@ -250,7 +250,7 @@ impl<T: Coding> Coding for Vec<T> {
     }
 }
 
-impl<T: Coding + Ord> Coding for BTreeSet<T> {
+impl<T: Codec + Ord> Codec for BTreeSet<T> {
     fn put(&self, out: &mut BytesMut) {
         put_all(self.iter(), out);
     }
@@ -260,7 +260,7 @@ impl<T: Coding + Ord> Coding for BTreeSet<T> {
     }
 }
 
-impl<K: Coding + Ord, V: Coding> Coding for BTreeMap<K, V> {
+impl<K: Codec + Ord, V: Codec> Codec for BTreeMap<K, V> {
     fn put(&self, out: &mut BytesMut) {
         put_count(self.len(), out);
         for (key, value) in self {
@@ -275,7 +275,7 @@ impl<K: Coding + Ord, V: Coding> Coding for BTreeMap<K, V> {
 }
 
 /// Encodes the count and each item.
-pub(crate) fn put_all<'a, T: Coding + 'a>(
+pub(crate) fn put_all<'a, T: Codec + 'a>(
     items: impl ExactSizeIterator<Item = &'a T>,
     out: &mut BytesMut,
 ) {
@@ -290,7 +290,7 @@ fn put_count(count: usize, out: &mut BytesMut) {
 }
 
 /// Decodes items. Each takes a byte or more, so a forged count ends with the bytes.
-fn take_all<T: Coding, C: FromIterator<T>>(bytes: &mut Bytes) -> Result<C, CommandError> {
+fn take_all<T: Codec, C: FromIterator<T>>(bytes: &mut Bytes) -> Result<C, CommandError> {
     let count = u32::take(bytes)?;
     (0..count).map(|_| T::take(bytes)).collect()
 }

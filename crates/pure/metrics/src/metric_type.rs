@@ -5,10 +5,10 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, core::Collector,
 };
 
-use crate::{By, Label};
+use crate::{Label, Labelled};
 
 /// A kind of metric, or one metric for each value of a label.
-pub trait Figure: Sized {
+pub trait MetricType: Sized {
     /// All metrics of one name.
     type Vec: Collector + Clone + 'static;
 
@@ -19,9 +19,9 @@ pub trait Figure: Sized {
     fn with(vec: &Self::Vec, values: &[&str]) -> Self;
 }
 
-macro_rules! figure {
-    ($figure:ident in $vec:ident, $options:expr) => {
-        impl Figure for $figure {
+macro_rules! metric {
+    ($metric:ident in $vec:ident, $options:expr) => {
+        impl MetricType for $metric {
             type Vec = $vec;
 
             fn vec(
@@ -40,13 +40,13 @@ macro_rules! figure {
     };
 }
 
-figure!(IntCounter in IntCounterVec, |name, help, _| Opts::new(name, help));
-figure!(IntGauge in IntGaugeVec, |name, help, _| Opts::new(name, help));
-figure!(Histogram in HistogramVec, |name, help, buckets: &[f64]| {
+metric!(IntCounter in IntCounterVec, |name, help, _| Opts::new(name, help));
+metric!(IntGauge in IntGaugeVec, |name, help, _| Opts::new(name, help));
+metric!(Histogram in HistogramVec, |name, help, buckets: &[f64]| {
     HistogramOpts::new(name, help).buckets(buckets.to_vec())
 });
 
-impl<F: Figure, L: Label> Figure for By<F, L> {
+impl<F: MetricType, L: Label> MetricType for Labelled<F, L> {
     type Vec = F::Vec;
 
     fn vec(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<Self::Vec, Error> {
@@ -59,7 +59,7 @@ impl<F: Figure, L: Label> Figure for By<F, L> {
 }
 
 /// Registers a metric, at zero for each value of its labels.
-pub fn register<F: Figure>(
+pub fn register<F: MetricType>(
     registry: &Registry,
     name: &str,
     help: &str,
