@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_damaged_store_is_told_with_where_to_read_on() {
+    async fn a_damaged_store_is_reported_with_its_document() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = ConfigV1 {
             data_dir: dir.path().to_owned(),
@@ -225,7 +225,7 @@ mod tests {
         let (once, logging) = (StartOptions::default(), Logging::start("error"));
         let listeners = Listeners::bind(&config).await.unwrap();
         let error = RunningNode::start(&config, listeners, once, &logging).await;
-        let error = format!("{:#}", error.err().expect("this is no store"));
+        let error = format!("{:#}", error.err().expect("the start must fail"));
         assert!(error.contains(store.to_str().unwrap()), "{error}");
         let hint = "see docs/trouble/damaged-data.md";
         assert!(error.contains(hint), "{error}");
