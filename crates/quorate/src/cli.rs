@@ -254,7 +254,7 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(mut args) => {
-            let once = StartOptions {
+            let options = StartOptions {
                 trust_clock: args.trust_clock,
                 level_max: Level(args.level_max),
                 join: args.join_by()?,
@@ -263,7 +263,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             };
             let loaded = args.config.load()?;
             print_warnings(&loaded);
-            block_on(crate::serve::run(loaded, once))
+            block_on(crate::serve::run(loaded, options))
         }
         Command::Dev(args) => block_on(crate::dev::run(args)),
         Command::Init(args) => out!("{}", args.run()?),

@@ -269,7 +269,7 @@ async fn start(
         let config = configs.get(number - 1)?;
         Some((*key, config.peer.listen.to_string()))
     });
-    let once = StartOptions {
+    let options = StartOptions {
         // Test data need not be protected from a wrong clock.
         trust_clock: true,
         join: Some(TokenSource::File(token)),
@@ -281,7 +281,7 @@ async fn start(
         .iter()
         .zip(listeners)
         .map(async |(config, listeners)| {
-            let node = RunningNode::start(config, listeners, once.clone(), logging).await;
+            let node = RunningNode::start(config, listeners, options.clone(), logging).await;
             node.context("the cluster cannot be started")
         });
     try_join_all(starts).await
