@@ -32,7 +32,7 @@ mod tests {
     use crate::admin::canned::{Answer, CannedNode};
 
     #[tokio::test]
-    async fn the_level_is_told() {
+    async fn the_new_level_is_printed() {
         let answer = Answer::json(StatusCode::OK, &json!({ "level": 2 }));
         let node = CannedNode::start([answer]).await;
         let (captured, outcome) = node.run(&["cluster", "raise-level"]).await;

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_of_what_asks_a_node_tells_the_exit_codes_once() {
+    fn the_help_of_admin_commands_lists_the_exit_codes_once() {
         let program = ClientCommand::augment_subcommands(Command::new("quorate"));
         let program = with_exit_codes(program);
         for command in program.get_subcommands() {

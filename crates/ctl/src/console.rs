@@ -96,7 +96,7 @@ mod tests {
 
     /// A script that redirects a token to a file must notice that it was not written.
     #[test]
-    fn data_that_are_lost_are_a_failure() {
+    fn lost_output_is_a_failure() {
         let error = printed(io::ErrorKind::StorageFull).unwrap_err();
         let text = format!("{error:#}");
         let expected = "standard output cannot be written: ";
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_is_no_failure() {
+    fn a_closed_pipe_is_not_a_failure() {
         printed(io::ErrorKind::BrokenPipe).unwrap();
     }
 }

@@ -39,10 +39,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_too_long_is_refused_and_not_cut() {
+    fn a_file_that_is_too_long_is_rejected_and_not_cut() {
         let error = read_from(io::repeat(b'\n'), 7, ": split it").unwrap_err();
         assert_eq!(error.to_string(), "it has more than 7 bytes: split it");
-        let whole = read_from(&b"1234567"[..], 7, "").unwrap();
-        assert_eq!(whole, "1234567");
+        let complete = read_from(&b"1234567"[..], 7, "").unwrap();
+        assert_eq!(complete, "1234567");
     }
 }

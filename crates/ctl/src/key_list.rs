@@ -43,14 +43,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_and_empty_lines_are_passed_over() {
+    fn comments_and_empty_lines_are_skipped() {
         let [one, two] = [1, 2].map(|byte| PublicKey::from_bytes([byte; 32]));
         let text = format!("# friends\n\n  {one} # alice\r\n{two}");
         assert_eq!(parse(&text).unwrap(), [one, two]);
     }
 
     #[test]
-    fn what_is_no_key_is_told_with_its_line() {
+    fn an_invalid_key_is_reported_with_its_line() {
         let key = PublicKey::from_bytes([1; 32]);
         let error = format!("{:#}", parse(&format!("{key}\nalice\n")).unwrap_err());
         assert!(error.starts_with("line 2: a public key is 52"), "{error}");
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_too_long_is_refused_and_not_cut() {
+    fn a_list_that_is_too_long_is_rejected_and_not_cut() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "\n".repeat(SIZE_MAX + 1)).unwrap();
         let error = format!("{:#}", read(file.path()).unwrap_err());

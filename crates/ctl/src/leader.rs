@@ -22,7 +22,7 @@ pub enum LeaderCommand {
 impl LeaderCommand {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let Self::Transfer { node } = self;
-        let nodes = Nodes::call(session).await?;
+        let nodes = Nodes::read(session).await?;
         let to = node.map(|node| nodes.key(&node).to_owned());
         let call = ApiCall::post(path::TRANSFER, &TransferRequest { to });
         let leads = |now: &TransferResult| format!("{} leads", nodes.shown(&now.leader));
@@ -43,7 +43,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn the_new_leader_is_told() {
+    async fn the_new_leader_is_printed() {
         let answer = Answer::json(StatusCode::OK, &json!({ "leader": "key-b" }));
         for (to, body) in [(Some("b"), r#"{"to":"key-b"}"#), (None, r#"{"to":null}"#)] {
             let node = CannedNode::start([two_members(), answer.clone()]).await;

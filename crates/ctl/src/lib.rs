@@ -3,7 +3,7 @@
 //! the server contains no HTTP client. Its errors are sentences for the terminal, carried by `anyhow`. Data
 //! goes to standard output, everything else to standard error.
 //!
-//! | piece | what it is |
+//! | item | purpose |
 //! |---|---|
 //! | [`ClientCommand`] | the commands |
 //! | [`CompletionsArgs`], [`completions()`], [`ManArgs`], [`man()`] | shell completions and manual pages |

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_made_is_named() {
+    fn a_directory_that_cannot_be_created_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let args = ManArgs {
             dir: file.path().join("man1"),

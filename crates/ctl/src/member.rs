@@ -98,7 +98,7 @@ pub struct ChangeArgs {
     options: ChangeOptions,
 }
 
-/// ChangeOptions a change is made.
+/// The options of a change.
 #[derive(Debug, Args)]
 pub struct ChangeOptions {
     /// Start the change even if too few live voters are left to commit it
@@ -173,7 +173,7 @@ async fn add(request: &InviteRequest, session: &mut Session) -> anyhow::Result<(
 
 impl ChangeCommand {
     async fn run(self, session: &mut Session) -> anyhow::Result<()> {
-        let nodes = Nodes::call(session).await?;
+        let nodes = Nodes::read(session).await?;
         let post = |at, args: ChangeArgs, done: &str| {
             let ChangeArgs { node, options } = args;
             let request = ChangeRequest {
@@ -214,9 +214,8 @@ impl ChangeCommand {
     }
 }
 
-/// Repeats a change until it is done, reports its progress, and at the end the new state of the node. Each
-/// request continues where the last one stopped, so the command can be interrupted and rerun at any
-/// time.
+/// Repeats a change until it is done. Reports its progress, and at the end the new state of the node.
+/// Each request continues where the last one stopped, so the command can be interrupted and rerun.
 async fn until_done(
     call: &ApiCall,
     timeout: Duration,

@@ -71,8 +71,8 @@ fn prefix_len(members: &Members) -> usize {
 /// The level that a member supports, and whether it holds back the cluster's.
 fn level(member: &Member) -> String {
     let level = member.level.map(|level| level.to_string());
-    let held = member.level_hold.then(|| "held".to_owned());
-    level.into_iter().chain(held).collect::<Vec<_>>().join(",")
+    let hold = member.level_hold.then(|| "held".to_owned());
+    level.into_iter().chain(hold).collect::<Vec<_>>().join(",")
 }
 
 fn ago(ms: u64) -> String {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_told_in_columns() {
+    fn members_are_printed_in_columns() {
         let list = members(vec![
             Member {
                 name: "fra-1".to_owned(),
@@ -138,7 +138,7 @@ bcdefghi  -      learner  catching_up  120  1m1s   clock,disk_slow  2,held  [200
     }
 
     #[test]
-    fn nobody_knows_how_far_a_silent_node_is() {
+    fn the_lag_of_a_silent_node_is_not_shown() {
         let list = members(vec![Member {
             lag: Some(7),
             last_heard_ms: Some(61_000),
@@ -149,7 +149,7 @@ bcdefghi  -      learner  catching_up  120  1m1s   clock,disk_slow  2,held  [200
     }
 
     #[test]
-    fn as_much_of_a_key_is_shown_as_tells_it_from_the_others() {
+    fn keys_are_shortened_to_a_unique_beginning() {
         let list = members(vec![
             member("abcdefghijkl", MemberState::Live),
             member("abcdefghijxy", MemberState::Live),
@@ -160,7 +160,7 @@ bcdefghi  -      learner  catching_up  120  1m1s   clock,disk_slow  2,held  [200
     }
 
     #[test]
-    fn a_short_while_is_told_in_milliseconds() {
+    fn less_than_a_second_is_shown_in_milliseconds() {
         assert_eq!((ago(0).as_str(), ago(999).as_str()), ("0ms", "999ms"));
         assert_eq!(ago(1000), "1s");
     }

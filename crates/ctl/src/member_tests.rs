@@ -56,7 +56,7 @@ fn done() -> Answer {
     report(ChangeState::Done, None, &[])
 }
 
-/// So that `TOKEN=$(quorate member add)` contains only the token.
+/// `TOKEN=$(quorate member add)` must contain only the token.
 #[tokio::test]
 async fn standard_output_has_only_the_token() {
     let invited = json!({ "token": "quorate-join-1.abc", "invite": "00ff", "expires_ms": 0 });
@@ -86,7 +86,7 @@ async fn standard_output_has_only_the_token() {
 }
 
 #[tokio::test]
-async fn the_list_is_json_of_a_stable_shape() {
+async fn the_json_of_the_member_list_is_stable() {
     let members = Members {
         cluster: Some("00ff".to_owned()),
         leader: Some("key-a".to_owned()),
@@ -134,7 +134,7 @@ key-a  fra-1  voter  leader  -    -      -            1      ns1.example.org:770
 }
 
 #[tokio::test]
-async fn each_change_is_asked_for_and_confirmed() {
+async fn each_change_is_requested_and_confirmed() {
     for (words, method, target, body, note) in [
         (
             &["promote", "b"][..],
@@ -199,7 +199,7 @@ async fn each_change_is_asked_for_and_confirmed() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_under_way_is_asked_for_until_it_is_done() {
+async fn a_change_in_progress_is_polled_until_it_is_done() {
     let node = CannedNode::start([
         two_members(),
         report(ChangeState::CatchingUp, Some(900), &[]),
@@ -227,7 +227,7 @@ async fn a_change_that_is_under_way_is_asked_for_until_it_is_done() {
 }
 
 #[tokio::test]
-async fn a_change_that_takes_too_long_can_be_asked_for_again() {
+async fn a_change_that_timed_out_can_be_rerun() {
     let node =
         CannedNode::start([two_members(), report(ChangeState::CatchingUp, Some(7), &[])]).await;
     let (captured, outcome) = run(&node, &["promote", "b", "--timeout", "1s"]).await;
@@ -272,7 +272,7 @@ async fn a_rejected_change_prints_no_report() {
 }
 
 #[tokio::test]
-async fn a_lost_majority_is_not_asked_about_again() {
+async fn a_request_without_a_majority_is_not_retried() {
     let text = "no majority of the voters is left";
     let problem = Answer::problem(ProblemType::MajorityLost, text);
     let node = CannedNode::start([two_members(), problem]).await;
@@ -282,7 +282,7 @@ async fn a_lost_majority_is_not_asked_about_again() {
 }
 
 #[tokio::test]
-async fn the_list_of_a_removed_node_differs_from_that_of_one_without_a_leader() {
+async fn a_removed_node_and_a_missing_leader_have_different_notes() {
     let member = json!({
         "node": "key-a", "name": "a", "role": "voter", "address": "a:1", "state": "removed",
         "lag": null, "last_heard_ms": 0

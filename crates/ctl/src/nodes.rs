@@ -16,7 +16,7 @@ pub(crate) struct Nodes(pub(crate) Vec<Member>);
 
 impl Nodes {
     /// Reads them from the node of the session.
-    pub(crate) async fn call(session: &mut Session) -> anyhow::Result<Self> {
+    pub(crate) async fn read(session: &mut Session) -> anyhow::Result<Self> {
         let members: Members = session.call(&ApiCall::get(path::MEMBERS)).await?;
         Ok(Self(members.members))
     }
@@ -24,11 +24,11 @@ impl Nodes {
     /// The key of the only node that `text` names; otherwise `text`, which the leader resolves or rejects.
     /// A retry by key means the same node even if it is gone by then, or another one has its name.
     pub(crate) fn key<'a>(&'a self, text: &'a str) -> &'a str {
-        let mut called = self.keys(|node| node.name == text);
-        if called.is_empty() && text.len() >= PREFIX_LEN_MIN {
-            called = self.keys(|node| node.node.starts_with(text));
+        let mut keys = self.keys(|node| node.name == text);
+        if keys.is_empty() && text.len() >= PREFIX_LEN_MIN {
+            keys = self.keys(|node| node.node.starts_with(text));
         }
-        match called.as_slice() {
+        match keys.as_slice() {
             [key] => key,
             _ => text,
         }
@@ -47,8 +47,8 @@ impl Nodes {
         }
     }
 
-    fn keys(&self, are_called_so: impl Fn(&&Member) -> bool) -> Vec<&str> {
-        let nodes = self.0.iter().filter(are_called_so);
+    fn keys(&self, is_match: impl Fn(&&Member) -> bool) -> Vec<&str> {
+        let nodes = self.0.iter().filter(is_match);
         nodes.map(|node| node.node.as_str()).collect()
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_called_by_its_key_a_beginning_of_it_or_its_name() {
+    fn a_node_is_found_by_key_beginning_of_key_or_name() {
         let nodes = nodes(&[("abcdefghi", "fra-1"), ("abcdxyz", "abcde"), ("other", "")]);
         for (text, key) in [
             ("fra-1", "abcdefghi"),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leader_judges_what_no_node_or_more_than_one_is_called() {
+    fn an_unknown_or_ambiguous_name_is_left_to_the_leader() {
         let nodes = nodes(&[("abcdefghi", "twin"), ("abcdxyz", "twin"), ("other", "")]);
         for text in ["oth", "fra", "abcdefghij", "abcd", "twin"] {
             assert_eq!(nodes.key(text), text);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_key_may_be_of_a_node_that_is_gone() {
+    fn a_complete_key_may_belong_to_a_removed_node() {
         let gone = PublicKey::from_bytes([7; 32]).to_string();
         assert_eq!(nodes(&[]).key(&gone), gone);
     }
@@ -109,6 +109,6 @@ mod tests {
         let nodes = nodes(&[("abcdefghijk", "fra-1"), ("bcdefghijkl", "")]);
         assert_eq!(nodes.shown("abcdefghijk"), "fra-1 (abcdefgh…)");
         assert_eq!(nodes.shown("bcdefghijkl"), "bcdefghijkl");
-        assert_eq!(nodes.shown("stranger"), "stranger");
+        assert_eq!(nodes.shown("unknown"), "unknown");
     }
 }

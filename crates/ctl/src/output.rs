@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 
-/// Prints to standard output, and is a `Result`: see [`print()`].
+/// Prints formatted text to standard output and returns a `Result`, like [`print()`].
 #[macro_export]
 macro_rules! out {
     ($($text:tt)*) => {
@@ -40,7 +40,7 @@ pub(crate) fn check(written: io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// Replaces the control characters of a stranger's text.
+/// Replaces the control characters in a text from a server or a file.
 pub(crate) fn printable(text: &str) -> String {
     let shown = |c: char| match c.is_control() {
         true => char::REPLACEMENT_CHARACTER,
@@ -49,7 +49,7 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The same, in one line.
+/// Replaces control characters, and joins the lines to one.
 pub(crate) fn in_one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     printable(&words.join(" "))
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_obeys_nothing_a_stranger_wrote() {
+    fn control_characters_of_a_server_are_replaced() {
         assert_eq!(printable("a\x1b[2Jb\u{9b}"), "a\u{fffd}[2Jb\u{fffd}");
     }
 }

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_there_is_is_printed_and_where_to_go_on() {
+    async fn changes_are_printed_with_the_index_to_continue_from() {
         let answers = [changes(&[8, 8], 9), changes(&[10], 10), changes(&[], 12)];
         let node = CannedNode::start(answers).await;
         let (captured, outcome) = node.run(&["packet", "changes", "--since", "7"]).await;
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_follows_goes_on_until_changes_are_lost() {
+    async fn following_continues_until_changes_are_lost() {
         let lost = Answer::problem(ProblemType::ChangesLost, "list all packets");
         let answers = [changes(&[], 7), changes(&[8], 8), changes(&[], 8), lost];
         let node = CannedNode::start(answers).await;

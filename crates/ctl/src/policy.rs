@@ -209,12 +209,12 @@ async fn change(change: KeysChange, args: KeysArgs, session: &mut Session) -> an
         done_count += some.len();
     }
     let policy = now.context("there is no key to change")?;
-    let (what, count) = match change {
+    let (status, count) = match change {
         KeysChange::Allow | KeysChange::Disallow => ("allowed", policy.allowed_count),
         KeysChange::Deny | KeysChange::Undeny => ("denied", policy.denied_count),
     };
     let keys = if count == 1 { "key is" } else { "keys are" };
-    session.note(format_args!("{count} {keys} {what} now"));
+    session.note(format_args!("{count} {keys} {status} now"));
     session.console.report(&policy)
 }
 

@@ -81,7 +81,7 @@ async fn keys_come_from_arguments_and_from_a_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, format!("# more\n{}\n", key(2))).unwrap();
     let file = file.path().to_str().unwrap();
-    for (word, what) in [
+    for (word, note) in [
         ("allow", "0 keys are allowed now"),
         ("disallow", "0 keys are allowed now"),
         ("deny", "2 keys are denied now"),
@@ -95,7 +95,7 @@ async fn keys_come_from_arguments_and_from_a_file() {
         assert_eq!(request.target, "/v1/policy/keys");
         let body: Value = serde_json::from_str(&request.body).unwrap();
         assert_eq!(body, json!({"change": word, "keys": [key(1), key(2)]}));
-        assert_eq!(captured.notes(), format!("quorate: {what}\n"));
+        assert_eq!(captured.notes(), format!("quorate: {note}\n"));
     }
     assert!(canned::parse(&["policy", "deny"]).is_err());
     assert!(canned::parse(&["policy", "deny", "alice"]).is_err());
@@ -158,7 +158,7 @@ async fn a_list_is_printed_completely() {
 }
 
 #[tokio::test]
-async fn a_token_comes_alone_on_standard_output() {
+async fn a_new_token_is_alone_on_standard_output() {
     let created = NewPublishToken {
         name: "ci".to_owned(),
         token: "quorate-publish-x".to_owned(),

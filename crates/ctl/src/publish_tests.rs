@@ -88,7 +88,7 @@ async fn a_rejection_is_explained_with_the_reason_of_the_relay() {
 
 /// Answers like a relay where publishing needs a token.
 #[tokio::test]
-async fn a_token_is_sent_as_a_bearer_and_its_lack_explained() {
+async fn publish_sends_the_token_and_explains_a_missing_one() {
     let demand = |headers: HeaderMap| async move {
         let status = match headers.get("authorization").map(|value| value.as_bytes()) {
             Some(b"Bearer quorate-publish-a") => StatusCode::NO_CONTENT,
@@ -120,7 +120,7 @@ async fn a_token_is_sent_as_a_bearer_and_its_lack_explained() {
 }
 
 #[tokio::test]
-async fn a_relay_that_is_not_there_is_named() {
+async fn an_unreachable_relay_is_named() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let relay: RelayUrl = format!("http://{}", listener.local_addr().unwrap())
         .parse()
@@ -168,7 +168,7 @@ fn records_are_read_as_they_are_typed() {
 }
 
 #[test]
-fn records_that_make_no_sense_are_explained() {
+fn invalid_records_are_explained() {
     let long = "a.".repeat(120);
     for (words, reason) in [
         (&[][..], "there is no record to publish"),
@@ -244,7 +244,7 @@ fn a_file_that_is_not_a_key_file_is_named_and_left_unchanged() {
 }
 
 #[test]
-fn the_printed_name_is_the_one_to_ask_for() {
+fn the_printed_name_is_the_published_one() {
     let records = records(&["_iroh", "TXT", "a=b", "@", "A", "192.0.2.1"]).unwrap();
     let key = PublicKey::from_bytes([7; 32]);
     assert_eq!(

@@ -25,7 +25,7 @@ pub(crate) fn client() -> anyhow::Result<Client> {
 
 /// Explains why a request has no response.
 pub(crate) fn explain(error: reqwest::Error, relay: &RelayUrl) -> anyhow::Error {
-    let what = match (error.is_connect(), error.is_timeout()) {
+    let reason = match (error.is_connect(), error.is_timeout()) {
         (_, true) => format!("the relay {relay} did not answer in time"),
         (true, _) => format!(
             "the relay {relay} cannot be reached (is --relay right? `quorate dev` starts one on \
@@ -33,7 +33,7 @@ pub(crate) fn explain(error: reqwest::Error, relay: &RelayUrl) -> anyhow::Error 
         ),
         _ => format!("the request to the relay {relay} failed"),
     };
-    anyhow::Error::new(error.without_url()).context(what)
+    anyhow::Error::new(error.without_url()).context(reason)
 }
 
 /// The error text of a relay, in one line and safe for a terminal.

@@ -88,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn only_http_is_a_relay() {
+    fn only_http_urls_are_accepted() {
         assert!("ftp://example.org".parse::<RelayUrl>().is_err());
         assert!("example.org".parse::<RelayUrl>().is_err());
     }
 
     #[test]
-    fn host_and_port_are_told() {
+    fn host_and_port_are_returned() {
         let relay: RelayUrl = "http://127.0.0.1:8081/a/b/".parse().unwrap();
         assert_eq!(relay.host_and_port(), ("127.0.0.1", 8081));
         let bare: RelayUrl = "http://[::1]".parse().unwrap();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_of_ours_has_its_packets_under_pkarr() {
+    fn the_relay_of_a_node_is_under_pkarr() {
         let address: SocketAddr = "127.0.0.1:8081".parse().unwrap();
         assert_eq!(RelayUrl::from(address), DEV_RELAY.parse().unwrap());
     }

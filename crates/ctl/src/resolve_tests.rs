@@ -94,7 +94,7 @@ async fn a_key_without_a_packet_is_not_found() {
     );
 }
 
-/// A DNS server on one port of UDP and TCP. Over UDP it first sends a stranger's answer, then
+/// A DNS server on one port of UDP and TCP. Over UDP it first sends an answer with a wrong id, then
 /// `udp`; over TCP it sends `tcp`. Both get the id and the question of the request.
 async fn dns_server(udp: Message, tcp: Option<Message>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -104,9 +104,9 @@ async fn dns_server(udp: Message, tcp: Option<Message>) -> SocketAddr {
         let mut buffer = [0; 512];
         let (size, client) = socket.recv_from(&mut buffer).await.unwrap();
         let request = Message::from_vec(&buffer[..size]).unwrap();
-        let mut stranger = decode_answer(&request, Message::response(0, OpCode::Query));
-        stranger.metadata.id ^= 1;
-        for response in [stranger, decode_answer(&request, udp)] {
+        let mut wrong_id = decode_answer(&request, Message::response(0, OpCode::Query));
+        wrong_id.metadata.id ^= 1;
+        for response in [wrong_id, decode_answer(&request, udp)] {
             socket
                 .send_to(&response.to_vec().unwrap(), client)
                 .await
@@ -144,7 +144,7 @@ fn response(code: ResponseCode, data: Option<RData>) -> Message {
 }
 
 #[tokio::test]
-async fn a_query_for_a_name_ignores_answers_of_strangers() {
+async fn a_query_ignores_answers_to_other_queries() {
     let text = TXT::new(vec!["relay=https://a.example".into(), "\"\x1b".into()]);
     let server = dns_server(
         response(ResponseCode::NoError, Some(RData::TXT(text))),
@@ -159,11 +159,11 @@ async fn a_query_for_a_name_ignores_answers_of_strangers() {
 }
 
 #[tokio::test]
-async fn a_cut_answer_is_asked_for_again_over_tcp() {
+async fn a_truncated_answer_is_queried_again_over_tcp() {
     let mut cut = response(ResponseCode::NoError, None);
     cut.metadata.truncation = true;
-    let whole = response(ResponseCode::NoError, Some(RData::A(A::new(192, 0, 2, 1))));
-    let server = dns_server(cut, Some(whole)).await;
+    let complete = response(ResponseCode::NoError, Some(RData::A(A::new(192, 0, 2, 1))));
+    let server = dns_server(cut, Some(complete)).await;
     let args = args(
         &PublicKey::default(),
         &["--dns", &server.to_string(), "--type", "a"],
@@ -173,7 +173,7 @@ async fn a_cut_answer_is_asked_for_again_over_tcp() {
 }
 
 #[tokio::test]
-async fn each_way_of_finding_nothing_has_its_own_message() {
+async fn each_failed_lookup_has_its_own_message() {
     for (code, expected) in [
         (ResponseCode::NoError, "without TXT records"),
         (ResponseCode::NXDomain, "does not exist at"),
@@ -191,7 +191,7 @@ async fn each_way_of_finding_nothing_has_its_own_message() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_named() {
+async fn an_unreachable_dns_server_is_named() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let server = socket.local_addr().unwrap();
     drop(socket);
@@ -204,7 +204,7 @@ async fn a_server_that_is_not_there_is_named() {
 }
 
 #[test]
-fn names_are_put_together_as_typed() {
+fn names_are_joined_as_typed() {
     let key = PublicKey::from_bytes([7; 32]);
     for (name, origin, expected) in [
         (

@@ -131,7 +131,7 @@ async fn a_nodes_status_is_printed() {
 }
 
 #[tokio::test]
-async fn a_script_finds_in_the_list_what_it_needs() {
+async fn the_member_list_has_complete_json() {
     let (_, url) = node_on_loopback().await;
     let (captured, outcome) = member(&url, &["list", "--json"]).await;
     assert_eq!(outcome, Ok(()));
@@ -159,7 +159,7 @@ async fn without_a_leader_the_list_is_printed_with_a_note() {
 }
 
 #[tokio::test]
-async fn a_token_for_a_new_node_comes_alone() {
+async fn a_join_token_is_alone_on_standard_output() {
     let (replica, url) = node_on_loopback().await;
     let (captured, outcome) = member(&url, &["add", "--learner"]).await;
     assert_eq!(outcome, Ok(()));
@@ -223,7 +223,7 @@ async fn every_change_reaches_the_cluster() {
 }
 
 #[tokio::test]
-async fn a_change_is_waited_for_until_the_node_has_caught_up() {
+async fn a_change_waits_until_the_node_has_caught_up() {
     let (replica, url) = node_on_loopback().await;
     replica.operators.set_lag(Some(5));
     replica.operators.warn("the cluster has 2 voters");
@@ -270,7 +270,7 @@ async fn rejections_of_the_cluster_have_a_message_and_an_exit_code() {
 }
 
 #[tokio::test]
-async fn leadership_is_handed_over() {
+async fn leadership_is_transferred() {
     let (replica, url) = node_on_loopback().await;
     for (to, key) in [(None, None), (Some("fra-1"), Some(NODE.to_string()))] {
         let words = ["leader", "transfer"].into_iter().chain(to);
@@ -320,7 +320,7 @@ async fn packets_are_listed_page_by_page_and_verified() {
 }
 
 #[tokio::test]
-async fn settings_of_a_running_node_are_asked_for() {
+async fn runtime_settings_are_shown_and_changed() {
     let (_, url) = node_on_loopback().await;
     let filter = "info,quorate_raft=debug";
     let (_, outcome) = run(&url, &["log-filter", filter]).await;
@@ -329,13 +329,13 @@ async fn settings_of_a_running_node_are_asked_for() {
     assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data(), "info,quorate_raft=debug\n");
 
-    let (_, refused) = run(&url, &["reload"]).await;
+    let (_, outcome) = run(&url, &["reload"]).await;
     let expected = "line 3: no setting has this name";
-    assert_eq!(refused, Err((expected.to_owned(), 1)));
+    assert_eq!(outcome, Err((expected.to_owned(), 1)));
 }
 
 #[tokio::test]
-async fn a_token_decides_what_its_client_may() {
+async fn the_scope_of_a_token_is_enforced() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let known = [Scope::Read, Scope::Operate].map(|scope| (scope, NewToken::generate().unwrap()));
     let lines = known.each_ref().map(|(scope, token)| {

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_reload_changed_is_listed() {
+    async fn reload_lists_the_changed_settings() {
         let report = ReloadReport {
             changed: vec!["limit.put_burst".to_owned()],
             needs_restart: vec!["http.listen".to_owned()],
@@ -98,7 +98,7 @@ http.listen      after a restart
     }
 
     #[tokio::test]
-    async fn a_refused_reload_fails_in_the_words_of_the_node() {
+    async fn a_rejected_reload_fails_with_the_message_of_the_node() {
         let problem = Answer::problem(ProblemType::RefusedReload, "line 3: no such key");
         let (captured, outcome) = reloaded(problem).await;
         let expected = "line 3: no such key";

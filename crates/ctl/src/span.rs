@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_span_is_refused() {
+    fn invalid_spans_are_rejected() {
         for text in [
             "",
             "90",
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_those_of_http_as_long_as_there_are_any() {
+    fn dates_are_http_dates_up_to_the_year_9999() {
         assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(date(DATE_MS_MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
         assert_eq!(date(u64::MAX), "18446744073709551615 ms after 1970");

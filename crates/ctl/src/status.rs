@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_members_are_told_below() {
+    async fn the_member_list_follows_the_status() {
         let status = NodeStatus {
             not_ready: None,
             ..follower()
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn why_a_node_is_not_ready_is_told_in_words() {
+    async fn the_reason_why_a_node_is_not_ready_is_printed() {
         let status = Answer::json(StatusCode::OK, &follower());
         let node = CannedNode::start([status, two_members()]).await;
         let data = shown(&node, false).await.data();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_script_is_told_of_the_node_alone() {
+    async fn the_json_has_only_the_status_of_the_node() {
         let node = CannedNode::start([Answer::json(StatusCode::OK, &follower())]).await;
         let data = shown(&node, true).await.data();
         let printed: NodeStatus = serde_json::from_str(&data).unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_ahead_is_told() {
+    fn a_log_ahead_of_the_clock_is_printed() {
         let mut status = follower();
         assert!(!text(&status).contains("time"));
         status.clock.log_ahead_ms = 5_000;
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_in_step_is_neither_ahead_nor_behind() {
+    fn an_exact_clock_is_neither_ahead_nor_behind() {
         let mut status = follower();
         for (offset_ms, expected) in [(0, "agreed, in step"), (3, "agreed, 3 ms ahead")] {
             status.clock.offset_ms = Some(offset_ms);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_follower_is_told_in_lines() {
+    fn the_status_of_a_follower_is_printed_in_lines() {
         let status = follower();
         let expected = "\
 node     b

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_what_they_hold() {
+    fn columns_are_as_wide_as_their_contents() {
         let rows = [
             ["long".to_owned(), "ü".to_owned(), String::new()],
             ["x".to_owned(), String::new(), "\x1b[2J".to_owned()],

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_nearer_than_a_variable() {
+    fn a_token_file_overrides_the_variable() {
         let file = file("quorate-admin-a\n");
         let of_file = Some("Bearer quorate-admin-a".to_owned());
         assert_eq!(found(Some(file.path()), Some("quorate-admin-b")), of_file);

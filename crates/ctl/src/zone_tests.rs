@@ -58,7 +58,7 @@ async fn records_are_set_as_they_are_typed() {
 }
 
 #[tokio::test]
-async fn the_root_has_a_path_of_its_own() {
+async fn the_root_zone_has_its_own_path() {
     let node = CannedNode::start([zone()]).await;
     let (captured, outcome) = run_at(&node, &["unset", ".", "x", "TXT", "--json"]).await;
     assert_eq!(outcome, Ok(()));

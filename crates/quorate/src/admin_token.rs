@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_line_without_an_end_stays_a_line() {
+    fn a_last_line_without_a_newline_is_kept() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(&file, format!("alice operate {HASH}")).unwrap();
         new_in(file.path(), "bob").unwrap();

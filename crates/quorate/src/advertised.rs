@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_configured_counts_and_then_where_it_listens() {
+    fn the_configured_address_comes_before_the_listen_address() {
         let one = "10.0.0.1:7700";
         assert_eq!(of("Node1.example.org:7701", one), "node1.example.org:7701");
         assert_eq!(of("", one), one);
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_listens_everywhere_is_reached_by_the_name_of_its_machine() {
+    fn a_node_on_all_addresses_advertises_its_host_name() {
         for everywhere in ["0.0.0.0:7700", "[::]:7700"] {
             match advertised("", everywhere.parse().unwrap()) {
                 Ok(address) => {

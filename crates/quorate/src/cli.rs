@@ -254,7 +254,7 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(mut args) => {
-            let once = StartOptions {
+            let options = StartOptions {
                 trust_clock: args.trust_clock,
                 level_max: Level(args.level_max),
                 join: args.join_by()?,
@@ -263,7 +263,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             };
             let loaded = args.config.load()?;
             print_warnings(&loaded);
-            block_on(crate::serve::run(loaded, once))
+            block_on(crate::serve::run(loaded, options))
         }
         Command::Dev(args) => block_on(crate::dev::run(args)),
         Command::Init(args) => out!("{}", args.run()?),
@@ -352,12 +352,12 @@ mod tests {
             tokens.display().to_string()
         );
         std::fs::write(&file, text).unwrap();
-        let refused = || format!("{:#}", check(&file).unwrap_err());
+        let error = || format!("{:#}", check(&file).unwrap_err());
         for part in ["admin.tokens_file", "tokens", "cannot be read"] {
-            assert!(refused().contains(part), "{}", refused());
+            assert!(error().contains(part), "{}", error());
         }
         std::fs::write(&tokens, "anna operate\n").unwrap();
-        assert!(refused().contains("line 1"), "{}", refused());
+        assert!(error().contains("line 1"), "{}", error());
         std::fs::write(&tokens, "").unwrap();
         assert!(check(&file).unwrap().contains("OK"));
     }
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_by_a_list_is_founded_by_init() {
+    fn the_removed_flag_names_the_new_command() {
         let gone = ["quorate", "serve", "--cluster-nodes", "a@b:1"];
         let error = Cli::try_parse_from(gone).unwrap_err().to_string();
         assert!(error.contains("quorate init --found"), "{error}");
@@ -376,7 +376,7 @@ mod tests {
 
     /// The log of a supervisor must not contain a join token.
     #[test]
-    fn a_damaged_token_is_refused_and_not_repeated() {
+    fn a_damaged_token_is_rejected_and_not_printed() {
         let secret = "c2VjcmV0";
         for token in [secret, &format!("quorate-join-1.{secret}")] {
             let cli = Cli::try_parse_from(["quorate", "serve", "--join", token]).unwrap();

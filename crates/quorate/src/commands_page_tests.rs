@@ -13,14 +13,14 @@ Every command of `quorate`, from its definition in the program. `quorate COMMAND
 [Exit codes](exit-codes.md) has what each exit code means.
 ";
 
-/// The page is in the repository, so that operators can read it there. After a change of the command
-/// line: `UPDATE_GOLDEN=1 cargo test --package quorate commands`.
+/// Compares the page in the repository with the commands of the program. To update it:
+/// `UPDATE_GOLDEN=1 cargo test --package quorate commands`.
 #[test]
 fn the_page_of_the_commands_is_up_to_date() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/COMMANDS.md");
     let mut page = HEADER.to_owned();
     let mut program = program();
-    // Gives each command its full name, and the arguments that it inherits.
+    // Gives each command its full name and the inherited arguments.
     program.build();
     write_global_arguments(&mut page, &program);
     write_commands(&mut page, &program);
@@ -28,10 +28,10 @@ fn the_page_of_the_commands_is_up_to_date() {
         fs::write(&file, &page).unwrap();
     }
     let written = fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(written, page, "run with UPDATE_GOLDEN=1 if this is meant");
+    assert_eq!(written, page, "run with UPDATE_GOLDEN=1 if intended");
 }
 
-/// The arguments of all commands that ask a node, once.
+/// Writes the arguments that all admin commands share.
 fn write_global_arguments(page: &mut String, program: &Command) {
     let member = program.find_subcommand("member").unwrap();
     let arguments: Vec<_> = member
@@ -86,7 +86,7 @@ fn write_command(page: &mut String, command: &Command) {
     page.push_str(&text_after(command));
 }
 
-/// What the help of a command says below its arguments, as a block. Exit codes have their own page.
+/// The help after the arguments, as a block. Exit codes have their own page.
 fn text_after(command: &Command) -> String {
     let after = command.get_after_help().map(ToString::to_string);
     let after = after.unwrap_or_default();
@@ -101,7 +101,7 @@ fn write_table(page: &mut String, arguments: &[&Arg]) {
     page.push_str("| argument | default | meaning |\n|---|---|---|\n");
     for argument in arguments {
         let help = argument.get_long_help().or(argument.get_help()).unwrap();
-        // A paragraph is a cell.
+        // A table cell has only one line.
         let mut help = escaped(&help.to_string())
             .replace("\n\n", ". ")
             .replace('\n', " ");
@@ -130,7 +130,7 @@ fn write_table(page: &mut String, arguments: &[&Arg]) {
     }
 }
 
-/// Text of the program in a cell of a table.
+/// Escapes a text for a cell of a Markdown table.
 fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "\\<")
 }

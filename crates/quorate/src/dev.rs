@@ -173,11 +173,11 @@ fn check_count(count: usize, root: &Path, keys: &BTreeMap<usize, NodeId>) -> any
             "{root} lacks the data of some nodes: restore them with their keys, or use another --data-dir"
         );
     };
-    let held = cluster.voters as usize;
+    let stored_count = cluster.voters as usize;
     ensure!(
-        held == count,
-        "{root} holds the data of {}: use --nodes {held} or another --data-dir",
-        counted(held)
+        stored_count == count,
+        "{root} holds the data of {}: use --nodes {stored_count} or another --data-dir",
+        counted(stored_count)
     );
     Ok(())
 }
@@ -269,7 +269,7 @@ async fn start(
         let config = configs.get(number - 1)?;
         Some((*key, config.peer.listen.to_string()))
     });
-    let once = StartOptions {
+    let options = StartOptions {
         // Test data need not be protected from a wrong clock.
         trust_clock: true,
         join: Some(TokenSource::File(token)),
@@ -281,7 +281,7 @@ async fn start(
         .iter()
         .zip(listeners)
         .map(async |(config, listeners)| {
-            let node = RunningNode::start(config, listeners, once.clone(), logging).await;
+            let node = RunningNode::start(config, listeners, options.clone(), logging).await;
             node.context("the cluster cannot be started")
         });
     try_join_all(starts).await
@@ -361,11 +361,11 @@ mod tests {
         let token = root.join(TOKEN_FILE);
         let logging = Logging::start("error");
         let started = start(configs, &BTreeMap::new(), token, &logging).await;
-        format!("{:#}", started.err().expect("it cannot start"))
+        format!("{:#}", started.err().expect("the start must fail"))
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_named_with_the_way_out_and_nothing_is_founded() {
+    async fn a_port_in_use_is_named_and_nothing_is_founded() {
         let dir = tempfile::tempdir().unwrap();
         let mut configs = configs(&args(3, dir.path()), dir.path()).unwrap();
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -378,11 +378,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_other_ports_do_not_mend_has_no_hint_at_ports() {
+    async fn other_start_errors_do_not_suggest_other_ports() {
         let dir = tempfile::tempdir().unwrap();
         let mut configs = configs(&args(1, dir.path()), dir.path()).unwrap();
         let config = &mut configs[0];
-        let _held = DataDir::open(&config.data_dir).unwrap();
+        let _locked = DataDir::open(&config.data_dir).unwrap();
         let listeners = [
             &mut config.http.listen,
             &mut config.peer.listen,
@@ -402,14 +402,14 @@ mod tests {
     }
 
     /// Creates the data of a founder and joined nodes.
-    fn have_data(count: usize, root: &Path) {
+    fn create_data(count: usize, root: &Path) {
         let configs = configs(&args(count, root), root).unwrap();
         for config in &configs[1..] {
             DataDir::open(&config.data_dir).unwrap().identity().unwrap();
         }
         start::found(&configs[0], None, count.try_into().unwrap()).unwrap();
         let BootState::Founding(mut cluster) = BootState::of(&configs[0].data_dir).unwrap() else {
-            panic!("it is to found");
+            panic!("it must be prepared to found");
         };
         let members = keys(root).unwrap().into_values();
         cluster.known.members = members.map(|key| (key, "a:1".to_owned())).collect();
@@ -420,30 +420,30 @@ mod tests {
     }
 
     #[test]
-    fn data_of_another_number_of_nodes_is_left_alone() {
-        for (held, count) in [(3, 1), (3, 5), (1, 3), (5, 3)] {
+    fn data_of_another_number_of_nodes_is_left_unchanged() {
+        for (stored, count) in [(3, 1), (3, 5), (1, 3), (5, 3)] {
             let dir = tempfile::tempdir().unwrap();
             let root = &dir.path().join("data");
-            check(held, root).unwrap();
-            have_data(held, root);
-            check(held, root).unwrap();
+            check(stored, root).unwrap();
+            create_data(stored, root);
+            check(stored, root).unwrap();
             let error = check(count, root).unwrap_err().to_string();
-            let nodes = if held == 1 { "node" } else { "nodes" };
+            let nodes = if stored == 1 { "node" } else { "nodes" };
             let expected = format!(
-                "{} holds the data of {held} {nodes}: use --nodes {held} or another --data-dir",
+                "{} holds the data of {stored} {nodes}: use --nodes {stored} or another --data-dir",
                 root.display()
             );
             assert_eq!(error, expected);
             let files = ["tls.pem", "tls.key"];
-            assert_eq!(fs::read_dir(root).unwrap().count(), held + files.len());
+            assert_eq!(fs::read_dir(root).unwrap().count(), stored + files.len());
         }
     }
 
     #[test]
-    fn a_lost_node_is_not_made_anew() {
+    fn a_lost_node_is_not_created_again() {
         for lost in [1, 3] {
             let dir = tempfile::tempdir().unwrap();
-            have_data(3, dir.path());
+            create_data(3, dir.path());
             fs::remove_dir_all(node_dir(dir.path(), lost)).unwrap();
             let error = check(3, dir.path()).unwrap_err().to_string();
             assert!(error.contains("lacks the data of some nodes"), "{error}");
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_is_removed_is_not_promised() {
+    fn temporary_data_is_not_announced_as_kept() {
         assert!(ready_line(false).contains("the data is still there"));
         assert!(!ready_line(true).contains("the data is still there"));
     }

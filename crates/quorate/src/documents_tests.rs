@@ -12,11 +12,11 @@ use clap::{Command, builder::ValueParser, error::ErrorKind};
 use super::program;
 use crate::config;
 
-/// Documents whose commands and settings are not checked: the first two name what no longer exists, the
-/// last is printed from the definition itself.
+/// Documents whose commands and settings are not checked. The first two quote removed commands; the last
+/// is generated from the definitions.
 const UNCHECKED: [&str; 3] = ["CHANGELOG.md", "docs/decisions", "docs/COMMANDS.md"];
 
-/// One Markdown file, split into what the checks need.
+/// One Markdown file, split into prose and code.
 struct Document {
     /// Relative to the root of the repository.
     path: PathBuf,
@@ -61,12 +61,12 @@ impl Document {
         Self { path, prose, code }
     }
 
-    /// Whether its commands and settings are checked.
+    /// Returns whether the commands and settings of the document are checked.
     fn is_current(&self) -> bool {
         !UNCHECKED.iter().any(|path| self.path.starts_with(path))
     }
 
-    /// The anchors that GitHub and mdBook give the headings.
+    /// The anchors of the headings, as GitHub and mdBook create them.
     fn anchors(&self) -> BTreeSet<String> {
         let mut counts = BTreeMap::<String, usize>::new();
         let headings = self.prose.iter().filter_map(|(_, line)| {
@@ -75,7 +75,7 @@ impl Document {
         });
         let anchors = headings.map(|heading| {
             let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
-            // Of a link in a heading its text counts.
+            // For a link in a heading, use the text of the link.
             let text = heading.trim().split("](").next().unwrap();
             let anchor: String = text.to_lowercase().chars().filter(kept).collect();
             let anchor = anchor.replace(' ', "-");
@@ -101,7 +101,7 @@ impl Document {
         links
     }
 
-    /// What is quoted inside a line.
+    /// The texts between backticks, with their line numbers.
     fn quotes(&self) -> impl Iterator<Item = (usize, &str)> {
         self.prose.iter().flat_map(|(number, line)| {
             let quoted = line.split('`').skip(1).step_by(2);
@@ -115,7 +115,7 @@ fn root() -> PathBuf {
     root.canonicalize().unwrap()
 }
 
-/// Every Markdown file, but for what is built.
+/// Every Markdown file outside build and data directories.
 fn documents() -> Vec<Document> {
     let root = root();
     let (mut dirs, mut documents) = (vec![root.clone()], Vec::new());
@@ -248,8 +248,8 @@ fn every_quoted_command_can_be_parsed() {
     expect_none(&faults);
 }
 
-/// Accepts any text where a value belongs, because documents write KEY and FILE, but for a choice of
-/// words.
+/// Accepts any text as a value, because documents write KEY and FILE. A value with a fixed list of words
+/// must still be one of them.
 fn lenient(program: Command) -> Command {
     let program = program.mut_args(|argument| {
         let is_open = argument.get_possible_values().is_empty();
@@ -297,7 +297,7 @@ fn commands_in(text: &str, in_block: bool) -> Vec<Vec<String>> {
     commands
 }
 
-/// Words as a shell splits them, quotes taken off.
+/// Splits a line into words as a shell does, and removes the quotes.
 fn shell_words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in line.chars() {
@@ -315,9 +315,9 @@ fn shell_words(line: &str) -> Vec<String> {
     words
 }
 
-/// Fails if the program would not take the command. In running text arguments may be left out.
+/// Fails if the program would reject the command. Outside code blocks, arguments may be missing.
 fn parse(program: &Command, command: &[String], in_block: bool) -> Result<(), String> {
-    // The document leaves out what follows.
+    // The document omits the rest of the command.
     let cut = command.iter().position(|word| word == "…");
     let is_cut = cut.is_some();
     let words = command[..cut.unwrap_or(command.len())].iter();
@@ -391,11 +391,11 @@ fn every_quoted_setting_exists() {
     expect_none(&faults);
 }
 
-/// Messages change more often than pages: the lists of `docs/monitor.md` quote the program as it is.
+/// The lists of `docs/monitor.md` must quote the current messages of the program.
 #[test]
 fn every_message_that_operators_look_for_is_in_the_program() {
     let program = sources(&["crates"]);
-    // A text may be continued in the next line.
+    // A text may continue on the next line.
     let mut parts = program.split("\\\n");
     let first = parts.next().unwrap().to_owned();
     let program = parts.fold(first, |text, part| text + part.trim_start());
@@ -424,9 +424,9 @@ fn every_message_that_operators_look_for_is_in_the_program() {
     expect_none(&faults);
 }
 
-/// A name of four words or more, joined by underscores, is the name of a test: nothing else that is quoted
-/// has so many. What follows `--lib` in the Makefile selects tests by a part of their names, and `cargo test`
-/// passes if there are none.
+/// A quoted name of four or more words, joined by underscores, is the name of a test. In the Makefile, the
+/// word after `--lib` selects tests by a part of their names, and `cargo test` passes even if no test
+/// matches.
 #[test]
 fn every_named_test_exists() {
     let sources = sources(&["crates", "tests"]);
@@ -462,7 +462,7 @@ fn every_named_test_exists() {
 }
 
 #[test]
-fn a_wrong_flag_a_missing_argument_and_a_wrong_word_are_found() {
+fn wrong_flags_words_and_missing_arguments_are_found() {
     let program = lenient(program());
     let fault = |line: &str, in_block| {
         let commands = commands_in(line, in_block);
@@ -494,7 +494,7 @@ fn a_wrong_flag_a_missing_argument_and_a_wrong_word_are_found() {
 }
 
 #[test]
-fn anchors_are_those_of_the_headings() {
+fn anchors_match_the_headings() {
     let text = "# A `b.c` & d\n\n## Same\n\n## Same\n\n```sh\n# no heading\n```\n";
     let document = Document::parse("a.md".into(), text);
     let expected = ["a-bc--d", "same", "same-1"].map(String::from);

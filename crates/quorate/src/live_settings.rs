@@ -50,7 +50,7 @@ pub(crate) struct LiveSettings {
 
 impl Reload for LiveSettings {
     fn reload(&self) -> Result<ReloadReport, String> {
-        let reloaded = self.read_again();
+        let reloaded = self.try_reload();
         match &reloaded {
             Ok(report) => tracing::info!(
                 changed = report.changed.join(", "),
@@ -98,10 +98,10 @@ impl LiveSettings {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does everything that can fail first, so that a failure changes nothing.
-    fn read_again(&self) -> Result<ReloadReport, String> {
-        let nothing = "the settings of this node cannot be reloaded";
-        let sources = self.sources.clone().ok_or(nothing)?;
+    /// Runs every step that can fail first, so that a failure changes nothing.
+    fn try_reload(&self) -> Result<ReloadReport, String> {
+        let message = "the settings of this node cannot be reloaded";
+        let sources = self.sources.clone().ok_or(message)?;
         let mut in_force = self.in_force();
         let loaded = config::load(sources).map_err(|problems| problems.to_string())?;
         let tokens = self.tokens.read().map_err(|error| chain(&error))?;
@@ -123,8 +123,8 @@ impl LiveSettings {
         if self.tokens.replace(tokens) {
             changed.push(TOKENS_FILE.into());
         }
-        if let (Some(shown), Some(pair)) = (&self.certificate, certificate)
-            && shown.replace(pair)
+        if let (Some(current), Some(pair)) = (&self.certificate, certificate)
+            && current.replace(pair)
         {
             changed.push(CERTIFICATE_FILE.into());
         }

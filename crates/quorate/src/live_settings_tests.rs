@@ -10,16 +10,16 @@ use tracing_subscriber::{Registry, filter::Targets, reload::Layer};
 
 use super::*;
 
-const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// A node that was started from a file, which changes.
+/// The settings of a node and their file.
 struct Fixture {
     dir: tempfile::TempDir,
     settings: LiveSettings,
     _logged: Layer<Targets, Registry>,
 }
 
-/// A limit of one PUT, so that the second one tells it from none.
+/// A limit of one PUT: only the second PUT shows whether it is in force.
 const TIGHT: &str = "[limit]\nput_burst = 1\nput_per_sec = 1\n";
 
 impl Fixture {
@@ -39,7 +39,7 @@ impl Fixture {
             settings,
             _logged: logged,
         };
-        // What was configured is followed from the start.
+        // Applies the configured log filter.
         fixture.reload();
         fixture
     }
@@ -49,16 +49,16 @@ impl Fixture {
         (report.changed.join(" "), report.needs_restart.join(" "))
     }
 
-    /// What has changed when the file says this.
+    /// Writes the file, reloads it, and returns the changed settings.
     fn reload_with(&self, text: &str) -> (String, String) {
         write(&self.dir, text);
         self.reload()
     }
 
-    /// Whether a stranger may PUT once more.
-    fn takes_put(&self) -> bool {
+    /// Returns whether a client may send another PUT.
+    fn accepts_put(&self) -> bool {
         let limits = &self.settings.rules.limits;
-        limits.check_put(STRANGER, PutEffect::NoChange).is_ok()
+        limits.check_put(CLIENT, PutEffect::NoChange).is_ok()
     }
 }
 
@@ -87,44 +87,44 @@ fn outcome(changed: &str, needs_restart: &str) -> (String, String) {
 #[test]
 fn a_file_with_the_same_settings_changes_nothing() {
     let node = Fixture::new(TIGHT);
-    assert!(node.takes_put());
+    assert!(node.accepts_put());
     assert_eq!(node.reload(), outcome("", ""));
-    assert!(!node.takes_put(), "the limit goes on counting");
+    assert!(!node.accepts_put(), "the limit keeps its counters");
 }
 
 #[test]
 fn limits_and_proxies_apply_immediately() {
     let node = Fixture::new(TIGHT);
-    assert!(node.takes_put() && !node.takes_put());
+    assert!(node.accepts_put() && !node.accepts_put());
     let changed = node.reload_with("[limit]\nput_burst = 3\nput_per_sec = 1\n");
     assert_eq!(changed, outcome("limit.put_burst", ""));
-    assert!(node.takes_put() && node.takes_put());
+    assert!(node.accepts_put() && node.accepts_put());
     let changed = node.reload_with(
         "[limit]\nput_burst = 3\nput_per_sec = 1\n[http]\ntrusted_proxies = [\"10.0.0.0/8\"]\n",
     );
     assert_eq!(changed, outcome("http.trusted_proxies", ""));
     assert!(
-        node.takes_put() && !node.takes_put(),
-        "the limit goes on counting"
+        node.accepts_put() && !node.accepts_put(),
+        "the limit keeps its counters"
     );
     let proxy = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
     let proxies = node.settings.rules.trusted_proxies.load();
     let client = proxies.client_address(proxy, ["192.0.2.1"].into_iter(), [].into_iter());
-    assert_eq!(client, STRANGER);
+    assert_eq!(client, CLIENT);
 }
 
 #[test]
 fn networks_become_exempt_from_dns_limits_immediately() {
     let node = Fixture::new("");
     let limits = node.settings.answer_limits.clone();
-    assert!(!limits.is_exempt(STRANGER));
+    assert!(!limits.is_exempt(CLIENT));
     let changed = node.reload_with("[limit]\ndns_exempt_networks = [\"192.0.2.0/24\"]\n");
     assert_eq!(changed, outcome("limit.dns_exempt_networks", ""));
-    assert!(limits.is_exempt(STRANGER));
+    assert!(limits.is_exempt(CLIENT));
     node.reload_with("");
-    assert!(!limits.is_exempt(STRANGER));
+    assert!(!limits.is_exempt(CLIENT));
     node.reload_with("[limit]\nenabled = false\n");
-    assert!(limits.is_exempt(STRANGER), "nothing is limited");
+    assert!(limits.is_exempt(CLIENT), "nothing is limited");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_filter_by_an_operator_holds_until_the_next_reload() {
 }
 
 #[test]
-fn tokens_are_read_again() {
+fn a_reload_reads_the_tokens() {
     let node = Fixture::new("");
     let hash = "0".repeat(64);
     fs::write(tokens(&node.dir), format!("ci read sha256:{hash}\n")).unwrap();
@@ -158,7 +158,7 @@ fn tokens_are_read_again() {
 }
 
 #[test]
-fn a_certificate_is_read_again_and_a_bad_pair_keeps_it() {
+fn a_reload_replaces_the_certificate_unless_it_is_invalid() {
     let dir = tempfile::tempdir().unwrap();
     let files = quorate_http::CertificateFiles {
         certificate_file: dir.path().join("certificate.pem"),
@@ -195,7 +195,7 @@ fn a_file_with_an_error_changes_nothing_and_its_line_is_reported() {
     let error = node.settings.reload().unwrap_err();
     assert!(error.contains("line 1"), "{error}");
     assert_eq!(node.settings.logging.filter(), filter);
-    assert!(node.takes_put() && !node.takes_put());
+    assert!(node.accepts_put() && !node.accepts_put());
     assert!(node.settings.in_force().limit.enabled);
 }
 
@@ -207,9 +207,9 @@ fn a_node_without_a_file_reports_it() {
     assert!(error.contains("cannot be reloaded"), "{error}");
 }
 
-/// A list of what is live that names no setting would promise too much.
+/// Every key in the list of live settings must exist.
 #[test]
-fn what_is_live_is_a_setting() {
+fn every_live_setting_exists() {
     let all = keys_of_all_settings();
     for live in LIVE {
         assert!(all.iter().any(|key| key == live), "{live}");

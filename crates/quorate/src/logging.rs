@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_are_read_and_what_is_none_is_refused() {
+    fn valid_filters_are_parsed_and_others_rejected() {
         for filter in [NODE_LOGS, DEV_LOGS, "", "off", "info,quorate_raft=debug"] {
             let parsed = parse_filter(filter).unwrap().to_string();
             assert!(parsed.contains("quorate::audit=info"), "{filter}: {parsed}");
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_is_refused_changes_nothing() {
+    fn a_rejected_filter_changes_nothing() {
         let (logging, _layer) = Logging::detached("info");
         assert!(logging.set_filter("loud=loud").is_err());
         assert_eq!(logging.filter(), "info");

@@ -1,14 +1,14 @@
 //! The program `quorate`: configuration, command line, and the assembly of a node.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | `cli` | the commands and their arguments |
 //! | `config` | layers of settings and their checks |
 //! | `serve`, `dev` | one node, and a complete cluster in one process |
 //! | `node`, `servers`, `replication` | the assembly of a node; its servers; the thread of its consensus |
 //! | `start` | identity and state at start, founding and joining |
-//! | `advertised` | its address for other nodes |
-//! | `live_settings`, `logging` | what can be changed while a node runs; log lines |
+//! | `advertised` | the address of a node for other nodes |
+//! | `live_settings`, `logging` | settings that can be changed while a node runs; log lines |
 //! | `stop` | signals and exit codes |
 //! | `log` | inspection of the Raft log |
 //! | `admin_token` | tokens for the admin API |

@@ -64,24 +64,24 @@ impl RunningNode {
     pub(crate) async fn start(
         config: &ConfigV1,
         listeners: Listeners,
-        once: StartOptions,
+        options: StartOptions,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
         let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
-        let joins = once.join.is_some();
+        let joins = options.join.is_some();
         let cluster = BootState::of(&config.data_dir)?.cluster(&config.data_dir, joins)?;
-        if let (Some(cluster), Some(join)) = (&cluster, &once.join) {
+        if let (Some(cluster), Some(join)) = (&cluster, &options.join) {
             join.check(cluster)?;
         }
         let (identity, _) = data_dir.identity()?;
         let id = NodeId(identity.public_key());
         let address = advertised(&config.peer.advertise, listeners.peer.local_addr())?;
-        let has_routes = !once.routes.is_empty();
+        let has_routes = !options.routes.is_empty();
         let advertised = (!config.peer.advertise.is_empty()).then(|| address.clone());
 
         let registry = Registry::new();
         let limit_metrics = quorate_limit::LimitMetrics::register(&registry)?;
-        let settings = LiveSettings::new(config, once.sources, logging.clone(), limit_metrics)?;
+        let settings = LiveSettings::new(config, options.sources, logging.clone(), limit_metrics)?;
         // Servers first: they report the step of the start, and serve nothing until the node is open.
         let node = Arc::new(Node::new(id));
         let peer_metrics = quorate_peer::PeerMetrics::register(&registry)?;
@@ -94,7 +94,7 @@ impl RunningNode {
         let (servers, peer_listener) =
             listeners.serve(&settings, node.clone(), registry, &listener_metrics)?;
 
-        let cluster = match (cluster, once.join) {
+        let cluster = match (cluster, options.join) {
             (Some(cluster), _) => cluster,
             (None, join) => {
                 node.enter(NotReady::Asking);
@@ -103,12 +103,12 @@ impl RunningNode {
             }
         };
         let raft_config = quorate_raft::RaftConfig {
-            trust_clock: once.trust_clock,
-            level_max: once.level_max,
+            trust_clock: options.trust_clock,
+            level_max: options.level_max,
             ..start::raft_config(config, &identity, &cluster, address)
         };
         let transport = TransportConfig {
-            routes: once.routes,
+            routes: options.routes,
             ..TransportConfig::default()
         };
         let transport = PeerTransport::new(identity.clone(), transport, peer_metrics.clone());
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_damaged_store_is_told_with_where_to_read_on() {
+    async fn a_damaged_store_is_reported_with_its_document() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = ConfigV1 {
             data_dir: dir.path().to_owned(),
@@ -222,10 +222,10 @@ mod tests {
         start::found(&config, None, 1).unwrap();
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();
-        let (once, logging) = (StartOptions::default(), Logging::start("error"));
+        let (options, logging) = (StartOptions::default(), Logging::start("error"));
         let listeners = Listeners::bind(&config).await.unwrap();
-        let error = RunningNode::start(&config, listeners, once, &logging).await;
-        let error = format!("{:#}", error.err().expect("this is no store"));
+        let error = RunningNode::start(&config, listeners, options, &logging).await;
+        let error = format!("{:#}", error.err().expect("the start must fail"));
         assert!(error.contains(store.to_str().unwrap()), "{error}");
         let hint = "see docs/trouble/damaged-data.md";
         assert!(error.contains(hint), "{error}");

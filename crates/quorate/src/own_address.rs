@@ -54,14 +54,14 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_where_the_cluster_looks_for_it_is_not_doubted() {
+    fn a_node_at_its_known_address_gets_no_warning() {
         assert_eq!(warning("a:1", Some("a:1"), true), "");
         assert_eq!(warning("a:1", None, true), "");
         assert_eq!(warning("a:1", None, false), "");
     }
 
     #[test]
-    fn who_moves_a_node_is_told_how_to_say_so() {
+    fn a_moved_node_gets_a_warning_with_the_command() {
         let moved = warning("a:1", Some("b:2"), true);
         assert!(moved.contains("b:2` if it is there now"), "{moved}");
         let hello_error = warning("a:1", Some("b:2"), false);

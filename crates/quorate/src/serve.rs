@@ -15,17 +15,17 @@ use crate::{
 };
 
 /// Runs a node until it is stopped.
-pub(crate) async fn run(loaded: LoadedConfig, mut once: StartOptions) -> anyhow::Result<()> {
+pub(crate) async fn run(loaded: LoadedConfig, mut options: StartOptions) -> anyhow::Result<()> {
     let logging = Logging::start(&loaded.config.logging.filter);
     let mut stop = StopSignals::listen()?;
     let mut hangups = signal(SignalKind::hangup()).context("signals cannot be handled")?;
     let config = &loaded.config;
     // A node that cannot start must bind no port and write nothing.
-    BootState::of(&config.data_dir)?.cluster(&config.data_dir, once.join.is_some())?;
-    once.sources = Some(loaded.sources);
+    BootState::of(&config.data_dir)?.cluster(&config.data_dir, options.join.is_some())?;
+    options.sources = Some(loaded.sources);
     let listeners = Listeners::bind(config).await?;
     let node = tokio::select! {
-        node = RunningNode::start(config, listeners, once, &logging) => node?,
+        node = RunningNode::start(config, listeners, options, &logging) => node?,
         () = stop.requested() => stop.exit_before_start(),
     };
     let addresses = node.addresses();

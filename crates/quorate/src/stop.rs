@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
     #[test]
-    fn two_signals_at_once_are_one() {
+    fn two_simultaneous_signals_count_as_one() {
         let (mut first, now) = (None, Instant::now());
         let after = |millis| now + Duration::from_millis(millis);
         let counted = [0, 0, 999, 1000].map(|millis| counts(&mut first, after(millis)));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn supervisors_can_tell_what_another_start_does_not_mend() {
+    fn errors_that_a_restart_cannot_fix_have_exit_codes() {
         let (dir, cluster) = (PathBuf::from("d"), String::new());
         let lost = StartError::DataLost { dir, cluster };
         assert_eq!(exit_code(&lost.into()), EXIT_DATA);

@@ -137,8 +137,8 @@ pub(crate) fn parse(words: &[&str]) -> Result<NodeCommand, String> {
 pub(crate) type Outcome = Result<(), (String, u8)>;
 
 /// Converts the result of a command to its message and exit code.
-pub(crate) fn outcome(ended: anyhow::Result<()>) -> Outcome {
-    ended.map_err(|error| (format!("{error:#}"), exit_code(&error).unwrap_or(1)))
+pub(crate) fn outcome(result: anyhow::Result<()>) -> Outcome {
+    result.map_err(|error| (format!("{error:#}"), exit_code(&error).unwrap_or(1)))
 }
 
 /// Runs the command of these words at a node. Returns the output and the result.
@@ -148,8 +148,8 @@ pub(crate) async fn run_at(
     words: &[&str],
 ) -> (Captured, Outcome) {
     let (session, captured) = session(url, token, words.contains(&"--json"));
-    let ended = parse(words).unwrap().run(|_| Ok(session)).await;
-    (captured, outcome(ended))
+    let result = parse(words).unwrap().run(|_| Ok(session)).await;
+    (captured, outcome(result))
 }
 
 async fn answer(State(script): State<Script>, request: Request) -> impl IntoResponse {

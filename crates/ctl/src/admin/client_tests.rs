@@ -20,7 +20,7 @@ fn call() -> ApiCall {
 }
 
 /// The message and the exit code of a client without retries, at a node with this answer.
-async fn refused(answer: Answer) -> (String, u8) {
+async fn rejected(answer: Answer) -> (String, u8) {
     let node = CannedNode::start([answer]).await;
     let (mut session, _) = session(&node.url, None, false);
     session.retry_policy.retry_timeout = Duration::ZERO;
@@ -28,25 +28,25 @@ async fn refused(answer: Answer) -> (String, u8) {
 }
 
 async fn failed(mut session: Session) -> (String, u8) {
-    let ended = session.call::<LogFilter>(&call()).await;
-    outcome(ended.map(drop).map_err(Into::into)).unwrap_err()
+    let result = session.call::<LogFilter>(&call()).await;
+    outcome(result.map(drop).map_err(Into::into)).unwrap_err()
 }
 
 #[tokio::test]
-async fn a_problem_is_printed_in_the_words_of_the_node() {
+async fn a_problem_is_printed_with_the_message_of_the_node() {
     let answer = Answer::problem(
         ProblemType::NoLiveQuorum,
         "1 of 3 voters\nwould\x1b be live",
     );
     let expected = "1 of 3 voters\nwould\u{fffd} be live";
-    assert_eq!(refused(answer).await, (expected.to_owned(), 1));
+    assert_eq!(rejected(answer).await, (expected.to_owned(), 1));
 }
 
 #[tokio::test]
 async fn a_problem_of_a_newer_node_is_printed_too() {
     let mut answer = Answer::problem(ProblemType::Busy, "later");
     answer.body = r#"{"type":"urn:quorate:problem:new","title":"New","status":409}"#.to_owned();
-    assert_eq!(refused(answer).await, ("New".to_owned(), 1));
+    assert_eq!(rejected(answer).await, ("New".to_owned(), 1));
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn scripts_can_distinguish_problems() {
             | ProblemType::UnknownOutcome => 5,
             _ => 1,
         };
-        let (text, code) = refused(Answer::problem(*kind, "detail")).await;
+        let (text, code) = rejected(Answer::problem(*kind, "detail")).await;
         assert_eq!(code, expected, "{text}");
         assert!(text.starts_with("detail"));
     }
@@ -77,17 +77,17 @@ async fn scripts_can_distinguish_problems() {
 
 #[tokio::test]
 async fn a_missing_token_is_reported_with_the_flags_to_set_it() {
-    let (text, _) = refused(Answer::problem(ProblemType::NotAuthorized, "no token came")).await;
+    let (text, _) = rejected(Answer::problem(ProblemType::NotAuthorized, "no token came")).await;
     assert!(text.contains("--token-file FILE"), "{text}");
 }
 
 #[tokio::test]
-async fn a_token_is_sent_as_a_bearer() {
+async fn a_token_is_sent_as_a_bearer_token() {
     let node = CannedNode::start([Answer::json(StatusCode::OK, &filter())]).await;
     let token = Token::find(None, ("VARIABLE", Some("quorate-admin-a".into()))).unwrap();
     let (mut session, _) = session(&node.url, token, false);
-    let got: LogFilter = session.call(&call()).await.unwrap();
-    assert_eq!(got, filter());
+    let answer: LogFilter = session.call(&call()).await.unwrap();
+    assert_eq!(answer, filter());
     let request = node.requests().remove(0);
     assert_eq!(
         request.authorization.as_deref(),
@@ -101,7 +101,7 @@ async fn a_redirect_is_not_followed() {
     let elsewhere = CannedNode::start([Answer::json(StatusCode::OK, &filter())]).await;
     let mut answer = Answer::json(StatusCode::TEMPORARY_REDIRECT, &());
     answer.location = elsewhere.url.at(path::LOG_FILTER).to_string();
-    let (text, code) = refused(answer).await;
+    let (text, code) = rejected(answer).await;
     assert!(text.contains("307 Temporary Redirect"), "{text}");
     assert_eq!((code, elsewhere.requests().len()), (1, 0));
 }
@@ -115,11 +115,11 @@ async fn temporary_rejections_are_retried() {
     let node = CannedNode::start(answers).await;
     let (mut session, captured) = session(&node.url, None, false);
     let put = ApiCall::put(path::LOG_FILTER, &filter());
-    let got: LogFilter = session.call(&put).await.unwrap();
-    assert_eq!(got, filter());
+    let answer: LogFilter = session.call(&put).await.unwrap();
+    assert_eq!(answer, filter());
     let requests = node.requests();
     assert_eq!(requests.len(), 4);
-    assert!(requests.iter().all(|again| *again == requests[0]));
+    assert!(requests.iter().all(|request| *request == requests[0]));
     assert_eq!(requests[0].body, r#"{"filter":"info"}"#);
     assert_eq!(
         requests[0].content_type.as_deref(),
@@ -145,7 +145,7 @@ async fn permanent_rejections_are_not_retried() {
 }
 
 #[tokio::test]
-async fn a_port_where_nothing_listens_is_named() {
+async fn an_unreachable_admin_url_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -156,7 +156,7 @@ async fn a_port_where_nothing_listens_is_named() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_leaves_it_open_what_was_done() {
+async fn an_incomplete_answer_is_an_unknown_result() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
@@ -169,7 +169,7 @@ async fn an_answer_that_breaks_off_leaves_it_open_what_was_done() {
 async fn an_answer_that_is_not_from_a_node_is_reported_as_such() {
     let mut page = Answer::json(StatusCode::OK, &());
     page.body = "<html>\n\x1b[2J".to_owned();
-    let (text, code) = refused(page.clone()).await;
+    let (text, code) = rejected(page.clone()).await;
     assert!(
         text.contains("does not have the admin API of this version: 200 OK"),
         "{text}"
@@ -177,7 +177,7 @@ async fn an_answer_that_is_not_from_a_node_is_reported_as_such() {
     assert_eq!(code, 1);
 
     page.status = StatusCode::NOT_FOUND;
-    let (text, code) = refused(page).await;
+    let (text, code) = rejected(page).await;
     assert!(
         text.ends_with("404 Not Found, <html> \u{fffd}[2J"),
         "{text}"
@@ -189,6 +189,6 @@ async fn an_answer_that_is_not_from_a_node_is_reported_as_such() {
 async fn an_endless_answer_is_cut() {
     let mut answer = Answer::json(StatusCode::OK, &());
     answer.body = " ".repeat(ANSWER_SIZE_MAX + 1);
-    let (text, _) = refused(answer).await;
+    let (text, _) = rejected(answer).await;
     assert!(text.contains("EOF while parsing"), "{text}");
 }

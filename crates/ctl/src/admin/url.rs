@@ -17,7 +17,7 @@ pub(crate) struct AdminUrl(Url);
 impl AdminUrl {
     /// The URL of `path`, which starts with a slash and is percent-encoded.
     pub(crate) fn at(&self, path: &str) -> Url {
-        Url::parse(&format!("{self}{path}")).expect("a path behind a URL makes a URL")
+        Url::parse(&format!("{self}{path}")).expect("a URL followed by a path is a URL")
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_can_be_named_by_anything_without_changing_the_path() {
+    fn node_names_are_escaped_in_the_path() {
         let url = parse(DEFAULT).at(&path::with(path::PROMOTE, "../x y?/#"));
         assert_eq!(
             url.as_str(),
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_a_proxy_stays() {
+    fn the_path_of_a_proxy_is_kept() {
         for base in ["https://example.org/ns1", "https://example.org/ns1/"] {
             let url = parse(base);
             assert_eq!(
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_admin_url_is_refused_in_words() {
+    fn invalid_admin_urls_are_rejected_with_a_reason() {
         for (text, expected) in [
             ("127.0.0.1:9100", "write it like"),
             ("ftp://example.org", "not http or https"),

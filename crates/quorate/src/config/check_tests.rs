@@ -31,7 +31,7 @@ fn listeners_that_clash_are_named() {
            127.0.0.1:53",
         ],
     );
-    // Of DNS, each family has its own, and QUIC is over UDP.
+    // DNS sockets on IPv6 do not take IPv4, and QUIC uses UDP, so none of these clash.
     let apart = "version = 1\n[http]\nlisten = \"127.0.0.2:9100\"\n[peer]\nlisten = \"0.0.0.0:0\"\n\
                  [dns]\nlisten = [\"0.0.0.0:0\", \"[::]:9100\"]\n\
                  tls_listen = [\"0.0.0.0:853\"]\nquic_listen = [\"0.0.0.0:853\"]\n\
@@ -114,7 +114,7 @@ fn listeners_for_proxies_need_proxies() {
 }
 
 #[test]
-fn origins_must_differ_and_hold_together() {
+fn origins_must_be_different_and_consistent() {
     check(
         "[[dns.origins]]\nname = \"Example.org\"\n[[dns.origins]]\nname = \"example.org.\"\n",
         &["FILE:5: dns.origins[1].name: example.org. is already dns.origins[0]"],
@@ -167,7 +167,7 @@ fn an_origin_inside_another_keeps_its_own_names() {
 }
 
 #[test]
-fn a_name_server_that_nobody_can_find_is_a_warning() {
+fn a_name_server_without_an_address_is_a_warning() {
     let origin = "[{ name = \"example.org\", ns = [\"ns.example.org\", \"ns.example.com\"] }]";
     let loaded = load(environment(&[("QUORATE_DNS_ORIGINS", origin)])).unwrap();
     let [warning] = &loaded.warnings[..] else {
@@ -181,7 +181,7 @@ fn a_name_server_that_nobody_can_find_is_a_warning() {
     );
 }
 
-/// Every number has bounds: those just outside are refused with a reason, those at the edge are not.
+/// Every number has bounds. The bounds are accepted; numbers just outside are rejected with a reason.
 #[test]
 fn numbers_out_of_range_are_rejected() {
     for (key, good, bad) in [
@@ -293,7 +293,7 @@ fn numbers_out_of_range_are_rejected() {
     }
 }
 
-/// Of two settings that do not go together, the line is that of the one that somebody wrote.
+/// If two settings conflict, the error has the line of the one in the file.
 #[test]
 fn a_setting_that_conflicts_with_a_default_is_reported_with_its_line() {
     check(
@@ -347,7 +347,7 @@ fn a_profile_sets_the_defaults() {
         "{line}"
     );
 
-    // A number that somebody set stays, whichever layer names the profile.
+    // A number that a layer sets stays, whichever layer sets the profile.
     let (mixed, _) = raft("heartbeat_ms = 300\n", &[("QUORATE_RAFT_PROFILE", "wan")]);
     assert_eq!(numbers(&mixed), [300, 1200, 2000]);
     let (lan, _) = raft("profile = \"wan\"\n", &[("QUORATE_RAFT_PROFILE", "lan")]);

@@ -19,7 +19,7 @@ fn environment(variables: &[(&str, &str)]) -> Sources {
     }
 }
 
-/// What is wrong with a file of version 1, with `FILE` for its path.
+/// The errors of a file of version 1, with its path replaced by `FILE`.
 fn problems(text: &str) -> Vec<String> {
     let file = file(&format!("version = 1\n{text}"));
     let path = file.path().to_owned();
@@ -51,7 +51,7 @@ fn every_file_we_ship_loads_without_a_warning() {
             count += 1;
         }
     }
-    assert!(count >= 1, "config/ holds at least the example");
+    assert!(count >= 1, "config/ must contain the example");
 }
 
 fn toml_files(dir: &Path) -> Vec<PathBuf> {
@@ -71,10 +71,10 @@ fn toml_files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What the program prints of its settings is in the repository, to be read there. After a change:
+/// Compares the documents in the repository with the settings of the program. To update them:
 /// `UPDATE_GOLDEN=1 cargo test --workspace config`.
 #[test]
-fn the_documents_are_those_of_the_declarations() {
+fn the_documents_match_the_declarations() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for (file, text) in [
         ("config/quorate.toml", example()),
@@ -85,11 +85,11 @@ fn the_documents_are_those_of_the_declarations() {
             fs::write(&file, &text).unwrap();
         }
         let written = fs::read_to_string(&file).unwrap();
-        assert_eq!(written, text, "{} is not of today", file.display());
+        assert_eq!(written, text, "{} is outdated", file.display());
     }
 }
 
-/// What stands behind a # in the example is said to be the default.
+/// The example says that a setting after a # has its default value.
 #[test]
 fn settings_that_the_example_comments_out_show_their_defaults() {
     let text = example();
@@ -216,7 +216,7 @@ fn a_wrong_variable_is_named() {
 }
 
 #[test]
-fn variables_of_the_build_the_tests_and_the_client_are_no_settings() {
+fn variables_of_build_tests_and_client_are_not_settings() {
     let loaded = load(environment(&[
         ("QUORATE_GIT_HASH", "0123456"),
         ("QUORATE_BIN", "target/debug/quorate"),
@@ -230,7 +230,7 @@ fn variables_of_the_build_the_tests_and_the_client_are_no_settings() {
     assert_eq!(loaded.config, ConfigV1::default());
 }
 
-/// A value with a line break must not smuggle a second setting in.
+/// A value with a line break must not set a second setting.
 #[test]
 fn a_variable_sets_one_setting() {
     let value = "1\nadmin.listen = \"0.0.0.0:1\"";
@@ -291,7 +291,7 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_file_of_another_version_is_judged_no_further() {
+fn a_file_of_another_version_has_only_that_error() {
     for (text, reason) in [
         (
             "version = 2\n[new]\n",

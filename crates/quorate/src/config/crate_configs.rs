@@ -70,13 +70,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_those_of_the_rooms() {
+    fn the_defaults_equal_those_of_the_crates() {
         let config = ConfigV1::default();
         let deadline = quorate_relay::RelayConfig::default().deadline;
         assert_eq!(config.relay_deadline(), deadline);
         // The replica knows what was proposed, so it must answer before the deadline of the relay.
-        let of_replica = Duration::from_millis(Settings::default().put.deadline_ms);
-        assert!(deadline > of_replica, "{deadline:?}");
+        let replica_deadline = Duration::from_millis(Settings::default().put.deadline_ms);
+        assert!(deadline > replica_deadline, "{deadline:?}");
         let server = quorate_http::HttpConfig {
             drain_timeout: deadline,
             ..quorate_http::HttpConfig::default()
@@ -88,11 +88,11 @@ mod tests {
             "here:7700".to_owned(),
         );
         assert_eq!(raft.settings, Settings::default());
-        assert_eq!(raft.cleanup, None, "nobody is removed unasked");
+        assert_eq!(raft.cleanup, None, "no voter is removed automatically");
     }
 
     #[test]
-    fn cleanup_is_told_as_it_is_set() {
+    fn cleanup_has_the_configured_values() {
         let mut config = ConfigV1::default();
         config.cluster.cleanup_after_secs = 3600;
         config.cluster.cleanup_voters_min = 5;

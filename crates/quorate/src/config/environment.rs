@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_setting_takes_the_name_of_a_variable_that_sets_nothing() {
+    fn no_setting_has_the_name_of_a_reserved_variable() {
         let settings = settings();
         for name in OTHER_VARIABLES {
             assert!(!settings.contains_key(name), "{name}");

@@ -3,7 +3,7 @@
 //! earlier ones. Everything is parsed and checked before anything is bound or opened. All errors are
 //! reported together, each with file, line, key and reason.
 //!
-//! | piece | what it is |
+//! | item | purpose |
 //! |---|---|
 //! | [`ConfigV1`] | the settings with their defaults: version 1 of the format |
 //! | [`load`] | merges the layers and checks them |

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_file_is_read_back() {
         use Stage::{Founding, Joining, Member, Preparing};
         for stage in [Preparing, Founding, Joining, Member] {
             let file = file(stage);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_lacks_a_part_is_none() {
+    fn an_incomplete_file_is_rejected() {
         let text = file(Stage::Founding).encode();
         let id = format!("id {}\n", "1a".repeat(32));
         for (part, damage) in [

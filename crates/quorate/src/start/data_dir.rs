@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_is_made_once_and_marked_once() {
+    fn an_identity_is_created_once_and_marked_once() {
         let root = tempfile::tempdir().unwrap();
         let dir = DataDir::open(&root.path().join("a/b")).unwrap();
         let (identity, is_new) = dir.identity().unwrap();
@@ -152,11 +152,11 @@ mod tests {
         assert_eq!((again.public_key(), is_new), (identity.public_key(), false));
         let mode = fs::metadata(dir.path.join(KEY_FILE)).unwrap().permissions();
         let mode = std::os::unix::fs::PermissionsExt::mode(&mode);
-        assert_eq!(mode & 0o077, 0, "it is still a secret");
+        assert_eq!(mode & 0o077, 0, "only the owner can read the key");
     }
 
     #[test]
-    fn a_broken_key_file_is_named_and_left_alone() {
+    fn a_broken_key_file_is_named_and_left_unchanged() {
         let root = tempfile::tempdir().unwrap();
         let dir = DataDir::open(root.path()).unwrap();
         fs::write(root.path().join(KEY_FILE), "broken").unwrap();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_prepared_goes_and_a_key_that_was_there_before_stays() {
+    fn withdrawing_removes_prepared_files_but_no_older_key() {
         for has_made_key in [true, false] {
             let root = tempfile::tempdir().unwrap();
             let dir = DataDir::open(root.path()).unwrap();
@@ -183,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn one_holder_at_a_time() {
+    fn only_one_process_can_open_a_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let held = DataDir::open(dir.path()).unwrap();
+        let locked = DataDir::open(dir.path()).unwrap();
         let error = DataDir::open(dir.path()).unwrap_err().to_string();
         assert!(error.contains("in use"), "{error}");
-        drop(held);
+        drop(locked);
         DataDir::open(dir.path()).unwrap();
     }
 }

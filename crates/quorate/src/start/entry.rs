@@ -219,35 +219,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_node_learns_outlives_it() {
+    async fn known_members_survive_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = Arc::new(DataDir::open(dir.path()).unwrap());
         data_dir.identity().unwrap();
         std::fs::create_dir(dir.path().join(quorate_raft::LOG_DIR)).unwrap();
         let cluster = |known| ClusterFile::new(Stage::Member, ID, known);
-        let noted = async |expected: KnownMembers| {
+        let written = async |expected: KnownMembers| {
             let expected = BootState::Member(cluster(expected));
             while BootState::of(dir.path()).unwrap() != expected {
                 tokio::task::yield_now().await;
             }
         };
-        let (knows, watch) = watch::channel(known(1, &[1]));
+        let (sender, watch) = watch::channel(known(1, &[1]));
         let following = follow(watch, data_dir.clone(), cluster(known(0, &[])));
-        let learning = async {
-            noted(known(1, &[1])).await;
-            knows.send_replace(known(2, &[1, 2]));
-            noted(known(2, &[1, 2])).await;
+        let changing = async {
+            written(known(1, &[1])).await;
+            sender.send_replace(known(2, &[1, 2]));
+            written(known(2, &[1, 2])).await;
             // A node that reopens its store may have no members for an instant.
-            knows.send_replace(KnownMembers::default());
-            knows.send_replace(known(3, &[3]));
-            noted(known(3, &[3])).await;
-            drop(knows);
+            sender.send_replace(KnownMembers::default());
+            sender.send_replace(known(3, &[3]));
+            written(known(3, &[3])).await;
+            drop(sender);
         };
-        tokio::join!(following, learning);
+        tokio::join!(following, changing);
     }
 
     #[test]
-    fn addresses_that_others_cannot_use_are_known() {
+    fn loopback_addresses_are_recognized() {
         for loopback in [
             "127.0.0.1:1",
             "[::1]:1",
@@ -262,15 +262,15 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_cluster_is_refused_and_one_that_is_absent_is_not_missed() {
+    fn a_token_of_another_cluster_is_rejected_and_a_missing_file_is_not() {
         let cluster = ClusterFile::new(Stage::Member, ID, known(1, &[1]));
-        let by = |id| {
+        let source = |id| {
             let invite = quorate_state::InviteId([1; 16]);
             TokenSource::Token(JoinToken::new(id, invite, [2; 32], []))
         };
-        by(ID).check(&cluster).unwrap();
+        source(ID).check(&cluster).unwrap();
         TokenSource::File("absent".into()).check(&cluster).unwrap();
-        let error = by(ClusterId([2; 32])).check(&cluster).unwrap_err();
+        let error = source(ClusterId([2; 32])).check(&cluster).unwrap_err();
         assert!(error.to_string().contains("another"), "{error}");
     }
 }

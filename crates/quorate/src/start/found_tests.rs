@@ -3,7 +3,7 @@ use std::{fs, path::PathBuf};
 use super::*;
 use crate::start::data_dir::KEY_FILE;
 
-/// A machine, and the file that it shares with others.
+/// A machine, and the token file that it shares with others.
 struct Machine {
     config: ConfigV1,
     file: PathBuf,
@@ -25,7 +25,7 @@ impl Machine {
         }
     }
 
-    /// Another one, which shares its file with this one.
+    /// Another machine with the same token file.
     fn other(&self) -> Self {
         Self {
             file: self.file.clone(),
@@ -37,7 +37,7 @@ impl Machine {
         found(&self.config, Some(&self.file), 3)
     }
 
-    /// Does one step, after which it is killed.
+    /// Runs only the next step, as if the process was then killed.
     fn step(&self) -> anyhow::Result<bool> {
         let data_dir = DataDir::open(&self.config.data_dir)?;
         let step = Step::next(&self.config.data_dir, Some(&self.file))?;
@@ -69,14 +69,14 @@ impl Machine {
     }
 
     #[track_caller]
-    fn refused(&self) -> StartError {
+    fn rejected(&self) -> StartError {
         let error = self.found().unwrap_err();
         error.downcast().unwrap()
     }
 
-    /// Founds, with this cluster and this token.
+    /// Checks that the directory is prepared to found this cluster and that its token is shared.
     #[track_caller]
-    fn is_founder_of(&self, id: ClusterId) {
+    fn check_founding(&self, id: ClusterId) {
         let cluster = self.cluster();
         assert_eq!(self.state(), BootState::Founding(cluster.clone()));
         assert_eq!((cluster.id, cluster.voters), (id, 3));
@@ -85,9 +85,9 @@ impl Machine {
         let members: Vec<_> = cluster.known.members.into_iter().collect();
         assert_eq!((token.cluster, token.members), (id, members));
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
-        assert!(u128::from(expires.0) > now, "it has expired");
+        assert!(u128::from(expires.0) > now, "the token has expired");
         let left = fs::read_dir(self.file.parent().unwrap()).unwrap().count();
-        assert!(left <= 2, "something is left beside the token");
+        assert!(left <= 2, "a temporary file is left");
     }
 }
 
@@ -96,12 +96,12 @@ fn founding_is_prepared_once() {
     let machine = Machine::new();
     assert!(machine.found().unwrap());
     let cluster = machine.cluster();
-    machine.is_founder_of(cluster.id);
+    machine.check_founding(cluster.id);
     let mode = fs::metadata(&machine.file).unwrap().permissions();
     let mode = std::os::unix::fs::PermissionsExt::mode(&mode);
     assert_eq!(mode & 0o777, 0o600);
 
-    // Again, with and without the file, and with another one.
+    // Repeated with the file, without it, and on another machine.
     assert!(!machine.found().unwrap());
     assert!(!found(&machine.config, None, 1).unwrap());
     fs::remove_file(&machine.file).unwrap();
@@ -129,14 +129,14 @@ fn the_same_command_continues_after_any_step() {
         }
         let id = machine.cluster().id;
         assert_eq!(machine.found().unwrap(), steps < 3);
-        machine.is_founder_of(id);
+        machine.check_founding(id);
     }
 }
 
-/// Killed inside of a step.
+/// The process was killed during a step.
 #[test]
 fn leftovers_of_an_interrupted_step_are_used_or_replaced() {
-    // The key, and no cluster file.
+    // There is a key but no complete cluster file.
     let machine = Machine::new();
     let (data_dir, path) = (&machine.config.data_dir, &machine.file);
     let (identity, _) = DataDir::open(data_dir).unwrap().identity().unwrap();
@@ -150,38 +150,38 @@ fn leftovers_of_an_interrupted_step_are_used_or_replaced() {
             .contains_key(&NodeId(identity.public_key()))
     );
 
-    // The token under its first name, not whole.
+    // The temporary token file is incomplete.
     let new = path.with_added_extension(format!("{}.new", cluster.id));
     fs::write(&new, "quorate-join-1.AA").unwrap();
     assert!(machine.found().unwrap());
     assert!(!new.exists());
-    machine.is_founder_of(cluster.id);
+    machine.check_founding(cluster.id);
 }
 
 #[test]
 fn the_first_of_two_founders_to_share_its_token_wins() {
-    // The other wins before this one looks, or between its look and its link.
-    for looks_first in [false, true] {
+    // The other machine wins before this one checks the file, or between the check and the hard link.
+    for has_checked in [false, true] {
         let one = Machine::new();
         let other = one.other();
         one.step().unwrap();
         let step = Step::next(&one.config.data_dir, Some(&one.file)).unwrap();
         assert!(other.found().unwrap());
-        if looks_first {
+        if has_checked {
             let data_dir = DataDir::open(&one.config.data_dir).unwrap();
             assert!(step.run(&data_dir, &one.config, 3).unwrap());
         }
-        let error = one.refused();
+        let error = one.rejected();
         assert!(matches!(error, StartError::OtherFounder(_)), "{error}");
         assert!(error.to_string().contains("--join-file"), "{error}");
-        assert_eq!(one.names(), ["lock"], "all that was made is gone");
-        other.is_founder_of(other.cluster().id);
-        assert!(matches!(one.refused(), StartError::Founded { .. }));
+        assert_eq!(one.names(), ["lock"], "all prepared files are removed");
+        other.check_founding(other.cluster().id);
+        assert!(matches!(one.rejected(), StartError::Founded { .. }));
     }
 }
 
 #[test]
-fn a_key_that_was_there_before_outlives_a_lost_race() {
+fn an_existing_key_survives_a_lost_race() {
     let one = Machine::new();
     DataDir::open(&one.config.data_dir)
         .unwrap()
@@ -189,7 +189,7 @@ fn a_key_that_was_there_before_outlives_a_lost_race() {
         .unwrap();
     one.step().unwrap();
     one.other().found().unwrap();
-    assert!(matches!(one.refused(), StartError::OtherFounder(_)));
+    assert!(matches!(one.rejected(), StartError::OtherFounder(_)));
     assert_eq!(one.names(), ["lock", KEY_FILE]);
 }
 
@@ -198,23 +198,23 @@ fn a_file_without_data_is_a_lost_volume_or_a_new_node() {
     let machine = Machine::new();
     machine.found().unwrap();
     fs::remove_dir_all(&machine.config.data_dir).unwrap();
-    let error = machine.refused();
+    let error = machine.rejected();
     assert!(matches!(error, StartError::Founded { .. }));
     for way in ["mount", "--join-file"] {
         assert!(error.to_string().contains(way), "{error}");
     }
     assert!(!machine.config.data_dir.exists(), "nothing is written");
 
-    // What a new file system has in it is nothing.
+    // The directory of a new file system counts as empty.
     fs::create_dir_all(machine.config.data_dir.join("lost+found")).unwrap();
-    assert!(matches!(machine.refused(), StartError::Founded { .. }));
+    assert!(matches!(machine.rejected(), StartError::Founded { .. }));
     fs::remove_file(&machine.file).unwrap();
     assert!(machine.found().unwrap());
 }
 
-/// Tokens do not say when they expire, so one that has is like any other.
+/// A token does not contain its expiry, so an expired one is treated like any other.
 #[test]
-fn a_token_that_has_expired_marks_the_founding_too() {
+fn an_expired_token_marks_the_founding_too() {
     let machine = Machine::new();
     machine.step().unwrap();
     machine.step().unwrap();
@@ -227,7 +227,7 @@ fn a_token_that_has_expired_marks_the_founding_too() {
     assert!(machine.found().unwrap());
     assert!(!machine.found().unwrap());
     assert!(matches!(
-        machine.other().refused(),
+        machine.other().rejected(),
         StartError::Founded { .. }
     ));
 }
@@ -250,7 +250,7 @@ fn the_same_command_continues_an_interrupted_change() {
 }
 
 #[test]
-fn a_used_key_founds_nothing() {
+fn a_used_key_cannot_found_a_cluster() {
     let machine = Machine::new();
     let data_dir = DataDir::open(&machine.config.data_dir).unwrap();
     data_dir.identity().unwrap();
@@ -266,7 +266,7 @@ fn a_used_key_founds_nothing() {
 }
 
 #[test]
-fn a_token_needs_an_address_that_others_can_dial() {
+fn a_token_needs_an_address_that_others_can_reach() {
     let mut machine = Machine::new();
     machine.config.peer.advertise.clear();
     machine.config.peer.listen = ([127, 0, 0, 1], 0).into();

@@ -70,12 +70,12 @@ mod tests {
         answers: Vec<fn() -> Result<Joined, JoinError>>,
     ) -> (Result<Joined, JoinError>, usize) {
         let mut count = 0;
-        let came = request_until_answered(async || {
+        let result = request_until_answered(async || {
             let answer = answers[count.min(answers.len() - 1)];
             count += 1;
             answer()
         });
-        (came.await, count)
+        (result.await, count)
     }
 
     fn unreachable() -> Result<Joined, JoinError> {
@@ -91,27 +91,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn members_are_asked_until_one_can_answer() {
+    async fn joining_retries_until_a_member_answers() {
         let answers = vec![unreachable, unavailable, not_taken, || Ok(joined())];
-        let (came, count) = join_when(answers).await;
-        assert_eq!((came.unwrap(), count), (joined(), 4));
+        let (result, count) = join_when(answers).await;
+        assert_eq!((result.unwrap(), count), (joined(), 4));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_not_asked_for_again() {
+    async fn a_rejection_is_not_retried() {
         let rejection = || Err(JoinError::Rejected(JoinRejection::Used));
-        let (came, count) = join_when(vec![unreachable, rejection, || Ok(joined())]).await;
+        let (result, count) = join_when(vec![unreachable, rejection, || Ok(joined())]).await;
         assert!(matches!(
-            came,
+            result,
             Err(JoinError::Rejected(JoinRejection::Used))
         ));
         assert_eq!(count, 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_that_nobody_takes_for_long_is_given_up() {
-        let (came, count) = join_when(vec![unreachable, not_taken]).await;
-        assert!(matches!(came, Err(JoinError::NotTaken(_))));
+    async fn joining_stops_if_no_member_accepts_the_token() {
+        let (result, count) = join_when(vec![unreachable, not_taken]).await;
+        assert!(matches!(result, Err(JoinError::NotTaken(_))));
         assert!(count > 3, "the token may be too new: {count}");
     }
 }

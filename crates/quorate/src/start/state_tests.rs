@@ -4,7 +4,7 @@ use quorate_state::ClusterId;
 use super::*;
 use crate::start::data_dir::DataDir;
 
-/// A directory that has these, which end in a slash if they are directories themselves.
+/// A directory with these files, and directories for names that end in a slash.
 fn dir_with(names: &[&str]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for name in names {
@@ -24,7 +24,7 @@ fn cluster(stage: Stage) -> ClusterFile {
     }
 }
 
-/// A directory with a key, and this cluster file.
+/// A directory with a key, and a cluster file of this stage.
 fn dir_at(stage: Stage, names: &[&str]) -> tempfile::TempDir {
     let dir = dir_with(names);
     let data_dir = DataDir::open(dir.path()).unwrap();
@@ -42,7 +42,7 @@ fn damage(dir: &tempfile::TempDir) -> String {
 }
 
 #[test]
-fn what_no_node_has_used_is_empty() {
+fn an_unused_directory_is_empty() {
     let left_over = ["cluster.new", "node.key.4711.new", "node.key.new"];
     for names in [
         &[][..],
@@ -64,7 +64,7 @@ fn what_no_node_has_used_is_empty() {
 }
 
 #[test]
-fn a_stage_is_a_state() {
+fn each_stage_has_its_state() {
     let log = format!("{LOG_DIR}/");
     for (stage, state) in [
         (
@@ -76,23 +76,23 @@ fn a_stage_is_a_state() {
     ] {
         let dir = dir_at(stage, &[&log]);
         assert_eq!(BootState::of(dir.path()).unwrap(), state);
-        // A member that is used has a log; before it may have none.
+        // Only a member, or a node with a used key, must have a log.
         let dir = dir_at(stage, &[]);
-        let forgotten = BootState::DataLost(ClusterId([7; 32]).to_string());
+        let lost = BootState::DataLost(ClusterId([7; 32]).to_string());
         let unused = match stage {
-            Stage::Member => forgotten.clone(),
+            Stage::Member => lost.clone(),
             _ => state,
         };
         assert_eq!(BootState::of(dir.path()).unwrap(), unused);
         let data_dir = DataDir::open(dir.path()).unwrap();
         data_dir.mark_used(&ClusterId([7; 32]).to_string()).unwrap();
-        assert_eq!(BootState::of(dir.path()).unwrap(), forgotten);
+        assert_eq!(BootState::of(dir.path()).unwrap(), lost);
     }
 }
 
-/// The mark comes first, and the stage behind it. In between the process may end.
+/// The key is marked before the stage is written, and the process may end in between.
 #[test]
-fn a_used_key_is_that_of_a_member() {
+fn a_used_key_belongs_to_a_member() {
     for stage in [Stage::Founding, Stage::Joining] {
         let dir = dir_at(stage, &[&format!("{LOG_DIR}/")]);
         let data_dir = DataDir::open(dir.path()).unwrap();
@@ -103,7 +103,7 @@ fn a_used_key_is_that_of_a_member() {
 }
 
 #[test]
-fn a_used_key_without_data_has_forgotten() {
+fn a_used_key_without_data_is_lost_data() {
     let dir = dir_with(&[]);
     let data_dir = DataDir::open(dir.path()).unwrap();
     data_dir.identity().unwrap();
@@ -118,7 +118,7 @@ fn a_used_key_without_data_has_forgotten() {
 }
 
 #[test]
-fn one_thing_without_another_is_damage() {
+fn missing_or_conflicting_files_are_damage() {
     for name in [&*format!("{LOG_DIR}/"), STORE_FILE, "notes.txt"] {
         let reason = damage(&dir_with(&["node.key", name]));
         assert!(reason.contains(name.trim_end_matches('/')), "{reason}");
@@ -149,7 +149,7 @@ fn one_thing_without_another_is_damage() {
 }
 
 #[test]
-fn without_a_token_nothing_starts_from_nothing() {
+fn an_empty_directory_needs_a_token() {
     let dir = Path::new("/var/lib/quorate");
     assert!(matches!(BootState::Empty.cluster(dir, true), Ok(None)));
     let error = BootState::Empty
