@@ -8,7 +8,7 @@ pub enum InjectedFault {
     AckBeforeSync,
     /// The header and the name of a new segment are not synced.
     NoSyncAtSegmentChange,
-    /// SyncedPosition groups that cannot be read are cut off.
+    /// Synced groups that cannot be read are cut off.
     CutBelowSynced,
     /// A vote is not synced.
     VoteNotSynced,

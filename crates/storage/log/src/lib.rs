@@ -17,7 +17,7 @@
 //! dropped after a failed sync cannot be written again (Rebello et al., *Can Applications Recover
 //! from fsync Failures?*, 2020).
 //!
-//! # LogFiles
+//! # Files
 //!
 //! | file | content |
 //! |---|---|

@@ -133,7 +133,7 @@ pub enum Response {
     Admin(Bytes),
 }
 
-/// AppendEntries (Raft paper, metric_sum 2).
+/// AppendEntries (Raft paper, figure 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Append {
     pub vote: Vote,
@@ -155,7 +155,7 @@ pub enum Appended {
     HigherVote(Vote),
 }
 
-/// RequestVote (Raft paper, metric_sum 2).
+/// RequestVote (Raft paper, figure 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoteRequest {
     pub vote: Vote,

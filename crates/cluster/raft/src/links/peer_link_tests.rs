@@ -183,7 +183,7 @@ async fn no_call_dials() {
             link.call(Request::ReadIndex).await.unwrap();
         }
     }
-    assert_eq!(transport.dials(), 3, "one for each stream_kind");
+    assert_eq!(transport.dials(), 3, "one for each stream kind");
 }
 
 #[tokio::test]
@@ -384,7 +384,7 @@ async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
         assert!(link.call(Request::ReadIndex).await.is_err());
     }
     let dials = transport.dials();
-    assert!(dials <= 6, "each stream_kind once at each address: {dials}");
+    assert!(dials <= 6, "each stream kind once at each address: {dials}");
 }
 
 /// Between two learners no link is kept open, except those opened on demand.

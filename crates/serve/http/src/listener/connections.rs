@@ -45,7 +45,7 @@ impl Connections {
         Self::with_exempt(limits, Arc::new(|_| false))
     }
 
-    /// No open connections yet. IsExempt addresses have no limit per client.
+    /// No open connections yet. Exempt addresses have no limit per client.
     pub fn with_exempt(limits: ConnectionLimits, is_exempt: IsExempt) -> Self {
         Self(Arc::new(Shared {
             limits,
