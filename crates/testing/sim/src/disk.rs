@@ -40,6 +40,14 @@ impl SimDisk {
         self.0.state().trace.len()
     }
 
+    /// As [`boundaries`](Self::boundaries), or `None` after the process was killed: what it does then
+    /// is at no boundary.
+    #[must_use]
+    pub fn boundaries_if_alive(&self) -> Option<usize> {
+        let state = self.0.state();
+        (!state.dead).then(|| state.trace.len())
+    }
+
     /// Makes everything durable and clears the trace of operations.
     pub fn make_durable(&self) {
         self.0.state().make_durable();

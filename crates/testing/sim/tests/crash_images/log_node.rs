@@ -301,10 +301,27 @@ impl LogNode {
         let (disk, acks) = (self.disk.clone(), self.history.acks());
         let sender = ResultSender::new(self.results.0.clone());
         Box::new(move |result| {
-            if result.is_ok() {
-                acks.lock().unwrap().push((disk.boundaries(), acked));
+            // A process that was killed between a sync and its callback acknowledges nothing.
+            if result.is_ok()
+                && let Some(boundary) = disk.boundaries_if_alive()
+            {
+                acks.lock().unwrap().push((boundary, acked));
             }
             sender.send(result);
         })
     }
+}
+
+#[test]
+fn a_callback_after_the_kill_acknowledges_nothing() {
+    let disk = empty_disk();
+    let log = open_log(&disk, 0, None).unwrap();
+    let mut node = LogNode::new(&disk, log, History::empty(), 0);
+    let on_flushed = node.on_flushed(Acked {
+        changes: 1,
+        votes: 0,
+    });
+    drop(disk.kill());
+    on_flushed(Ok(()));
+    assert_eq!(node.history.acked(usize::MAX), Acked::default());
 }
