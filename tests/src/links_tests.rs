@@ -102,7 +102,7 @@ async fn the_end_of_a_connection_is_lost_with_the_bytes() {
 }
 
 #[tokio::test]
-async fn what_is_held_arrives_when_the_link_is_whole() {
+async fn held_messages_arrive_when_the_link_is_healed() {
     let mut link = Through::open().await;
     link.forth.condition.send_replace(Condition::Delayed);
     link.dialer.write_all(b"late").await.unwrap();
@@ -128,7 +128,7 @@ async fn a_link_that_refuses_can_be_dialed_when_it_is_healed() {
 }
 
 #[tokio::test]
-async fn a_slow_link_is_late_and_narrow_but_not_one_after_the_other() {
+async fn a_slow_link_has_latency_and_limited_bandwidth_and_pipelines() {
     let delay = Duration::from_millis(100);
     let mut link = Through::open().await;
     link.forth.condition.send_replace(Condition::Slow {

@@ -115,6 +115,9 @@ impl Oracle {
     }
 
     /// Reads every key at every node, and panics with all wrong reads.
+    ///
+    /// A follower applies an entry a little after its PUT is acknowledged elsewhere: after writes, wait
+    /// with [`Nodes::expect_converged`] first.
     pub async fn expect_held_by(&self, nodes: &Nodes) {
         let read_count = self.publishers.len() * nodes.len();
         let publishers = Arc::new(self.publishers.clone());
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_packet_must_not_be_there() {
+    fn a_rejected_packet_must_not_be_stored() {
         let mut oracle = KeyOracle::default();
         oracle.on_answer(&packet(1), PutAnswer::Refused(503));
         oracle.check(None).unwrap();

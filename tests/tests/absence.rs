@@ -206,7 +206,7 @@ async fn a_voter_that_was_removed_while_away_believes_a_majority() {
 
 /// b is removed while it is away, and all nodes that it knew are gone: it learns nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_whose_acquaintances_are_all_gone_concludes_nothing() {
+async fn a_node_that_knows_only_removed_members_decides_nothing() {
     let absence = Absence::of_three().await;
     let Absence { a, b, c, .. } = &absence;
     let d = absence.replace(a, c).await;

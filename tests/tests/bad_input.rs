@@ -401,7 +401,7 @@ async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();
     let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
     // A reset is an end too.
-    let _ = read.expect("the node closes the connection once we have said all");
+    let _ = read.expect("the node closes the connection once we have sent everything");
     answer
 }
 

@@ -125,7 +125,7 @@ impl SmallDisk {
             }
         };
         for (file, held) in moved.iter().zip(held) {
-            fs::write(file, held).expect("there is room for what is small");
+            fs::write(file, held).expect("the directory is writable");
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
             fs::set_permissions(file, mode).expect("it is our file");
         }
@@ -154,7 +154,7 @@ impl SmallDisk {
 
     /// Fills the disk completely.
     fn fill(&self) {
-        let mut filling = fs::File::create(self.filling()).expect("there is room");
+        let mut filling = fs::File::create(self.filling()).expect("the directory is writable");
         let full = loop {
             if let Err(error) = std::io::Write::write_all(&mut filling, &[0; 512]) {
                 break error;

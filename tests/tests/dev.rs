@@ -44,7 +44,7 @@ async fn the_printed_commands_work_and_the_data_stays(count: usize) {
         data.to_str().expect("it is text"),
     ];
     let mut dev = Dev::start(&dir, &args).await;
-    let first_line = dev.said_after("Quorate: ");
+    let first_line = dev.text_after("Quorate: ");
     let nodes = if count == "1" { "node" } else { "nodes" };
     assert_eq!(
         first_line,
@@ -71,7 +71,7 @@ async fn the_printed_commands_work_and_the_data_stays(count: usize) {
 async fn ephemeral_data_is_gone_at_the_end() {
     let dir = TempDir::new().expect("a temporary directory can be created");
     let mut dev = Dev::start(&dir, &["--ephemeral"]).await;
-    let data = PathBuf::from(dev.said_after("data in "));
+    let data = PathBuf::from(dev.text_after("data in "));
     assert!(data.join("node-3").is_dir(), "{}", data.display());
     dev.interrupt().await;
     assert!(!data.exists(), "{} is still there", data.display());
@@ -191,7 +191,7 @@ impl Dev {
     }
 
     /// The rest of the line that has `start` in it.
-    fn said_after(&self, start: &str) -> String {
+    fn text_after(&self, start: &str) -> String {
         let output = self.output();
         let line = output.lines().find_map(|line| line.split_once(start));
         let (_, rest) = line.unwrap_or_else(|| panic!("{start:?} is not in {output}"));

@@ -74,7 +74,7 @@ fn ballast(node: &Node) -> PathBuf {
 
 /// Fills the disk up to the last byte.
 fn fill(node: &Node) {
-    let mut file = File::create(ballast(node)).expect("there is room for a name");
+    let mut file = File::create(ballast(node)).expect("the directory is writable");
     let full = (0..).find_map(|_| file.write_all(&[0; 4096]).err());
     assert_eq!(
         full.expect("it fills up").kind(),
@@ -94,7 +94,7 @@ async fn wait_for(node: &Node, what: &str, status: u16, detail: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn full_disks_end_no_node_and_no_answer() {
+async fn full_disks_stop_neither_nodes_nor_answers() {
     let programs = TempDir::new().expect("a temporary directory can be created");
     let Some(program) = program_on_small_disk(&programs) else {
         return;

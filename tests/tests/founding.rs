@@ -105,6 +105,18 @@ async fn wait_until_not_ready(node: &Node, why: &str) {
     .await;
 }
 
+/// Joining and promoting takes moments in which a node does not know enough of the others. That is not
+/// an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_cluster_logs_no_error() {
+    let cluster = Cluster::start(voters(3)).await;
+    cluster.nodes().expect_converged().await;
+    for node in cluster.nodes().iter() {
+        let log = node.log();
+        assert!(!log.contains(" ERROR "), "{log}");
+    }
+}
+
 /// Two of three nodes come back with only their keys. They are a majority and have lost what they
 /// acknowledged: they must not found a second cluster next to the survivor, and must not elect it. They
 /// report that and exit; the survivor answers reads.
@@ -156,7 +168,7 @@ async fn a_member_without_its_volume_founds_no_second_cluster() {
         fs::rename(&data, &aside).expect("it is a directory");
         for is_mount_point in [false, true] {
             if is_mount_point {
-                fs::create_dir_all(data.join("lost+found")).expect("there is room");
+                fs::create_dir_all(data.join("lost+found")).expect("the directory is writable");
             }
             let log = expect_nothing_to_start_from(&lost).await;
             assert!(WAYS_ON.iter().all(|way| log.contains(way)), "{log}");
@@ -185,7 +197,7 @@ async fn a_member_without_its_volume_founds_no_second_cluster() {
         cluster.nodes().expect_txt(&alice, "meanwhile").await;
     }
     let after = fs::read(cluster.token_file()).expect("it is there");
-    assert_eq!(after, token, "nothing founds anew");
+    assert_eq!(after, token, "nothing founds a second cluster");
 }
 
 /// A founding that stops between two steps: the same command continues, and until then the node does
@@ -203,7 +215,7 @@ async fn an_interrupted_founding_continues() {
     let log = expect_nothing_to_start_from(&node).await;
     assert!(log.contains("init --found --once"), "{log}");
 
-    fs::create_dir(&dir).expect("there is room");
+    fs::create_dir(&dir).expect("the directory is writable");
     expect_done(&found_once(&node, &file, "1"));
     assert_eq!(names_in(&dir), ["token"]);
     let mode = fs::metadata(&file).expect("it is there").permissions();
@@ -233,7 +245,7 @@ async fn an_interrupted_founding_continues() {
     expect_done(&found_once(&node, &file, "1"));
     fs::remove_file(&file).expect("it is there");
     expect_done(&found_once(&node, &file, "1"));
-    assert!(!file.exists(), "it was written anew");
+    assert!(!file.exists(), "it was written again");
     node.terminate().await;
     expect_done(&found_once(&node, &file, "1"));
     node.start();
@@ -248,7 +260,7 @@ async fn a_killed_founding_continues() {
     for count in 0..KILL_COUNT {
         let node = cluster.machine();
         let dir = shared_dir(&cluster).join(count.to_string());
-        fs::create_dir_all(&dir).expect("there is room");
+        fs::create_dir_all(&dir).expect("the directory is writable");
         let file = dir.join("token");
         let mut command = tokio::process::Command::from(node.init_found_command(&once(&file, "1")));
         let mut founding = command.spawn().expect("quorate can be started");
@@ -277,7 +289,7 @@ async fn one_of_several_racing_nodes_founds() {
     for race in 1..=RACE_COUNT {
         let nodes = [(); 3].map(|()| cluster.machine());
         let dir = shared_dir(&cluster).join(race.to_string());
-        fs::create_dir_all(&dir).expect("there is room");
+        fs::create_dir_all(&dir).expect("the directory is writable");
         let file = dir.join("token");
         // What a founding makes it takes back, and a key that was there before stays.
         let has_key = race % 2 == 0;
@@ -400,7 +412,7 @@ async fn a_node_waits_for_the_file_by_which_it_joins() {
     waits().await;
     second.terminate().await;
     waits().await;
-    fs::create_dir(shared_dir(&cluster)).expect("there is room");
+    fs::create_dir(shared_dir(&cluster)).expect("the directory is writable");
     expect_done(&found_once(&first, &file, "1"));
     first.start();
     first.wait_for_role(&second, "voter").await;

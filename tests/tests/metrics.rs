@@ -28,7 +28,7 @@ const TABLES: [&str; 2] = ["<!-- tables -->\n\n", "\n<!-- end of tables -->"];
 
 /// `docs/METRICS.md` has every metric with its type, labels and help text: dashboards rely on it.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_is_documented_as_it_is() {
+async fn every_metric_is_documented() {
     let cluster = Cluster::start(voters(3)).await;
     let alice = cluster.publisher("alice");
     for node in cluster.nodes().iter() {
@@ -100,7 +100,7 @@ fn promtool() -> Command {
 
 /// The metrics follow what happens.
 #[tokio::test(flavor = "multi_thread")]
-async fn counters_count() {
+async fn every_counter_increases() {
     let cluster = Cluster::start(voters(1)).await;
     let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
     let figure = async |line: &str| -> f64 {

@@ -17,7 +17,7 @@ const FAR: Condition = Condition::Slow {
 
 /// The others elect a leader and writes continue. The old leader still serves local reads, and rejects
 /// a linearizable read.
-async fn expect_succeeded(strike: impl Fn(&Links, &Node)) {
+async fn expect_failover(break_links: impl Fn(&Links, &Node)) {
     let watched = Watched::start().await;
     let (cluster, alice) = (&watched.cluster, Publisher::new("alice"));
     let old_leader = cluster.leader().await;
@@ -25,7 +25,7 @@ async fn expect_succeeded(strike: impl Fn(&Links, &Node)) {
     alice.put(&old_leader, "before").await.expect_acked();
     cluster.nodes().expect_txt(&alice, "before").await;
 
-    strike(cluster.links(), &old_leader);
+    break_links(cluster.links(), &old_leader);
     let new_leader = others.wait_for_leader().await;
     alice.put(&new_leader, "after").await.expect_acked();
     watched.expect_writes().await;
@@ -46,29 +46,29 @@ async fn expect_rejected(node: &Node, alice: &Publisher) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_cut_off_is_succeeded() {
-    expect_succeeded(|links, leader| links.isolate(leader, Condition::Lost)).await;
+    expect_failover(|links, leader| links.isolate(leader, Condition::Lost)).await;
 }
 
 /// Messages from that time arrive later, when they are useless.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_arrive_late_harm_nothing() {
-    expect_succeeded(|links, leader| links.isolate(leader, Condition::Delayed)).await;
+    expect_failover(|links, leader| links.isolate(leader, Condition::Delayed)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_links_are_refused_is_replaced() {
-    expect_succeeded(|links, leader| links.isolate(leader, Condition::Refused)).await;
+    expect_failover(|links, leader| links.isolate(leader, Condition::Refused)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_cannot_send_is_succeeded() {
-    expect_succeeded(Links::silence).await;
+    expect_failover(Links::silence).await;
 }
 
 /// The others receive its messages, and it never receives theirs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_cannot_receive_is_succeeded() {
-    expect_succeeded(Links::deafen).await;
+    expect_failover(Links::deafen).await;
 }
 
 /// The leader and its term.
@@ -91,13 +91,13 @@ async fn leadership(nodes: &Nodes) -> (String, u64) {
 }
 
 /// A follower that does not hear the leader must not unseat it, during the fault or later.
-async fn expect_no_election(strike: impl Fn(&Links, &Arc<Node>, &Arc<Node>)) {
+async fn expect_no_election(break_links: impl Fn(&Links, &Arc<Node>, &Arc<Node>)) {
     let watched = Watched::start_patient(3).await;
     let cluster = &watched.cluster;
     let (leader, follower) = (cluster.leader().await, cluster.follower().await);
     let before = leadership(&cluster.nodes()).await;
 
-    strike(cluster.links(), &leader, &follower);
+    break_links(cluster.links(), &leader, &follower);
     let what = "the follower to miss the leader";
     until(what, LEADER_WITHIN, async || match follower.ready().await {
         Ok(()) => Err("it is ready".to_owned()),
@@ -116,13 +116,13 @@ async fn expect_no_election(strike: impl Fn(&Links, &Arc<Node>, &Arc<Node>)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_that_was_cut_off_unseats_nobody() {
+async fn a_follower_that_was_partitioned_deposes_no_leader() {
     expect_no_election(|links, _, follower| links.isolate(follower, Condition::Lost)).await;
 }
 
 /// It still hears the other follower, and both others hear it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_that_does_not_receive_the_leader_unseats_nobody() {
+async fn a_follower_that_does_not_receive_the_leader_deposes_no_leader() {
     expect_no_election(|links, leader, follower| {
         links.set(from_ref(leader), from_ref(follower), Condition::Lost);
     })

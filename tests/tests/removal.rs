@@ -31,15 +31,17 @@ async fn a_leader_that_is_removed_hands_over_and_stays_out() {
     stay.expect_to_be_the_voters().await;
     load.wait_for_acks(ACKS).await;
 
-    wait_until_told(&leader).await;
+    wait_until_reported_removed(&leader).await;
     leader.kill();
     leader.restart();
     leader.wait_alive().await;
-    wait_until_told(&leader).await;
+    wait_until_reported_removed(&leader).await;
     load.wait_for_acks(ACKS).await;
     assert_eq!(load.failed_count(), 0, "PUTs failed at those that stay");
     stay.wait_for_leader().await;
-    load.stop().await.expect_held_by(&stay).await;
+    let oracle = load.stop().await;
+    stay.expect_converged().await;
+    oracle.expect_held_by(&stay).await;
 }
 
 /// A voter with its key but without its data does not take part again, and prints what to do.
@@ -125,7 +127,7 @@ async fn a_removed_node_reports_it_and_stops_immediately() {
     load.wait_for_acks(ACKS).await;
     let stays = cluster.leader().await;
     stays.operate(&["member", "remove", removed.id()]).await;
-    wait_until_told(&removed).await;
+    wait_until_reported_removed(&removed).await;
     let ran = removed.run(&["member", "list"]).await;
     assert!(ran.stdout.contains("  removed  "), "{}", ran.stdout);
     assert!(ran.stderr.contains("ask another member"), "{}", ran.stderr);
@@ -153,7 +155,7 @@ async fn a_node_that_has_lost_its_leader_stops_soon() {
     drop(load);
 }
 
-async fn wait_until_told(node: &Node) {
+async fn wait_until_reported_removed(node: &Node) {
     let what = "the node to know that it was removed";
     until(what, CONVERGE_WITHIN, async || match node.ready().await {
         Err(reason) if reason.contains("removed") => Ok(()),

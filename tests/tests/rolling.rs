@@ -23,7 +23,9 @@ async fn a_rolling_restart_fails_no_put_at_a_survivor() {
             node.wait_ready().await;
             load.wait_for_acks(ACKS).await;
             assert_eq!(load.failed_count(), 0, "PUTs failed at survivors");
-            load.stop().await.expect_held_by(&cluster.nodes()).await;
+            let oracle = load.stop().await;
+            cluster.nodes().expect_converged().await;
+            oracle.expect_held_by(&cluster.nodes()).await;
         }
     }
 }

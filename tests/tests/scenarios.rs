@@ -376,7 +376,7 @@ async fn nodes_form_one_cluster_in_any_order_and_again() {
 /// Two of three nodes lose their disks and get their original keys back: they must not found a second
 /// cluster next to the survivor.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wiped_majority_founds_no_second_cluster() {
+async fn nodes_that_got_back_only_their_first_keys_found_no_second_cluster() {
     let cluster = Cluster::start(voters(3)).await;
     let alice = cluster.publisher("alice");
     // Not the leader, which could send them the log while it leads.

@@ -22,7 +22,7 @@ const NEWER: [&str; 2] = ["--level-max", "2"];
 
 /// The order in which nodes are upgraded.
 #[derive(Clone, Copy)]
-enum Order {
+enum UpgradeOrder {
     LeaderFirst,
     LeaderLast,
 }
@@ -53,14 +53,14 @@ async fn wait_raised(cluster: &Cluster) {
 
 /// No PUT fails, nothing acknowledged is lost, and after the last node the cluster uses the new level on
 /// its own.
-async fn upgrade_one_by_one(order: Order) {
+async fn upgrade_one_by_one(order: UpgradeOrder) {
     let cluster = Cluster::start(voters(3)).await;
     let load = Load::start(&cluster.nodes(), WRITER_COUNT);
     let leader = cluster.leader().await;
     let mut nodes: Vec<_> = cluster.nodes().without(&leader).to_vec();
     match order {
-        Order::LeaderFirst => nodes.insert(0, leader),
-        Order::LeaderLast => nodes.push(leader),
+        UpgradeOrder::LeaderFirst => nodes.insert(0, leader),
+        UpgradeOrder::LeaderLast => nodes.push(leader),
     }
     for node in &nodes {
         load.wait_for_acks(ACKS).await;
@@ -76,12 +76,12 @@ async fn upgrade_one_by_one(order: Order) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_upgrade_that_starts_with_the_leader_loses_nothing() {
-    upgrade_one_by_one(Order::LeaderFirst).await;
+    upgrade_one_by_one(UpgradeOrder::LeaderFirst).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_upgrade_that_ends_with_the_leader_loses_nothing() {
-    upgrade_one_by_one(Order::LeaderLast).await;
+    upgrade_one_by_one(UpgradeOrder::LeaderLast).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

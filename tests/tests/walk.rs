@@ -170,7 +170,7 @@ impl Walk {
             } => {
                 let new = self.join(*new, &["--learner"]).await;
                 let more = [new.id()];
-                let replacing = self.order(&["member", "replace"], *old, &more);
+                let replacing = self.run_command(&["member", "replace"], *old, &more);
                 tokio::join!(replacing, async {
                     if let Some(restarted) = restarted {
                         // At any step.
@@ -179,10 +179,13 @@ impl Walk {
                     }
                 });
             }
-            Step::Remove(number) => self.order(&["member", "remove"], *number, &[]).await,
-            Step::Promote(number) => self.order(&["member", "promote"], *number, &[]).await,
-            Step::Demote(number) => self.order(&["member", "demote"], *number, &[]).await,
-            Step::Transfer(number) => self.order(&["leader", "transfer"], *number, &[]).await,
+            Step::Remove(number) => self.run_command(&["member", "remove"], *number, &[]).await,
+            Step::Promote(number) => self.run_command(&["member", "promote"], *number, &[]).await,
+            Step::Demote(number) => self.run_command(&["member", "demote"], *number, &[]).await,
+            Step::Transfer(number) => {
+                self.run_command(&["leader", "transfer"], *number, &[])
+                    .await
+            }
         }
     }
 
@@ -210,7 +213,7 @@ impl Walk {
     }
 
     /// Runs a command about a node.
-    async fn order(&self, command: &[&str], concerned: Number, more: &[&str]) {
+    async fn run_command(&self, command: &[&str], concerned: Number, more: &[&str]) {
         let node = self.cluster.node(concerned);
         let args = [command, &[node.id()], more].concat();
         run_until_done(&self.operator(concerned), &args).await;

@@ -97,7 +97,7 @@ async fn wait_for_watchers(node: &Node, kind: &str, count: usize) {
 /// Half of them wait for one change, half for all changes. Each receives only its own packet, and none of
 /// them delays the stop of the node.
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_wait_for_little_memory() {
+async fn ten_thousand_watchers_take_little_memory() {
     // First, because the node inherits the limit of open files.
     let count = watcher_count();
     let cluster = Cluster::start(voters(1).with_config(PATIENT)).await;

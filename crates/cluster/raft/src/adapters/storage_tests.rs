@@ -136,7 +136,7 @@ async fn applied_entries_are_visible_to_reads() {
 }
 
 #[tokio::test]
-async fn nothing_of_an_entry_that_is_beyond_the_program_is_applied_and_all_before_it_is() {
+async fn an_entry_of_a_newer_level_is_not_applied_and_all_before_it_are() {
     let dir = tempfile::tempdir().unwrap();
     let (_, mut state_machine) = open(&dir);
     let newer = Level(LEVEL_MAX.0 + 1);

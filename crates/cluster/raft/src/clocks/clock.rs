@@ -11,23 +11,27 @@ use crate::{adapters::Raft, clocks::gossip::PeerGossip};
 /// How often to check whether the clock of this node agrees with the others.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a node waits after its start before it logs that it does not know the time. It receives
-/// the clocks of the others with their first messages.
-const START_GRACE: Duration = Duration::from_secs(10);
+/// How long no majority of the clocks must agree before that is logged. After a start and after a
+/// change of the voters, the clocks of the others arrive with their first messages.
+const NO_MAJORITY_GRACE: Duration = Duration::from_secs(10);
 
 /// Sets the voters of the cluster clock, and logs every change of the clock state once. Never
 /// returns.
 pub(crate) async fn watch_clock(gossip: Arc<PeerGossip>, raft: Raft) {
-    let (start, mut changes) = (Instant::now(), raft.changes());
+    let mut changes = raft.changes();
     let mut logged = ClockState::Agreed;
+    let mut last_known = Instant::now();
     loop {
         let voters = raft.view().voters;
         let has_joined = !voters.is_empty();
         gossip.set_voters(voters);
         let state = gossip.time().state;
         let is_alone = gossip.is_alone();
-        let is_early = (start.elapsed() < START_GRACE || !has_joined) && !is_alone;
-        if state != logged && !(state == ClockState::Unknown && is_early) {
+        let is_known = matches!(state, ClockState::Agreed | ClockState::Disagrees);
+        if is_known || !has_joined {
+            last_known = Instant::now();
+        }
+        if state != logged && (is_known || is_alone || last_known.elapsed() >= NO_MAJORITY_GRACE) {
             logged = state;
             match is_alone {
                 true => log_state_alone(state),

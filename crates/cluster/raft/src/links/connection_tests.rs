@@ -132,7 +132,7 @@ async fn a_request_dropped_before_the_link_took_it_is_not_in_flight() {
     let first = end.send().await;
     {
         let mut blocked = Box::pin(end.connection.send(Request::ReadIndex));
-        assert!(poll!(&mut blocked).is_pending(), "the link takes no more");
+        assert!(poll!(&mut blocked).is_pending(), "the link is full");
     }
     let first_id = end.read().await.id;
     let second = end.send().await;
@@ -186,12 +186,14 @@ async fn requests_in_flight_are_bounded() {
     assert!(matches!(rejected, Err(CallError::NotSent(_))));
     let id = end.read().await.id;
     end.answer(id);
-    let room = async {
+    let accepted = async {
         while end.connection.send(Request::ReadIndex).await.is_err() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(TIMEOUT, room).await.expect("a response makes room");
+    timeout(TIMEOUT, accepted)
+        .await
+        .expect("a response frees a place");
 }
 
 #[tokio::test]
@@ -202,7 +204,9 @@ async fn a_caller_does_not_wait_for_a_link_that_was_lost_while_it_was_full() {
     assert!(poll!(&mut blocked).is_pending());
     let silent = LinkError::Failed("silent".to_owned());
     end.responses.send(Err(silent)).unwrap();
-    let outcome = timeout(TIMEOUT, blocked).await.expect("it is told");
+    let outcome = timeout(TIMEOUT, blocked)
+        .await
+        .expect("the caller gets an error");
     assert!(matches!(outcome, Err(CallError::NotSent(_))));
 }
 

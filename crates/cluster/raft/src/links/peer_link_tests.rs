@@ -293,7 +293,7 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
     transport.until_dialed(2).await;
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     let Err(CallError::NotSent(error)) = opened else {
-        panic!("its log is empty, and was not");
+        panic!("its log is empty but was not before");
     };
     assert!(error.to_string().contains("has lost its data"), "{error}");
 }
@@ -326,7 +326,7 @@ async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
                     "entry 7 of term 0",
                     "entry 6 of term 0",
                 ] {
-                    assert!(text.contains(expected), "{expected} in {text}");
+                    assert!(text.contains(expected), "{expected:?} is not in {text}");
                 }
             }
             other => assert!(other.is_ok() && !is_refused, "{index}: {other:?}"),
@@ -371,7 +371,10 @@ async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
     until_answered(&first).await;
     peers.set_members(own(), &at("peer:2"), voters());
     let moved = peers.link(peer(), "peer:1", StreamKind::Append);
-    assert_eq!(moved.address, "peer:2", "that of the membership counts");
+    assert_eq!(
+        moved.address, "peer:2",
+        "the address in the membership is used"
+    );
     until_answered(&moved).await;
     peers.set_members(own(), &BTreeMap::new(), voters());
     for link in [first, moved] {

@@ -62,21 +62,24 @@ fn members_are_listed_with_what_the_leader_knows() {
     assert_eq!(states, [Leader, Live, Silent, CatchingUp, Pending]);
     let lags: Vec<_> = listed.iter().map(|member| member.lag).collect();
     assert_eq!(lags, [Some(0), Some(1), Some(1), Some(1000), None]);
-    assert_eq!(listed[3].address, "node4:7700", "that of the membership");
+    assert_eq!(
+        listed[3].address, "node4:7700",
+        "the address in the membership is used"
+    );
     assert_eq!(listed[4].address, "new5:7700");
     assert_eq!(listed[4].name, "n5");
 }
 
 #[test]
-fn a_node_is_named_by_its_key_its_beginning_or_its_name() {
+fn a_node_is_found_by_its_key_a_prefix_of_it_or_its_name() {
     let snapshot = membership_snapshot();
     let key = node(4).to_string();
     for text in [key.as_str(), &key[..8], "n4"] {
         assert_eq!(snapshot.find_known(text), Ok(node(4)), "{text}");
     }
-    let stranger = node(9);
-    let text = stranger.to_string();
-    assert_eq!(snapshot.find(&text), Ok(stranger));
+    let unknown = node(9);
+    let text = unknown.to_string();
+    assert_eq!(snapshot.find(&text), Ok(unknown));
     assert_eq!(snapshot.find_known(&text), Err(unknown_node(&text)));
     for text in ["", &key[..3], "n6"] {
         assert_eq!(snapshot.find(text), Err(unknown_node(text)));
@@ -84,7 +87,7 @@ fn a_node_is_named_by_its_key_its_beginning_or_its_name() {
 }
 
 #[test]
-fn a_beginning_that_two_nodes_share_is_ambiguous() {
+fn a_prefix_that_two_nodes_share_is_ambiguous() {
     let mut snapshot = membership_snapshot();
     let mut twin = *node(4).0.as_bytes();
     twin[31] ^= 1;

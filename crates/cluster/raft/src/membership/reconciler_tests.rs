@@ -105,7 +105,7 @@ fn a_registered_node_becomes_a_learner_and_then_a_voter() {
     learner.last_log = LogIndex(1000);
     assert_eq!(step(&learner), None, "it lacks entries");
     learner.last_log = LogIndex(100);
-    assert_eq!(step(&learner.silent(2, 5)), None, "it is not heard");
+    assert_eq!(step(&learner.silent(2, 5)), None, "it does not answer");
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_silent_voter_is_removed_while_enough_stay() {
     assert_eq!(
         silent_voter_step(&gone, CLEANUP, young),
         None,
-        "it leads only since"
+        "it became leader only now"
     );
     let enough = membership_snapshot(&[1, 2, 3], &[]).silent(3, 61);
     assert_eq!(silent_voter_step(&enough, CLEANUP, hour), None);

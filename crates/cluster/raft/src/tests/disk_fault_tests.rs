@@ -147,7 +147,7 @@ async fn damaged_packets_are_replaced_from_another_member_and_never_served() {
     board.cut_off.lock().unwrap().clear();
     timeout(TIMEOUT, opening).await.unwrap().unwrap().unwrap();
     let healed = starting;
-    simulated.cluster.take_in(damaged, healed.clone());
+    simulated.cluster.add(damaged, healed.clone());
     simulated.cluster.ready().await;
     for key in 0..100 {
         let stored = healed.stored_packet(packet(key, 5).key()).unwrap();
@@ -326,7 +326,7 @@ async fn a_failed_checkpoint_at_shutdown_is_an_error() {
     assert!(matches!(stopped, Err(ShutdownError::Checkpoint(_))));
 }
 
-/// After the restart it serves what it had served before, or nothing: its disk does not tell that
+/// After the restart it serves what it had served before, or nothing: its disk does not show that
 /// it was committed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_node_serves_nothing_before_it_has_caught_up() {
@@ -357,7 +357,7 @@ async fn a_restarted_node_serves_nothing_before_it_has_caught_up() {
     simulated.cluster.shutdown().await;
 }
 
-/// Puts newer and newer packets until it is stopped, and records what was acknowledged.
+/// Publishes new packets until it is stopped, and records what was acknowledged.
 fn keep_writing(node: Arc<Node>, micros: Arc<AtomicU64>, acked: Acked) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {

@@ -9,7 +9,7 @@ use crate::clocks::gossip::PeerGossip;
 const NO_TIMEOUT_MS: u64 = 60_000;
 
 /// A cluster in which no election timeout ends.
-async fn patient(count: u64) -> Cluster {
+async fn without_elections(count: u64) -> Cluster {
     let mut cluster = Cluster::prepare(count, |config| {
         config.settings.raft.election_timeout_min_ms = NO_TIMEOUT_MS - 1;
         config.settings.raft.election_timeout_max_ms = NO_TIMEOUT_MS;
@@ -83,7 +83,7 @@ fn set_not_electable<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, not_ele
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_dies_is_succeeded_before_any_election_timeout() {
-    let mut cluster = patient(3).await;
+    let mut cluster = without_elections(3).await;
     let old = cluster.leader().clone();
     put(&old, &packet(1, 5)).await.unwrap();
     let term = old.status().term;
@@ -109,7 +109,7 @@ async fn a_leader_that_dies_is_succeeded_before_any_election_timeout() {
 /// The others notice one after the other: the first candidate repeats its requests until they have.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_node_to_notice_a_dead_leader_waits_for_the_others() {
-    let mut cluster = patient(3).await;
+    let mut cluster = without_elections(3).await;
     let old = cluster.leader().context().config.node;
     cluster.board.vanish(old);
     cluster.nodes.remove(&old);
@@ -173,7 +173,7 @@ async fn a_cut_that_closes_no_connection_is_left_to_the_election_timeout() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_lacks_entries_leaves_its_turn_to_the_next() {
-    let mut cluster = patient(3).await;
+    let mut cluster = without_elections(3).await;
     let old = cluster.leader().clone();
     // The next one in the ring of ids after the leader.
     let next = cluster.nodes.range(old.context().config.node..).nth(1);

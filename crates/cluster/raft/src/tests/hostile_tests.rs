@@ -65,7 +65,7 @@ fn vote(number: u64, term: Term, committed: bool) -> Vote {
     }
 }
 
-fn at(term: Term, index: u64) -> LogPosition {
+fn log_position(term: Term, index: u64) -> LogPosition {
     LogPosition {
         term,
         index: LogIndex(index),
@@ -180,7 +180,7 @@ async fn entries_of_another_leader_or_of_a_term_too_high_are_rejected() {
     let cluster = serving().await;
     expect_rejected(&cluster, StreamKind::Append, |state| {
         let (leader, last) = (leader_of(state), state.last.unwrap());
-        let next = |term| at(term, last.index.0 + 1);
+        let next = |term| log_position(term, last.index.0 + 1);
         let own = vote(LIAR, term_of(state), true);
         vec![
             // In the name of the current leader, and of one of a later term.
@@ -196,8 +196,8 @@ async fn entries_of_another_leader_or_of_a_term_too_high_are_rejected() {
             // A leader that was not elected, and entries of a future term or with a gap.
             append(vote(LIAR, Term(leader.term.0 + 1), false), None, &[]),
             append(own, state.last, &[next(FAR)]),
-            append(own, state.last, &[at(own.term, last.index.0 + 2)]),
-            append(own, Some(at(FAR, 1)), &[]),
+            append(own, state.last, &[log_position(own.term, last.index.0 + 2)]),
+            append(own, Some(log_position(FAR, 1)), &[]),
         ]
     })
     .await;
@@ -209,7 +209,7 @@ async fn a_candidate_must_name_itself_and_an_acceptable_term() {
     let cluster = serving().await;
     expect_rejected(&cluster, StreamKind::Control, |state| {
         let next = Term(term_of(state).0 + 1);
-        let high = Some(at(FAR, u64::MAX));
+        let high = Some(log_position(FAR, u64::MAX));
         let lies = [
             vote_request(vote(1, next, false), state.last),
             vote_request(vote(2, next, false), state.last),
@@ -251,8 +251,8 @@ async fn a_snapshot_of_another_leader_or_of_a_term_too_high_is_rejected() {
         vec![
             snapshot(leader, last, last),
             snapshot(vote(LIAR, FAR, true), last, last),
-            snapshot(own, at(FAR, u64::MAX), last),
-            snapshot(own, last, at(FAR, u64::MAX)),
+            snapshot(own, log_position(FAR, u64::MAX), last),
+            snapshot(own, last, log_position(FAR, u64::MAX)),
         ]
     })
     .await;
@@ -348,7 +348,7 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
     let introduction = Introduction {
         stated: LogSummary {
             term: FAR,
-            durable: Some(at(FAR, u64::MAX)),
+            durable: Some(log_position(FAR, u64::MAX)),
         },
         ..cluster.leader().context().service().introduction()
     };
@@ -363,7 +363,9 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(TIMEOUT, lied_to).await.expect("its lies are heard");
+    timeout(TIMEOUT, lied_to)
+        .await
+        .expect("its messages arrive");
     for (number, node) in (1..).zip(cluster.nodes.values()) {
         assert_eq!(
             put(node, &packet(number, 9)).await.unwrap(),
@@ -393,8 +395,8 @@ async fn a_response_makes_no_node_a_leader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_that_were_never_sent_are_not_acknowledged() {
-    answered_by(|_| Response::Append(Appended::Flushed(Some(at(FAR, u64::MAX))))).await;
-    answered_by(|_| Response::Append(Appended::Conflict(at(FAR, u64::MAX)))).await;
+    answered_by(|_| Response::Append(Appended::Flushed(Some(log_position(FAR, u64::MAX))))).await;
+    answered_by(|_| Response::Append(Appended::Conflict(log_position(FAR, u64::MAX)))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -413,7 +415,7 @@ async fn a_lying_answer_to_a_candidate_changes_nothing() {
             _ => Response::Vote(VoteResponse {
                 vote: vote(LIAR, FAR, true),
                 granted: true,
-                last_log: Some(at(FAR, u64::MAX)),
+                last_log: Some(log_position(FAR, u64::MAX)),
             }),
         }),
     };
@@ -428,7 +430,7 @@ async fn a_lying_answer_to_a_candidate_changes_nothing() {
     };
     timeout(TIMEOUT, lied_to)
         .await
-        .expect("it is asked for its vote");
+        .expect("it receives a vote request");
     cluster.ready().await;
     let after = term_of(&log_of(node));
     assert!(after.0 < before.0 + 1_000, "{before} {after}");
@@ -444,7 +446,7 @@ async fn packets_of_a_term_too_high_are_not_fetched() {
         cluster.board.hang_up(other.id);
     }
     let offer = SnapshotOffer {
-        last_log: at(FAR, u64::MAX),
+        last_log: log_position(FAR, u64::MAX),
         membership: StoredMembership {
             position: None,
             membership: Membership {
@@ -468,7 +470,7 @@ async fn packets_of_a_term_too_high_are_not_fetched() {
         _ = crate::snapshots::pull::pull_packets(&context.config, &context.peers, LogIndex(0)) => {
             panic!("nobody has any")
         }
-        rejected = timeout(TIMEOUT, rejected) => rejected.expect("the liar is asked"),
+        rejected = timeout(TIMEOUT, rejected) => rejected.expect("the hostile member answers"),
     }
     cluster.shutdown().await;
 }

@@ -9,7 +9,7 @@ use super::{elections::calm, test_members::*, *};
 /// How long to check that something does not happen.
 const WATCHED: Duration = Duration::from_secs(1);
 
-/// The log that a newcomer replays starts with members of long ago, none of which exists any more.
+/// The log that a new node replays starts with old members, none of which exists any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_that_replays_old_members_keeps_to_the_current_ones() {
     let mut cluster = Cluster::alone(calm).await;
@@ -46,7 +46,10 @@ async fn a_rejected_token_leaves_nothing_in_the_log() {
         assert_eq!(used, Some(JoinAnswer::Rejected(JoinRejection::Used)));
     }
     let written = last_log().0 - before.0;
-    assert!(written < 10, "{written} entries for what all would reject");
+    assert!(
+        written < 10,
+        "{written} entries for requests that every node rejects"
+    );
     cluster.shutdown().await;
 }
 

@@ -25,7 +25,7 @@ fn copy(simulated: &Simulated) -> SimDisk {
     simulated.disks[&id(3)].image(usize::MAX, quorate_sim::PowerLoss::Everything)
 }
 
-/// Has the third node acknowledge what is stored now, and dies. What it has acknowledged.
+/// Lets the third node acknowledge what is stored now and kills it. Returns what it acknowledged.
 async fn acknowledge_and_die(simulated: &mut Simulated) -> LogPosition {
     let third = simulated.cluster.nodes[&id(3)].clone();
     for key in 0..10 {

@@ -63,7 +63,7 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
         .await
         .unwrap();
     let again = cluster.replace(id(3), id(4)).await;
-    assert_eq!(again.warnings.len(), 1, "it is gone already");
+    assert_eq!(again.warnings.len(), 1, "it was removed before");
     let gone = id(3).to_string();
     let rejected = cluster.change(replacing(&gone, id(3))).await;
     assert_eq!(rejected, Err(unknown_node(&gone)));
@@ -127,7 +127,7 @@ async fn an_interrupted_replacement_is_completed() {
         .until_members(|members| members.iter().all(|member| !is_node(member, 3)))
         .await;
     let done = cluster.replace(id(3), id(4)).await;
-    assert_eq!(done.warnings.len(), 1, "it is gone already");
+    assert_eq!(done.warnings.len(), 1, "it was removed before");
     assert!(put(&cluster.nodes[&id(4)], &packet(1, 5)).await.is_ok());
 }
 
@@ -142,7 +142,7 @@ async fn leave_joint(node: &Node, numbers: &[u64]) {
         }
     };
     let settled = timeout(TIMEOUT, settled).await;
-    settled.expect("the change before is made");
+    settled.expect("the earlier change is complete");
     // The reconciler may complete it immediately.
     raft.begin_joint(voters).await;
 }

@@ -152,7 +152,7 @@ async fn under_sustained_writes_a_follower_needs_only_one_snapshot() {
     traffic.requests_max.send_replace(usize::MAX);
     test.expect_caught_up().await;
     assert_eq!(traffic.passed.borrow().started, [0]);
-    // Nothing is kept for ever.
+    // The log is purged once the snapshot has been installed.
     until(&test.leader, |view| view.purged >= last).await;
     test.simulated.cluster.shutdown().await;
 }

@@ -346,7 +346,7 @@ impl Cluster {
     pub(super) async fn open(&mut self, node: NodeId) -> Result<(), OpenError> {
         let config = self.configs[&node].clone();
         let opened = opened(config, self.transport(node)).await?;
-        self.take_in(node, opened);
+        self.add(node, opened);
         Ok(())
     }
 
@@ -354,7 +354,7 @@ impl Cluster {
         Memory::new(node, self.board.clone())
     }
 
-    pub(super) fn take_in(&mut self, node: NodeId, opened: Arc<Node>) {
+    pub(super) fn add(&mut self, node: NodeId, opened: Arc<Node>) {
         let service = opened.context().service();
         self.board.services.lock().unwrap().insert(node, service);
         self.nodes.insert(node, opened);
@@ -384,7 +384,7 @@ impl Cluster {
             timeout(TIMEOUT, node.shutdown())
                 .await
                 .expect("a node stops")
-                .expect("it stops in order");
+                .expect("it stops cleanly");
         }
     }
 }

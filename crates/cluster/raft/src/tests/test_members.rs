@@ -80,7 +80,9 @@ impl Cluster {
     pub(super) async fn token(&self, stays_learner: bool) -> JoinToken {
         let node = self.nodes.values().next().expect("a node runs");
         let invited = timeout(TIMEOUT, invite(node, stays_learner, 3600)).await;
-        let invited = invited.expect("it is answered").expect("it is made");
+        let invited = invited
+            .expect("it answers in time")
+            .expect("the invite is created");
         invited.token.parse().expect("it is a token")
     }
 
@@ -295,7 +297,7 @@ pub(super) fn replacing(old: &str, new: NodeId) -> ChangeMember {
     MemberChange::Replace(request).of(old)
 }
 
-/// Puts ever newer packets until it is stopped. Each must be stored. Returns how many.
+/// Publishes new packets until it is stopped. Each must be stored. Returns how many.
 pub(super) struct Publisher {
     stop: watch::Sender<bool>,
     writing: tokio::task::JoinHandle<u64>,

@@ -150,18 +150,14 @@ async fn vouchers_are_dropped_when_every_checkpoint_has_their_entries() {
     };
     timeout(TIMEOUT, passed)
         .await
-        .expect("it makes checkpoints");
+        .expect("all write checkpoints");
     let kept = cluster
         .leader()
         .context()
         .peers
         .membership_view
         .node_registry();
-    assert_eq!(
-        kept.vouchers.kept.len(),
-        1,
-        "the one that is away may need it"
-    );
+    assert_eq!(kept.vouchers.kept.len(), 1, "the absent member may need it");
 }
 
 /// Waits until a node reports why it does not serve.
