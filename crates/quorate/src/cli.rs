@@ -193,15 +193,15 @@ struct ConfigArgs {
     data_dir: Option<PathBuf>,
     #[arg(long, hide = true, value_parser = |_: &str| Err::<String, _>(REMOVED_ADVICE))]
     cluster_nodes: Option<String>,
-    /// The address of the relay and DNS over HTTPS (http.listen)
+    /// The address of the relay and DNS over HTTPS (http.listen); repeat for more addresses
     #[arg(long, value_name = "IP:PORT")]
-    http_listen: Option<SocketAddr>,
-    /// The address for other nodes (peer.listen)
+    http_listen: Vec<SocketAddr>,
+    /// The address for other nodes (peer.listen); repeat for more addresses
     #[arg(long, value_name = "IP:PORT")]
-    peer_listen: Option<SocketAddr>,
-    /// The address for health, metrics and the admin API (admin.listen)
+    peer_listen: Vec<SocketAddr>,
+    /// The address for health, metrics and the admin API (admin.listen); repeat for more addresses
     #[arg(long, value_name = "IP:PORT")]
-    admin_listen: Option<SocketAddr>,
+    admin_listen: Vec<SocketAddr>,
     /// The address of DNS over UDP and TCP (dns.listen); repeat for more addresses
     #[arg(long, value_name = "IP:PORT")]
     dns_listen: Vec<SocketAddr>,
@@ -220,14 +220,12 @@ impl ConfigArgs {
             ("http.listen", self.http_listen),
             ("peer.listen", self.peer_listen),
             ("admin.listen", self.admin_listen),
+            ("dns.listen", self.dns_listen),
         ] {
-            if let Some(listen) = listen {
-                flag(key, listen.to_string().into());
+            if !listen.is_empty() {
+                let listen = listen.iter().map(SocketAddr::to_string);
+                flag(key, listen.collect::<Vec<_>>().into());
             }
-        }
-        if !self.dns_listen.is_empty() {
-            let listen = self.dns_listen.iter().map(SocketAddr::to_string);
-            flag("dns.listen", listen.collect::<Vec<_>>().into());
         }
         Ok(config::load(sources)?)
     }
@@ -320,15 +318,10 @@ fn check(file: &Path) -> anyhow::Result<String> {
         file.display(),
         config.data_dir.display(),
         config.http.listen,
-        listed(&config.dns.listen),
+        config.dns.listen,
         config.peer.listen,
         config.admin.listen,
     ))
-}
-
-fn listed(addresses: &[SocketAddr]) -> String {
-    let addresses = addresses.iter().map(SocketAddr::to_string);
-    addresses.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

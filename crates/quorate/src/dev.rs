@@ -208,13 +208,13 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<ConfigV1>> {
             &mut config.http.listen,
             &mut config.peer.listen,
             &mut config.admin.listen,
+            &mut config.dns.listen,
         ];
         listeners
             .into_iter()
-            .for_each(|listen| *listen = address(listen.port(), number));
-        config.dns.listen = vec![address(config.dns.listen[0].port(), number)].into();
-        config.http.tls_listen = vec![address(HTTP_TLS_PORT, number)];
-        config.dns.tls_listen = vec![address(DNS_TLS_PORT, number)];
+            .for_each(|listen| *listen = vec![address(listen[0].port(), number)].into());
+        config.http.tls_listen = vec![address(HTTP_TLS_PORT, number)].into();
+        config.dns.tls_listen = vec![address(DNS_TLS_PORT, number)].into();
         config.tls.clone_from(&certificate);
         config.dns.origins = vec![origin()];
         config.limit.enabled = false;
@@ -370,7 +370,7 @@ mod tests {
         let mut configs = configs(&args(3, dir.path()), dir.path()).unwrap();
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = taken.local_addr().unwrap();
-        configs[2].admin.listen = taken;
+        configs[2].admin.listen = vec![taken].into();
         let error = failed_start(&configs, dir.path()).await;
         assert!(error.contains(&taken.to_string()), "{error}");
         assert!(error.contains("--port-offset"), "{error}");
@@ -387,11 +387,14 @@ mod tests {
             &mut config.http.listen,
             &mut config.peer.listen,
             &mut config.admin.listen,
-            &mut config.http.tls_listen[0],
-            &mut config.dns.tls_listen[0],
+            &mut config.dns.listen,
+            &mut config.http.tls_listen,
+            &mut config.dns.tls_listen,
         ];
-        listeners.into_iter().for_each(|listen| listen.set_port(0));
-        config.dns.listen = vec![([127, 0, 0, 1], 0).into()].into();
+        let free = vec![([127, 0, 0, 1], 0).into()];
+        listeners
+            .into_iter()
+            .for_each(|listen| *listen = free.clone().into());
         let error = failed_start(&configs, dir.path()).await;
         assert!(error.contains("in use"), "{error}");
         assert!(!error.contains("--port-offset"), "{error}");

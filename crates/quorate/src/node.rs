@@ -6,6 +6,8 @@ use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{AUDIT_TARGET, Reload};
 
+use futures_util::future::join_all;
+use quorate_http::listener::ListenerServer;
 use quorate_peer::{LinkServer, NodeId, PeerTransport, Service, TransportConfig};
 use quorate_raft::{Node, NodeMetrics, ShutdownError};
 use quorate_replica::NotReady;
@@ -53,7 +55,7 @@ pub(crate) struct RunningNode {
     pub(crate) node: Arc<Node>,
     settings: LiveSettings,
     servers: Servers,
-    peer: quorate_http::listener::ListenerServer,
+    peer: Vec<ListenerServer>,
     /// Dropped last, after everything that runs on it.
     _replication: ReplicationThread,
     _data_dir: Arc<DataDir>,
@@ -75,7 +77,7 @@ impl RunningNode {
         }
         let (identity, _) = data_dir.identity()?;
         let id = NodeId(identity.public_key());
-        let address = advertised(&config.peer.advertise, listeners.peer.local_addr())?;
+        let address = advertised(&config.peer.advertise, listeners.peer[0].local_addr())?;
         let has_routes = !options.routes.is_empty();
         let advertised = (!config.peer.advertise.is_empty()).then(|| address.clone());
 
@@ -91,7 +93,7 @@ impl RunningNode {
             store: quorate_store::StoreMetrics::register(&registry)?,
         };
         let listener_metrics = quorate_http::listener::ListenerMetrics::register(&registry)?;
-        let (servers, peer_listener) =
+        let (servers, peer_listeners) =
             listeners.serve(&settings, node.clone(), registry, &listener_metrics)?;
 
         let cluster = match (cluster, options.join) {
@@ -121,7 +123,7 @@ impl RunningNode {
             tokio::spawn(own_address::check(node.clone(), id, advertised));
         }
         let links = LinkServer::new(config.peer.clone(), &identity, service, peer_metrics);
-        let peer = async move { links.serve(peer_listener, &listener_metrics) };
+        let peer = async move { links.serve(peer_listeners, &listener_metrics) };
         let peer = replication.run(peer).await?;
         Ok(Self {
             node,
@@ -139,7 +141,7 @@ impl RunningNode {
             dns: self.servers.dns.local_addr(),
             http_tls: self.servers.http.tls_addrs().first().copied(),
             dns_tls: self.servers.dns.tls_addrs().first().copied(),
-            peer: self.peer.local_addr(),
+            peer: self.peer[0].local_addr(),
             admin: self.servers.admin.local_addr(),
         }
     }
@@ -173,7 +175,7 @@ impl RunningNode {
         http.shutdown().await;
         dns.shutdown().await;
         let stopped = self.node.shutdown().await;
-        self.peer.shutdown().await;
+        join_all(self.peer.into_iter().map(ListenerServer::shutdown)).await;
         admin.shutdown().await;
         stopped
     }
@@ -209,16 +211,15 @@ mod tests {
             data_dir: dir.path().to_owned(),
             ..ConfigV1::default()
         };
-        let free = ([127, 0, 0, 1], 0).into();
-        let listeners = [
+        let free = vec![([127, 0, 0, 1], 0).into()];
+        for listen in [
             &mut config.http.listen,
             &mut config.peer.listen,
             &mut config.admin.listen,
-        ];
-        for listen in listeners {
-            *listen = free;
+            &mut config.dns.listen,
+        ] {
+            *listen = free.clone().into();
         }
-        config.dns.listen = vec![free].into();
         start::found(&config, None, 1).unwrap();
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();

@@ -25,15 +25,12 @@ const BUILD: Build = Build {
     },
 };
 
-/// The addresses of a node's listeners.
+/// The addresses of a node's listeners: the first of each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
-    /// The first DNS address.
     pub(crate) dns: SocketAddr,
-    /// The first HTTPS address.
     pub(crate) http_tls: Option<SocketAddr>,
-    /// The first address of DNS over TLS.
     pub(crate) dns_tls: Option<SocketAddr>,
     pub(crate) peer: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -44,7 +41,7 @@ pub(crate) struct Listeners {
     http: HttpListeners,
     dns: DnsListeners,
     /// Peers wait here until the node is open.
-    pub(crate) peer: Listener,
+    pub(crate) peer: Vec<Listener>,
     admin: HttpListeners,
 }
 
@@ -53,21 +50,24 @@ impl Listeners {
         Ok(Self {
             http: config.http_server().bind().await.context("http")?,
             dns: config.dns.clone().bind().await.context("dns")?,
-            peer: Listener::bind("peers", config.peer.listen).context("peer.listen")?,
-            admin: quorate_http::HttpConfig::new(config.admin.listen)
-                .bind()
-                .await
-                .context("admin.listen")?,
+            peer: Listener::bind_all("peers", &config.peer.listen).context("peer.listen")?,
+            admin: quorate_http::HttpConfig {
+                listen: config.admin.listen.clone(),
+                ..quorate_http::HttpConfig::default()
+            }
+            .bind()
+            .await
+            .context("admin.listen")?,
         })
     }
-    /// Serves `replica` at all listeners except that for peers, which is returned.
+    /// Serves `replica` at all listeners except those for peers, which are returned.
     pub(crate) fn serve(
         self,
         settings: &LiveSettings,
         replica: Arc<Node>,
         registry: Registry,
         metrics: &ListenerMetrics,
-    ) -> anyhow::Result<(Servers, Listener)> {
+    ) -> anyhow::Result<(Servers, Vec<Listener>)> {
         let config = settings.in_force().clone();
         let limits = settings.answer_limits.clone();
         let responder = Arc::new(Responder::new(

@@ -1,13 +1,13 @@
 //! Timeouts and limits of both ends of links.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::NodeId;
+use quorate_http::listener::ListenAddresses;
 use quorate_setting::settings;
+
+/// The port for other nodes.
+const PORT: u16 = 7700;
 
 /// How long TLS and the greeting may take, at either end: two round trips and four signatures, and some time
 /// for a suspended peer.
@@ -45,12 +45,12 @@ impl Default for TransportConfig {
 settings! {
     /// The listener for peers, and its limits.
     pub struct LinkServerConfig {
-        /// The address for other nodes: TLS 1.3, for keys of the cluster and for joiners with a valid
-        /// token.
-        listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 7700).into();
+        /// The addresses for other nodes: TLS 1.3, for keys of the cluster and for joiners with a valid
+        /// token. The default is every address of the machine (IPv6 only if the machine has it).
+        listen: ListenAddresses = ListenAddresses::everywhere(PORT);
         /// The host:port at which other nodes reach this one; they resolve a host name at every connection.
         /// Only read when the node founds or joins a cluster; later `quorate member move` changes it.
-        /// Empty: the listen address, or this machine's name if it listens on every address.
+        /// Empty: the first listen address, or this machine's name if it listens on every address.
         advertise: String = String::new();
     }
     fixed {

@@ -95,9 +95,9 @@ impl LinkServer {
         }
     }
 
-    /// Serves at `listener` until [`ListenerServer::shutdown`], which answers the requests that
-    /// were read and closes the links.
-    pub fn serve(self, listener: Listener, metrics: &ListenerMetrics) -> ListenerServer {
+    /// Serves at `listeners` until [`ListenerServer::shutdown`] of each, which answers the requests
+    /// that were read and closes the links.
+    pub fn serve(self, listeners: Vec<Listener>, metrics: &ListenerMetrics) -> Vec<ListenerServer> {
         let config = &self.config;
         let counted_max = config.handshake_count_max + config.link_count_max;
         let limits = ConnectionLimits {
@@ -106,7 +106,11 @@ impl LinkServer {
             drain_timeout: config.drain_timeout,
         };
         let connections = Connections::new(limits);
-        listener.serve(Arc::new(self), &connections, ListenerName::Peer, metrics)
+        let server = Arc::new(self);
+        let serve = |listener: Listener| {
+            listener.serve(server.clone(), &connections, ListenerName::Peer, metrics)
+        };
+        listeners.into_iter().map(serve).collect()
     }
 
     /// Authenticates a connection and reads what it is for. Returns `None` if it was rejected.

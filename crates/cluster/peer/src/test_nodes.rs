@@ -73,7 +73,8 @@ impl Node {
             quorate_http::listener::ListenerMetrics::register(&registry).unwrap();
         let service = Arc::new(TestService::new(answering));
         let server = LinkServer::new(config, &identity(name), service.clone(), metrics)
-            .serve(listener, &listener_metrics);
+            .serve(vec![listener], &listener_metrics);
+        let server = server.into_iter().next().unwrap();
         Self {
             server,
             service,

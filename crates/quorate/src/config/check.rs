@@ -1,6 +1,6 @@
 //! Checks of settings beyond the type and bounds of each.
 
-use std::{net::SocketAddr, slice::from_ref};
+use std::net::SocketAddr;
 
 use quorate_raft::is_dialable;
 use quorate_setting::{Findings, KeyPath, SettingValue};
@@ -43,8 +43,6 @@ struct ListenerCheck {
     address: SocketAddr,
     /// Whether it uses a TCP port, and a UDP port.
     takes: [bool; 2],
-    /// Whether its socket is IPv6-only.
-    has_one_family: bool,
 }
 
 /// Checks each listener, and pairs of them on one port.
@@ -53,6 +51,10 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
     check_certificate(config, findings);
     config.dns.check_listeners(&"dns".into(), findings);
     config.http.check_listeners(&"http".into(), findings);
+    config
+        .peer
+        .listen
+        .check_not_empty("peer.listen".into(), findings);
     let listeners = listeners(config);
     for (at, one) in listeners.iter().enumerate() {
         let clash = listeners[..at].iter().find(|other| clashes(one, other));
@@ -69,41 +71,35 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
 fn listeners(config: &ConfigV1) -> Vec<ListenerCheck> {
     let (dns, http) = (&config.dns, &config.http);
     let (tcp, udp, both) = ([true, false], [false, true], [true, true]);
-    let groups: [(&str, &[SocketAddr], [bool; 2], bool); 9] = [
-        ("http.listen", from_ref(&http.listen), tcp, false),
-        ("peer.listen", from_ref(&config.peer.listen), tcp, false),
-        ("admin.listen", from_ref(&config.admin.listen), tcp, false),
-        ("dns.listen", &dns.listen, both, true),
-        ("dns.tls_listen", &dns.tls_listen, tcp, true),
-        ("dns.quic_listen", &dns.quic_listen, udp, true),
-        ("http.tls_listen", &http.tls_listen, tcp, true),
-        ("http.proxy_listen", &http.proxy_listen, tcp, true),
-        ("http.proxy_tls_listen", &http.proxy_tls_listen, tcp, true),
+    let groups: [(&str, &[SocketAddr], [bool; 2]); 9] = [
+        ("http.listen", &http.listen, tcp),
+        ("peer.listen", &config.peer.listen, tcp),
+        ("admin.listen", &config.admin.listen, tcp),
+        ("dns.listen", &dns.listen, both),
+        ("dns.tls_listen", &dns.tls_listen, tcp),
+        ("dns.quic_listen", &dns.quic_listen, udp),
+        ("http.tls_listen", &http.tls_listen, tcp),
+        ("http.proxy_listen", &http.proxy_listen, tcp),
+        ("http.proxy_tls_listen", &http.proxy_tls_listen, tcp),
     ];
-    let listeners = groups
-        .iter()
-        .flat_map(|(key, addresses, takes, one_family)| {
-            let listen = |(at, address): (usize, &SocketAddr)| ListenerCheck {
-                key: match addresses.len() {
-                    1 => (*key).to_owned(),
-                    _ => format!("{key}[{at}]"),
-                },
-                address: *address,
-                takes: *takes,
-                has_one_family: *one_family,
-            };
-            addresses.iter().enumerate().map(listen).collect::<Vec<_>>()
-        });
+    let listeners = groups.iter().flat_map(|(key, addresses, takes)| {
+        let listen = |(at, address): (usize, &SocketAddr)| ListenerCheck {
+            key: match addresses.len() {
+                1 => (*key).to_owned(),
+                _ => format!("{key}[{at}]"),
+            },
+            address: *address,
+            takes: *takes,
+        };
+        addresses.iter().enumerate().map(listen).collect::<Vec<_>>()
+    });
     listeners.collect()
 }
 
-/// Port 0 asks the system for a free port. A listener on the unspecified IPv6 address may also take IPv4,
-/// depending on the system, so it counts as every address unless it is IPv6-only.
+/// Port 0 asks the system for a free port. A listener on an unspecified address takes all of its family.
 fn clashes(one: &ListenerCheck, other: &ListenerCheck) -> bool {
     let takes_all_of = |one: &ListenerCheck, other: &ListenerCheck| {
-        let ip = one.address.ip();
-        let takes_both = ip.is_ipv6() && !one.has_one_family;
-        ip.is_unspecified() && (takes_both || ip.is_ipv4() == other.address.is_ipv4())
+        one.address.ip().is_unspecified() && one.address.is_ipv4() == other.address.is_ipv4()
     };
     let share_a_protocol = (0..2).any(|at| one.takes[at] && other.takes[at]);
     share_a_protocol

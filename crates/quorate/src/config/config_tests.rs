@@ -142,9 +142,9 @@ fn the_later_layer_wins_and_is_named() {
         ])
     })
     .unwrap();
-    assert_eq!(loaded.config.http.listen.port(), 4);
+    assert_eq!(loaded.config.http.listen[0].port(), 4);
     assert_eq!(loaded.config.data_dir, Path::new("/environment"));
-    assert_eq!(loaded.config.admin.listen.port(), 2);
+    assert_eq!(loaded.config.admin.listen[0].port(), 2);
     assert_eq!(
         loaded.source("http.listen"),
         Source::Flag("--http-listen".into())
@@ -206,7 +206,7 @@ fn a_wrong_variable_is_named() {
          QUORATE_HTTP_PROXY_LISTEN, QUORATE_HTTP_PROXY_TLS_LISTEN, QUORATE_HTTP_TLS_LISTEN, \
          QUORATE_HTTP_TRUSTED_PROXIES",
         "environment QUORATE_STORE_CACHE_SIZE: store.cache_size: \"1 GiB\" cannot be read as a number",
-        "environment QUORATE_ADMIN_LISTEN: admin.listen: invalid socket address syntax",
+        "environment QUORATE_ADMIN_LISTEN: admin.listen[0]: invalid socket address syntax",
         "environment QUORATE_DNS_ORIGINS: dns.origins[0].nam: unknown field `nam`",
         "environment QUORATE_VERSION: no setting has this name",
         "environment QUORATE_PORT_7700_TCP: no setting has this name; if Kubernetes",
@@ -255,7 +255,7 @@ fn every_mistake_is_reported_with_its_line() {
              `http`, `peer`, `admin`, `dns`, `tls`, `limit`, `watch`, `packets`, `put`, `clock`, `raft`, `store`, \
              `log`, `logging`",
             "FILE:7: put.deadline_ms: invalid value: integer `-1`, expected u64",
-            "FILE:8: admin.listen: invalid type: map, expected socket address",
+            "FILE:8: admin.listen: it is neither an address such as \"127.0.0.1:8080\" nor a list of them",
             "FILE:11: cluster.nodes: this setting was removed: `quorate init --found` founds a cluster, and others join with a token",
             "FILE:14: cluster.name: this setting was removed: `quorate init --found` founds a cluster, and others join with a token",
         ],

@@ -107,7 +107,7 @@ impl<'a> Step<'a> {
 }
 
 fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> anyhow::Result<()> {
-    let address = advertised(&config.peer.advertise, config.peer.listen)?;
+    let address = advertised(&config.peer.advertise, config.peer.listen[0])?;
     ensure!(
         !shares || is_dialable(&address),
         "other nodes cannot reach {address}, so a token cannot name this node: set peer.advertise"

@@ -269,7 +269,7 @@ fn a_used_key_cannot_found_a_cluster() {
 fn a_token_needs_an_address_that_others_can_reach() {
     let mut machine = Machine::new();
     machine.config.peer.advertise.clear();
-    machine.config.peer.listen = ([127, 0, 0, 1], 0).into();
+    machine.config.peer.listen = vec![([127, 0, 0, 1], 0).into()].into();
     let error = format!("{:#}", machine.found().unwrap_err());
     assert!(error.contains("peer.advertise"), "{error}");
     assert_eq!(machine.state(), BootState::Empty);

@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
-use quorate_http::listener::ConnectionSlot;
+use quorate_http::listener::{ConnectionSlot, ListenAddresses};
 use quorate_setting::{Findings, KeyPath, settings};
 use quorate_zone::{Authority, Origin};
 
-use crate::{ListenAddresses, OriginSettings};
+use crate::OriginSettings;
+
+/// The default port. Port 53, the standard port of DNS, needs a privilege.
+const PORT: u16 = 5300;
 
 /// The largest number of threads for each address: more than machines have cores.
 const UDP_THREAD_COUNT_MAX: usize = 1024;
@@ -23,13 +26,13 @@ settings! {
         /// Addresses where DNS listens, over UDP and TCP. The default is every address of the
         /// machine (IPv6 only if the machine has it). Resolvers query port 53: forward it here, or
         /// listen on it (the program then needs CAP_NET_BIND_SERVICE).
-        listen: ListenAddresses = ListenAddresses::default();
+        listen: ListenAddresses = ListenAddresses::everywhere(PORT);
         /// Addresses where DNS over TLS listens (RFC 7858), usually on port 853. It needs
         /// tls.certificate_file.
-        tls_listen: Vec<SocketAddr> = Vec::new();
+        tls_listen: ListenAddresses = ListenAddresses::default();
         /// Addresses where DNS over QUIC listens (RFC 9250), usually on port 853 of UDP.
         /// Experimental. It needs tls.certificate_file.
-        quic_listen: Vec<SocketAddr> = Vec::new();
+        quic_listen: ListenAddresses = ListenAddresses::default();
         /// Number of threads that answer UDP at each address. 0: one for each core.
         udp_thread_count: usize = 0, in 0..=UDP_THREAD_COUNT_MAX,
             "more threads than cores bring nothing";
@@ -96,11 +99,7 @@ impl DnsConfig {
 
     /// Adds an error to `findings` if there is no address to listen on.
     pub fn check_listeners(&self, key: &KeyPath, findings: &mut Findings) {
-        if self.listen.is_empty() {
-            let reason =
-                "it is empty: list at least one address, because resolvers query over UDP and TCP";
-            findings.error(key.key("listen"), reason);
-        }
+        self.listen.check_not_empty(key.key("listen"), findings);
     }
 
     /// The zones to serve; `None` if their settings have errors. Adds all errors and warnings about

@@ -58,8 +58,8 @@ impl Encryption {
 /// A server with every listener but HTTPS.
 pub(crate) async fn serve(mut config: DnsConfig) -> (DnsServer, Fixture, Encryption) {
     let (fixture, encryption) = (Fixture::new(), Encryption::new());
-    config.tls_listen = vec![([127, 0, 0, 1], 0).into()];
-    config.quic_listen = vec![([127, 0, 0, 1], 0).into()];
+    config.tls_listen = vec![([127, 0, 0, 1], 0).into()].into();
+    config.quic_listen = vec![([127, 0, 0, 1], 0).into()].into();
     let none: IsExempt = Arc::new(|_| false);
     let server = config.bind().await.unwrap().serve(
         fixture.responder.clone(),

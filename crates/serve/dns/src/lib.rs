@@ -67,7 +67,6 @@ mod hostile_tests;
 mod json;
 #[cfg(test)]
 mod limits_tests;
-mod listen;
 mod metrics;
 mod opt;
 #[cfg(test)]
@@ -96,7 +95,6 @@ pub use config::DnsConfig;
 pub use configured::ConfiguredZones;
 pub use doh::doh_router;
 pub use edns::UDP_SIZE_MAX;
-pub use listen::ListenAddresses;
 pub use metrics::DnsMetrics;
 pub use origin::{OriginSettings, SoaSettings};
 pub use query::QUERY_SIZE_MAX;

@@ -8,7 +8,6 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use nix::errno::Errno;
 use quorate_http::{
     ServerCertificate,
     listener::{
@@ -51,22 +50,17 @@ impl DnsConfig {
                     bound.tcp.push(tcp);
                     bound.udp.extend(udp);
                 }
-                Err(error)
-                    if config.listen.is_optional(*listen) && is_family_missing(&error.source) =>
-                {
-                    tracing::warn!(%listen, "DNS is not served over IPv6: this machine has no IPv6 address");
-                }
+                Err(error) if error.is_left_out(&config.listen) => {}
                 Err(error) => return Err(error),
             }
         }
-        for listen in &config.tls_listen {
-            bound
-                .tls
-                .push(Listener::bind_family("DNS over TLS", *listen)?);
-        }
-        for listen in &config.quic_listen {
-            let bound_sockets = bind_udp("DNS over QUIC", *listen, 1)?;
-            bound.quic.extend(bound_sockets);
+        bound.tls = Listener::bind_all("DNS over TLS", &config.tls_listen)?;
+        for listen in config.quic_listen.iter() {
+            match bind_udp("DNS over QUIC", *listen, 1) {
+                Ok(sockets) => bound.quic.extend(sockets),
+                Err(error) if error.is_left_out(&config.quic_listen) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(bound)
     }
@@ -80,7 +74,7 @@ fn bind_both(
     let mut tries = FREE_PORT_TRIES_MAX;
     loop {
         tries -= 1;
-        let tcp = Listener::bind_family("DNS over TCP", listen)?;
+        let tcp = Listener::bind("DNS over TCP", listen)?;
         match bind_udp("DNS over UDP", tcp.local_addr(), socket_count) {
             Ok(udp) => return Ok((tcp, udp)),
             Err(error)
@@ -102,12 +96,6 @@ fn bind_udp(
         listen,
         source,
     })
-}
-
-/// Whether binding failed because the machine has no address of this family.
-fn is_family_missing(error: &io::Error) -> bool {
-    let error = error.raw_os_error().map(Errno::from_raw);
-    matches!(error, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
 
 /// Bound listeners that do not answer yet.

@@ -394,7 +394,7 @@ async fn a_second_server_cannot_share_the_port() {
 #[tokio::test]
 async fn encrypted_listeners_need_a_certificate() {
     let mut config = config();
-    config.tls_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()];
+    config.tls_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()].into();
     let fixture = Fixture::new();
     let none: IsExempt = Arc::new(|_| false);
     let listeners = config.bind().await.unwrap();

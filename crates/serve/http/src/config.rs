@@ -1,13 +1,18 @@
 //! The settings of the HTTP server.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use quorate_limit::Networks;
 use quorate_setting::{Findings, KeyPath, settings};
+
+use crate::listener::ListenAddresses;
+
+/// The port for plain HTTP: 80 needs a privilege.
+const PORT: u16 = 8080;
 
 /// Returns whether an address is a proxy that is trusted to name the client's address.
 pub type IsTrusted = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
@@ -27,16 +32,16 @@ const CONNECTION_BYTES_PER_SEC: u64 = 4 * 1024 * 1024;
 settings! {
     /// HTTP for clients: listen addresses, connection limits, and trusted proxies.
     pub struct HttpConfig {
-        /// The address for plain HTTP/1.1 and HTTP/2. For TLS, put a proxy in front of it or set
-        /// tls_listen.
-        listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 8080).into();
+        /// The addresses for plain HTTP/1.1 and HTTP/2. The default is every address of the machine
+        /// (IPv6 only if the machine has it). For TLS, put a proxy in front of it or set tls_listen.
+        listen: ListenAddresses = ListenAddresses::everywhere(PORT);
         /// The addresses for HTTPS, usually with port 443. They need tls.certificate_file.
-        tls_listen: Vec<SocketAddr> = Vec::new();
+        tls_listen: ListenAddresses = ListenAddresses::default();
         /// The addresses for plain HTTP from proxies that name the client with version 2 of the
         /// PROXY protocol, such as HAProxy's send-proxy-v2. Only trusted_proxies may connect.
-        proxy_listen: Vec<SocketAddr> = Vec::new();
+        proxy_listen: ListenAddresses = ListenAddresses::default();
         /// The same for HTTPS, if the proxy does not terminate TLS.
-        proxy_tls_listen: Vec<SocketAddr> = Vec::new();
+        proxy_tls_listen: ListenAddresses = ListenAddresses::default();
         /// How many connections may be open at the same time. One more closes the connection that
         /// was idle the longest.
         connection_count_max: usize = CONNECTION_COUNT_MAX,
@@ -80,13 +85,14 @@ impl HttpConfig {
     /// The defaults with this address. Port 0 uses a free port.
     pub fn new(listen: SocketAddr) -> Self {
         Self {
-            listen,
+            listen: vec![listen].into(),
             ..Self::default()
         }
     }
 
     /// Reports settings that contradict each other. `at` is the path of these settings.
     pub fn check_listeners(&self, at: &KeyPath, findings: &mut Findings) {
+        self.listen.check_not_empty(at.key("listen"), findings);
         for (name, listen) in [
             ("proxy_listen", &self.proxy_listen),
             ("proxy_tls_listen", &self.proxy_tls_listen),

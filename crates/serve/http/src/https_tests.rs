@@ -71,7 +71,7 @@ impl TestCertificate {
 }
 
 fn tls_listen(config: &mut HttpConfig) {
-    config.tls_listen = vec![LOOPBACK];
+    config.tls_listen = vec![LOOPBACK].into();
 }
 
 async fn fixture(change: impl FnOnce(&mut HttpConfig)) -> (Fixture, TestCertificate) {
@@ -264,8 +264,8 @@ async fn proxied(
     let certificate = Some(encryption.certificate.clone());
     let trust: IsTrusted = Arc::new(move |peer| is_trusted && peer.is_loopback());
     let change = |config: &mut HttpConfig| {
-        config.proxy_listen = vec![LOOPBACK];
-        config.proxy_tls_listen = vec![LOOPBACK];
+        config.proxy_listen = vec![LOOPBACK].into();
+        config.proxy_tls_listen = vec![LOOPBACK].into();
         change(config);
     };
     let configure = |listeners: &mut HttpListeners| {

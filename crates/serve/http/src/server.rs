@@ -29,8 +29,9 @@ impl HttpConfig {
     /// Binds the addresses. Clients can connect from now on, and wait until
     /// [`serve`](HttpListeners::serve).
     pub async fn bind(self) -> Result<HttpListeners, BindError> {
-        let mut listeners = vec![(ListenerKind::Plain, Listener::bind("HTTP", self.listen)?)];
+        let mut listeners = Vec::new();
         for (kind, protocol, addresses) in [
+            (ListenerKind::Plain, "HTTP", &self.listen),
             (ListenerKind::Tls, "HTTPS", &self.tls_listen),
             (
                 ListenerKind::Proxy,
@@ -43,9 +44,8 @@ impl HttpConfig {
                 &self.proxy_tls_listen,
             ),
         ] {
-            for listen in addresses {
-                listeners.push((kind, Listener::bind_family(protocol, *listen)?));
-            }
+            let bound = Listener::bind_all(protocol, addresses)?;
+            listeners.extend(bound.into_iter().map(|listener| (kind, listener)));
         }
         Ok(HttpListeners {
             listeners,
@@ -72,7 +72,7 @@ pub struct HttpListeners {
 }
 
 impl HttpListeners {
-    /// The bound address of plain HTTP, with its port.
+    /// The first bound address of plain HTTP, with its port.
     pub fn local_addr(&self) -> SocketAddr {
         self.listeners[0].1.local_addr()
     }
@@ -118,7 +118,7 @@ impl HttpListeners {
 pub struct Server(Vec<(ListenerKind, ListenerServer)>);
 
 impl Server {
-    /// The address of plain HTTP.
+    /// The first address of plain HTTP.
     pub fn local_addr(&self) -> SocketAddr {
         self.0[0].1.local_addr()
     }

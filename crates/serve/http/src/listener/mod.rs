@@ -7,6 +7,7 @@
 //!
 //! | piece | what it is |
 //! |---|---|
+//! | [`ListenAddresses`] | the setting for the addresses to listen on |
 //! | [`Listener`] | an address that is bound and not served yet |
 //! | [`ConnectionLimits`] | how many connections in total and per client, and how long a shutdown waits for them |
 //! | [`Connections`] | the open connections, and which one is evicted for a new one; not only for TCP |
@@ -16,6 +17,7 @@
 //! | [`linger`] | closes a connection so that the peer can read the last bytes |
 //! | [`ListenerMetrics`] | metrics of all listeners of a node, by [`ListenerName`] |
 
+mod addresses;
 mod bind;
 mod connections;
 mod linger;
@@ -23,6 +25,7 @@ mod metrics;
 mod open_connections;
 mod server;
 
+pub use addresses::ListenAddresses;
 pub use bind::{BindError, Listener};
 pub use connections::{
     BusyGuard, ConnectionLimits, ConnectionSlot, Connections, IsExempt, TooManyConnections,
