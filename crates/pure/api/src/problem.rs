@@ -160,6 +160,8 @@ problem_types! {
     RefusedPolicy: 422, false, "This change of the policy is not possible";
     /// The configuration on disk cannot be used. The node keeps its current one.
     RefusedReload: 422, false, "The new configuration is rejected";
+    /// The header of the request has more fields than any request needs.
+    HeaderTooLarge: 431, false, "The header has too many fields";
     /// The client sends more requests than it may.
     RateLimited: 429, true, "Too many requests";
     /// The response cannot be written in the media type that the client asks for.

@@ -406,3 +406,63 @@ async fn a_stop_answers_requests_and_ends_connections() {
     client.receive_kind(HEADERS).await;
     within("the server has ended", shutdown).await.unwrap();
 }
+
+/// Each field costs the client one byte and the server a hundred, for as long as a body is
+/// awaited.
+#[test]
+fn requests_with_many_fields_are_rejected_before_their_bodies_arrive() {
+    let bomb = |stream| {
+        let mut block = put("/body");
+        // A field with an empty value, then references to it.
+        block.extend([0x40, 1, b'x', 0]);
+        block.extend([0xbe; 200]);
+        frame(HEADERS, END_HEADERS, stream, &block)
+    };
+    let (problem, memory) = measured(async {
+        let server = Fixture::for_floods().await;
+        let mut client = Http2::connect(&server, &[]).await;
+        for stream in streams().take(100) {
+            client.send(&bomb(stream)).await;
+        }
+        let problem = client.receive_kind(DATA).await;
+        String::from_utf8(problem).unwrap()
+    });
+    assert!(problem.contains("header-too-large"), "{problem}");
+    // All are decoded before the first is answered.
+    assert!(memory < 3 * MEMORY_MAX, "{memory} bytes");
+}
+
+/// The client reads no answer on its first connections. On the next ones each request that waits
+/// for its body above the share is rejected.
+#[test]
+fn a_client_with_many_requests_under_way_gets_fewer_on_each_connection() {
+    let ((), memory) = measured(async {
+        let server = Fixture::for_floods().await;
+        let unread = setting(INITIAL_WINDOW_SIZE, 0);
+        let mut clients = Vec::new();
+        for _ in 0..60 {
+            let mut client = Http2::connect(&server, &unread).await;
+            let request =
+                |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/client"));
+            client
+                .send(&streams().take(100).flat_map(request).collect::<Vec<_>>())
+                .await;
+            for _ in 0..100 {
+                client.receive_kind(HEADERS).await;
+            }
+            clients.push(client);
+        }
+        let mut client = Http2::connect(&server, &[]).await;
+        let request = |stream| frame(HEADERS, END_HEADERS, stream, &put("/body"));
+        client
+            .send(&streams().take(100).flat_map(request).collect::<Vec<_>>())
+            .await;
+        // The share is 20 now.
+        for _ in 30..100 {
+            let problem = client.receive_kind(DATA).await;
+            let problem = String::from_utf8(problem).unwrap();
+            assert!(problem.contains("overloaded"), "{problem}");
+        }
+    });
+    assert!(memory < 60 * MEMORY_MAX, "{memory} bytes");
+}

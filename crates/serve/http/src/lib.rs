@@ -48,6 +48,7 @@ mod problem;
 mod protocol;
 mod proxy_header;
 mod request_id;
+mod request_places;
 mod request_tracker;
 mod response;
 mod server;
