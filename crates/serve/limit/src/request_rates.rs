@@ -12,16 +12,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     Limit, LimitConfig, LimitExceeded, LimitMetrics, TableLabel,
+    client_network::NetworkLevel,
     client_rates::{Bucket, ClientRates, NetworkMultiples, keyed_hash},
     rate::{Rate, TokenRate},
 };
 
 /// The PUTs and GETs that networks may send, as multiples of a client's.
-///
-/// A /24 of hosts, or a /48 with a /64 for each machine, carries 16 times the 2,000 endpoints of
-/// one address. A provider's /32 has 65,536 sites, but one attacker may own all of it and must not
-/// use up what the node accepts: by default, 64 × 20 PUTs per second are a quarter of that.
-const REQUEST_MULTIPLES: NetworkMultiples = [1, 16, 64];
+const REQUEST_MULTIPLES: NetworkMultiples = [
+    NetworkLevel::Client.multiple(),
+    NetworkLevel::Site.multiple(),
+    NetworkLevel::Provider.multiple(),
+];
 
 /// The new keys that networks may publish, as multiples of a client's. Keys stay as long as packets
 /// are kept, and one client may fill a tenth of the default capacity: no network may fill all of
