@@ -26,6 +26,8 @@ pub enum Limit {
     TotalPuts,
     TotalGets,
     LinearizableReads,
+    /// DNS queries over HTTPS of one client, or of a network around it.
+    Queries,
 }
 
 /// A request exceeded a limit. The text is for the client, and says what to do.
@@ -66,6 +68,10 @@ impl Limit {
             Self::TotalNewKeys => ("this node receives too many new keys", other),
             Self::TotalPuts => ("this node receives too many packets", other),
             Self::TotalGets => ("this node receives too many GETs", other),
+            Self::Queries => (
+                "too many DNS queries from this address or its network",
+                keep,
+            ),
             Self::LinearizableReads => (
                 "too many reads are waiting for the leader",
                 "or send `policy=CacheFirst` to read what this node holds",

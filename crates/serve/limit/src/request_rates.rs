@@ -11,9 +11,10 @@ use governor::clock::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    Limit, LimitConfig, LimitExceeded, LimitMetrics, TableLabel,
+    Limit, LimitConfig, LimitExceeded, LimitMetrics, Networks, TableLabel,
     client_network::NetworkLevel,
     client_rates::{Bucket, ClientRates, NetworkMultiples, keyed_hash},
+    paced_rates::PacedRates,
     rate::{Rate, TokenRate},
 };
 
@@ -69,6 +70,9 @@ pub(crate) struct RequestRates<C: Clock> {
     total_puts: Rate<C>,
     total_gets: Rate<C>,
     linearizable_reads: Arc<Semaphore>,
+    queries: PacedRates<C>,
+    /// Clients whose DNS queries have no limits, in addition to this machine.
+    query_exempt: Networks,
     metrics: LimitMetrics,
 }
 
@@ -91,7 +95,10 @@ impl<C: Clock + Clone> RequestRates<C> {
         let put_limits = [Limit::ClientPuts, Limit::NetworkPuts];
         let get_limits = [Limit::ClientGets, Limit::NetworkGets];
         let key_limits = [Limit::ClientNewKeys, Limit::NetworkNewKeys];
+        let queries = TokenRate::new(config.query_burst, config.query_per_sec, SECOND);
         let rates = Self {
+            queries: PacedRates::new(queries, slots, &forgotten(TableLabel::Queries), clock),
+            query_exempt: config.dns_exempt_networks.clone(),
             puts: of_clients(puts, REQUEST_MULTIPLES, put_limits, TableLabel::Puts),
             gets: of_clients(gets, REQUEST_MULTIPLES, get_limits, TableLabel::Gets),
             new_keys: of_clients(new_keys, NEW_KEY_MULTIPLES, key_limits, TableLabel::NewKeys),
@@ -135,6 +142,31 @@ impl<C: Clock + Clone> RequestRates<C> {
     pub(crate) fn check_get(&self, client: IpAddr) -> Result<(), LimitExceeded> {
         let total = total(&self.total_gets, Limit::TotalGets);
         self.take(self.gets.buckets(client).chain([total]), [])
+    }
+
+    /// Checks whether this client may send a DNS query. If so, the query is counted.
+    pub(crate) fn check_query(&self, client: IpAddr) -> Result<(), LimitExceeded> {
+        let wait = match self.is_query_exempt(client) {
+            true => Duration::ZERO,
+            false => self.queries.wait(client),
+        };
+        if !wait.is_zero() {
+            return Err(self.exceeded(Limit::Queries, wait));
+        }
+        self.charge_query(client);
+        Ok(())
+    }
+
+    /// Counts a DNS query, and returns how long to wait before the next is read.
+    pub(crate) fn charge_query(&self, client: IpAddr) -> Duration {
+        match self.is_query_exempt(client) {
+            true => Duration::ZERO,
+            false => self.queries.charge(client, 1),
+        }
+    }
+
+    fn is_query_exempt(&self, client: IpAddr) -> bool {
+        client.to_canonical().is_loopback() || self.query_exempt.contains(client)
     }
 
     /// Admits one more read that waits for the leader.
@@ -207,13 +239,14 @@ impl<C: Clock + Clone> RequestRates<C> {
     }
 
     /// The memory that the tables take, in bytes.
-    fn sizes(&self) -> [(TableLabel, usize); 5] {
+    fn sizes(&self) -> [(TableLabel, usize); 6] {
         let totals = [&self.total_new_keys, &self.total_puts, &self.total_gets];
         [
             (TableLabel::Puts, self.puts.size()),
             (TableLabel::Gets, self.gets.size()),
             (TableLabel::NewKeys, self.new_keys.size()),
             (TableLabel::Keys, self.keys.size()),
+            (TableLabel::Queries, self.queries.size()),
             (TableLabel::Totals, totals.map(Rate::size).iter().sum()),
         ]
     }

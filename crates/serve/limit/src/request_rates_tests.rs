@@ -369,7 +369,7 @@ fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
     );
     assert_eq!(rates.rates.sizes(), sizes);
     let size: usize = sizes.iter().map(|(_, size)| size).sum();
-    assert!(size < 9_000_000, "{size}");
+    assert!(size < 12_000_000, "{size}");
     for (table, size) in sizes {
         assert_eq!(rates.metrics.memory_bytes.of(table).get(), size as i64);
     }
@@ -407,6 +407,69 @@ fn only_a_limited_number_of_linearizable_reads_waits() {
     drop(first);
     let _third = admit().unwrap();
     assert!(admit().is_err());
+}
+
+/// How many of `count` queries pass.
+fn queries(rates: &Rates, client: impl Into<IpAddr>, count: usize) -> usize {
+    let client = client.into();
+    (0..count)
+        .filter(|_| rates.rates.check_query(client).is_ok())
+        .count()
+}
+
+#[test]
+fn queries_over_https_are_rejected_and_others_wait() {
+    let rates = Rates::new(&LimitConfig {
+        query_burst: 100,
+        query_per_sec: 10,
+        ..LimitConfig::default()
+    });
+    let client = v4("192.0.2.1");
+    assert_eq!(rates.rates.charge_query(client.into()), Duration::ZERO);
+    assert_eq!(queries(&rates, client, 200), 100, "one more than the burst");
+    let wait = rates.rates.charge_query(client.into());
+    assert_eq!(wait, Duration::from_millis(200), "and it is answered");
+    assert_eq!(queries(&rates, client, 200), 0);
+    assert_eq!(rates.rejected(Limit::Queries), 300);
+    let error = rates.rates.check_query(client.into()).unwrap_err();
+    assert_eq!(error.retry_after_secs, 1);
+    assert!(!error.limit.is_shared());
+    rates.wait(Duration::from_secs(1));
+    assert_eq!(
+        queries(&rates, client, 200),
+        9,
+        "rejected ones cost nothing"
+    );
+    assert_eq!(queries(&rates, v4("192.0.2.2"), 200), 101);
+}
+
+#[test]
+fn networks_have_a_rate_of_queries_too() {
+    let rates = Rates::new(&LimitConfig {
+        query_burst: 100,
+        query_per_sec: 1,
+        ..LimitConfig::default()
+    });
+    let all = from_v4("192.0.2.0", 256).map(|client| queries(&rates, client, 100));
+    assert_eq!(all.sum::<usize>(), 1_601, "16 times as many");
+    assert!(!rates.rates.charge_query(v4("192.0.2.200").into()).is_zero());
+    let all = networks_v6("2001:db8::", 48, 256).map(|client| queries(&rates, client, 100));
+    assert_eq!(all.sum::<usize>(), 6_401, "64 times as many");
+}
+
+#[test]
+fn this_machine_and_exempt_networks_may_send_any_number_of_queries() {
+    let rates = Rates::new(&LimitConfig {
+        query_burst: 1,
+        query_per_sec: 1,
+        dns_exempt_networks: Networks::parse(["192.0.2.0/24"]).unwrap(),
+        ..LimitConfig::default()
+    });
+    for exempt in [IpAddr::V4(Ipv4Addr::LOCALHOST), v4("192.0.2.1").into()] {
+        assert_eq!(queries(&rates, exempt, 100), 100);
+        assert_eq!(rates.rates.charge_query(exempt), Duration::ZERO);
+    }
+    assert_eq!(queries(&rates, v4("198.51.100.1"), 100), 2);
 }
 
 #[test]
