@@ -54,6 +54,16 @@ impl TokenRate {
         }
     }
 
+    /// So many tenths of this rate and burst.
+    pub(crate) fn tenths(self, count: u32) -> Self {
+        let burst = u64::from(self.burst) * u64::from(count) / 10;
+        Self {
+            burst: u32::try_from(burst).unwrap_or(u32::MAX).max(1),
+            per_period: self.per_period.saturating_mul(count),
+            period_secs: self.period_secs * 10,
+        }
+    }
+
     /// How many tokens a bucket holds.
     pub(crate) fn burst(self) -> u32 {
         self.burst

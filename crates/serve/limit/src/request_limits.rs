@@ -47,8 +47,9 @@ impl RequestLimits {
         self.check(|rates| rates.check_put(client, change))
     }
 
-    /// Checks whether the client at this address may store a packet with this effect. Call it for
-    /// packets with a valid signature, but not for those that are stored already.
+    /// Checks whether the client at this address may send the cluster a packet with this effect.
+    /// Call it for packets with a valid signature, and only if this node does not know the outcome
+    /// by itself: others take nothing that clients share.
     pub fn check_change(&self, client: IpAddr, change: PutEffect<'_>) -> Result<(), LimitExceeded> {
         self.check(|rates| rates.check_change(client, change))
     }
