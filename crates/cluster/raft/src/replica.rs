@@ -91,6 +91,14 @@ impl Observer for Node {
 }
 
 impl Replica for Node {
+    fn known_outcome(&self, packet: &SignedPacket, conditions: &Conditions) -> Option<PutOutcome> {
+        let open = self.opened().ok()?;
+        match open.put_error() {
+            None => open.known_outcome(packet, conditions),
+            Some(_) => None,
+        }
+    }
+
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
         Box::pin(async {
             let open = self.opened().map_err(|_| LinearizeError)?;
@@ -190,14 +198,8 @@ impl OpenNode {
         packet: SignedPacket,
         conditions: Conditions,
     ) -> Result<PutOutcome, PutError> {
-        if self.is_closing() {
-            return Err(PutError::ShuttingDown);
-        }
-        if self.context.is_removed() {
-            return Err(PutError::NoLeader);
-        }
-        if let Some(forming) = self.forming() {
-            return Err(PutError::Starting(forming));
+        if let Some(error) = self.put_error() {
+            return Err(error);
         }
         if let Some(outcome) = self.known_outcome(&packet, &conditions) {
             return Ok(outcome);
@@ -205,6 +207,17 @@ impl OpenNode {
         let Settings { put, .. } = &self.context.config.settings;
         let deadline = Instant::now() + Duration::from_millis(put.deadline_ms);
         self.write_queue.put(packet, conditions, deadline).await
+    }
+
+    /// Why this node takes no PUT at all.
+    fn put_error(&self) -> Option<PutError> {
+        if self.is_closing() {
+            return Some(PutError::ShuttingDown);
+        }
+        if self.context.is_removed() {
+            return Some(PutError::NoLeader);
+        }
+        self.forming().map(PutError::Starting)
     }
 
     /// The outcome of a PUT that the local replica can decide: its key may not publish, the packet

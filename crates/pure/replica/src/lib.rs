@@ -112,6 +112,11 @@ pub trait Replica: Reader + Observer {
     /// linearizable.
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>>;
 
+    /// The outcome of a PUT of a verified packet, if this node knows it without the cluster: its key may not
+    /// publish, a newer packet is stored, or the same bytes are and were received lately. It costs others
+    /// nothing. `None` if only [`put`](Self::put) can tell, which otherwise returns the same.
+    fn known_outcome(&self, packet: &SignedPacket, conditions: &Conditions) -> Option<PutOutcome>;
+
     /// Stores a verified packet through the cluster, if `conditions` hold at its position in the log.
     /// Resolves when the outcome is known *and* this node has applied it, and always within the node's
     /// deadline for PUTs.

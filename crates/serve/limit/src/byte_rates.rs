@@ -1,37 +1,17 @@
-//! Limits the bytes per second of a client.
+//! Limits the bytes per second of a client and of the networks around it.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use governor::clock::{Clock, MonotonicClock};
 
-use crate::{
-    LimitConfig, LimitMetrics, TableLabel,
-    client_rates::client_hash,
-    rate::{Rate, TokenRate},
-};
+use crate::{LimitConfig, LimitMetrics, TableLabel, paced_rates::PacedRates, rate::TokenRate};
 
-/// The current limit of the bytes per second that each client may transfer over all its
-/// connections. Clones share it, so that a reload replaces it for all connections. The default is
-/// no limit.
+/// The current limit of the bytes per second that each client, and each network around it, may
+/// transfer over all its connections: HTTP, and DNS over HTTPS, TCP, TLS and QUIC. Clones share it,
+/// so that a reload replaces it for all connections. The default is no limit.
 #[derive(Clone, Default)]
-pub struct ByteRates(Arc<ArcSwapOption<Rates<MonotonicClock>>>);
-
-struct Rates<C: Clock> {
-    clients: Rate<C>,
-    /// The key of the hash.
-    seed: u64,
-}
-
-/// How long a client waits at most for what it transferred: less than a TLS handshake may take. All
-/// clients that share its address wait as long when they connect, and nobody must be disconnected
-/// because of what others transferred.
-const DEBT_MAX: Duration = Duration::from_secs(3);
+pub struct ByteRates(Arc<ArcSwapOption<PacedRates<MonotonicClock>>>);
 
 impl ByteRates {
     /// The limit of `config`, if it enables limits.
@@ -45,43 +25,43 @@ impl ByteRates {
     pub fn replace(&self, config: &LimitConfig, metrics: &LimitMetrics) {
         let rates = config
             .enabled
-            .then(|| Rates::new(config, metrics, MonotonicClock));
-        let size = rates.as_ref().map_or(0, |rates| rates.clients.size());
+            .then(|| rates(config, metrics, &MonotonicClock));
+        let size = rates.as_ref().map_or(0, PacedRates::size);
         metrics.set_memory(TableLabel::Bytes, size);
         self.0.store(rates.map(Arc::new));
     }
 
-    /// Counts `bytes` that the client at this address transferred. Returns how long the connection
-    /// that transferred them must wait before the next: zero as long as the client's burst lasts.
+    /// Counts `byte_count` bytes that the client at this address sent or received. Returns how long
+    /// the connection must wait before it reads more: zero as long as the bursts of the client and
+    /// of the networks around it last, and 3 s at most.
     ///
-    /// All bytes of a client count, whichever connection transferred them. So if each connection
-    /// waits for the returned time, together they get the client's rate. Only what would take
-    /// longer than 3 s is not counted. With 0 bytes, this only returns the client's current waiting
-    /// time.
-    pub fn charge(&self, client: IpAddr, bytes: usize) -> Duration {
+    /// All bytes of a client count, whichever connection transferred them and in which direction.
+    /// So if each connection waits for the returned time before it reads again, together they get
+    /// the client's rate. Answers need not wait, because less reading means fewer answers. Only
+    /// what would take longer than 3 s is not counted. With 0 bytes, this only returns the current
+    /// waiting time: ask so when a connection begins, so that a new connection does not shorten it.
+    pub fn charge(&self, client: IpAddr, byte_count: usize) -> Duration {
         let rates = self.0.load();
         let rates = rates.as_ref();
-        rates.map_or(Duration::ZERO, |rates| rates.charge(client, bytes))
+        rates.map_or(Duration::ZERO, |rates| charge(rates, client, byte_count))
     }
 }
 
-impl<C: Clock> Rates<C> {
-    fn new(config: &LimitConfig, metrics: &LimitMetrics, clock: C) -> Self {
-        let rate = TokenRate::new(config.byte_burst, config.byte_per_sec, 1);
-        let forgotten = metrics.forgotten_total.of(TableLabel::Bytes).clone();
-        Self {
-            clients: Rate::new(rate, config.client_count_max, forgotten, clock),
-            seed: RandomState::new().hash_one(()),
-        }
-    }
+fn rates<C: Clock + Clone>(
+    config: &LimitConfig,
+    metrics: &LimitMetrics,
+    clock: &C,
+) -> PacedRates<C> {
+    let rate = TokenRate::new(config.byte_burst, config.byte_per_sec, 1);
+    let forgotten = metrics.forgotten_total.of(TableLabel::Bytes);
+    PacedRates::new(rate, config.client_count_max, forgotten, clock)
+}
 
-    fn charge(&self, client: IpAddr, bytes: usize) -> Duration {
-        let hash = client_hash(client, self.seed);
-        // No read or write has 4 GiB.
-        match u32::try_from(bytes).unwrap_or(u32::MAX) {
-            0 => self.clients.peek(hash),
-            count => self.clients.take_with_debt(hash, count, DEBT_MAX),
-        }
+fn charge<C: Clock>(rates: &PacedRates<C>, client: IpAddr, byte_count: usize) -> Duration {
+    // No read or write has 4 GiB.
+    match u32::try_from(byte_count).unwrap_or(u32::MAX) {
+        0 => rates.wait(client),
+        count => rates.charge(client, count),
     }
 }
 
@@ -91,10 +71,19 @@ mod tests {
     use quorate_metrics::Registry;
 
     use super::*;
+    use crate::paced_rates::WAIT_MAX;
 
     const KIB: usize = 1024;
 
-    fn rates(byte_burst: u32, byte_per_sec: u32) -> (Rates<FakeRelativeClock>, FakeRelativeClock) {
+    struct Rates(PacedRates<FakeRelativeClock>);
+
+    impl Rates {
+        fn charge(&self, client: IpAddr, byte_count: usize) -> Duration {
+            charge(&self.0, client, byte_count)
+        }
+    }
+
+    fn limited(byte_burst: u32, byte_per_sec: u32) -> (Rates, FakeRelativeClock) {
         let config = LimitConfig {
             byte_burst,
             byte_per_sec,
@@ -102,7 +91,7 @@ mod tests {
         };
         let clock = FakeRelativeClock::default();
         let metrics = LimitMetrics::register(&Registry::new()).unwrap();
-        (Rates::new(&config, &metrics, clock.clone()), clock)
+        (Rates(rates(&config, &metrics, &clock)), clock)
     }
 
     fn address(text: &str) -> IpAddr {
@@ -111,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_client_that_waits_gets_the_burst_and_then_the_rate() {
-        let (rates, clock) = rates(64 * KIB as u32, 1_000_000);
+        let (rates, clock) = limited(64 * KIB as u32, 1_000_000);
         let (client, mut waited, mut moved) = (address("192.0.2.1"), Duration::ZERO, 0);
         while waited < Duration::from_secs(10) {
             let wait = rates.charge(client, 16 * KIB);
@@ -124,7 +113,7 @@ mod tests {
 
     #[test]
     fn connections_of_one_client_share_its_rate_and_others_have_their_own() {
-        let (rates, _) = rates(64 * KIB as u32, 1_000_000);
+        let (rates, _) = limited(64 * KIB as u32, 1_000_000);
         for connection in 0..4 {
             let client = address(&format!("2001:db8::{connection}"));
             assert_eq!(rates.charge(client, 16 * KIB), Duration::ZERO);
@@ -139,15 +128,16 @@ mod tests {
 
     #[test]
     fn more_than_the_burst_has_to_wait() {
-        let (rates, _) = rates(64 * KIB as u32, 1_000_000);
+        let (rates, _) = limited(64 * KIB as u32, 1_000_000);
         let wait = rates.charge(address("192.0.2.1"), 64 * KIB + 2_000_000);
         assert_eq!(wait, Duration::from_secs(2));
-        assert_eq!(rates.charge(address("192.0.2.2"), 0), Duration::ZERO);
+        let other_network = address("198.51.100.2");
+        assert_eq!(rates.charge(other_network, 0), Duration::ZERO);
     }
 
     #[test]
     fn the_waiting_time_can_be_read_without_a_charge() {
-        let (rates, clock) = rates(64 * KIB as u32, 1_000_000);
+        let (rates, clock) = limited(64 * KIB as u32, 1_000_000);
         let client = address("192.0.2.1");
         rates.charge(client, 64 * KIB + 2_000_000);
         let wait_millis = || rates.charge(client, 0).as_millis();
@@ -165,11 +155,11 @@ mod tests {
 
     #[test]
     fn nobody_waits_longer_than_a_few_seconds() {
-        let (rates, clock) = rates(64 * KIB as u32, 1_000_000);
+        let (rates, clock) = limited(64 * KIB as u32, 1_000_000);
         let client = address("192.0.2.1");
-        assert_eq!(rates.charge(client, 100_000_000), DEBT_MAX);
-        assert_eq!(rates.charge(client, 1), DEBT_MAX);
-        clock.advance(DEBT_MAX + Duration::from_millis(1));
+        assert_eq!(rates.charge(client, 100_000_000), WAIT_MAX);
+        assert_eq!(rates.charge(client, 1), WAIT_MAX);
+        clock.advance(WAIT_MAX + Duration::from_millis(1));
         assert_eq!(rates.charge(client, 0), Duration::ZERO);
         assert!(
             rates.charge(client, 64 * KIB) > Duration::ZERO,

@@ -5,9 +5,9 @@ use quorate_setting::settings;
 use crate::Networks;
 
 settings! {
-    /// Limits of each client: PUTs, GETs and bytes over HTTP, and answers over UDP. A client is an
-    /// IPv4 address or an IPv6 /64. The networks around it have limits too, multiples of a
-    /// client's.
+    /// Limits of each client: PUTs, GETs, bytes, and DNS queries. A client is an IPv4 address or an
+    /// IPv6 /64. The networks around it have limits too, multiples of a client's: an IPv4 /24 and
+    /// an IPv6 /48 that of 16 clients, an IPv6 /32 of 64; for new keys 4 and 8.
     ///
     /// The defaults are enough for 2,000 iroh endpoints behind one address. Each publishes every
     /// 300 s: 2,000 / 300 s = 6.7 requests per second. When all of them restart at the same time,
@@ -33,12 +33,16 @@ settings! {
         /// How many newer packets of one key per minute all clients together may send continuously.
         /// An endpoint publishes every 5 min and whenever its addresses change.
         key_put_per_min: u32 = 30, in 1..=1_000_000, RATE;
-        /// How many packets to store this node accepts in a burst from all clients: 33,000
-        /// endpoints that restart, three times each.
-        total_put_burst: u32 = 100_000, in 1..=BURST_MAX, RATE;
-        /// How many packets to store this node accepts per second continuously. A million endpoints
-        /// publish 3,333 per second.
-        total_put_per_sec: u32 = 5_000, in 1..=1_000_000, RATE;
+        /// How many PUTs this node passes to the cluster in a burst from all clients. At most half of
+        /// them are of new keys and of keys that published within the last 250 s: the default is
+        /// enough for 33,000 endpoints that restart, three times each. At most a tenth change
+        /// nothing.
+        total_put_burst: u32 = 200_000, in 1..=BURST_MAX, RATE;
+        /// How many PUTs this node passes to the cluster per second continuously, with the same
+        /// shares. The rest, four tenths, is always left for keys that published nothing for 250 s:
+        /// a million keys send at most 4,000 such PUTs per second, so the default admits all of
+        /// them, whatever others send.
+        total_put_per_sec: u32 = 10_000, in 1..=1_000_000, RATE;
         /// How many keys that are not stored yet this node accepts in a burst from all clients.
         total_new_key_burst: u32 = 50_000, in 1..=BURST_MAX, RATE;
         /// How many keys per second that are not stored yet this node accepts continuously: enough
@@ -59,18 +63,25 @@ settings! {
         /// all waiting reads together, so a cluster that has a leader never reaches this limit.
         linearizable_read_count_max: usize = 4_096, in 1..=1_000_000,
             "with 0, no such read is answered, and each waiting read takes memory";
-        /// How many bytes a client that was idle may transfer in a burst over HTTP.
+        /// How many bytes a client that was idle may transfer in a burst over all its connections:
+        /// HTTP, and DNS over HTTPS, TCP, TLS and QUIC.
         byte_burst: u32 = 64 * MEBIBYTE, in 65_536..=1_024 * MEBIBYTE,
             "less is not enough for one answer with its header, and more limits nothing";
-        /// How many bytes per second a client may transfer over HTTP continuously: four times what
+        /// How many bytes per second a client may transfer over them continuously: four times what
         /// its GETs take.
         byte_per_sec: u32 = 8 * MEBIBYTE, in 1_024..=256 * MEBIBYTE,
             "less is not enough for one answer per second, and more limits nothing";
         /// How many clients, networks or keys each table of a limit can hold. Idle ones need no
-        /// entry. A full table evicts the entry that has used the least. The 11 tables take 17
-        /// bytes for each: 9.4 MB by default.
+        /// entry. A full table evicts the entry that has used the least. The 16 tables take 17
+        /// bytes for each: 13.6 MB by default.
         client_count_max: usize = 50_000, in 1_000..=10_000_000,
-            "there are 11 tables with 17 bytes per client, and a small one forgets clients that used little";
+            "there are 16 tables with 17 bytes per client, and a small one forgets clients that used little";
+        /// How many DNS queries a client that was idle may send in a burst over HTTPS, TCP, TLS and
+        /// QUIC together. More wait over TCP, TLS and QUIC; over HTTPS they are answered with 429.
+        query_burst: u32 = 20_000, in 1..=BURST_MAX, RATE;
+        /// How many of these queries per second a client may send continuously: the resolver of a
+        /// provider sends a thousand.
+        query_per_sec: u32 = 2_000, in 1..=1_000_000, RATE;
         /// How many answers over UDP an address that was idle may get in a burst. Answers beyond it
         /// are empty and truncated, so that the client retries over TCP. Networks have limits too,
         /// multiples of this: an IPv4 /24 that of 32 addresses, a /20 of 256, a /18 of 768; an IPv6
@@ -83,8 +94,7 @@ settings! {
         /// over TCP.
         dns_answer_size_max: usize = 512, in 512..=4_096,
             "every client accepts 512 bytes over UDP (RFC 1035, section 4.2.1), and none more than 4096";
-        /// Clients whose DNS queries over UDP have no limits, in addition to this machine:
-        /// addresses, or prefixes such as "10.0.0.0/8".
+        /// Clients whose DNS queries have no limits, in addition to this machine: addresses, or prefixes such as "10.0.0.0/8".
         dns_exempt_networks: Networks = Networks::default();
     }
 }

@@ -12,10 +12,11 @@
 //! | [`RequestLimits`] | limits of PUTs and GETs over HTTP, per client, per network and for the node |
 //! | [`PutEffect`] | what a PUT would change, which decides which limits apply to it |
 //! | [`LimitExceeded`], [`Limit`] | which limit rejected a request, and when to retry |
-//! | [`ByteRates`] | the limit of bytes per second of a client |
+//! | [`ByteRates`] | the limit of bytes per second of a client and of the networks around it, over all its connections |
 //! | [`ResponseRates`] | the limits of answers over UDP to an address and to each network around it |
 //! | [`LimitConfig`] | the settings of all limits |
 //! | [`Client`] | the unit that limits apply to: an IPv4 address, or the /64 of an IPv6 address |
+//! | [`ClientNetwork`], [`NetworkLevel`] | a client, or a network around it, and how much more than a client it may use |
 //! | [`Networks`] | a list of networks in the configuration; trusted proxies determine the client's address |
 //! | [`LimitMetrics`] | the metrics of limits |
 //!
@@ -42,12 +43,14 @@
 
 mod byte_rates;
 mod client;
+mod client_network;
 mod client_rates;
 mod config;
 mod forwarded;
 mod limit_exceeded;
 mod metrics;
 mod networks;
+mod paced_rates;
 mod proxies;
 mod rate;
 mod request_limits;
@@ -57,6 +60,7 @@ mod table;
 
 pub use byte_rates::ByteRates;
 pub use client::Client;
+pub use client_network::{ClientNetwork, NetworkLevel};
 pub use config::LimitConfig;
 pub use limit_exceeded::{Limit, LimitExceeded};
 pub use metrics::{LimitMetrics, TableLabel};

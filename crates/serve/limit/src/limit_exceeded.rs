@@ -22,10 +22,16 @@ pub enum Limit {
     KeyPuts,
     /// Keys not stored yet, of all clients.
     TotalNewKeys,
-    /// Packets to store, of all clients.
+    /// PUTs that the cluster must answer, of all clients.
     TotalPuts,
+    /// Those of new keys, and of keys that published within the last minutes.
+    TotalBusyPuts,
+    /// Those that change no packet.
+    TotalUnchangedPuts,
     TotalGets,
     LinearizableReads,
+    /// DNS queries over HTTPS of one client, or of a network around it.
+    Queries,
 }
 
 /// A request exceeded a limit. The text is for the client, and says what to do.
@@ -42,10 +48,18 @@ impl Limit {
     /// Whether all clients share the limit. Then the client did nothing wrong, because others may
     /// have used it up: the response is that the node is busy (503), not the client (429).
     pub fn is_shared(self) -> bool {
-        use Limit::{LinearizableReads, TotalGets, TotalNewKeys, TotalPuts};
+        use Limit::{
+            LinearizableReads, TotalBusyPuts, TotalGets, TotalNewKeys, TotalPuts,
+            TotalUnchangedPuts,
+        };
         matches!(
             self,
-            TotalNewKeys | TotalPuts | TotalGets | LinearizableReads
+            TotalNewKeys
+                | TotalPuts
+                | TotalBusyPuts
+                | TotalUnchangedPuts
+                | TotalGets
+                | LinearizableReads
         )
     }
 
@@ -65,7 +79,16 @@ impl Limit {
             Self::KeyPuts => ("too many new packets of this key", less),
             Self::TotalNewKeys => ("this node receives too many new keys", other),
             Self::TotalPuts => ("this node receives too many packets", other),
+            Self::TotalBusyPuts => (
+                "this node receives too many packets of new keys and of keys that just published",
+                other,
+            ),
+            Self::TotalUnchangedPuts => ("this node receives too many repeated packets", other),
             Self::TotalGets => ("this node receives too many GETs", other),
+            Self::Queries => (
+                "too many DNS queries from this address or its network",
+                keep,
+            ),
             Self::LinearizableReads => (
                 "too many reads are waiting for the leader",
                 "or send `policy=CacheFirst` to read what this node holds",

@@ -18,8 +18,10 @@ pub enum TableLabel {
     Keys,
     /// Limits that all clients share.
     Totals,
-    /// Bytes of clients.
+    /// Bytes of clients and networks.
     Bytes,
+    /// DNS queries of clients and networks, except those over UDP.
+    Queries,
     /// Answers over UDP.
     DnsAnswers,
 }

@@ -1,6 +1,6 @@
 //! A rate limit for each of many clients, networks or keys.
 
-use std::{convert::Infallible, num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, time::Duration};
 
 use governor::{
     Quota, RateLimiter,
@@ -14,8 +14,8 @@ use crate::table::Table;
 
 /// Token buckets (GCRA) with the same burst and the same rate, each found by a hash.
 ///
-/// governor can only take tokens that a bucket has. It cannot read a bucket without taking, take
-/// tokens in advance, or give tokens back: this type does that, on the table with governor's state.
+/// governor can only take tokens that a bucket has. It cannot read a bucket without taking, or give
+/// tokens back: this type does that, on the table with governor's state.
 pub(crate) struct Rate<C: Clock> {
     limiter: RateLimiter<u64, Table, C, NoOpMiddleware<C::Instant>>,
     table: Table,
@@ -53,6 +53,27 @@ impl TokenRate {
             ..self
         }
     }
+
+    /// So many tenths of this rate and burst.
+    pub(crate) fn tenths(self, count: u32) -> Self {
+        let burst = u64::from(self.burst) * u64::from(count) / 10;
+        Self {
+            burst: u32::try_from(burst).unwrap_or(u32::MAX).max(1),
+            per_period: self.per_period.saturating_mul(count),
+            period_secs: self.period_secs * 10,
+        }
+    }
+
+    /// How many tokens a bucket holds.
+    pub(crate) fn burst(self) -> u32 {
+        self.burst
+    }
+
+    /// How long the refill of `count` tokens takes, in nanoseconds.
+    pub(crate) fn refill_nanos(self, count: u32) -> u64 {
+        let nanos = u128::from(count) * u128::from(self.period_secs) * 1_000_000_000;
+        u64::try_from(nanos / u128::from(self.per_period)).unwrap_or(u64::MAX)
+    }
 }
 
 impl<C: Clock> Rate<C> {
@@ -89,20 +110,6 @@ impl<C: Clock> Rate<C> {
     pub(crate) fn peek(&self, hash: u64) -> Duration {
         let missing = self.table.full_at(hash).saturating_sub(self.now());
         Duration::from_nanos((missing + self.interval).saturating_sub(self.depth))
-    }
-
-    /// Takes `count` tokens even if the bucket has fewer, and returns how long the refill of the
-    /// missing ones takes. Tokens whose refill would take longer than `wait_max` are not counted.
-    pub(crate) fn take_with_debt(&self, hash: u64, count: u32, wait_max: Duration) -> Duration {
-        let missing_max = self.depth.saturating_add(Nanos::from(wait_max).as_u64());
-        let cost = self.interval.saturating_mul(count.into()).min(missing_max);
-        let now = self.now();
-        let Ok(missing) = self.table.take(hash, cost, |full_at| {
-            let missing = full_at.unwrap_or_default().saturating_sub(now);
-            let missing = missing.saturating_add(cost).min(missing_max);
-            Ok::<_, Infallible>((missing, now.saturating_add(missing)))
-        });
-        Duration::from_nanos(missing.saturating_sub(self.depth))
     }
 
     /// Returns a token to the bucket that it was just taken from.

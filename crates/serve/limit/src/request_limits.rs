@@ -1,6 +1,6 @@
 //! The current limits of requests, which can be replaced while the node runs.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use governor::clock::MonotonicClock;
@@ -30,6 +30,7 @@ impl RequestLimits {
             TableLabel::Gets,
             TableLabel::NewKeys,
             TableLabel::Keys,
+            TableLabel::Queries,
             TableLabel::Totals,
         ] {
             metrics.set_memory(table, 0);
@@ -46,8 +47,9 @@ impl RequestLimits {
         self.check(|rates| rates.check_put(client, change))
     }
 
-    /// Checks whether the client at this address may store a packet with this effect. Call it for
-    /// packets with a valid signature, but not for those that are stored already.
+    /// Checks whether the client at this address may send the cluster a packet with this effect.
+    /// Call it for packets with a valid signature, and only if this node does not know the outcome
+    /// by itself: others take nothing that clients share.
     pub fn check_change(&self, client: IpAddr, change: PutEffect<'_>) -> Result<(), LimitExceeded> {
         self.check(|rates| rates.check_change(client, change))
     }
@@ -55,6 +57,25 @@ impl RequestLimits {
     /// Checks whether the client at this address may send a GET.
     pub fn check_get(&self, client: IpAddr) -> Result<(), LimitExceeded> {
         self.check(|rates| rates.check_get(client))
+    }
+
+    /// Checks whether the client at this address may send a DNS query over HTTPS. If so, the query
+    /// is counted, and otherwise nothing is.
+    pub fn check_query(&self, client: IpAddr) -> Result<(), LimitExceeded> {
+        self.check(|rates| rates.check_query(client))
+    }
+
+    /// Counts a DNS query over TCP, TLS or QUIC from this address. Returns how long the connection
+    /// must wait before it reads the next query: zero as long as the bursts of the client and of
+    /// the networks around it last, and 3 s at most. The query itself is answered.
+    ///
+    /// All queries of a client count, whichever connection they came over, also those over HTTPS.
+    /// So if each connection waits for the returned time, together they get the client's rate.
+    /// Queries from this machine and from `limit.dns_exempt_networks` never wait.
+    pub fn charge_query(&self, client: IpAddr) -> Duration {
+        let rates = self.0.load();
+        let rates = rates.as_ref();
+        rates.map_or(Duration::ZERO, |rates| rates.charge_query(client))
     }
 
     /// Admits one more read that waits for the leader. The read counts until the permit is dropped.

@@ -11,17 +11,19 @@ use governor::clock::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    Limit, LimitConfig, LimitExceeded, LimitMetrics, TableLabel,
+    Limit, LimitConfig, LimitExceeded, LimitMetrics, Networks, TableLabel,
+    client_network::NetworkLevel,
     client_rates::{Bucket, ClientRates, NetworkMultiples, keyed_hash},
+    paced_rates::PacedRates,
     rate::{Rate, TokenRate},
 };
 
 /// The PUTs and GETs that networks may send, as multiples of a client's.
-///
-/// A /24 of hosts, or a /48 with a /64 for each machine, carries 16 times the 2,000 endpoints of
-/// one address. A provider's /32 has 65,536 sites, but one attacker may own all of it and must not
-/// use up what the node accepts: by default, 64 × 20 PUTs per second are a quarter of that.
-const REQUEST_MULTIPLES: NetworkMultiples = [1, 16, 64];
+const REQUEST_MULTIPLES: NetworkMultiples = [
+    NetworkLevel::Client.multiple(),
+    NetworkLevel::Site.multiple(),
+    NetworkLevel::Provider.multiple(),
+];
 
 /// The new keys that networks may publish, as multiples of a client's. Keys stay as long as packets
 /// are kept, and one client may fill a tenth of the default capacity: no network may fill all of
@@ -39,7 +41,25 @@ const HOUR: u64 = 3_600;
 /// together in less time.
 const LINEARIZABLE_RETRY_SECS: u64 = 1;
 
-/// What a PUT would change, as far as the local replica knows.
+/// A key whose stored packet is at least this old is idle: a node always has room for its next one.
+/// An endpoint publishes every 300 s, and the rest is for clocks that differ.
+///
+/// Each key is idle at most once in this time, because a stored packet starts it again. So the
+/// million keys of the default capacity send at most 1,000,000 / 250 s = 4,000 such PUTs per
+/// second, whoever owns them. That is what others leave of the default of 10,000 PUTs per second.
+const IDLE_AGE: Duration = Duration::from_secs(250);
+
+/// What new keys and keys that are not idle may use of the PUTs of all clients, in tenths. A
+/// stranger can own any number of such keys, and each may publish 30 times a minute: 10,000 of them
+/// are enough to use all of this, and they get no more.
+const BUSY_TENTHS: u32 = 5;
+
+/// What PUTs that change no packet may use of the PUTs of all clients, in tenths. A million keys
+/// that are refreshed with the same bytes need 13 per second (decision 8).
+const UNCHANGED_TENTHS: u32 = 1;
+
+/// What a PUT would change, as far as the local replica knows. A PUT whose outcome this node knows
+/// without asking the cluster has no effect, and takes nothing that clients share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutEffect<'a> {
     /// Its key is not stored.
@@ -47,9 +67,15 @@ pub enum PutEffect<'a> {
     /// It replaces the packet of a stored key. Only a packet that the key's owner has signed and
     /// that is newer than the stored one does. Everybody can send other packets: if those counted,
     /// strangers could use up the owner's limit.
-    Key(&'a [u8; 32]),
-    /// Its packet is not newer than the stored one.
-    NoChange,
+    Key {
+        /// The key.
+        key: &'a [u8; 32],
+        /// How long ago the cluster received the stored packet.
+        age: Duration,
+    },
+    /// Its packet is not newer than the stored one, and the cluster must be asked nevertheless: it
+    /// records the receipt of identical bytes again, or only it can check the conditions.
+    Unchanged,
 }
 
 /// The limits of requests.
@@ -66,8 +92,15 @@ pub(crate) struct RequestRates<C: Clock> {
     key_seed: u64,
     total_new_keys: Rate<C>,
     total_puts: Rate<C>,
+    /// The share of new keys and keys that are not idle.
+    total_busy_puts: Rate<C>,
+    /// The share of PUTs that change no packet.
+    total_unchanged_puts: Rate<C>,
     total_gets: Rate<C>,
     linearizable_reads: Arc<Semaphore>,
+    queries: PacedRates<C>,
+    /// Clients whose DNS queries have no limits, in addition to this machine.
+    query_exempt: Networks,
     metrics: LimitMetrics,
 }
 
@@ -79,10 +112,9 @@ impl<C: Clock + Clone> RequestRates<C> {
             let forgotten = forgotten(table);
             ClientRates::new(rate, multiples, limits, slots, &forgotten, clock)
         };
-        let total = |burst, per_sec| {
-            let rate = TokenRate::new(burst, per_sec, SECOND);
-            Rate::new(rate, 1, forgotten(TableLabel::Totals), clock.clone())
-        };
+        let total_of = |rate| Rate::new(rate, 1, forgotten(TableLabel::Totals), clock.clone());
+        let total = |burst, per_sec| total_of(TokenRate::new(burst, per_sec, SECOND));
+        let total_puts = TokenRate::new(config.total_put_burst, config.total_put_per_sec, SECOND);
         let puts = TokenRate::new(config.put_burst, config.put_per_sec, SECOND);
         let gets = TokenRate::new(config.get_burst, config.get_per_sec, SECOND);
         let new_keys = TokenRate::new(config.new_key_burst, config.new_key_per_hour, HOUR);
@@ -90,14 +122,19 @@ impl<C: Clock + Clone> RequestRates<C> {
         let put_limits = [Limit::ClientPuts, Limit::NetworkPuts];
         let get_limits = [Limit::ClientGets, Limit::NetworkGets];
         let key_limits = [Limit::ClientNewKeys, Limit::NetworkNewKeys];
+        let queries = TokenRate::new(config.query_burst, config.query_per_sec, SECOND);
         let rates = Self {
+            queries: PacedRates::new(queries, slots, &forgotten(TableLabel::Queries), clock),
+            query_exempt: config.dns_exempt_networks.clone(),
             puts: of_clients(puts, REQUEST_MULTIPLES, put_limits, TableLabel::Puts),
             gets: of_clients(gets, REQUEST_MULTIPLES, get_limits, TableLabel::Gets),
             new_keys: of_clients(new_keys, NEW_KEY_MULTIPLES, key_limits, TableLabel::NewKeys),
             keys: Rate::new(keys, slots, forgotten(TableLabel::Keys), clock.clone()),
             key_seed: RandomState::new().hash_one(()),
             total_new_keys: total(config.total_new_key_burst, config.total_new_key_per_sec),
-            total_puts: total(config.total_put_burst, config.total_put_per_sec),
+            total_puts: total_of(total_puts),
+            total_busy_puts: total_of(total_puts.tenths(BUSY_TENTHS)),
+            total_unchanged_puts: total_of(total_puts.tenths(UNCHANGED_TENTHS)),
             total_gets: total(config.total_get_burst, config.total_get_per_sec),
             linearizable_reads: Arc::new(Semaphore::new(config.linearizable_read_count_max)),
             metrics: metrics.clone(),
@@ -136,6 +173,31 @@ impl<C: Clock + Clone> RequestRates<C> {
         self.take(self.gets.buckets(client).chain([total]), [])
     }
 
+    /// Checks whether this client may send a DNS query. If so, the query is counted.
+    pub(crate) fn check_query(&self, client: IpAddr) -> Result<(), LimitExceeded> {
+        let wait = match self.is_query_exempt(client) {
+            true => Duration::ZERO,
+            false => self.queries.wait(client),
+        };
+        if !wait.is_zero() {
+            return Err(self.exceeded(Limit::Queries, wait));
+        }
+        self.charge_query(client);
+        Ok(())
+    }
+
+    /// Counts a DNS query, and returns how long to wait before the next is read.
+    pub(crate) fn charge_query(&self, client: IpAddr) -> Duration {
+        match self.is_query_exempt(client) {
+            true => Duration::ZERO,
+            false => self.queries.charge(client, 1),
+        }
+    }
+
+    fn is_query_exempt(&self, client: IpAddr) -> bool {
+        client.to_canonical().is_loopback() || self.query_exempt.contains(client)
+    }
+
     /// Admits one more read that waits for the leader.
     pub(crate) fn admit_linearizable(&self) -> Result<OwnedSemaphorePermit, LimitExceeded> {
         let permit = self.linearizable_reads.clone().try_acquire_owned();
@@ -152,20 +214,31 @@ impl<C: Clock + Clone> RequestRates<C> {
         change: PutEffect<'_>,
     ) -> impl Iterator<Item = Bucket<'a, C>> + Clone {
         let of_key = match change {
-            PutEffect::Key(key) => Some(Bucket {
+            PutEffect::Key { key, .. } => Some(Bucket {
                 rate: &self.keys,
                 hash: keyed_hash(key, self.key_seed),
                 limit: Limit::KeyPuts,
             }),
-            _ => None,
+            PutEffect::NewKey | PutEffect::Unchanged => None,
         };
         let of_new = (change == PutEffect::NewKey).then(|| {
             let total = total(&self.total_new_keys, Limit::TotalNewKeys);
             self.new_keys.buckets(client).chain([total])
         });
+        let share = match change {
+            PutEffect::Key { age, .. } if age >= IDLE_AGE => None,
+            PutEffect::Key { .. } | PutEffect::NewKey => {
+                Some(total(&self.total_busy_puts, Limit::TotalBusyPuts))
+            }
+            PutEffect::Unchanged => {
+                let rate = &self.total_unchanged_puts;
+                Some(total(rate, Limit::TotalUnchangedPuts))
+            }
+        };
         of_key
             .into_iter()
             .chain(of_new.into_iter().flatten())
+            .chain(share)
             .chain([total(&self.total_puts, Limit::TotalPuts)])
     }
 
@@ -206,13 +279,20 @@ impl<C: Clock + Clone> RequestRates<C> {
     }
 
     /// The memory that the tables take, in bytes.
-    fn sizes(&self) -> [(TableLabel, usize); 5] {
-        let totals = [&self.total_new_keys, &self.total_puts, &self.total_gets];
+    fn sizes(&self) -> [(TableLabel, usize); 6] {
+        let totals = [
+            &self.total_new_keys,
+            &self.total_puts,
+            &self.total_busy_puts,
+            &self.total_unchanged_puts,
+            &self.total_gets,
+        ];
         [
             (TableLabel::Puts, self.puts.size()),
             (TableLabel::Gets, self.gets.size()),
             (TableLabel::NewKeys, self.new_keys.size()),
             (TableLabel::Keys, self.keys.size()),
+            (TableLabel::Queries, self.queries.size()),
             (TableLabel::Totals, totals.map(Rate::size).iter().sum()),
         ]
     }

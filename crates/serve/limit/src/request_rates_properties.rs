@@ -8,7 +8,8 @@ enum Step {
     Wait(u64),
     Get,
     PutNewKey,
-    Put(u32),
+    PutBusy(u32),
+    PutIdle(u32),
     PutAgain,
 }
 
@@ -21,8 +22,9 @@ impl Step {
             }
             Self::Get => rates.rates.check_get(client),
             Self::PutNewKey => rates.put(client, PutEffect::NewKey),
-            Self::Put(number) => rates.put(client, PutEffect::Key(&key(number))),
-            Self::PutAgain => rates.put(client, PutEffect::NoChange),
+            Self::PutBusy(number) => rates.put(client, busy(&key(number))),
+            Self::PutIdle(number) => rates.put(client, idle(&key(number))),
+            Self::PutAgain => rates.put(client, PutEffect::Unchanged),
         }
     }
 }
@@ -32,7 +34,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..3_000_u64).prop_map(Step::Wait),
         Just(Step::Get),
         Just(Step::PutNewKey),
-        (0..3_u32).prop_map(Step::Put),
+        (0..3_u32).prop_map(Step::PutBusy),
+        (0..3_u32).prop_map(Step::PutIdle),
         Just(Step::PutAgain),
     ];
     prop::collection::vec(step, 1..200)

@@ -5,6 +5,9 @@ use quorate_metrics::Registry;
 
 use super::*;
 
+#[path = "request_rates_simulation.rs"]
+mod simulation;
+
 #[path = "request_rates_properties.rs"]
 mod properties;
 
@@ -100,18 +103,30 @@ fn key(number: u32) -> [u8; 32] {
     key
 }
 
+/// A PUT of a key that published a moment ago.
+fn busy(key: &[u8; 32]) -> PutEffect<'_> {
+    let age = Duration::ZERO;
+    PutEffect::Key { key, age }
+}
+
+/// A PUT of a key that published nothing for some minutes.
+fn idle(key: &[u8; 32]) -> PutEffect<'_> {
+    let age = IDLE_AGE;
+    PutEffect::Key { key, age }
+}
+
 #[test]
 fn a_client_gets_its_burst_and_then_its_rate() {
     let rates = Rates::new(&tight());
     let busy = v4("192.0.2.1");
-    assert_eq!(rates.puts(busy, PutEffect::NoChange, 10), 2);
+    assert_eq!(rates.puts(busy, PutEffect::Unchanged, 10), 2);
     assert_eq!(rates.gets(busy, 10), 2, "GETs have buckets of their own");
     for _ in 0..10 {
         rates.wait(Duration::from_secs(1));
-        assert_eq!(rates.puts(busy, PutEffect::NoChange, 10), 1);
+        assert_eq!(rates.puts(busy, PutEffect::Unchanged, 10), 1);
         assert_eq!(rates.gets(busy, 10), 1);
     }
-    assert_eq!(rates.puts(v4("192.0.2.2"), PutEffect::NoChange, 10), 2);
+    assert_eq!(rates.puts(v4("192.0.2.2"), PutEffect::Unchanged, 10), 2);
     assert_eq!(rates.rejected(Limit::ClientPuts), 8 + 10 * 9 + 8);
     assert_eq!(rates.rejected(Limit::ClientGets), 8 + 10 * 9);
 }
@@ -152,7 +167,7 @@ fn networks_get_their_multiple_of_one_client() {
         let rates = Rates::new(&tight());
         let puts = clients
             .iter()
-            .map(|client| rates.puts(*client, PutEffect::NoChange, 3));
+            .map(|client| rates.puts(*client, PutEffect::Unchanged, 3));
         assert_eq!(puts.sum::<usize>(), expected, "{network}");
         let gets = clients.iter().map(|client| rates.gets(*client, 3));
         assert_eq!(gets.sum::<usize>(), expected, "{network}");
@@ -213,7 +228,7 @@ fn new_keys_and_refreshes_have_separate_limits() {
     assert_eq!(strangers.sum::<usize>(), 8, "what is left of everybody's");
     assert!(rates.rejected(Limit::NetworkNewKeys) > 0);
     assert_eq!(rates.rejected(Limit::TotalNewKeys), 92);
-    assert_eq!(rates.puts(client, PutEffect::Key(&key(1)), 10), 10);
+    assert_eq!(rates.puts(client, busy(&key(1)), 10), 10);
 }
 
 #[test]
@@ -224,17 +239,17 @@ fn each_key_has_its_own_limit_for_all_clients() {
         ..LimitConfig::default()
     };
     let rates = Rates::new(&config);
-    let puts = scattered(100).map(|client| rates.puts(client, PutEffect::Key(&key(1)), 1));
+    let puts = scattered(100).map(|client| rates.puts(client, busy(&key(1)), 1));
     assert_eq!(puts.sum::<usize>(), 5);
     assert_eq!(rates.rejected(Limit::KeyPuts), 95);
-    assert_eq!(rates.puts(v4("192.0.2.1"), PutEffect::Key(&key(2)), 10), 5);
-    let others = rates.puts(v4("192.0.2.1"), PutEffect::NoChange, 10);
+    assert_eq!(rates.puts(v4("192.0.2.1"), busy(&key(2)), 10), 5);
+    let others = rates.puts(v4("192.0.2.1"), PutEffect::Unchanged, 10);
     assert_eq!(
         others, 10,
         "a PUT without a change takes no token of the key"
     );
     rates.wait(Duration::from_secs(1));
-    assert_eq!(rates.puts(v4("192.0.2.1"), PutEffect::Key(&key(1)), 10), 1);
+    assert_eq!(rates.puts(v4("192.0.2.1"), busy(&key(1)), 10), 1);
 }
 
 /// A rejected change costs its client the PUT, and costs others nothing.
@@ -249,15 +264,36 @@ fn the_shared_limit_of_packets_is_checked_last() {
     let rates = Rates::new(&config);
     assert_eq!(rates.puts(v4("192.0.2.1"), PutEffect::NewKey, 1_000), 2);
     let client = v4("198.51.100.1");
-    assert_eq!(rates.puts(client, PutEffect::Key(&key(1)), 100), 8);
+    assert_eq!(rates.puts(client, idle(&key(1)), 100), 8);
     assert_eq!(rates.rejected(Limit::TotalPuts), 92);
     assert_eq!(rates.rejected(Limit::KeyPuts), 0, "it gave its token back");
     assert!(
         rates
             .rates
-            .check_put(client.into(), PutEffect::NoChange)
+            .check_put(client.into(), PutEffect::Unchanged)
             .is_ok()
     );
+}
+
+#[test]
+fn keys_that_are_not_idle_and_puts_that_change_nothing_have_a_share_of_the_shared_limit() {
+    let rates = Rates::new(&LimitConfig {
+        total_put_burst: 100,
+        total_put_per_sec: 10,
+        ..LimitConfig::default()
+    });
+    let client = v4("192.0.2.1");
+    assert_eq!(rates.puts(client, PutEffect::NewKey, 20), 20);
+    assert_eq!(rates.puts(client, busy(&key(1)), 50), 30, "50 together");
+    assert_eq!(rates.rejected(Limit::TotalBusyPuts), 20);
+    assert_eq!(rates.puts(client, PutEffect::Unchanged, 50), 10);
+    assert_eq!(rates.rejected(Limit::TotalUnchangedPuts), 40);
+    assert_eq!(rates.puts(client, idle(&key(2)), 50), 40);
+    assert_eq!(rates.rejected(Limit::TotalPuts), 10);
+    rates.wait(Duration::from_secs(1));
+    assert_eq!(rates.puts(client, busy(&key(3)), 50), 5);
+    assert_eq!(rates.puts(client, PutEffect::Unchanged, 50), 1);
+    assert_eq!(rates.puts(client, idle(&key(3)), 50), 4);
 }
 
 #[test]
@@ -274,7 +310,7 @@ fn retry_after_covers_the_longest_limit() {
     assert_eq!(error.limit, Limit::ClientPuts);
     assert_eq!(error.retry_after_secs, 60);
     assert!(error.to_string().contains("wait 60 s"), "{error}");
-    let error = rates.put(client, PutEffect::Key(&key(1))).unwrap_err();
+    let error = rates.put(client, busy(&key(1))).unwrap_err();
     assert_eq!(error.retry_after_secs, 1, "it brings no new key");
 }
 
@@ -293,12 +329,12 @@ fn two_thousand_endpoints_behind_one_address_restart_and_continue() {
         // Spread over 300 s, like endpoints that started at different times.
         for endpoint in 0..2_000 {
             rates.wait(Duration::from_millis(150));
-            assert_eq!(rates.put(address, PutEffect::Key(&key(endpoint))), Ok(()));
+            assert_eq!(rates.put(address, idle(&key(endpoint))), Ok(()));
         }
     }
     rates.wait(Duration::from_secs(1));
     for endpoint in 0..2_000 {
-        let puts = rates.puts(address, PutEffect::Key(&key(endpoint)), 3);
+        let puts = rates.puts(address, busy(&key(endpoint)), 3);
         assert_eq!(puts, 3, "endpoint {endpoint} as all restart again");
     }
     assert_eq!(rates.gets(address, 20_000), 20_000);
@@ -344,10 +380,10 @@ fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
     let sizes = rates.rates.sizes();
     let known: Vec<_> = from_v4("198.51.100.0", 50).collect();
     for client in &known {
-        assert_eq!(rates.puts(*client, PutEffect::NoChange, 10), 10);
+        assert_eq!(rates.puts(*client, PutEffect::Unchanged, 10), 10);
     }
     let busy = v4("203.0.113.1");
-    assert_eq!(rates.puts(busy, PutEffect::NoChange, 7_000), 6_000);
+    assert_eq!(rates.puts(busy, PutEffect::Unchanged, 7_000), 6_000);
     let (mut rejected_of_flood, mut admitted_of_busy) = (0, 0);
     for (number, address) in scattered(1_000_000).enumerate() {
         let put = rates.rates.check_put(address.into(), PutEffect::NewKey);
@@ -356,9 +392,9 @@ fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
         if number % 1_000 == 0 {
             let client = known[number / 1_000 % known.len()];
             let known_key = key(number as u32 / 1_000);
-            let put = rates.put(client, PutEffect::Key(&known_key));
+            let put = rates.put(client, idle(&known_key));
             assert_eq!(put, Ok(()), "{client} after {number}");
-            admitted_of_busy += rates.puts(busy, PutEffect::NoChange, 1);
+            admitted_of_busy += rates.puts(busy, PutEffect::Unchanged, 1);
         }
     }
     assert_eq!(rejected_of_flood, 0, "each sent one request");
@@ -369,7 +405,7 @@ fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
     );
     assert_eq!(rates.rates.sizes(), sizes);
     let size: usize = sizes.iter().map(|(_, size)| size).sum();
-    assert!(size < 9_000_000, "{size}");
+    assert!(size < 12_000_000, "{size}");
     for (table, size) in sizes {
         assert_eq!(rates.metrics.memory_bytes.of(table).get(), size as i64);
     }
@@ -409,6 +445,69 @@ fn only_a_limited_number_of_linearizable_reads_waits() {
     assert!(admit().is_err());
 }
 
+/// How many of `count` queries pass.
+fn queries(rates: &Rates, client: impl Into<IpAddr>, count: usize) -> usize {
+    let client = client.into();
+    (0..count)
+        .filter(|_| rates.rates.check_query(client).is_ok())
+        .count()
+}
+
+#[test]
+fn queries_over_https_are_rejected_and_others_wait() {
+    let rates = Rates::new(&LimitConfig {
+        query_burst: 100,
+        query_per_sec: 10,
+        ..LimitConfig::default()
+    });
+    let client = v4("192.0.2.1");
+    assert_eq!(rates.rates.charge_query(client.into()), Duration::ZERO);
+    assert_eq!(queries(&rates, client, 200), 100, "one more than the burst");
+    let wait = rates.rates.charge_query(client.into());
+    assert_eq!(wait, Duration::from_millis(200), "and it is answered");
+    assert_eq!(queries(&rates, client, 200), 0);
+    assert_eq!(rates.rejected(Limit::Queries), 300);
+    let error = rates.rates.check_query(client.into()).unwrap_err();
+    assert_eq!(error.retry_after_secs, 1);
+    assert!(!error.limit.is_shared());
+    rates.wait(Duration::from_secs(1));
+    assert_eq!(
+        queries(&rates, client, 200),
+        9,
+        "rejected ones cost nothing"
+    );
+    assert_eq!(queries(&rates, v4("192.0.2.2"), 200), 101);
+}
+
+#[test]
+fn networks_have_a_rate_of_queries_too() {
+    let rates = Rates::new(&LimitConfig {
+        query_burst: 100,
+        query_per_sec: 1,
+        ..LimitConfig::default()
+    });
+    let all = from_v4("192.0.2.0", 256).map(|client| queries(&rates, client, 100));
+    assert_eq!(all.sum::<usize>(), 1_601, "16 times as many");
+    assert!(!rates.rates.charge_query(v4("192.0.2.200").into()).is_zero());
+    let all = networks_v6("2001:db8::", 48, 256).map(|client| queries(&rates, client, 100));
+    assert_eq!(all.sum::<usize>(), 6_401, "64 times as many");
+}
+
+#[test]
+fn this_machine_and_exempt_networks_may_send_any_number_of_queries() {
+    let rates = Rates::new(&LimitConfig {
+        query_burst: 1,
+        query_per_sec: 1,
+        dns_exempt_networks: Networks::parse(["192.0.2.0/24"]).unwrap(),
+        ..LimitConfig::default()
+    });
+    for exempt in [IpAddr::V4(Ipv4Addr::LOCALHOST), v4("192.0.2.1").into()] {
+        assert_eq!(queries(&rates, exempt, 100), 100);
+        assert_eq!(rates.rates.charge_query(exempt), Duration::ZERO);
+    }
+    assert_eq!(queries(&rates, v4("198.51.100.1"), 100), 2);
+}
+
 #[test]
 fn the_extremes_of_settings_work() {
     for (burst, new_key_burst, rate) in [
@@ -443,6 +542,6 @@ fn the_extremes_of_settings_work() {
         rates.wait(Duration::from_secs(3_600));
         assert_eq!(rates.puts(client, PutEffect::NewKey, 1), 1);
         rates.wait(Duration::from_secs(3_600));
-        assert_eq!(rates.puts(client, PutEffect::Key(&key(1)), 1), 1);
+        assert_eq!(rates.puts(client, busy(&key(1)), 1), 1);
     }
 }

@@ -1,9 +1,6 @@
 //! GET and HEAD: the stored packet, from the local replica.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -32,14 +29,13 @@ const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/pkarr.or
 /// clients look up a starting endpoint before it has published.
 const MISSING_MAX_AGE_SECS: u64 = 5;
 
-/// A packet is fresh for at least this long after the cluster received it. So even if everybody
-/// reads a key with a TTL of 0, each cache in front of this node only sends one request in ten
-/// seconds.
-const FRESHNESS_SECS_MIN: u32 = 10;
+/// A cache may keep a packet for at least this long. So even if everybody reads a key with a TTL of
+/// 0, each cache in front of this node only sends one request in ten seconds.
+const MAX_AGE_SECS_MIN: u32 = 10;
 
-/// A packet is fresh for at most this long, because the address of an endpoint may change at any
-/// time and caches cannot be notified.
-const FRESHNESS_SECS_MAX: u32 = 60 * 60;
+/// A cache may keep a packet for at most this long, because the address of an endpoint may change
+/// at any time and caches cannot be notified. An endpoint publishes as often.
+const MAX_AGE_SECS_MAX: u32 = 5 * 60;
 
 const CONSISTENCY: HeaderName = HeaderName::from_static("quorate-consistency");
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("quorate-known-leader");
@@ -57,8 +53,7 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
             let (label, mut response, max_age) = match &read.packet {
                 Some(indexed) => {
                     let (label, response) = found_response(&parts.headers, indexed);
-                    let now = SystemTime::now() + read.state.set_back;
-                    (label, response, max_age_secs(indexed, now))
+                    (label, response, max_age_secs(indexed))
                 }
                 None => {
                     let response = missing().into_response();
@@ -207,18 +202,13 @@ fn wants_linearizable(uri: &Uri) -> Result<bool, GetFailure> {
     }
 }
 
-/// How many seconds the packet stays fresh from `now` on: the smallest TTL in the packet, between
-/// 10 s and 1 h, minus the time since the cluster last received the packet. `now` is on the scale
-/// of the stamps in the log: packets from before that time was set back are older than an hour.
-///
-/// Zero means that a cache must revalidate, which costs it a 304.
-fn max_age_secs(indexed: &IndexedPacket, now: SystemTime) -> u64 {
+/// For how many seconds a cache may keep the packet: the smallest TTL in it, between 10 s and 5
+/// min. As with DNS, the time begins when the cache receives the answer, however long ago the
+/// packet was published: an endpoint that refreshes its packet does not change it, and so a shared
+/// cache may be late by this much.
+fn max_age_secs(indexed: &IndexedPacket) -> u64 {
     let ttl = indexed.compiled.ttl_secs_min().unwrap_or(0);
-    let freshness = ttl.clamp(FRESHNESS_SECS_MIN, FRESHNESS_SECS_MAX);
-    let received = Duration::from_millis(indexed.received.0);
-    let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let age = since_epoch.saturating_sub(received);
-    u64::from(freshness).saturating_sub(age.as_secs())
+    ttl.clamp(MAX_AGE_SECS_MIN, MAX_AGE_SECS_MAX).into()
 }
 
 fn found_response(request: &HeaderMap, indexed: &IndexedPacket) -> (GetLabel, Response) {

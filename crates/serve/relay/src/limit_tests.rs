@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -6,7 +6,7 @@ use axum::{
     extract::ConnectInfo,
     http::{Method, Request, StatusCode, header},
 };
-use quorate_fake::{FakeReplica, packet};
+use quorate_fake::{FakeReplica, packet, received_now};
 use quorate_limit::{LimitConfig, LimitMetrics, Networks, RequestLimits};
 use quorate_metrics::Registry;
 use quorate_packet::{PublicKey, SignedPacket};
@@ -42,6 +42,13 @@ fn slow() -> LimitConfig {
 }
 
 impl Fixture {
+    /// Stores a packet that was received `age` ago.
+    fn store(&self, packet: &SignedPacket, age: Duration) {
+        let mut stored = received_now(packet.clone());
+        stored.received.0 -= age.as_millis() as u64;
+        self.replica.store(stored);
+    }
+
     fn new(config: &LimitConfig) -> Self {
         let replica = FakeReplica::new();
         let limits = LimitMetrics::register(&Registry::new()).unwrap();
@@ -167,10 +174,73 @@ async fn only_the_owner_of_a_key_can_use_up_its_limit() {
     assert_eq!(relay.put("192.0.2.1", &sample(1, 3)).await, TOO_MANY);
 }
 
+/// Everybody can read packets and send them again.
+#[tokio::test]
+async fn replays_take_nothing_that_others_need() {
+    let relay = Fixture::new(&LimitConfig {
+        total_put_burst: 5,
+        ..slow()
+    });
+    for version in 0..2 {
+        relay.store(&sample(1, version), Duration::ZERO);
+    }
+    for _ in 0..5 {
+        let old = relay.put("192.0.2.1", &sample(1, 0)).await;
+        assert_eq!(old, StatusCode::CONFLICT);
+        assert_eq!(relay.put("192.0.2.1", &sample(1, 1)).await, STORED);
+        let forged = sample(2, 9).payload().clone();
+        let key = *sample(1, 0).key();
+        let forged = relay.put_bytes("192.0.2.1", &key, forged).await;
+        assert_eq!(forged, StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(relay.put("192.0.2.2", &sample(3, 0)).await, STORED);
+}
+
+/// These are recorded in the log, so they have a limit, but not that of others.
+#[tokio::test]
+async fn repeated_packets_that_the_cluster_must_see_have_a_limit_of_their_own() {
+    let relay = Fixture::new(&LimitConfig {
+        total_put_burst: 20,
+        ..slow()
+    });
+    let day = Duration::from_hours(24);
+    for seed in 1..=5 {
+        relay.store(&sample(seed, 0), day);
+    }
+    for (seed, status) in [(1, STORED), (2, STORED), (3, BUSY), (1, STORED), (4, BUSY)] {
+        assert_eq!(relay.put("192.0.2.1", &sample(seed, 0)).await, status);
+    }
+    assert_eq!(relay.put("192.0.2.1", &sample(5, 1)).await, STORED);
+    assert_eq!(relay.put("192.0.2.2", &sample(9, 0)).await, STORED);
+}
+
+#[tokio::test]
+async fn keys_that_publish_all_the_time_leave_room_for_those_that_seldom_do() {
+    let relay = Fixture::new(&LimitConfig {
+        total_put_burst: 10,
+        ..slow()
+    });
+    relay.store(&sample(1, 0), Duration::from_secs(299));
+    for (seed, status) in [2, 3, 4, 5, 6]
+        .map(|seed| (seed, STORED))
+        .into_iter()
+        .chain([(7, BUSY)])
+    {
+        assert_eq!(relay.put("192.0.2.1", &sample(seed, 0)).await, status);
+    }
+    assert_eq!(relay.put("192.0.2.1", &sample(2, 1)).await, BUSY);
+    assert_eq!(relay.put("192.0.2.1", &sample(1, 1)).await, STORED, "idle");
+    assert_eq!(
+        relay.put("192.0.2.1", &sample(1, 2)).await,
+        BUSY,
+        "no longer"
+    );
+}
+
 #[tokio::test]
 async fn a_shared_limit_is_reported_as_a_busy_node() {
     let relay = Fixture::new(&LimitConfig {
-        total_put_burst: 2,
+        total_put_burst: 4,
         total_get_burst: 2,
         ..slow()
     });

@@ -1,6 +1,11 @@
 //! PUT: verifies a packet and has the cluster store it.
 
-use std::{cmp::Ordering, net::IpAddr, sync::Arc};
+use std::{
+    cmp::Ordering,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     body::Body,
@@ -12,7 +17,7 @@ use bytes::Bytes;
 use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body};
 use quorate_limit::{LimitExceeded, PutEffect};
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, PublicKey, SignedPacket};
-use quorate_replica::{PutError, PutOutcome};
+use quorate_replica::{IndexedPacket, PutError, PutOutcome, ReadError};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -157,15 +162,25 @@ impl Relay {
         }
         let payload = read_body(body, PAYLOAD_SIZE_MAX).await?;
         publisher::check(&self.replica.publishing(), &key, token)?;
-        let packet = self.accept(client, key, payload)?;
+        let indexed = self.replica.packet(&key);
+        let packet = verified(key, payload, &indexed)?;
         // The metric measures the replica's work, which starts here.
         let started = Instant::now();
-        let outcome = self.replica.put(packet, conditions);
-        // The replica's deadline is earlier, because it knows whether the packet was proposed.
-        let result = timeout(self.config.deadline, outcome).await;
+        let outcome = match self.replica.known_outcome(&packet, &conditions) {
+            Some(outcome) => Ok(outcome),
+            None => {
+                let effect = self.effect(&packet, &indexed);
+                self.config.rules.limits.check_change(client, effect)?;
+                let outcome = self.replica.put(packet, conditions);
+                // The replica's deadline is earlier, because it knows whether the packet was
+                // proposed.
+                let outcome = timeout(self.config.deadline, outcome).await;
+                outcome.unwrap_or(Err(PutError::Unknown))
+            }
+        };
         let duration = started.elapsed().as_secs_f64();
         self.metrics.put_duration_seconds.observe(duration);
-        match result.unwrap_or(Err(PutError::Unknown))? {
+        match outcome? {
             PutOutcome::Stored => Ok(PutLabel::Stored),
             PutOutcome::Unchanged => Ok(PutLabel::Unchanged),
             PutOutcome::Superseded => Err(PutFailure::Superseded),
@@ -179,41 +194,53 @@ impl Relay {
 
     /// Checks whether the client may PUT a packet of this key, before its body is read.
     fn check_put(&self, client: IpAddr, key: &PublicKey) -> Result<(), LimitExceeded> {
-        let change = match self.replica.packet(key) {
+        let effect = match self.replica.packet(key) {
             Ok(None) => PutEffect::NewKey,
-            Ok(Some(_)) => PutEffect::Key(key.as_bytes()),
-            Err(_) => PutEffect::NoChange,
+            Ok(Some(stored)) => self.replacement(key, &stored),
+            Err(_) => PutEffect::Unchanged,
         };
-        self.config.rules.limits.check_put(client, change)
+        self.config.rules.limits.check_put(client, effect)
     }
 
-    /// Returns the packet if its key has signed it and the client may store it. Bytes that are
-    /// already stored were verified before, so they cost nothing: most PUTs are refreshes of those.
-    fn accept(
-        &self,
-        client: IpAddr,
-        key: PublicKey,
-        payload: Bytes,
-    ) -> Result<SignedPacket, PutFailure> {
-        // If the replica cannot be read, it reports that itself when it gets the packet.
-        let indexed = self.replica.packet(&key);
-        let stored = match &indexed {
-            Ok(Some(indexed)) => Some(indexed.compiled.packet()),
-            _ => None,
-        };
-        if let Some(stored) = stored.filter(|stored| *stored.payload() == payload) {
-            return Ok(stored.clone());
-        }
-        let packet = SignedPacket::parse(key, payload)?;
-        let change = match stored {
-            None if indexed.is_ok() => PutEffect::NewKey,
-            Some(stored) if packet.recency(stored) == Ordering::Greater => {
-                PutEffect::Key(key.as_bytes())
+    /// What a packet changes whose outcome only the cluster knows.
+    fn effect<'a>(&self, packet: &'a SignedPacket, indexed: &Indexed) -> PutEffect<'a> {
+        match indexed {
+            Ok(None) => PutEffect::NewKey,
+            Ok(Some(stored)) if packet.recency(stored.compiled.packet()) == Ordering::Greater => {
+                self.replacement(packet.key(), stored)
             }
-            _ => PutEffect::NoChange,
-        };
-        self.config.rules.limits.check_change(client, change)?;
-        Ok(packet)
+            _ => PutEffect::Unchanged,
+        }
+    }
+
+    /// The effect of a newer packet than this one. If this node's clock is behind, the key may seem
+    /// to have published just now.
+    fn replacement<'a>(&self, key: &'a PublicKey, stored: &IndexedPacket) -> PutEffect<'a> {
+        let now = SystemTime::now() + self.replica.read_state().set_back;
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        PutEffect::Key {
+            key: key.as_bytes(),
+            age: now.saturating_sub(Duration::from_millis(stored.received.0)),
+        }
+    }
+}
+
+/// What the local replica has of a key.
+type Indexed = Result<Option<Arc<IndexedPacket>>, ReadError>;
+
+/// The packet, if its key has signed it. Bytes that are already stored were verified before: most
+/// PUTs are refreshes of those. If the replica cannot be read, it reports that itself when it gets
+/// the packet.
+fn verified(
+    key: PublicKey,
+    payload: Bytes,
+    indexed: &Indexed,
+) -> Result<SignedPacket, PacketError> {
+    let stored = indexed.iter().flatten().next();
+    let stored = stored.map(|indexed| indexed.compiled.packet());
+    match stored.filter(|stored| *stored.payload() == payload) {
+        Some(stored) => Ok(stored.clone()),
+        None => SignedPacket::parse(key, payload),
     }
 }
 

@@ -29,7 +29,7 @@ pub struct FakeReplica {
     pub answers_puts: watch::Sender<bool>,
     /// Linearizable reads wait until this is true.
     pub answers_linearize: watch::Sender<bool>,
-    /// How many PUTs were received.
+    /// How many PUTs were received whose outcome was not known.
     pub put_count: watch::Sender<usize>,
 }
 
@@ -256,6 +256,10 @@ impl Observer for FakeReplica {
 }
 
 impl Replica for FakeReplica {
+    fn known_outcome(&self, packet: &SignedPacket, conditions: &Conditions) -> Option<PutOutcome> {
+        self.lock().known_outcome(packet, conditions)
+    }
+
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
         async {
             wait_for(&self.answers_linearize).await;

@@ -1,6 +1,6 @@
 //! The state of the replica, and the failures that tests set.
 
-use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
 
 use data_encoding::HEXLOWER;
 use quorate_packet::{PublicKey, SignedPacket};
@@ -15,6 +15,9 @@ use crate::received_now;
 
 /// The error of reads and digests that a test makes fail.
 pub const READ_ERROR: &str = "page 7 is damaged";
+
+/// After this time the cluster must record the receipt of the same bytes again.
+const RENEWAL_AGE: Duration = Duration::from_hours(24);
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -143,6 +146,25 @@ impl State {
             Some(Ordering::Greater) | None => PutOutcome::Stored,
         };
         Ok((outcome, self.store(received_now(packet))))
+    }
+
+    /// The outcome of a PUT of an older packet, or of the same bytes less than a day after they were
+    /// received, if it has no conditions.
+    pub(crate) fn known_outcome(
+        &self,
+        packet: &SignedPacket,
+        conditions: &Conditions,
+    ) -> Option<PutOutcome> {
+        let old = self.packets.get(packet.key())?;
+        if self.put_answer.is_some() || !conditions.always_hold() {
+            return None;
+        }
+        let age = received_now(packet.clone()).received.since(old.received);
+        match packet.recency(&old.packet) {
+            Ordering::Less => Some(PutOutcome::Superseded),
+            Ordering::Equal if age < RENEWAL_AGE => Some(PutOutcome::Unchanged),
+            _ => None,
+        }
     }
 
     pub(crate) fn digest(&self) -> Result<StateDigest, ReadError> {
