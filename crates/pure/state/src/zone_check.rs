@@ -16,6 +16,7 @@ const CNAME: u16 = 5;
 const SOA: u16 = 6;
 const DNAME: u16 = 39;
 const OPT: u16 = 41;
+const DS: u16 = 43;
 
 /// Meta types and QTYPEs, which have no data (RFC 6895, section 3.1).
 const META_TYPES: std::ops::RangeInclusive<u16> = 128..=255;
@@ -33,6 +34,9 @@ pub enum ZoneRejection {
     BelowKey(WireName),
     #[error("{0} has its SOA and NS records from configuration: leave them out")]
     Apex(WireName),
+    /// RFC 4035, section 2.4.
+    #[error("the DS records of {0} belong to the zone above it: give them to its operator")]
+    ApexDs(WireName),
     /// It would hide all keys (RFC 6672, section 2.3).
     #[error("a DNAME at {0} would hide all names below it, also public keys")]
     ApexDname(WireName),
@@ -131,13 +135,20 @@ pub fn check_beside(
     }
 }
 
-/// Checks that a name belongs to this zone: it belongs to the longest zone that contains it.
+/// Checks that records of a name belong to this zone: they belong to the longest zone that contains
+/// the name. DS records belong to the longest zone above it (RFC 4035, section 2.4).
 pub fn check_owner<'z>(
     owner: &WireName,
+    record_type: u16,
     zone: &WireName,
     zones: impl IntoIterator<Item = &'z WireName>,
 ) -> Result<(), ZoneRejection> {
-    let is_around = |other: &&WireName| owner.labels_in(other).is_some();
+    if record_type == DS && owner == zone {
+        return Err(ZoneRejection::ApexDs(owner.clone()));
+    }
+    let above = owner.parent().filter(|_| record_type == DS);
+    let place = above.as_ref().unwrap_or(owner);
+    let is_around = |other: &&WireName| place.labels_in(other).is_some();
     let around = zones.into_iter().filter(is_around);
     match around.max_by_key(|other| other.labels().count()) {
         Some(longest) if longest.labels_in(zone).is_some() && longest != zone => {

@@ -50,10 +50,20 @@ impl Authority {
         let name = question.name_ref();
         let is_served = question.class() == CLASS_IN
             && !matches!(question.record_type(), types::AXFR | types::IXFR);
-        let mut zones = self.zones.iter().filter(|_| is_served);
-        let Some(zone) =
-            zones.find(|zone| name.is_within(zone.name.as_bytes(), zone.label_count()))
-        else {
+        let zones = self.zones.iter().filter(|_| is_served);
+        let mut zones =
+            zones.filter(|zone| name.is_within(zone.name.as_bytes(), zone.label_count()));
+        let closest = zones.next();
+        // The DS records of a zone are in the zone above it (RFC 4035, section 3.1.4.1).
+        let is_above = |above: &&Zone| above.key(name).is_none();
+        let is_ds_of = |zone: &Zone| {
+            question.record_type() == types::DS && name.label_count() == zone.label_count()
+        };
+        let zone = match closest {
+            Some(zone) if is_ds_of(zone) => zones.next().filter(is_above).or(closest),
+            _ => closest,
+        };
+        let Some(zone) = zone else {
             return LookupResult::Answer(Answer::empty(AnswerKind::Refused, None));
         };
         match zone.key(name) {

@@ -94,7 +94,7 @@ impl Origin {
                 };
                 set.check_in(&self.name)?;
             }
-            check_owner(owner, &self.name, zones())?;
+            check_owner(owner, *record_type, &self.name, zones())?;
         }
         check_together(&self.name, &self.sets)
     }

@@ -37,7 +37,8 @@ impl ConfiguredZones {
     /// # Errors
     /// Why it may not, in words for an operator.
     pub fn check(&self, zone: &WireName, owner: &WireName, record_type: u16) -> Result<(), String> {
-        check_owner(owner, zone, self.zones.keys()).map_err(|error| error.to_string())?;
+        check_owner(owner, record_type, zone, self.zones.keys())
+            .map_err(|error| error.to_string())?;
         let Some(configured) = self.zones.get(zone) else {
             return Err(format!("no zone {zone} is configured here"));
         };
