@@ -49,6 +49,9 @@ pub enum ZoneRejection {
     /// RFC 6672, section 2.4.
     #[error("{owner} is below the DNAME at {dname}, which hides it")]
     BelowDname { owner: WireName, dname: WireName },
+    /// RFC 6672, section 2.4.
+    #[error("a DNAME at {0} would hide the records below it")]
+    HidesNames(WireName),
     /// It is a meta type or a QTYPE.
     #[error("{0} is not a data type")]
     Type(u16),
@@ -110,29 +113,10 @@ pub fn check_together(zone: &WireName, sets: &RecordSets) -> Result<(), ZoneReje
         match *record_type {
             CNAME if set.rdata.len() > 1 => return Err(ZoneRejection::Cname(owner.clone())),
             DNAME if set.rdata.len() > 1 => return Err(ZoneRejection::Dname(owner.clone())),
-            record_type => check_at(zone, sets, owner, record_type)?,
+            record_type => check_beside(zone, sets, owner, record_type)?,
         }
     }
     Ok(())
-}
-
-/// Checks whether a set of this owner and type is possible next to these other sets.
-pub fn check_beside(
-    zone: &WireName,
-    sets: &RecordSets,
-    owner: &WireName,
-    record_type: u16,
-) -> Result<(), ZoneRejection> {
-    check_at(zone, sets, owner, record_type)?;
-    let mut names = sets.keys().map(|(name, _)| name);
-    let is_below = |name: &&WireName| *name != owner && name.labels_in(owner).is_some();
-    match names.find(|name| record_type == DNAME && is_below(name)) {
-        None => Ok(()),
-        Some(hidden) => Err(ZoneRejection::BelowDname {
-            owner: hidden.clone(),
-            dname: owner.clone(),
-        }),
-    }
 }
 
 /// Checks that records of a name belong to this zone: they belong to the longest zone that contains
@@ -161,8 +145,9 @@ pub fn check_owner<'z>(
     }
 }
 
-/// Checks CNAME and DNAME: a CNAME is alone at its name, and a DNAME hides the names below it.
-fn check_at(
+/// Checks whether a set of this owner and type is possible next to these other sets: a CNAME is alone at
+/// its name, and a DNAME hides the names below it. It does not search for names below a new DNAME.
+pub fn check_beside(
     zone: &WireName,
     sets: &RecordSets,
     owner: &WireName,

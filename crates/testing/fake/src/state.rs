@@ -19,7 +19,6 @@ pub const READ_ERROR: &str = "page 7 is damaged";
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) packets: BTreeMap<PublicKey, StoredPacket>,
-    pub(crate) zone_version: u64,
     pub(crate) zone_state: Arc<ZoneState>,
     pub(crate) publishing: Arc<PublishState>,
     /// Becomes visible to reads after the next linearizable read.
@@ -43,7 +42,6 @@ impl Default for State {
     fn default() -> Self {
         Self {
             packets: BTreeMap::new(),
-            zone_version: 0,
             zone_state: Arc::default(),
             publishing: Arc::default(),
             committed: None,
