@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex},
 };
 
@@ -78,6 +79,10 @@ impl ServedZones for OneZone {
 
     fn check(&self, _: &WireName, _: &NamedSet) -> Result<(), String> {
         Ok(())
+    }
+
+    fn served(&self, _: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
+use futures_util::future::BoxFuture;
 use prometheus::Registry;
 use quorate_admin::{Build, ServedZones};
-use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Responder};
+use quorate_dns::{DnsListeners, DnsServer, Responder};
 use quorate_http::{
     HttpListeners,
     listener::{IsExempt, Listener, ListenerMetrics, ListenerName},
@@ -92,7 +93,7 @@ impl Listeners {
             build: BUILD,
             reload: Box::new(settings.clone()),
             log: Box::new(settings.logging.clone()),
-            zones: Box::new(AdminZones(ConfiguredZones::new(&config.origins()))),
+            zones: Box::new(AdminZones(responder.clone())),
         };
         let admin = quorate_admin::router(admin_node, settings.tokens.clone(), &config.admin)?;
         let certificate = settings.certificate.clone();
@@ -119,16 +120,21 @@ impl Listeners {
     }
 }
 
-/// The configured zones, for the admin API.
-struct AdminZones(ConfiguredZones);
+/// The zones that DNS serves, for the admin API.
+struct AdminZones(Arc<Responder>);
 
 impl ServedZones for AdminZones {
     fn serials(&self) -> BTreeMap<WireName, u32> {
-        self.0.serials()
+        self.0.configured_zones().serials()
     }
 
     fn check(&self, zone: &WireName, set: &NamedSet) -> Result<(), String> {
-        self.0.check(zone, &set.owner, set.record_type)
+        let zones = self.0.configured_zones();
+        zones.check(zone, &set.owner, set.record_type)
+    }
+
+    fn served(&self, version: u64) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.zones_served(version))
     }
 }
 

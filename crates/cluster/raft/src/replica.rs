@@ -53,6 +53,15 @@ impl Reader for Node {
         open.map_or(0, |open| open.context.state_machine.zone_version())
     }
 
+    fn zones_changed_after(&self, version: u64) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let open = self.open.wait().await;
+            let mut versions = open.context.state_machine.zone_versions();
+            // It cannot fail: this node keeps the sender.
+            let _ = versions.wait_for(|now| *now > version).await;
+        })
+    }
+
     fn zone_state(&self) -> Arc<ZoneState> {
         let open = self.open.get();
         let zones = |open: &OpenNode| open.write_path.applied.borrow().cluster.zones.clone();

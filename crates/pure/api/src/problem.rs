@@ -176,6 +176,8 @@ problem_types! {
     Overloaded: 503, true, "Too many requests are waiting";
     /// The node cannot answer now.
     Unavailable: 503, true, "The node cannot answer now";
+    /// The change is committed, but the node does not answer from it in time.
+    NotServed: 504, true, "The change is committed and not served yet";
     /// It is not known whether the packet is stored.
     UnknownOutcome: 504, true, "The outcome is unknown";
 }

@@ -44,8 +44,12 @@ pub trait Reader: Send + Sync + 'static {
     /// absent.
     fn check_ready(&self) -> Result<(), ReadError>;
 
-    /// A number that changes whenever [`zone_state`](Self::zone_state) changes.
+    /// A number that grows whenever [`zone_state`](Self::zone_state) changes; 0 while the node has none.
     fn zone_version(&self) -> u64;
+
+    /// Resolves when [`zone_version`](Self::zone_version) is larger than `version`. The zone state is then
+    /// at least as new.
+    fn zones_changed_after(&self, version: u64) -> BoxFuture<'_, ()>;
 
     /// The replicated zones.
     fn zone_state(&self) -> Arc<ZoneState>;

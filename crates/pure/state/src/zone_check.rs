@@ -16,6 +16,7 @@ const CNAME: u16 = 5;
 const SOA: u16 = 6;
 const DNAME: u16 = 39;
 const OPT: u16 = 41;
+const DS: u16 = 43;
 
 /// Meta types and QTYPEs, which have no data (RFC 6895, section 3.1).
 const META_TYPES: std::ops::RangeInclusive<u16> = 128..=255;
@@ -33,6 +34,9 @@ pub enum ZoneRejection {
     BelowKey(WireName),
     #[error("{0} has its SOA and NS records from configuration: leave them out")]
     Apex(WireName),
+    /// RFC 4035, section 2.4.
+    #[error("the DS records of {0} belong to the zone above it: give them to its operator")]
+    ApexDs(WireName),
     /// It would hide all keys (RFC 6672, section 2.3).
     #[error("a DNAME at {0} would hide all names below it, also public keys")]
     ApexDname(WireName),
@@ -45,6 +49,9 @@ pub enum ZoneRejection {
     /// RFC 6672, section 2.4.
     #[error("{owner} is below the DNAME at {dname}, which hides it")]
     BelowDname { owner: WireName, dname: WireName },
+    /// RFC 6672, section 2.4.
+    #[error("a DNAME at {0} would hide the records below it")]
+    HidesNames(WireName),
     /// It is a meta type or a QTYPE.
     #[error("{0} is not a data type")]
     Type(u16),
@@ -106,38 +113,26 @@ pub fn check_together(zone: &WireName, sets: &RecordSets) -> Result<(), ZoneReje
         match *record_type {
             CNAME if set.rdata.len() > 1 => return Err(ZoneRejection::Cname(owner.clone())),
             DNAME if set.rdata.len() > 1 => return Err(ZoneRejection::Dname(owner.clone())),
-            record_type => check_at(zone, sets, owner, record_type)?,
+            record_type => check_beside(zone, sets, owner, record_type)?,
         }
     }
     Ok(())
 }
 
-/// Checks whether a set of this owner and type is possible next to these other sets.
-pub fn check_beside(
-    zone: &WireName,
-    sets: &RecordSets,
-    owner: &WireName,
-    record_type: u16,
-) -> Result<(), ZoneRejection> {
-    check_at(zone, sets, owner, record_type)?;
-    let mut names = sets.keys().map(|(name, _)| name);
-    let is_below = |name: &&WireName| *name != owner && name.labels_in(owner).is_some();
-    match names.find(|name| record_type == DNAME && is_below(name)) {
-        None => Ok(()),
-        Some(hidden) => Err(ZoneRejection::BelowDname {
-            owner: hidden.clone(),
-            dname: owner.clone(),
-        }),
-    }
-}
-
-/// Checks that a name belongs to this zone: it belongs to the longest zone that contains it.
+/// Checks that records of a name belong to this zone: they belong to the longest zone that contains
+/// the name. DS records belong to the longest zone above it (RFC 4035, section 2.4).
 pub fn check_owner<'z>(
     owner: &WireName,
+    record_type: u16,
     zone: &WireName,
     zones: impl IntoIterator<Item = &'z WireName>,
 ) -> Result<(), ZoneRejection> {
-    let is_around = |other: &&WireName| owner.labels_in(other).is_some();
+    if record_type == DS && owner == zone {
+        return Err(ZoneRejection::ApexDs(owner.clone()));
+    }
+    let above = owner.parent().filter(|_| record_type == DS);
+    let place = above.as_ref().unwrap_or(owner);
+    let is_around = |other: &&WireName| place.labels_in(other).is_some();
     let around = zones.into_iter().filter(is_around);
     match around.max_by_key(|other| other.labels().count()) {
         Some(longest) if longest.labels_in(zone).is_some() && longest != zone => {
@@ -150,8 +145,9 @@ pub fn check_owner<'z>(
     }
 }
 
-/// Checks CNAME and DNAME: a CNAME is alone at its name, and a DNAME hides the names below it.
-fn check_at(
+/// Checks whether a set of this owner and type is possible next to these other sets: a CNAME is alone at
+/// its name, and a DNAME hides the names below it. It does not search for names below a new DNAME.
+pub fn check_beside(
     zone: &WireName,
     sets: &RecordSets,
     owner: &WireName,

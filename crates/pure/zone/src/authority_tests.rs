@@ -304,3 +304,27 @@ fn errors_of_origins_state_the_reason() {
         ));
     }
 }
+
+#[test]
+fn only_the_zone_of_a_replaced_origin_is_compiled() {
+    let origins = ["dns.test.", "inner.dns.test.", "other."];
+    let before = authority(&origins);
+    let mut after = before.clone();
+    let mut changed = origin("dns.test.");
+    add(&mut changed, &record("new.dns.test. 60 A 192.0.2.9"));
+    after.replace(&changed).unwrap();
+    let is_shared = before.zones.iter().zip(&after.zones);
+    let is_shared = is_shared.map(|(before, after)| Arc::ptr_eq(before, after));
+    assert_eq!(is_shared.filter(|is_shared| !is_shared).count(), 1);
+    let found = ["records", "new.dns.test. 60 IN A 192.0.2.9"];
+    let query = "new.dns.test. A";
+    assert_eq!(text(&answer(&after, None, query)), found);
+    assert_eq!(text(&answer(&before, None, query))[0], "nxdomain");
+    assert!(before.origins().eq(after.origins()));
+
+    let unknown = after.replace(&origin("new.")).unwrap_err();
+    assert_eq!(unknown.to_string(), "no origin new. is configured");
+    add(&mut changed, &record("x.inner.dns.test. 60 A 192.0.2.9"));
+    after.replace(&changed).unwrap_err();
+    assert_eq!(text(&answer(&after, None, query)), found, "nothing changes");
+}

@@ -10,6 +10,9 @@
 //! cut answers only for names that would not exist without the NS records and their glue. A key
 //! with other names below it therefore exists, and is not delegated itself: otherwise resolvers
 //! that ask for one label at a time (RFC 9156) would never reach `_iroh`.
+//!
+//! DS records at a cut belong to the zone above it (RFC 4035, section 3.1.4.1): they, or that there
+//! are none, are answered with authority.
 
 use crate::{
     name::NameRef,
@@ -18,7 +21,7 @@ use crate::{
 };
 
 /// Flags the names that exist without the cut at the key: names where the name itself or one below
-/// it has records other than the key's NS records and the addresses of their servers.
+/// it has records other than the NS and DS records of the key and the addresses of its servers.
 pub(crate) fn flag_names_with_data(tree: &mut RecordTree) {
     let Some(servers) = key_cut(tree) else {
         return;
@@ -32,7 +35,7 @@ pub(crate) fn flag_names_with_data(tree: &mut RecordTree) {
     // Children come after their parents, so in reverse order each is flagged before its parent.
     for node in (0..tree.node_count() as u32).rev().map(Node) {
         let is_data = |set: &Set| match tree.record_type(*set) {
-            types::NS => node != Node::APEX,
+            types::NS | types::DS => node != Node::APEX,
             types::A | types::AAAA => !has_glue[node.0 as usize],
             _ => true,
         };
@@ -54,7 +57,8 @@ pub(crate) fn key_cut(tree: &RecordTree) -> Option<Set> {
 }
 
 /// Whether a cut at the key answers the question, for a name that no cut below the key answers. It
-/// does for names without data, and when the question asks for the NS records of the key.
+/// does for names without data, and when the question asks for the NS records of the key; never
+/// when it asks for the DS records of the key.
 pub(crate) fn is_answered_by_key_cut(
     tree: &RecordTree,
     message: &[u8],
@@ -66,8 +70,11 @@ pub(crate) fn is_answered_by_key_cut(
         return false;
     }
     let is_key = name.label_count() == apex_label_count;
-    (is_key && record_type == types::NS)
-        || tree.find(message, name, apex_label_count, Flags::DATA) == NameMatch::NotFound
+    match record_type {
+        types::NS if is_key => true,
+        types::DS if is_key => false,
+        _ => tree.find(message, name, apex_label_count, Flags::DATA) == NameMatch::NotFound,
+    }
 }
 
 #[cfg(test)]

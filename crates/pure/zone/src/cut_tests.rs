@@ -22,16 +22,51 @@ const FOUND: [&str; 2] = [
 /// RFC 1034, section 4.3.2, step 3b.
 #[test]
 fn names_at_or_below_a_cut_get_a_referral() {
-    for record_type in ["A", "NS", "DS", "SOA", "CNAME", "ANY"] {
-        for owner in ["sub.KEY.dns.test.", "deep.in.SUB.KEY.dns.test."] {
-            let expected = TO_SUB.map(|line| match owner.contains("SUB") {
-                true => line.replace("sub", "SUB"),
-                false => line.to_owned(),
-            });
-            let expected = expected.each_ref().map(String::as_str);
-            check(&[SUB], &format!("{owner} {record_type}"), &expected);
-        }
+    for record_type in ["A", "NS", "SOA", "CNAME", "ANY"] {
+        let query = format!("sub.KEY.dns.test. {record_type}");
+        check(&[SUB], &query, &TO_SUB);
     }
+    for record_type in ["A", "NS", "DS", "SOA", "CNAME", "ANY"] {
+        let expected = TO_SUB.map(|line| line.replace("sub", "SUB"));
+        let expected = expected.each_ref().map(String::as_str);
+        let query = format!("deep.in.SUB.KEY.dns.test. {record_type}");
+        check(&[SUB], &query, &expected);
+    }
+}
+
+/// RFC 4035, section 3.1.4.1: the zone above the cut has its DS records, or has none.
+#[test]
+fn the_ds_records_of_a_cut_are_answered_above_it() {
+    const DS: &str = "sub.KEY. 60 DS 1 13 2 0102";
+    let found = ["records", "sub.KEY.dns.test. 60 IN DS 1 13 2 0102"];
+    check(&[SUB, DS], "sub.KEY.dns.test. DS", &found);
+    check(&[SUB], "sub.KEY.dns.test. DS", &NO_DATA);
+    check(&[SUB, "sub.KEY. 5 TXT x"], "sub.KEY.dns.test. DS", &NO_DATA);
+    check(&[SUB, DS], "sub.KEY.dns.test. A", &TO_SUB);
+    check(&[SUB, DS], "sub.KEY.dns.test. ANY", &TO_SUB);
+    // Those of a cut below the first are not ours.
+    let deep = ["a.sub.KEY. 60 NS ns.x.", "a.sub.KEY. 60 DS 1 13 2 0102"];
+    check(&[SUB, deep[0], deep[1]], "a.sub.KEY.dns.test. DS", &TO_SUB);
+    let alias = "www.KEY. 60 CNAME sub.KEY.";
+    let followed = [
+        "records",
+        "www.KEY.dns.test. 60 IN CNAME sub.KEY.dns.test.",
+        found[1],
+    ];
+    check(&[SUB, DS, alias], "www.KEY.dns.test. DS", &followed);
+}
+
+/// The same for NS records at the key. Its DS records do not make the key a name with data.
+#[test]
+fn the_ds_records_of_a_key_are_answered_with_its_cut() {
+    const DS: &str = "KEY. 60 DS 1 13 2 0102";
+    let found = ["records", "KEY.dns.test. 60 IN DS 1 13 2 0102"];
+    check(&[TOP, DS], "KEY.dns.test. DS", &found);
+    check(&[DS], "KEY.dns.test. DS", &found);
+    check(&[TOP], "KEY.dns.test. DS", &NO_DATA);
+    check(&[TOP, IROH], "KEY.dns.test. DS", &NO_DATA);
+    check(&[TOP, DS], "KEY.dns.test. A", &TO_TOP);
+    check(&[TOP, DS], "x.KEY.dns.test. DS", &TO_TOP);
 }
 
 /// RFC 1034, section 4.3.2: a cut does not affect names above it or its siblings.

@@ -3,14 +3,16 @@
 use hickory_proto::{
     op::{Message, OpCode},
     rr::{DNSClass, Name, RData, Record, RecordType, rdata::NULL},
-    serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, NameEncoding},
+    serialize::binary::{
+        BinDecodable, BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict,
+    },
 };
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket, message::HEADER_SIZE};
 use quorate_state::{NamedSet, RecordSet, TTL_SECS_MAX, WireName};
 
 use crate::{
     Answer, AnswerKind, Authority, CompiledPacket, LookupResult, Origin, Question, Soa,
-    file::record_sets,
+    file::{parse_rdata, rdata_text, record_sets},
 };
 
 pub(crate) const KEY: PublicKey = PublicKey::from_bytes(*b"a key of the tests, of 32 bytes.");
@@ -149,6 +151,14 @@ pub(crate) fn record(text: &str) -> Record {
             code: record_type,
             rdata: NULL::with(wire_name(&name(field()))),
         },
+        // Nor this.
+        RecordType::DS => {
+            let wire = parse_rdata(record_type.into(), field(), &WireName::root()).unwrap();
+            RData::Unknown {
+                code: record_type,
+                rdata: NULL::with(wire.into()),
+            }
+        }
         _ => RData::try_from_str(record_type, field()).unwrap(),
     };
     Record::from_rdata(owner, ttl, data)
@@ -267,6 +277,13 @@ pub(crate) fn line(record: &Record) -> String {
         } => {
             let target = wire_to_name(&rdata.anything);
             format!("{} {} IN {code} {target}", record.name, record.ttl)
+        }
+        RData::Unknown {
+            code: code @ RecordType::DS,
+            rdata,
+        } => {
+            let data = rdata_text((*code).into(), &rdata.anything);
+            format!("{} {} IN {code} {data}", record.name, record.ttl)
         }
         _ => record.to_string(),
     }

@@ -45,8 +45,8 @@
 //! | `zone`, `zone_message` | the configured records of an origin |
 //!
 //! Sources: RFC 1034, 1035, 2181 (record sets, zone cuts), 2308 (negative answers), 3597 (unknown
-//! types), 4343 (case), 4592 (wildcards), 6672 (DNAME), 8020 (names that do not exist), 8482 (ANY),
-//! 9460 (SVCB), 9471 (glue).
+//! types), 4035 (DS at a cut), 4343 (case), 4592 (wildcards), 6672 (DNAME), 8020 (names that do not
+//! exist), 8482 (ANY), 9460 (SVCB), 9471 (glue).
 
 mod answer;
 mod authority;

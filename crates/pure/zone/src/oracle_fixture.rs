@@ -180,7 +180,9 @@ impl Oracle {
 
     fn cut(&self, name: &Name, of_type: RecordType) -> Option<Name> {
         let dname = self.highest_dname(name);
+        let asks_above = |cut: &Name| of_type == RecordType::DS && cut == name;
         if let Some(cut) = self.highest_cut(name)
+            && !asks_above(&cut)
             && dname
                 .as_ref()
                 .is_none_or(|dname| dname.zone_of(&cut) == (*dname == cut))
@@ -191,7 +193,8 @@ impl Oracle {
         let asks_for_ns = *name == self.apex && of_type == RecordType::NS;
         let is_answered_by_key_cut =
             asks_for_ns || self.node(name, |record| !self.is_key_cut(record)).is_none();
-        (delegated && dname.is_none() && is_answered_by_key_cut).then(|| self.apex.clone())
+        (delegated && dname.is_none() && is_answered_by_key_cut && !asks_above(&self.apex))
+            .then(|| self.apex.clone())
     }
 
     fn is_key_cut(&self, record: &Record) -> bool {
@@ -200,7 +203,8 @@ impl Oracle {
             .iter()
             .filter(|record| record.record_type() == RecordType::NS && record.name == self.apex);
         let mut hosts = servers.filter_map(|server| target_of(&server.data));
-        (record.record_type() == RecordType::NS && record.name == self.apex)
+        let of_cut = [RecordType::NS, RecordType::DS];
+        (of_cut.contains(&record.record_type()) && record.name == self.apex)
             || record.record_type().is_ip_addr() && hosts.any(|host| host == record.name)
     }
 

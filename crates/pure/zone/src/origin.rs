@@ -49,6 +49,8 @@ pub struct Soa {
 pub enum OriginError {
     #[error("origin {0} is configured twice: merge the two")]
     Duplicate(WireName),
+    #[error("no origin {0} is configured")]
+    Unknown(WireName),
     /// It has records that are not allowed there.
     #[error("origin {origin}: {reason}")]
     Records {
@@ -70,9 +72,9 @@ pub enum OriginError {
 }
 
 impl Origin {
-    /// Checks it alone, and against the others in `longer`, whose names are at least as long.
-    pub(crate) fn check(&self, longer: &[Self]) -> Result<(), OriginError> {
-        if longer.iter().any(|other| other.name == self.name) {
+    /// Checks it alone, and against the origins named `longer`, whose names are at least as long.
+    pub(crate) fn check(&self, longer: &[&WireName]) -> Result<(), OriginError> {
+        if longer.contains(&&self.name) {
             return Err(OriginError::Duplicate(self.name.clone()));
         }
         self.check_records(longer)
@@ -82,8 +84,7 @@ impl Origin {
             })
     }
 
-    fn check_records(&self, longer: &[Self]) -> Result<(), ZoneRejection> {
-        let zones = || longer.iter().map(|other| &other.name);
+    fn check_records(&self, longer: &[&WireName]) -> Result<(), ZoneRejection> {
         for ((owner, record_type), records) in &self.sets {
             // `check_in` rejects NS records at the origin itself: only configuration may have them.
             if (owner, *record_type) != (&self.name, types::NS) {
@@ -94,7 +95,7 @@ impl Origin {
                 };
                 set.check_in(&self.name)?;
             }
-            check_owner(owner, &self.name, zones())?;
+            check_owner(owner, *record_type, &self.name, longer.iter().copied())?;
         }
         check_together(&self.name, &self.sets)
     }

@@ -21,13 +21,14 @@ use crate::{
 /// A few labels, so that names collide; one is so long that four of it are too long for a name.
 const LABELS: [&str; 6] = ["a", "B", "b", "*", "_iroh", LONG];
 const LONG: &str = "loooooooooooooooooooooooooooooooooooooooooooooooooooooooong";
-const TYPES: [&str; 12] = [
+const TYPES: [&str; 13] = [
     "A",
     "AAAA",
     "TXT",
     "CNAME",
     "DNAME",
     "NS",
+    "DS",
     "SOA",
     "ANY",
     "MX",
@@ -69,6 +70,7 @@ fn any_record<S: Strategy<Value = String> + 'static>(
         1 => Just("A 192.0.2.10".to_owned()),
         2 => Just("AAAA 2001:db8::9".to_owned()),
         2 => Just("TXT x".to_owned()),
+        2 => Just("DS 1 13 2 0102".to_owned()),
         1 => Just("SOA ns.test. me.test. 1 2 3 4 5".to_owned()),
         3 => names().prop_map(|target| format!("CNAME {target}")),
         3 => names().prop_map(|target| format!("DNAME {target}")),

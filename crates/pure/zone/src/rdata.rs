@@ -19,6 +19,7 @@ pub(crate) mod types {
     pub(crate) const SRV: u16 = 33;
     pub(crate) const DNAME: u16 = 39;
     pub(crate) const OPT: u16 = 41;
+    pub(crate) const DS: u16 = 43;
     pub(crate) const SVCB: u16 = 64;
     pub(crate) const HTTPS: u16 = 65;
     pub(crate) const IXFR: u16 = 251;

@@ -56,7 +56,7 @@ impl<'a> Resolver<'a> {
                     Some(step) => step,
                     None => return self.finish(AnswerKind::YxDomain),
                 },
-                NameMatch::OtherOrigin => Step::Stop,
+                NameMatch::OtherOrigin(..) => Step::Stop,
                 NameMatch::NotFound if self.can_deny_names() => {
                     return self.negative(AnswerKind::NxDomain);
                 }
@@ -111,6 +111,14 @@ impl<'a> Resolver<'a> {
         }
         let (name, apex) = (self.name(), self.data.apex_label_count());
         let found = tree.find(message, name, apex, Flags::NONE);
+        // At a cut, the DS records belong to this side of it, and so does their absence (RFC 4035,
+        // section 3.1.4.1).
+        if let NameMatch::Cut(node, depth) | NameMatch::OtherOrigin(node, depth) = found
+            && record_type == types::DS
+            && name.label_count() == apex + depth
+        {
+            return NameMatch::Exact(node);
+        }
         let is_answered = matches!(found, NameMatch::Cut(..) | NameMatch::Dname(..));
         if self.data.is_key_zone
             && !is_answered

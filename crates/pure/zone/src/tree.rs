@@ -84,8 +84,8 @@ pub(crate) enum NameMatch {
     Cut(Node, usize),
     /// The name is below this DNAME.
     Dname(Node, usize),
-    /// The name is at or below another origin.
-    OtherOrigin,
+    /// The name is at or below this node, where another origin begins.
+    OtherOrigin(Node, usize),
     /// The name does not exist.
     NotFound,
 }
@@ -243,7 +243,7 @@ impl RecordTree {
                 return NameMatch::Cut(node, depth + 1);
             }
             if flags.has(Flags::OTHER_ORIGIN) {
-                return NameMatch::OtherOrigin;
+                return NameMatch::OtherOrigin(node, depth + 1);
             }
         }
         NameMatch::Exact(node)

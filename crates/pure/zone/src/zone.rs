@@ -31,11 +31,11 @@ pub(crate) struct Zone {
 }
 
 impl Zone {
-    /// The zone of a checked origin; `inner` are the origins inside it.
+    /// The zone of a checked origin; `inner` are the names of the origins inside it.
     pub(crate) fn new(
         index: usize,
         origin: &Origin,
-        inner: &[&Origin],
+        inner: &[&WireName],
     ) -> Result<Self, OriginError> {
         let negative_ttl_secs = origin.soa_ttl_secs.min(origin.soa.minimum_secs);
         let (message, tree) = ZoneMessage::new(origin, inner)?.compile();

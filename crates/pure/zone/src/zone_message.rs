@@ -23,7 +23,7 @@ pub(crate) struct ZoneMessage<'o> {
 
 impl<'o> ZoneMessage<'o> {
     /// The records of an origin. It only notes the names of the origins inside it.
-    pub(crate) fn new(origin: &'o Origin, inner: &[&Origin]) -> Result<Self, OriginError> {
+    pub(crate) fn new(origin: &'o Origin, inner: &[&WireName]) -> Result<Self, OriginError> {
         let mut message = Self {
             origin: &origin.name,
             // No name is at offset 0.
@@ -44,7 +44,7 @@ impl<'o> ZoneMessage<'o> {
         }
         for inner in inner {
             message.other_origins.push(message.bytes.len());
-            message.bytes.extend_from_slice(inner.name.as_bytes());
+            message.bytes.extend_from_slice(inner.as_bytes());
         }
         Ok(message)
     }

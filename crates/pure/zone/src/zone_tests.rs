@@ -121,6 +121,50 @@ fn names_of_an_origin_can_be_delegated() {
     }
 }
 
+/// RFC 4035, section 3.1.4.1.
+#[test]
+fn the_ds_records_of_a_delegated_name_are_answered() {
+    let records = [
+        "sub.dns.test. 60 NS ns.elsewhere.net.",
+        "sub.dns.test. 60 DS 1 13 2 0102",
+        "unsigned.dns.test. 60 NS ns.elsewhere.net.",
+    ];
+    let found = ["records", "sub.dns.test. 60 IN DS 1 13 2 0102"];
+    check(&records, "sub.dns.test. DS", &found);
+    check(&records, "unsigned.dns.test. DS", &["no data", SOA]);
+    check(&records, "dns.test. DS", &["no data", SOA]);
+    let referral = [
+        "referral",
+        "authority sub.dns.test. 60 IN NS ns.elsewhere.net.",
+    ];
+    check(&records, "x.sub.dns.test. DS", &referral);
+}
+
+/// The same section, for a server of both zones.
+#[test]
+fn the_ds_records_of_an_origin_are_those_of_the_origin_above_it() {
+    let ds = "inner.dns.test. 60 DS 1 13 2 0102";
+    let found = ["records", "inner.dns.test. 60 IN DS 1 13 2 0102"];
+    for (records, expected) in [(&[ds][..], found), (&[], ["no data", SOA])] {
+        let outer = with_records("dns.test.", records);
+        let authority = Authority::new(vec![outer, origin("inner.dns.test.")]).unwrap();
+        let answer = answer(&authority, None, "inner.dns.test. DS");
+        assert_eq!(text(&answer), expected);
+    }
+    for (zone, record) in [
+        ("dns.test.", "dns.test."),
+        ("dns.test.", "x.inner.dns.test."),
+    ] {
+        let record = format!("{record} 60 DS 1 13 2 0102");
+        let outer = with_records(zone, &[&record]);
+        let error = Authority::new(vec![outer, origin("inner.dns.test.")]).unwrap_err();
+        assert!(
+            matches!(rejection(&error), ApexDs(_) | OfOther { .. }),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn an_alias_out_of_the_zone_is_the_answer() {
     let alias = |target: &str| format!("www.dns.test. 60 CNAME {target}");

@@ -13,12 +13,14 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header},
 };
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use prometheus::Registry;
 use quorate_api::{PROBLEM_CONTENT_TYPE, Problem, ReloadReport};
 use quorate_fake::FakeReplica;
 use quorate_replica::{NamedSet, WireName};
 use serde_json::Value;
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::{
@@ -38,6 +40,8 @@ pub(crate) struct Fixture {
     pub(crate) replica: Arc<FakeReplica>,
     pub(crate) runtime: Arc<FakeRuntime>,
     pub(crate) tokens: Arc<Tokens>,
+    /// The version of the zones that is served: at first, every version.
+    pub(crate) served: watch::Sender<u64>,
     pub(crate) router: Router,
     known: Vec<(Scope, Token)>,
 }
@@ -58,13 +62,14 @@ impl Fixture {
         let tokens = Arc::new(Tokens::open("".as_ref()).unwrap());
         tokens.replace(TokenList::parse(&known.each_ref().map(line).join("\n")).unwrap());
         let runtime = Arc::new(FakeRuntime::default());
+        let served = watch::Sender::new(u64::MAX);
         let node = AdminNode {
             replica: replica.clone(),
             registry: Registry::new(),
             build: BUILD,
             reload: Box::new(runtime.clone()),
             log: Box::new(runtime.clone()),
-            zones: Box::new(FakeZones),
+            zones: Box::new(FakeZones(served.clone())),
         };
         Self {
             router: router(node, tokens.clone(), config).unwrap(),
@@ -72,6 +77,7 @@ impl Fixture {
             replica,
             runtime,
             tokens,
+            served,
         }
     }
 
@@ -167,7 +173,8 @@ impl Default for FakeRuntime {
 }
 
 /// Serves the root and `dns.example.`, which has a configured address at `www`.
-struct FakeZones;
+/// All replicated records are served up to this version.
+struct FakeZones(watch::Sender<u64>);
 
 impl ServedZones for FakeZones {
     fn serials(&self) -> BTreeMap<WireName, u32> {
@@ -180,6 +187,13 @@ impl ServedZones for FakeZones {
             true => Err("www.dns.example. has records of type A in the configuration".to_owned()),
             false => Ok(()),
         }
+    }
+
+    fn served(&self, version: u64) -> BoxFuture<'_, ()> {
+        let mut served = self.0.subscribe();
+        Box::pin(async move {
+            let _ = served.wait_for(|served| *served >= version).await;
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use prometheus::Registry;
 use quorate_api::{AdminOperation, ForwardedRequest, Problem, ReloadReport, decode_answer};
 use quorate_replica::{NamedSet, Operator, WireName};
@@ -51,6 +52,9 @@ pub trait ServedZones: Send + Sync + 'static {
     /// # Errors
     /// Why it is not. The text is for operators.
     fn check(&self, zone: &WireName, set: &NamedSet) -> Result<(), String>;
+
+    /// Resolves when this node answers from this version of the replicated zones, or a later one.
+    fn served(&self, version: u64) -> BoxFuture<'_, ()>;
 }
 
 /// The log filter.

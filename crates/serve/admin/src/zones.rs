@@ -1,6 +1,6 @@
 //! Replicated records, and changes of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Extension, Json, response::Response};
 use quorate_api as api;
@@ -13,6 +13,7 @@ use quorate_replica::{NamedSet, RecordSet, ReplicatedZone, WireName, ZoneChange}
 use quorate_zone::file::{
     parse, parse_name, parse_rdata, parse_type, rdata_text, record_sets, type_text,
 };
+use tokio::time::timeout;
 
 use crate::{
     audit::AuditSubject,
@@ -21,6 +22,10 @@ use crate::{
     operations::operations,
     shared::{ServedZones, Shared},
 };
+
+/// How long a request waits until this node serves its change: many times a build of the largest
+/// zone. With the time for the change it stays below what `quorate` waits for an answer.
+const SERVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 operations! {
     "zones";
@@ -77,7 +82,7 @@ operations! {
     }
 
     /// Replaces the replicated records of one name and type
-    "operate" post SET_RECORDS sends ChangeZone or UnknownZone {
+    "operate" post SET_RECORDS sends ChangeZone or UnknownZone or NotServed {
         operation_id = "set_records",
         request_body = SetRecordsRequest,
         responses((status = 200, description = "The zone now", body = api::Zone)),
@@ -108,7 +113,7 @@ operations! {
     }
 
     /// Removes the replicated records of a name
-    "operate" post UNSET_RECORDS sends ChangeZone {
+    "operate" post UNSET_RECORDS sends ChangeZone or NotServed {
         operation_id = "unset_records",
         request_body = UnsetRecordsRequest,
         responses((status = 200, description = "The zone now", body = api::Zone)),
@@ -128,7 +133,7 @@ operations! {
     /// Replaces all replicated records of a zone by those of a zone file
     ///
     /// In one step, or not at all. An empty file removes all records.
-    "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX sends ChangeZone or UnknownZone {
+    "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX sends ChangeZone or UnknownZone or NotServed {
         operation_id = "import_zone",
         request_body = ImportZoneRequest,
         responses((status = 200, description = "The zone now", body = api::Zone)),
@@ -180,7 +185,7 @@ fn change_of(zone: WireName) -> ZoneChange {
     }
 }
 
-/// Makes the change, and answers with the zone after it.
+/// Makes the change, waits until this node serves it, and answers with the zone after it.
 async fn apply_change(
     shared: &Shared,
     caller: &CallerName,
@@ -188,6 +193,18 @@ async fn apply_change(
 ) -> Result<Response, ProblemResponse> {
     let zone = change.zone.clone();
     shared.submit(caller, ChangeZone { change }).await?;
+    let version = shared.node.replica.zone_version();
+    if timeout(SERVE_TIMEOUT, shared.node.zones.served(version))
+        .await
+        .is_err()
+    {
+        let detail = format!(
+            "the change of {zone} is committed, but this node does not serve it after {} s: it is still \
+             building its zones. Repeat the request: it changes nothing more, and waits again",
+            SERVE_TIMEOUT.as_secs()
+        );
+        return Err(ProblemResponse::new(ProblemType::NotServed, detail));
+    }
     let state = shared.node.replica.zone_state();
     let none = ReplicatedZone::default();
     let records = state.zones.get(&zone).unwrap_or(&none);

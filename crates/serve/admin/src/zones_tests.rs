@@ -1,5 +1,9 @@
+use std::pin::pin;
+
 use axum::http::StatusCode;
+use futures_util::poll;
 use quorate_api::{AdminRequest, Problem, ProblemType};
+use quorate_replica::Reader;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
@@ -171,4 +175,32 @@ async fn records_that_cannot_be_set_are_rejected_with_the_reason() {
         .reject(Problem::new(ProblemType::UnsupportedLevel, "too old"));
     let (slug, _) = rejected(&fixture, SET, mx(&["10 mail"])).await;
     assert_eq!(slug, "unsupported-level");
+}
+
+#[tokio::test]
+async fn a_change_is_answered_when_the_node_serves_it() {
+    let fixture = Fixture::new();
+    fixture.served.send_replace(0);
+    let mut answer = pin!(post(&fixture, SET, mx(&["10 mail"])));
+    let is_committed = fixture.replica.zones_changed_after(0);
+    tokio::select! {
+        zone = &mut answer => panic!("{zone} is not served"),
+        () = is_committed => {}
+    }
+    assert!(poll!(&mut answer).is_pending());
+    fixture.served.send_replace(1);
+    assert_eq!(answer.await["record_count"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_not_served_in_time_is_reported_as_committed() {
+    let fixture = Fixture::new();
+    fixture.served.send_replace(0);
+    let (slug, detail) = rejected(&fixture, SET, mx(&["10 mail"])).await;
+    assert_eq!(slug, "not-served");
+    assert!(
+        detail.starts_with("the change of dns.example. is committed"),
+        "{detail}"
+    );
+    assert_eq!(fixture.replica.zone_state().zones.len(), 1);
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, hint::black_box, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use hickory_proto::{
     op::{Message, OpCode},
     rr::{RData, Record, RecordType, rdata},
@@ -29,6 +30,10 @@ impl Reader for IndexedReplica {
 
     fn zone_version(&self) -> u64 {
         0
+    }
+
+    fn zones_changed_after(&self, _: u64) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
     }
 
     fn zone_state(&self) -> Arc<ZoneState> {

@@ -86,7 +86,7 @@ impl Fixture {
 
     /// Sets the secrets of cookies for later queries.
     pub(crate) fn set_cookie_secrets(&self, current: [u8; 16], previous: Option<[u8; 16]>) {
-        self.replica.set_zone_state(ZoneState {
+        self.serve(ZoneState {
             cookie_secrets: CookieSecrets {
                 current: Some(CookieSecret(current)),
                 previous: previous.map(CookieSecret),
@@ -94,6 +94,12 @@ impl Fixture {
             },
             ..ZoneState::default()
         });
+    }
+
+    /// Replaces the replicated zones, and waits until they are served.
+    pub(crate) fn serve(&self, zones: ZoneState) {
+        self.replica.set_zone_state(zones);
+        self.responder.update_zones();
     }
 
     /// The bytes of the response, if there is one.

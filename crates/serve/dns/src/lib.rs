@@ -33,7 +33,7 @@
 //! | what happened | response |
 //! |---|---|
 //! | no such name; a name without this type; a name of no zone here | NXDOMAIN with SOA; NOERROR with SOA; REFUSED with extended error 20 (18 for a zone transfer) |
-//! | a zone cut in a packet | NOERROR with NS, without AA |
+//! | a zone cut; for type DS at the cut | NOERROR with NS, without AA; the DS records, or NOERROR with SOA |
 //! | a DNAME leads to a name that is too long | YXDOMAIN |
 //! | the node has not caught up; a packet cannot be decoded; the replica cannot be read | SERVFAIL with extended error 14; 24; 0. Never a negative answer |
 //! | malformed, or not exactly one question; another opcode than QUERY; a later EDNS version | FORMERR; NOTIMP with extended error 21; BADVERS |

@@ -18,6 +18,8 @@ quorate_metrics::metrics! {
         pub(crate) responses_rate_limited_total: Counter,
         /// Responses sent empty and truncated because they were too long for a client without a valid cookie
         pub(crate) responses_size_limited_total: Counter,
+        /// Zones built again because their replicated records changed
+        pub(crate) zones_built_total: Counter,
         /// Queries with a cookie, by the result of checking it
         pub(crate) cookies_total: Counter { proof: CookieStatus },
         /// Time to answer a query, measured for one query in 64, in seconds

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use hickory_proto::rr::RecordType;
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
@@ -254,6 +255,10 @@ impl Reader for NotReadyReplica {
 
     fn zone_version(&self) -> u64 {
         0
+    }
+
+    fn zones_changed_after(&self, _: u64) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
     }
 
     fn zone_state(&self) -> Arc<ZoneState> {

@@ -19,8 +19,8 @@ use quorate_zone::{
 
 const WEEK_SECS: u32 = 7 * 24 * 3600;
 
-/// The largest zone file, in bytes: about 20,000 records. They are compiled again, while queries
-/// wait, each time that replicated records change.
+/// The largest zone file, in bytes: about 20,000 records. They are compiled again each time that
+/// replicated records of the zone change.
 const ZONE_FILE_SIZE_MAX: u64 = 1024 * 1024;
 
 settings! {

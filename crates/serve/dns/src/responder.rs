@@ -10,9 +10,10 @@ use quorate_replica::{ReadError, Reader};
 use quorate_zone::{
     Answer, AnswerKind, LookupResult, Origin, OriginError, Question, UndecodableError,
 };
+use tokio::task::spawn_blocking;
 
 use crate::{
-    DnsClient, DnsConfig, DnsMetrics, DnsTransport, SharedLimits,
+    ConfiguredZones, DnsClient, DnsConfig, DnsMetrics, DnsTransport, SharedLimits,
     answer_limits::AnswerLimit,
     chaos::{CLASS_CH, Identity},
     cookie::CookieStatus,
@@ -48,7 +49,7 @@ pub struct ResponseSummary {
 /// All queries take the same path, from bytes to bytes. An ordinary query allocates nothing, waits
 /// for nothing, and reads the clock once, for the rate limit.
 pub struct Responder {
-    zones: Zones,
+    pub(crate) zones: Zones,
     replica: Arc<dyn Reader>,
     limits: SharedLimits,
     identity: Identity,
@@ -72,6 +73,8 @@ struct Outcome {
 enum AnswerError {
     #[error("the replica cannot be read")]
     Read(#[from] ReadError),
+    #[error("starting: building the zones")]
+    ZonesNotBuilt,
     #[error("the stored packet cannot be served")]
     Undecodable(#[from] UndecodableError),
 }
@@ -101,6 +104,52 @@ impl Responder {
         })
     }
 
+    /// The zones as they are configured.
+    pub fn configured_zones(&self) -> &ConfiguredZones {
+        &self.zones.configured
+    }
+
+    /// Resolves when queries are answered from this version of the replicated zones
+    /// ([`Reader::zone_version`]), or from a later one.
+    pub async fn zones_served(&self, version: u64) {
+        self.zones.served(version).await;
+    }
+
+    /// Builds the zones whose replicated records changed, and serves them. Blocks meanwhile; queries
+    /// are answered from the zones before. [`DnsListeners::serve`](crate::DnsListeners::serve)
+    /// starts a task that calls it after each change.
+    pub fn update_zones(&self) {
+        self.zones.update_cookies(&*self.replica);
+        self.zones.update(&*self.replica);
+    }
+
+    /// Serves the changes of the replicated zones and of the cookie secrets until it is dropped.
+    pub(crate) async fn follow_zones(self: Arc<Self>) {
+        let cookies = async {
+            let mut version = 0;
+            loop {
+                self.replica.zones_changed_after(version).await;
+                version = self.replica.zone_version();
+                self.zones.update_cookies(&*self.replica);
+            }
+        };
+        let zones = async {
+            let mut version = 0;
+            loop {
+                self.replica.zones_changed_after(version).await;
+                let responder = self.clone();
+                // Changes that come during a build are built together after it.
+                let updated = spawn_blocking(move || responder.zones.update(&*responder.replica));
+                match updated.await {
+                    Ok(updated) => version = updated,
+                    // The runtime is being shut down.
+                    Err(_) => return,
+                }
+            }
+        };
+        tokio::join!(cookies, zones);
+    }
+
     /// Writes the response to a client's `message` to `out`, and replaces its content. `None` if
     /// the message must not be answered: it is shorter than a header, is a response, or breaks the
     /// rules of its transport.
@@ -118,7 +167,7 @@ impl Responder {
             self.metrics.shared.messages_ignored_total.inc();
             return None;
         };
-        let zones = self.zones.current(&*self.replica);
+        let zones = self.zones.current();
         // Anybody can publish what is read here. If a packet ever causes a panic, that must not end
         // the thread that answers all other clients.
         let attempt = AssertUnwindSafe(|| self.write_response(&query, client, &zones, out));
@@ -129,7 +178,7 @@ impl Responder {
             response.write_empty(Rcode::ServFail, out);
             Rcode::ServFail.into()
         });
-        self.count(&outcome, client, &zones);
+        self.count(&outcome, client);
         if self.query_log.is_sampled(number) {
             let question = query.question.as_ref().ok();
             self.query_log
@@ -144,8 +193,8 @@ impl Responder {
         Some(ResponseSummary { ttl_secs })
     }
 
-    fn count(&self, outcome: &Outcome, client: &DnsClient, zones: &ServedZones) {
-        let queries = outcome.origin.and_then(|origin| zones.queries.get(origin));
+    fn count(&self, outcome: &Outcome, client: &DnsClient) {
+        let queries = outcome.origin.and_then(|at| self.zones.queries_of(at));
         let queries = queries.unwrap_or(&self.metrics.other_queries);
         queries.of(client.transport).of(outcome.rcode).inc();
     }
@@ -161,7 +210,7 @@ impl Responder {
         let mut cookie_status = None;
         if let (Some(edns), Some(opt)) = (&query.edns, &mut response.opt) {
             self.answer_options(edns, client.transport, opt);
-            cookie_status = self.check_cookie(edns, client, zones, opt);
+            cookie_status = self.check_cookie(edns, client, opt);
         }
         let question = match question_to_answer(query, client.transport, cookie_status) {
             Ok(question) => question,
@@ -212,10 +261,11 @@ impl Responder {
         &self,
         edns: &Edns<'_>,
         client: &DnsClient,
-        zones: &ServedZones,
         opt: &mut Opt<'_>,
     ) -> Option<CookieStatus> {
-        let (server_cookies, cookie) = zones.cookies.as_ref().zip(edns.options.cookie)?;
+        let cookie = edns.options.cookie?;
+        let server_cookies = self.zones.cookies();
+        let server_cookies = server_cookies.as_ref()?;
         let (status, response_cookie) = server_cookies.check(cookie, client.address, now_secs());
         opt.cookie = Some(response_cookie);
         self.metrics.shared.cookies_total.of(status).inc();
@@ -261,15 +311,25 @@ impl Responder {
                 // The zone also has replicated records, so the replica must be up to date.
                 if answer.kind() != AnswerKind::Refused {
                     self.replica.check_ready()?;
+                    self.check_zones(zones)?;
                 }
                 Ok(self.write(question, &answer, response, out))
             }
             LookupResult::NeedsPacket(packet_lookup) => {
                 let indexed = self.replica.packet(packet_lookup.key())?;
+                self.check_zones(zones)?;
                 let compiled = indexed.as_ref().map(|indexed| &indexed.compiled);
                 let answer = packet_lookup.answer(compiled)?;
                 Ok(self.write(question, &answer, response, out))
             }
+        }
+    }
+
+    /// Fails after a start until the zones are built. To be called when the replica is ready.
+    fn check_zones(&self, zones: &ServedZones) -> Result<(), AnswerError> {
+        match self.zones.are_built(zones, &*self.replica) {
+            true => Ok(()),
+            false => Err(AnswerError::ZonesNotBuilt),
         }
     }
 
@@ -311,7 +371,7 @@ impl Responder {
 impl AnswerError {
     fn extended_error(&self) -> ExtendedError {
         match self {
-            Self::Read(ReadError::NotReady(_)) => ExtendedError::NotReady,
+            Self::Read(ReadError::NotReady(_)) | Self::ZonesNotBuilt => ExtendedError::NotReady,
             Self::Read(ReadError::Failed(_)) => ExtendedError::Other,
             Self::Undecodable(_) => ExtendedError::InvalidData,
         }

@@ -16,6 +16,7 @@ use quorate_http::{
     },
 };
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     DnsConfig, Responder,
@@ -119,7 +120,8 @@ impl DnsListeners {
         self.tcp[0].local_addr()
     }
 
-    /// Answers with `responder` until [`DnsServer::shutdown`]. Encrypted listeners use
+    /// Answers with `responder` until [`DnsServer::shutdown`], and until then keeps its zones up to
+    /// date. Encrypted listeners use
     /// `certificate`, and fail without one. Clients that `is_exempt` may have any number of
     /// connections. `metrics` counts the connections.
     pub fn serve(
@@ -150,7 +152,9 @@ impl DnsListeners {
                 |listener: Listener| listener.serve(protocol.clone(), &connections, name, metrics);
             listeners.into_iter().map(serve).collect()
         };
+        let zones = tokio::spawn(responder.clone().follow_zones());
         let mut server = DnsServer {
+            _zones: AbortOnDropHandle::new(zones),
             udp: UdpThreads::spawn(self.udp, &responder)?,
             tcp: serve_all(self.tcp, None, ListenerName::Dns),
             tls: Vec::new(),
@@ -179,6 +183,8 @@ impl DnsListeners {
 /// A running server. Dropping it shuts it down too, without waiting.
 #[derive(Debug)]
 pub struct DnsServer {
+    /// Keeps the zones of the responder up to date.
+    _zones: AbortOnDropHandle<()>,
     udp: UdpThreads,
     tcp: Vec<ListenerServer>,
     tls: Vec<ListenerServer>,

@@ -1,38 +1,46 @@
 //! The zones that are served now: configured records and replicated records together.
+//!
+//! A query reads them, and never builds them or waits for that. [`Zones::update`] builds the zones
+//! whose replicated records changed, on a thread of its own, and then replaces what queries read.
 
 use std::{
     error::Error,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use arc_swap::{ArcSwap, Guard};
-use quorate_replica::{Reader, ZoneState};
-use quorate_zone::file::is_rdata;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use quorate_replica::{Reader, ReplicatedZone, ZoneState};
 use quorate_zone::{Authority, Origin, OriginError};
+use tokio::sync::watch;
 
 use crate::{ConfiguredZones, DnsMetrics, cookie::ServerCookies, metrics::QueryCounters};
 
-/// The zones. Each query compares one version number to notice that the replicated records changed.
+/// The zones and the cookie secrets.
 pub(crate) struct Zones {
-    configured: ConfiguredZones,
+    pub(crate) configured: ConfiguredZones,
     cookies_enabled: bool,
     metrics: DnsMetrics,
     served: ArcSwap<ServedZones>,
-    /// Locked by the thread that rebuilds the zones. Other queries wait for it, so that a node
-    /// never answers from zones older than its applied entries.
-    rebuild_lock: Mutex<()>,
+    /// `None` disables cookies.
+    cookies: ArcSwapOption<ServerCookies>,
+    /// The query counters, by the index of the origin.
+    queries: Vec<QueryCounters>,
+    /// Locked while zones are built. No query locks it.
+    build_lock: Mutex<()>,
+    /// The version of `served`, for those who wait until a change is served.
+    served_version: watch::Sender<u64>,
+    /// The version of the replica when the first query found it ready.
+    first_version: OnceLock<u64>,
 }
 
-/// The zones and cookie secrets that are served at one time.
+/// The zones that are served at one time.
 pub(crate) struct ServedZones {
     /// The zone version of the replica that this was built from.
     version: u64,
+    /// The replicated records that this was built from.
+    state: Arc<ZoneState>,
     pub(crate) authority: Authority,
-    /// `None` disables cookies.
-    pub(crate) cookies: Option<ServerCookies>,
-    /// The query counters, by the index of the origin.
-    pub(crate) queries: Vec<QueryCounters>,
 }
 
 impl Zones {
@@ -45,102 +53,124 @@ impl Zones {
     ) -> Result<Self, OriginError> {
         let configured = ConfiguredZones::new(&origins);
         let authority = Authority::new(origins)?;
-        let served = ServedZones {
-            version: replica.zone_version(),
-            queries: counters(&authority, &metrics),
-            cookies: None,
-            authority,
-        };
+        let names = authority.origins();
         let zones = Self {
             configured,
             cookies_enabled,
+            queries: names.map(|name| metrics.queries_of(&name)).collect(),
             metrics,
-            served: ArcSwap::from_pointee(served),
-            rebuild_lock: Mutex::new(()),
+            served: ArcSwap::from_pointee(ServedZones {
+                version: 0,
+                state: Arc::default(),
+                authority,
+            }),
+            cookies: ArcSwapOption::empty(),
+            build_lock: Mutex::default(),
+            served_version: watch::Sender::new(0),
+            first_version: OnceLock::new(),
         };
-        zones.rebuild(replica);
+        zones.update_cookies(replica);
+        zones.update(replica);
         Ok(zones)
     }
 
-    pub(crate) fn current(&self, replica: &dyn Reader) -> Guard<Arc<ServedZones>> {
-        let served = self.served.load();
-        if served.version == replica.zone_version() {
-            return served;
-        }
-        self.rebuild_if_stale(replica);
+    pub(crate) fn current(&self) -> Guard<Arc<ServedZones>> {
         self.served.load()
     }
 
-    #[cold]
-    fn rebuild_if_stale(&self, replica: &dyn Reader) {
-        let rebuild_lock = self.rebuild_lock.lock();
-        let _guard = rebuild_lock.unwrap_or_else(PoisonError::into_inner);
-        if self.served.load().version != replica.zone_version() {
-            self.rebuild(replica);
-        }
+    pub(crate) fn cookies(&self) -> Guard<Option<Arc<ServerCookies>>> {
+        self.cookies.load()
     }
 
-    /// Rebuilds the zones with the replicated records, as far as these can be served.
-    fn rebuild(&self, replica: &dyn Reader) {
-        // Read the version first: if the state changes meanwhile, the next query rebuilds again.
-        let version = replica.zone_version();
+    pub(crate) fn queries_of(&self, origin_index: usize) -> Option<&QueryCounters> {
+        self.queries.get(origin_index)
+    }
+
+    /// Whether `served` includes what the replica had when it became ready. To be asked only after
+    /// it became ready. A start is so never answered from older zones.
+    pub(crate) fn are_built(&self, served: &ServedZones, replica: &dyn Reader) -> bool {
+        let first_version = self.first_version.get_or_init(|| replica.zone_version());
+        served.version >= *first_version
+    }
+
+    /// Resolves when the zones of this version, or of a later one, are served.
+    pub(crate) async fn served(&self, version: u64) {
+        let mut served = self.served_version.subscribe();
+        // It cannot fail: the sender is here.
+        let _ = served.wait_for(|served| *served >= version).await;
+    }
+
+    /// Uses the present secrets of the replica for cookies. Builds no zone.
+    pub(crate) fn update_cookies(&self, replica: &dyn Reader) {
         let state = replica.zone_state();
-        // A panic must not end the thread whose query triggered the rebuild.
-        let attempt = catch_unwind(AssertUnwindSafe(|| self.authority(&state)));
-        let attempt = attempt.unwrap_or_else(|_| Err("building the zones panicked".into()));
-        let authority = attempt.or_else(|error| {
-            tracing::warn!(
-                error,
-                "the replicated zone records cannot be served, so only configured records are: \
-                 correct them with `quorate zone`"
-            );
-            Authority::new(self.configured.origins().cloned().collect())
-        });
-        let Ok(authority) = authority else {
-            return;
-        };
         let stored = &state.cookie_secrets;
         let current = stored.current.filter(|_| self.cookies_enabled);
         let cookies = current.map(|current| ServerCookies {
             current: current.0,
             previous: stored.previous.map(|secret| secret.0),
         });
-        self.served.store(Arc::new(ServedZones {
-            version,
-            queries: counters(&authority, &self.metrics),
-            cookies,
-            authority,
-        }));
+        self.cookies.store(cookies.map(Arc::new));
     }
 
-    /// The configured zones with the replicated records. Replicated records that conflict with
-    /// configured ones are left out.
-    fn authority(&self, state: &ZoneState) -> Result<Authority, Box<dyn Error>> {
-        let mut origins: Vec<Origin> = self.configured.origins().cloned().collect();
-        for origin in &mut origins {
-            let Some(replicated) = state.zones.get(&origin.name) else {
-                continue;
-            };
-            origin.soa.serial = origin.soa.serial.wrapping_add(replicated.serial);
-            for ((owner, record_type), set) in &replicated.sets {
-                let mut set = set.clone();
-                set.rdata.retain(|data| is_rdata(*record_type, data));
-                if set.rdata.is_empty() {
-                    continue;
-                }
-                match self.configured.check(&origin.name, owner, *record_type) {
-                    Ok(()) => drop(origin.sets.insert((owner.clone(), *record_type), set)),
-                    Err(reason) => tracing::warn!(reason, "replicated records are not served"),
-                }
+    /// Builds the zones whose replicated records changed, and serves them. Returns the version of
+    /// the replica that is served now. Blocks for as long as the builds take.
+    pub(crate) fn update(&self, replica: &dyn Reader) -> u64 {
+        let _guard = self
+            .build_lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Read the version first: if the state changes meanwhile, the next update builds again.
+        let version = replica.zone_version();
+        let served = self.served.load_full();
+        if served.version == version {
+            return version;
+        }
+        let state = replica.zone_state();
+        let mut authority = served.authority.clone();
+        for origin in self.configured.origins() {
+            let replicated = state.zones.get(&origin.name);
+            if replicated != served.state.zones.get(&origin.name) {
+                self.build(&mut authority, origin, replicated);
             }
         }
-        Ok(Authority::new(origins)?)
+        self.served.store(Arc::new(ServedZones {
+            version,
+            state,
+            authority,
+        }));
+        self.served_version.send_replace(version);
+        version
     }
-}
 
-fn counters(authority: &Authority, metrics: &DnsMetrics) -> Vec<QueryCounters> {
-    let origins = authority.origins();
-    origins.map(|origin| metrics.queries_of(&origin)).collect()
+    /// Builds the zone of an origin with its replicated records. If these cannot be served, it has
+    /// only its configured records.
+    fn build(
+        &self,
+        authority: &mut Authority,
+        origin: &Origin,
+        replicated: Option<&ReplicatedZone>,
+    ) {
+        self.metrics.shared.zones_built_total.inc();
+        // A panic must not end the task that keeps the zones up to date.
+        let attempt = catch_unwind(AssertUnwindSafe(|| match replicated {
+            None => Ok(authority.replace(origin)?),
+            Some(replicated) => {
+                Ok(authority.replace(&self.configured.with_replicated(origin, replicated))?)
+            }
+        }));
+        let attempt: Result<(), Box<dyn Error>> =
+            attempt.unwrap_or_else(|_| Err("building the zone panicked".into()));
+        if let Err(error) = attempt {
+            tracing::warn!(
+                zone = %origin.name,
+                error,
+                "the replicated records of a zone cannot be served, so only its configured records \
+                 are: correct them with `quorate zone`"
+            );
+            // It was valid when the node started.
+            let _ = authority.replace(origin);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::{Operators, state::State};
 pub struct FakeReplica {
     state: Mutex<State>,
     feed: ChangeFeed,
+    zone_version: watch::Sender<u64>,
     /// The requests of operators, and their answers.
     pub operators: Operators,
     /// PUTs wait until this is true.
@@ -40,6 +41,7 @@ impl FakeReplica {
         Arc::new(Self {
             feed: ChangeFeed::new(state.change_index),
             state: Mutex::new(state),
+            zone_version: watch::Sender::new(0),
             operators: Operators::default(),
             answers_puts: watch::Sender::new(true),
             answers_linearize: watch::Sender::new(true),
@@ -67,9 +69,8 @@ impl FakeReplica {
 
     /// Replaces the agreed zones.
     pub fn set_zone_state(&self, zone_state: ZoneState) {
-        let mut state = self.lock();
-        state.zone_version += 1;
-        state.zone_state = Arc::new(zone_state);
+        self.lock().zone_state = Arc::new(zone_state);
+        self.zone_version.send_modify(|version| *version += 1);
     }
 
     /// Replaces the agreed rules of who may publish.
@@ -212,7 +213,15 @@ impl Reader for FakeReplica {
     }
 
     fn zone_version(&self) -> u64 {
-        self.lock().zone_version
+        *self.zone_version.borrow()
+    }
+
+    fn zones_changed_after(&self, version: u64) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let mut versions = self.zone_version.subscribe();
+            // It cannot fail: the replica keeps the sender.
+            let _ = versions.wait_for(|now| *now > version).await;
+        })
     }
 
     fn zone_state(&self) -> Arc<ZoneState> {

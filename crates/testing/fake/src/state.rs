@@ -22,7 +22,6 @@ const RENEWAL_AGE: Duration = Duration::from_hours(24);
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) packets: BTreeMap<PublicKey, StoredPacket>,
-    pub(crate) zone_version: u64,
     pub(crate) zone_state: Arc<ZoneState>,
     pub(crate) publishing: Arc<PublishState>,
     /// Becomes visible to reads after the next linearizable read.
@@ -46,7 +45,6 @@ impl Default for State {
     fn default() -> Self {
         Self {
             packets: BTreeMap::new(),
-            zone_version: 0,
             zone_state: Arc::default(),
             publishing: Arc::default(),
             committed: None,

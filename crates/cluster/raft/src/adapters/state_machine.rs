@@ -57,7 +57,7 @@ pub(crate) struct StateMachine {
     pub(crate) feed: Arc<ChangeFeed>,
     /// Grows when the applied zones or cookie secrets change. Starts at 1: 0 means a node that has
     /// none yet.
-    zone_version: Arc<AtomicU64>,
+    zone_version: watch::Sender<u64>,
     /// Notified when damage of the store on disk was seen.
     pub(crate) damage: Arc<Notify>,
     /// The snapshots of the store that are being sent to peers.
@@ -89,7 +89,7 @@ impl StateMachine {
             forming: Arc::new(AtomicU32::new(forming)),
             set_back_ms: Arc::new(AtomicU64::new(set_back_ms)),
             feed: Arc::new(ChangeFeed::new(applied_index)),
-            zone_version: Arc::new(AtomicU64::new(1)),
+            zone_version: watch::Sender::new(1),
             damage: Arc::default(),
             transfers: SnapshotTransfers::default(),
             level_max,
@@ -127,7 +127,12 @@ impl StateMachine {
 
     /// A number that changes each time the applied zones or cookie secrets change.
     pub(crate) fn zone_version(&self) -> u64 {
-        self.zone_version.load(Ordering::Acquire)
+        *self.zone_version.borrow()
+    }
+
+    /// Yields that number, now and later.
+    pub(crate) fn zone_versions(&self) -> watch::Receiver<u64> {
+        self.zone_version.subscribe()
     }
 
     /// Publishes what is applied. A task that waits for it also finds the new version of its zones.
@@ -142,7 +147,7 @@ impl StateMachine {
             let set_back = applied.cluster.time.set_back_by();
             self.set_back_ms.store(millis(set_back), Ordering::Relaxed);
             if !has_same_zones {
-                self.zone_version.fetch_add(1, Ordering::Release);
+                self.zone_version.send_modify(|version| *version += 1);
             }
         });
     }

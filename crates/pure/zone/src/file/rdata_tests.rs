@@ -38,6 +38,11 @@ fn data_of_each_type_is_parsed_and_formatted() {
         ("A", "\\# 4 c0000201", "192.0.2.1"),
         ("DS", "\\# 5 0001080201", "1 8 2 01"),
         ("DS", "60485 5 1 ( 2bb1 83AF )", "60485 5 1 2BB183AF"),
+        (
+            "DS",
+            "1 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "1 13 2 0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF",
+        ),
         ("TLSA", "3 1 1 0123abcd", "3 1 1 0123ABCD"),
         ("SSHFP", "4 2 0123", "4 2 0123"),
         ("DNSKEY", "256 3 5 AQPSKmyn", "256 3 5 AQPSKmyn"),

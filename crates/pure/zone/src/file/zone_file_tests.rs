@@ -20,6 +20,23 @@ fn formatted(text: &str) -> Vec<String> {
     formatted.collect()
 }
 
+/// RFC 4034, section 5.3.
+#[test]
+fn a_ds_record_is_read_and_written_by_its_fields() {
+    let digest = "0123456789ABCDEF".repeat(4);
+    let expected = format!("sub.dns.example. 3600 DS 1 13 2 {digest}");
+    let lower = digest.to_lowercase();
+    let (start, end) = lower.split_at(20);
+    for text in [
+        format!("sub DS 1 13 2 {digest}"),
+        format!("sub IN DS 1 13 2 {lower}"),
+        format!("sub 3600 DS 1 13 2 {start} {end}"),
+        format!("sub DS ( 1 13 2\n {start}\n {end} )"),
+    ] {
+        assert_eq!(formatted(&text), [expected.clone()], "{text}");
+    }
+}
+
 #[test]
 fn a_zone_file_is_parsed_as_rfc_1035_defines() {
     let text = "\

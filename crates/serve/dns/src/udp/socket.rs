@@ -6,6 +6,9 @@ use std::{
 };
 
 use nix::sys::socket::{setsockopt, sockopt};
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// How many bytes of datagrams may wait to be received: about 5,000 queries, including the system's
@@ -44,6 +47,13 @@ fn open(listen: SocketAddr) -> io::Result<Socket> {
     )?;
     if listen.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    // Responses fit the smallest usual MTU, so the path MTU is not needed. Without it, a forged ICMP
+    // message "too big" cannot make the system fragment them (RFC 9715,
+    // section 3.1).
+    match listen {
+        SocketAddr::V4(_) => set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::OMIT)?,
+        SocketAddr::V6(_) => set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::OMIT)?,
     }
     // A socket that is bound to one address sends from that anyway.
     if listen.ip().is_unspecified() {

@@ -5,6 +5,9 @@ use std::{
 };
 
 use nix::libc::in6_pktinfo;
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, ip_mtu_discover, ipv6_mtu_discover,
+};
 
 use super::*;
 use crate::fixture::*;
@@ -35,6 +38,25 @@ fn answered_from(client: &UdpSocket, server: SocketAddr) -> SocketAddr {
     let (size, from) = client.recv_from(&mut datagram).expect("an answer");
     assert_eq!(parse(&datagram[..size]).answers.len(), 1);
     from
+}
+
+/// A forged ICMP message "too big" must not make the system fragment responses (RFC 9715, section
+/// 3.1).
+#[test]
+fn sockets_ignore_the_path_mtu() {
+    for listen in [
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        (Ipv4Addr::UNSPECIFIED, 0).into(),
+    ] {
+        for socket in bind(listen, 2).unwrap() {
+            let mode = ip_mtu_discover(&socket).unwrap();
+            assert_eq!(mode, Ipv4PathMtuDiscovery::OMIT);
+        }
+    }
+    for socket in bind((Ipv6Addr::LOCALHOST, 0).into(), 2).unwrap() {
+        let mode = ipv6_mtu_discover(&socket).unwrap();
+        assert_eq!(mode, Ipv6PathMtuDiscovery::OMIT);
+    }
 }
 
 /// RFC 2181, section 4.1.
