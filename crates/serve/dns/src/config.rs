@@ -38,12 +38,14 @@ settings! {
             "more threads than cores bring nothing";
         /// Number of open connections over TCP; the same limit applies to TLS, and to QUIC. When
         /// all are open, a new connection closes the one that was idle the longest. The default
-        /// lets two addresses restart at the same time with as many endpoints as the limits allow.
+        /// lets two networks restart at the same time with as many endpoints as the limits allow.
         tcp_connection_count_max: usize = 4_000,
             in 1..=1_000_000, "each connection needs memory and a file descriptor";
         /// Number of these connections that one client may have, an IPv4 address or an IPv6 /64. A
         /// new connection closes the one that the client left idle the longest. The default is one
         /// for each of 2,000 endpoints behind one address that all retry over TCP at the same time.
+        /// The networks around it may have more, an IPv4 /24 and an IPv6 /48 16 times as many and
+        /// an IPv6 /32 64 times, but at most half of all.
         tcp_connection_count_per_client_max: usize = 2_000, in 1..=1_000_000,
             "with 0, clients could not receive responses that do not fit UDP";
         /// Whether clients get DNS cookies (RFC 7873). A client that returns its cookie has proved

@@ -17,6 +17,7 @@
 //! | [`LimitConfig`] | the settings of all limits |
 //! | [`Client`] | the unit that limits apply to: an IPv4 address, or the /64 of an IPv6 address |
 //! | [`ClientNetwork`], [`NetworkLevel`] | a client, or a network around it, and how much more than a client it may use |
+//! | [`PlaceCounts`] | how many connections or waiting requests a client holds, and each network around it |
 //! | [`Networks`] | a list of networks in the configuration; trusted proxies determine the client's address |
 //! | [`LimitMetrics`] | the metrics of limits |
 //!
@@ -51,6 +52,7 @@ mod limit_exceeded;
 mod metrics;
 mod networks;
 mod paced_rates;
+mod place_counts;
 mod proxies;
 mod rate;
 mod request_limits;
@@ -65,6 +67,7 @@ pub use config::LimitConfig;
 pub use limit_exceeded::{Limit, LimitExceeded};
 pub use metrics::{LimitMetrics, TableLabel};
 pub use networks::{NetworkError, Networks};
+pub use place_counts::PlaceCounts;
 pub use request_limits::RequestLimits;
 pub use request_rates::PutEffect;
 pub use response_rates::ResponseRates;

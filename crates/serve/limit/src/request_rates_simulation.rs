@@ -68,10 +68,11 @@ fn until_shared_limit(mut put: impl FnMut() -> Result<(), LimitExceeded>) -> usi
 #[test]
 fn ten_thousand_attackers_stop_no_stored_endpoint() {
     let attackers: Vec<_> = scattered(10_000).collect();
-    let endpoints: Vec<_> = from_v4("203.0.113.0", 33_000).collect();
+    let endpoint_count = 33_000;
+    let endpoint = |at| Ipv4Addr::from_bits(v4("203.0.113.0").to_bits() + at as u32);
     let mut simulation = Simulation::new(&LimitConfig::default());
     let mut of_attackers = Stored::idle(0, 50_000);
-    let mut honest = Stored::idle(1_000_000, endpoints.len());
+    let mut honest = Stored::idle(1_000_000, endpoint_count);
     let mut turns = attackers.iter().cycle().copied().zip(0_usize..);
     let mut turn = || turns.next().unwrap();
     let (mut admitted, mut new) = (0, 0);
@@ -86,9 +87,9 @@ fn ten_thousand_attackers_stop_no_stored_endpoint() {
         new += until_shared_limit(|| simulation.rates.put(turn().0, PutEffect::NewKey));
         until_shared_limit(|| simulation.rates.put(turn().0, PutEffect::Unchanged));
         let tick = (tick % round) as usize;
-        let share = |tick| tick * endpoints.len() / round as usize;
+        let share = |tick| tick * endpoint_count / round as usize;
         for at in share(tick)..share(tick + 1) {
-            let put = simulation.put(endpoints[at], &mut honest, at);
+            let put = simulation.put(endpoint(at), &mut honest, at);
             assert_eq!(put, Ok(()), "endpoint {at} after {:?}", simulation.now);
         }
         simulation.wait(Duration::from_millis(100));
@@ -114,9 +115,9 @@ fn even_if_all_stored_keys_publish_at_once_each_is_stored_before_it_is_idle_agai
     let mut keys = Stored::idle(0, clients.len());
     let begin = simulation.now;
     while simulation.now - begin < IDLE_AGE {
-        for at in 0..clients.len() {
-            // The attackers come first, the honest endpoint last.
-            let _ = simulation.put(clients[at], &mut keys, at);
+        // The attackers come first, the honest endpoints last.
+        for (at, client) in clients.iter().enumerate() {
+            let _ = simulation.put(*client, &mut keys, at);
         }
         simulation.wait(Duration::from_secs(1));
     }

@@ -44,9 +44,13 @@ settings! {
     pub struct WatchSettings {
         /// How many of them may wait at the same time. Each needs a connection, or a stream of one,
         /// and up to 20 KiB of memory. The default leaves a quarter of the connections for others.
+        /// If all wait, one more ends the longest wait of the /24 or /48 that has the most, if its
+        /// own has at least two fewer.
         count_max: usize = 12_288, in 0..=1_000_000, "each takes memory and a file descriptor";
         /// How many of them one client may have: an IPv4 address or an IPv6 /64. The default is two
-        /// for each of 2,000 endpoints behind one address.
+        /// for each of 2,000 endpoints behind one address. The networks around it may have more, an
+        /// IPv4 /24 and an IPv6 /48 16 times as many and an IPv6 /32 64 times, but at most half of
+        /// all.
         count_per_client_max: usize = 4096, in 0..=1_000_000, "each takes memory and a file descriptor";
         /// The longest time that a request with ?wait= waits, in seconds, even if it asks for a
         /// longer time.

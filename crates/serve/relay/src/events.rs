@@ -77,8 +77,8 @@ fn last_event_id(fields: &HeaderMap) -> Option<String> {
     (!id.is_empty()).then(|| id.to_owned())
 }
 
-/// The changes of a packet. The stream ends when the node stops or cannot read its store: then the
-/// reader reconnects, perhaps to another node.
+/// The changes of a packet. The stream ends when the node stops or cannot read its store, or when
+/// another client needs its place: then the reader reconnects, perhaps to another node.
 struct PacketEvents {
     relay: Arc<Relay>,
     key: PublicKey,
@@ -86,7 +86,6 @@ struct PacketEvents {
     watch: Watch,
     /// The tag of the packet that the reader knows, if it knows one.
     known_tag: Option<String>,
-    #[expect(dead_code, reason = "held until the stream ends")]
     slot: WatcherSlot,
 }
 
@@ -96,7 +95,10 @@ impl PacketEvents {
         loop {
             match self.changed() {
                 Ok(Some(event)) => return Some((Ok(event), self)),
-                Ok(None) => self.watch.next().await?,
+                Ok(None) => tokio::select! {
+                    changed = self.watch.next() => changed?,
+                    () = self.slot.displaced() => return None,
+                },
                 Err(error) => {
                     tracing::debug!(key = %self.key, %error, "a stream of events ended");
                     return None;

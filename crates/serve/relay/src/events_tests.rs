@@ -163,6 +163,23 @@ async fn a_reader_that_disconnects_releases_its_slot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_ends_if_another_client_needs_its_place() {
+    let relay = Fixture::new(WatchSettings {
+        count_max: 2,
+        count_per_client_max: 2,
+        ..WatchSettings::default()
+    });
+    let mut first = Reader::open(&relay, &[]).await;
+    let _second = Reader::open(&relay, &[]).await;
+    let path = format!("/{}/events", version(1).key());
+    let other = relay.ask_as("198.51.100.1:1", &path, &[]).await;
+    assert_eq!(other.status(), StatusCode::OK);
+    assert_eq!(first.next().await, None);
+    let rejected = relay.ask(&path, &[]).await;
+    assert_eq!(rejected.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn errors_before_the_stream_are_reported_by_the_status() {
     let relay = fixture();
     let answer = relay.ask("/pkarr/nobody/events", &[]).await;

@@ -44,7 +44,7 @@
 //! | invalid key, policy or `wait` | 400 | `invalid` |
 //! | no packet | 404 | `missing` |
 //! | too many GETs of this client or network; of all clients | 429; 503 | `limited` |
-//! | too many waiting requests of this client; of all | 429; 503 | `not_held` |
+//! | too many waiting requests of this client or network; of all | 429; 503 | `not_held` |
 //! | a linearizable read is not possible now | 503 | `not_linearizable` |
 //! | the replica cannot be read | 503 | `unreadable` |
 //!

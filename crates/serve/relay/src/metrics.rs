@@ -57,6 +57,11 @@ pub(crate) enum TooManyWatchers {
     Node,
     #[error("too many requests from this address wait for changes: close some, or do not wait")]
     Client,
+    #[error(
+        "too many requests from the network of this address wait for changes: close some, or do \
+         not wait"
+    )]
+    Network,
 }
 
 /// The kind of an event that was sent.
@@ -85,6 +90,8 @@ quorate_metrics::metrics! {
         pub(crate) watches_open: Gauge { kind: WatchLabel },
         /// Requests rejected because too many wait for changes, by the limit that was reached
         pub(crate) watches_refused_total: Counter { bound: TooManyWatchers },
+        /// Waits that ended early, because all places were taken and others had fewer of them
+        pub(crate) watches_displaced_total: Counter,
         /// Events sent to clients, by kind
         pub(crate) events_total: Counter { event: EventLabel },
     }
@@ -140,9 +147,11 @@ mod tests {
                 r#"puts_total{outcome="too_long"}"#,
                 r#"puts_total{outcome="unchanged"}"#,
                 r#"puts_total{outcome="unknown"}"#,
+                "watches_displaced_total",
                 r#"watches_open{kind="events"}"#,
                 r#"watches_open{kind="wait"}"#,
                 r#"watches_refused_total{bound="client"}"#,
+                r#"watches_refused_total{bound="network"}"#,
                 r#"watches_refused_total{bound="node"}"#,
             ]
         );

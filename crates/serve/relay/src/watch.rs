@@ -49,7 +49,7 @@ pub(crate) fn release_buffer(request: &mut Parts) {
 impl Relay {
     /// Waits until a GET with these fields has something new to answer: another packet than the
     /// client has, or any packet if the client has none. Also ends after `wait`, after the longest
-    /// time that is allowed, and when the node stops.
+    /// time that is allowed, when another client needs its place, and when the node stops.
     pub(crate) async fn wait_for_change(
         &self,
         key: &PublicKey,
@@ -60,14 +60,20 @@ impl Relay {
         if self.has_change(key, fields) {
             return Ok(());
         }
-        let _slot = self.watchers.admit(client, WatchLabel::Wait)?;
+        let mut slot = self.watchers.admit(client, WatchLabel::Wait)?;
         // The watch starts before the next read, so that no change after that read is missed.
         let mut watch = self.replica.watch(key);
         let change =
             async { while !self.has_change(key, fields) && watch.next().await.is_some() {} };
         let wait_max = Duration::from_secs(self.config.watch.wait_secs_max);
+        let ended = async {
+            tokio::select! {
+                () = change => {}
+                () = slot.displaced() => {}
+            }
+        };
         // After a timeout too, the answer is the packet that is stored then.
-        let _ = timeout(wait.min(wait_max), change).await;
+        let _ = timeout(wait.min(wait_max), ended).await;
         Ok(())
     }
 

@@ -172,6 +172,27 @@ async fn a_rejected_wait_has_retry_after() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wait_that_ends_for_another_client_is_answered_as_if_its_time_were_over() {
+    let watch = WatchSettings {
+        count_max: 2,
+        count_per_client_max: 2,
+        ..WatchSettings::default()
+    };
+    let relay = Arc::new(Fixture::new(watch));
+    relay.store(&version(1));
+    let tag = [("if-none-match", tag(1))];
+    let first = relay.start_waiting(path("30s"), &tag).await;
+    let second = relay.start_waiting(path("30s"), &tag).await;
+    let events = format!("/{}/events", version(1).key());
+    let other = relay.ask_as("198.51.100.1:1", &events, &[]).await;
+    assert_eq!(other.status(), StatusCode::OK);
+    let answer = first.await.unwrap();
+    assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(answer.after, Duration::ZERO);
+    assert!(!second.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_stops_ends_all_waits() {
     let relay = fixture();
     relay.store(&version(1));

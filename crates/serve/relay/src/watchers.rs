@@ -1,14 +1,16 @@
-//! Limits how many requests wait for changes, in total and per client.
+//! Limits how many requests wait for changes, in total, and of a client and the networks around it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use quorate_http::{ProblemResponse, ProblemType};
-use quorate_limit::Client;
+use quorate_limit::{ClientNetwork, NetworkLevel, PlaceCounts};
 use quorate_metrics::GaugeGuard;
+use tokio::sync::oneshot;
 
 use crate::{
     RelayMetrics, WatchSettings,
@@ -19,23 +21,86 @@ use crate::{
 const RETRY_AFTER_SECS: u64 = 10;
 
 /// The requests that wait for changes. Each occupies a connection, or a stream of one.
+///
+/// A client, and each network around it, has a limit. If all places are taken, the site with the
+/// most of them gives up the one that it has held the longest, for a client of a site that has at
+/// least two fewer. So however many places some take, others get one, until as many sites wait as
+/// there are places.
 pub(crate) struct Watchers {
     settings: WatchSettings,
     metrics: RelayMetrics,
-    waiting: Arc<Mutex<WaitingCounts>>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
+/// The places that are taken.
 #[derive(Debug, Default)]
-struct WaitingCounts {
-    count: usize,
-    by_client: HashMap<Client, usize>,
+struct Waiting {
+    counts: PlaceCounts,
+    /// How many places were ever taken.
+    id: u64,
+    /// Those of each site, the one that was taken first in front. Dropping the sender ends the
+    /// wait.
+    slots: BTreeMap<(ClientNetwork, u64), (IpAddr, oneshot::Sender<Infallible>)>,
+    /// All sites that have places, by their number of places.
+    sites: BTreeSet<(usize, ClientNetwork)>,
+}
+
+impl Waiting {
+    fn add(&mut self, client: IpAddr) -> (u64, oneshot::Receiver<Infallible>) {
+        let (on_displaced, displaced) = oneshot::channel();
+        let site = site(client);
+        self.id += 1;
+        self.slots.insert((site, self.id), (client, on_displaced));
+        self.count(site, |counts| counts.add(client));
+        (self.id, displaced)
+    }
+
+    /// Does nothing if the place was given up before.
+    fn remove(&mut self, site: ClientNetwork, id: u64) {
+        if let Some((client, _)) = self.slots.remove(&(site, id)) {
+            self.count(site, |counts| counts.remove(client));
+        }
+    }
+
+    /// Frees a place for a client that has fewer than others. Returns whether there was one.
+    fn displace_for(&mut self, client: IpAddr) -> bool {
+        let own = self.counts.count(site(client));
+        let Some(&(count, largest)) = self.sites.last() else {
+            return false;
+        };
+        let mut slots = self.slots.range((largest, 0)..);
+        match slots.next() {
+            Some((&(site, id), _)) if count > own + 1 => {
+                self.remove(site, id);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Changes the counts of a client of this site.
+    fn count(&mut self, site: ClientNetwork, change: impl FnOnce(&mut PlaceCounts)) {
+        self.sites.remove(&(self.counts.count(site), site));
+        change(&mut self.counts);
+        let count = self.counts.count(site);
+        if count > 0 {
+            self.sites.insert((count, site));
+        }
+    }
+}
+
+/// The IPv4 /24 or IPv6 /48 of the client at this address.
+fn site(address: IpAddr) -> ClientNetwork {
+    let mut networks = ClientNetwork::all_of(address);
+    let site = networks.find(|network| network.level() == NetworkLevel::Site);
+    site.expect("every address is in a site")
 }
 
 impl From<TooManyWatchers> for ProblemResponse {
     fn from(error: TooManyWatchers) -> Self {
         let kind = match error {
             TooManyWatchers::Node => ProblemType::Overloaded,
-            TooManyWatchers::Client => ProblemType::RateLimited,
+            TooManyWatchers::Client | TooManyWatchers::Network => ProblemType::RateLimited,
         };
         Self::new(kind, error).retry_after(RETRY_AFTER_SECS)
     }
@@ -57,58 +122,73 @@ impl Watchers {
         client: IpAddr,
         kind: WatchLabel,
     ) -> Result<WatcherSlot, TooManyWatchers> {
-        let client = Client::from(client);
         let mut waiting = lock(&self.waiting);
-        let count_of_client = waiting.by_client.get(&client).copied().unwrap_or_default();
-        let exceeded = if count_of_client >= self.settings.count_per_client_max {
-            Some(TooManyWatchers::Client)
-        } else if waiting.count >= self.settings.count_max {
-            Some(TooManyWatchers::Node)
-        } else {
-            None
-        };
-        if let Some(exceeded) = exceeded {
+        if let Some(exceeded) = self.make_room(&mut waiting, client) {
             self.metrics.watches_refused_total.of(exceeded).inc();
             return Err(exceeded);
         }
-        waiting.count += 1;
-        waiting.by_client.insert(client, count_of_client + 1);
+        let (id, displaced) = waiting.add(client);
         Ok(WatcherSlot {
-            client,
+            site: site(client),
+            id,
+            displaced,
             waiting: self.waiting.clone(),
             _gauge: GaugeGuard::new(self.metrics.watches_open.of(kind)),
         })
+    }
+
+    /// Makes room for one more request of this client. Returns the limit because of which there is
+    /// none.
+    fn make_room(&self, waiting: &mut Waiting, client: IpAddr) -> Option<TooManyWatchers> {
+        let (count_max, per_client_max) =
+            (self.settings.count_max, self.settings.count_per_client_max);
+        let full = waiting
+            .counts
+            .full_network(client, per_client_max, count_max);
+        match full.map(ClientNetwork::level) {
+            Some(NetworkLevel::Client) => Some(TooManyWatchers::Client),
+            Some(NetworkLevel::Site | NetworkLevel::Provider) => Some(TooManyWatchers::Network),
+            None if waiting.counts.total() < count_max => None,
+            None if waiting.displace_for(client) => {
+                self.metrics.watches_displaced_total.inc();
+                None
+            }
+            None => Some(TooManyWatchers::Node),
+        }
     }
 }
 
 /// Counts a waiting request until it is dropped.
 #[derive(Debug)]
 pub(crate) struct WatcherSlot {
-    client: Client,
-    waiting: Arc<Mutex<WaitingCounts>>,
+    site: ClientNetwork,
+    id: u64,
+    displaced: oneshot::Receiver<Infallible>,
+    waiting: Arc<Mutex<Waiting>>,
     _gauge: GaugeGuard,
+}
+
+impl WatcherSlot {
+    /// Resolves, once, when another request needs the place and this one must end.
+    pub(crate) async fn displaced(&mut self) {
+        let Err(_) = (&mut self.displaced).await;
+    }
 }
 
 impl Drop for WatcherSlot {
     fn drop(&mut self) {
-        let mut waiting = lock(&self.waiting);
-        waiting.count -= 1;
-        if let Some(count) = waiting.by_client.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
-                waiting.by_client.remove(&self.client);
-            }
-        }
+        lock(&self.waiting).remove(self.site, self.id);
     }
 }
 
 /// Ignores poisoning, because no panic leaves the counts half changed.
-fn lock(waiting: &Mutex<WaitingCounts>) -> MutexGuard<'_, WaitingCounts> {
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use quorate_metrics::Registry;
 
     use super::*;
@@ -126,17 +206,23 @@ mod tests {
         watchers.admit(client.parse().unwrap(), WatchLabel::Events)
     }
 
+    /// All places that a client gets.
+    fn admit_all(watchers: &Watchers, client: &str) -> Vec<WatcherSlot> {
+        std::iter::from_fn(|| admit(watchers, client).ok()).collect()
+    }
+
     #[test]
     fn a_released_slot_is_free_for_others() {
         let watchers = watchers(2, 2);
-        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|c| admit(&watchers, c).unwrap());
-        let exceeded = admit(&watchers, "192.0.2.3").unwrap_err();
+        let [one, other] = ["192.0.2.1", "198.51.100.1"].map(|c| admit(&watchers, c).unwrap());
+        let exceeded = admit(&watchers, "203.0.113.1").unwrap_err();
         assert_eq!(exceeded, TooManyWatchers::Node);
         drop(one);
-        let third = admit(&watchers, "192.0.2.3").unwrap();
+        let third = admit(&watchers, "203.0.113.1").unwrap();
         drop((other, third));
         let waiting = lock(&watchers.waiting);
-        assert!(waiting.count == 0 && waiting.by_client.is_empty());
+        assert!(waiting.counts.is_empty() && waiting.slots.is_empty());
+        assert!(waiting.sites.is_empty());
     }
 
     #[test]
@@ -146,5 +232,80 @@ mod tests {
         let exceeded = admit(&watchers, "2001:db8::2").unwrap_err();
         assert_eq!(exceeded, TooManyWatchers::Client);
         admit(&watchers, "2001:db8:0:1::1").unwrap();
+    }
+
+    #[test]
+    fn a_network_gets_half_of_all_at_most() {
+        let watchers = watchers(100, 40);
+        let held: Vec<_> = (1..=9)
+            .map(|host| admit_all(&watchers, &format!("192.0.2.{host}")))
+            .collect();
+        let counts: Vec<_> = held.iter().map(Vec::len).collect();
+        assert_eq!(counts, [40, 10, 0, 0, 0, 0, 0, 0, 0]);
+        let exceeded = admit(&watchers, "192.0.2.9").unwrap_err();
+        assert_eq!(exceeded, TooManyWatchers::Network);
+        assert_eq!(admit_all(&watchers, "192.0.3.1").len(), 40);
+    }
+
+    /// How many of these slots were displaced.
+    fn displaced(slots: &mut [WatcherSlot]) -> usize {
+        let ended = slots.iter_mut().map(|slot| slot.displaced().now_or_never());
+        ended.flatten().count()
+    }
+
+    /// Three addresses of different networks could once take all places.
+    #[test]
+    fn clients_that_take_all_they_can_leave_places_for_others() {
+        let watchers = watchers(12, 4);
+        let greedy = ["192.0.2.1", "198.51.100.1", "203.0.113.1"];
+        let mut held = greedy.map(|client| admit_all(&watchers, client));
+        let first = admit(&watchers, "192.0.1.1").unwrap();
+        let second = admit(&watchers, "192.0.1.2").unwrap();
+        assert_eq!(
+            held.each_mut()
+                .map(|slots| displaced(slots))
+                .iter()
+                .sum::<usize>(),
+            2
+        );
+        let third = admit(&watchers, "192.0.1.3").unwrap();
+        // All sites have three now.
+        let exceeded = admit(&watchers, "192.0.1.4").unwrap_err();
+        assert_eq!(exceeded, TooManyWatchers::Node);
+        for client in greedy {
+            admit(&watchers, client).unwrap_err();
+        }
+        assert_eq!(watchers.metrics.watches_displaced_total.get(), 3);
+        drop((first, second, third, held));
+        let waiting = lock(&watchers.waiting);
+        assert!(waiting.counts.is_empty() && waiting.sites.is_empty());
+    }
+
+    #[test]
+    fn a_site_gives_up_the_place_that_it_has_held_the_longest() {
+        let watchers = watchers(4, 2);
+        let mut first = admit_all(&watchers, "2001:db8::1");
+        let mut second = admit_all(&watchers, "2001:db9::1");
+        let _third = admit(&watchers, "2001:dba::1").unwrap();
+        let ended: Vec<_> = [&mut first, &mut second]
+            .into_iter()
+            .flatten()
+            .map(|slot| slot.displaced().now_or_never().is_some())
+            .collect();
+        assert_eq!(ended, [false, false, true, false]);
+    }
+
+    /// Each of ten thousand networks gets at most two of the places, and so does any other.
+    #[test]
+    fn ten_thousand_networks_leave_one_place_for_another() {
+        let defaults = WatchSettings::default();
+        let watchers = watchers(defaults.count_max, defaults.count_per_client_max);
+        let client = |number| format!("10.{}.{}.1", number / 256, number % 256);
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            held.extend((0..10_000).filter_map(|number| admit(&watchers, &client(number)).ok()));
+        }
+        assert!(admit(&watchers, &client(0)).is_err());
+        admit(&watchers, "192.0.2.1").unwrap();
     }
 }

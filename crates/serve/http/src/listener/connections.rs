@@ -6,22 +6,22 @@ use std::{
     time::Duration,
 };
 
-use quorate_limit::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::open_connections::{ConnectionId, OpenConnections};
 
-/// Returns whether an address is exempt from the limit of connections per client.
+/// Returns whether an address is exempt from the limits of connections per client and network.
 pub type IsExempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// How many connections may be open.
     pub connection_count_max: usize,
-    /// How many of them one client may have: an IPv4 address or an IPv6 /64.
+    /// How many of them one client may have: an IPv4 address or an IPv6 /64. The networks around it
+    /// may have [more](quorate_limit::NetworkLevel::place_count_max), but at most half of all.
     ///
-    /// With this limit, a new connection of a client at its limit evicts the client's connection
-    /// that was idle the longest. If the maximum of all is open, it evicts the one that was idle
+    /// With this limit, a new connection of a client or network at its limit evicts the connection
+    /// of the same that was idle the longest. If the maximum of all is open, it evicts the one that was idle
     /// the longest of all. It is rejected only if none is idle. Without this limit, nothing is
     /// evicted, and connections over the maximum are rejected.
     pub connection_count_per_client_max: Option<usize>,
@@ -45,7 +45,7 @@ impl Connections {
         Self::with_exempt(limits, Arc::new(|_| false))
     }
 
-    /// No open connections yet. Exempt addresses have no limit per client.
+    /// No open connections yet. Exempt addresses have no limit per client or network.
     pub fn with_exempt(limits: ConnectionLimits, is_exempt: IsExempt) -> Self {
         Self(Arc::new(Shared {
             limits,
@@ -60,13 +60,12 @@ impl Connections {
 
     /// Admits a connection from `address`. Returns `None` if it must be rejected.
     pub fn admit(&self, address: SocketAddr) -> Option<ConnectionSlot> {
-        let client = Client::from(address.ip());
         let mut open = self.0.lock();
         let has_displaced = self.0.make_room(&mut open, address.ip())?;
         let evicted = CancellationToken::new();
         Some(ConnectionSlot {
             address,
-            id: open.insert(client, evicted.clone()),
+            id: open.insert(address.ip(), evicted.clone()),
             evicted,
             has_displaced,
             connections: self.clone(),
@@ -97,11 +96,15 @@ impl Shared {
     }
 
     fn make_room_of_client(&self, open: &mut OpenConnections, address: IpAddr) -> Option<bool> {
-        let client = Client::from(address);
-        match self.limits.connection_count_per_client_max {
-            Some(count_max) if open.count_of(client) >= count_max && !(self.is_exempt)(address) => {
-                open.evict_oldest_of(client).then_some(true)
-            }
+        let Some(per_client_max) = self.limits.connection_count_per_client_max else {
+            return Some(false);
+        };
+        let count_max = self.limits.connection_count_max;
+        let full = open
+            .counts()
+            .full_network(address, per_client_max, count_max);
+        match full {
+            Some(full) if !(self.is_exempt)(address) => open.evict_oldest_of(full).then_some(true),
             _ => Some(false),
         }
     }
@@ -139,13 +142,13 @@ impl ConnectionSlot {
     }
 
     /// Counts the connection for the client at `address`, because the peer is its proxy. Fails if
-    /// that client has the maximum and none of its connections is idle.
+    /// that client, or a network around it, has the maximum and none of these connections is idle.
     pub fn assign(&self, address: IpAddr) -> Result<(), TooManyConnections> {
         let shared = &self.connections.0;
         let mut open = shared.lock();
         let room = shared.make_room_of_client(&mut open, address);
         room.ok_or(TooManyConnections)?;
-        open.assign(self.id, Client::from(address));
+        open.assign(self.id, address);
         Ok(())
     }
 
@@ -170,9 +173,12 @@ impl Drop for BusyGuard {
     }
 }
 
-/// A client has the maximum number of connections, and none of them is idle.
+/// A client, or a network around it, has the maximum number of connections, and none of them is
+/// idle.
 #[derive(Debug, thiserror::Error)]
-#[error("the client has the maximum number of connections, and none of them is idle")]
+#[error(
+    "the client or its network has the maximum number of connections, and none of them is idle"
+)]
 pub struct TooManyConnections;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use super::*;
 
 fn connections(count_max: usize, per_client_max: Option<usize>) -> Connections {
-    let is_exempt = |address| address == IpAddr::from([192, 0, 2, 99]);
+    let is_exempt = |address| address == client(99).ip();
     Connections::with_exempt(limits(count_max, per_client_max), Arc::new(is_exempt))
 }
 
@@ -13,8 +13,9 @@ fn limits(connection_count_max: usize, per_client_max: Option<usize>) -> Connect
     }
 }
 
-fn client(last: u8) -> SocketAddr {
-    ([192, 0, 2, last], 1).into()
+/// A client in a network of its own.
+fn client(number: u8) -> SocketAddr {
+    ([198, 18, number, 1], 1).into()
 }
 
 #[track_caller]
@@ -101,6 +102,42 @@ fn an_ipv6_subscriber_is_one_client() {
     let _one = admit_free(&connections, "[2001:db8::1]:1".parse().unwrap());
     let _same = admit_evicting(&connections, "[2001:db8::2]:1".parse().unwrap());
     let _other = admit_free(&connections, "[2001:db8:0:1::1]:1".parse().unwrap());
+}
+
+#[test]
+fn a_network_at_half_of_all_evicts_its_own_oldest() {
+    for in_same_network in [
+        |host| format!("192.0.2.{host}:1"),
+        |host| format!("[2001:db8:1:{host}::1]:1"),
+        |host| format!("[2001:db8:{host}::1]:1"),
+    ] as [fn(u8) -> String; 3]
+    {
+        let connections = connections(6, Some(2));
+        let address = |host| in_same_network(host).parse().unwrap();
+        let other = admit_free(&connections, client(1));
+        let slots = [1, 2, 3].map(|host| admit_free(&connections, address(host)));
+        let fourth = admit_evicting(&connections, address(4));
+        assert_eq!(evicted(slots.each_ref()), [true, false, false]);
+        assert_eq!(evicted([&other, &fourth]), [false, false]);
+        let _another = admit_free(&connections, client(2));
+    }
+}
+
+#[test]
+fn a_network_whose_connections_are_all_busy_gets_no_more() {
+    let connections = connections(8, Some(2));
+    let address = |host: u8| SocketAddr::from(([192, 0, 2, host], 1));
+    let slots = [1, 1, 2, 2].map(|host| Arc::new(admit_free(&connections, address(host))));
+    let busy = slots.each_ref().map(ConnectionSlot::busy);
+    assert!(connections.admit(address(3)).is_none());
+    let other = admit_free(&connections, client(1));
+    other.assign(address(3).ip()).unwrap_err();
+    drop(busy);
+    other.assign(address(3).ip()).unwrap();
+    assert_eq!(
+        evicted(slots.each_ref().map(|slot| &**slot)),
+        [true, false, false, false]
+    );
 }
 
 #[test]

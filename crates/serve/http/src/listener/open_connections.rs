@@ -1,8 +1,11 @@
 //! The open connections, and the order in which they were last used.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
 
-use quorate_limit::Client;
+use quorate_limit::{ClientNetwork, PlaceCounts};
 use tokio_util::sync::CancellationToken;
 
 /// The id of a connection that is or was open.
@@ -18,12 +21,13 @@ pub(crate) struct OpenConnections {
     uses: u64,
     connections: HashMap<ConnectionId, OpenConnection>,
     idle: BTreeMap<Age, ConnectionId>,
-    idle_by_client: BTreeSet<(Client, Age, ConnectionId)>,
-    count_by_client: HashMap<Client, usize>,
+    idle_by_network: BTreeSet<(ClientNetwork, Age, ConnectionId)>,
+    counts: PlaceCounts,
 }
 
 struct OpenConnection {
-    client: Client,
+    /// The address of the client.
+    client: IpAddr,
     evicted: CancellationToken,
     age: Age,
     /// How many operations are active on it. It is idle if none is.
@@ -35,13 +39,13 @@ impl OpenConnections {
         self.connections.len()
     }
 
-    /// How many of them belong to `client`.
-    pub(crate) fn count_of(&self, client: Client) -> usize {
-        self.count_by_client.get(&client).copied().unwrap_or(0)
+    /// How many belong to each client and to each network.
+    pub(crate) fn counts(&self) -> &PlaceCounts {
+        &self.counts
     }
 
     /// Adds a connection, which is idle.
-    pub(crate) fn insert(&mut self, client: Client, evicted: CancellationToken) -> ConnectionId {
+    pub(crate) fn insert(&mut self, client: IpAddr, evicted: CancellationToken) -> ConnectionId {
         let age = self.next_use();
         let connection = OpenConnection {
             client,
@@ -50,7 +54,7 @@ impl OpenConnections {
             busy_count: 0,
         };
         self.connections.insert(age, connection);
-        *self.count_by_client.entry(client).or_default() += 1;
+        self.counts.add(client);
         self.set_idle(age, client, age);
         age
     }
@@ -59,7 +63,7 @@ impl OpenConnections {
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<CancellationToken> {
         let connection = self.connections.remove(&id)?;
         self.unset_idle(id, connection.client, connection.age);
-        self.leave(connection.client);
+        self.counts.remove(connection.client);
         Some(connection.evicted)
     }
 
@@ -69,10 +73,10 @@ impl OpenConnections {
         self.evict(oldest)
     }
 
-    /// The same for the connections of `client`.
-    pub(crate) fn evict_oldest_of(&mut self, client: Client) -> bool {
-        let all = (client, Age::MIN, ConnectionId::MIN)..=(client, Age::MAX, ConnectionId::MAX);
-        let oldest = self.idle_by_client.range(all).next();
+    /// The same for the connections of a client or network.
+    pub(crate) fn evict_oldest_of(&mut self, network: ClientNetwork) -> bool {
+        let all = (network, Age::MIN, ConnectionId::MIN)..=(network, Age::MAX, ConnectionId::MAX);
+        let oldest = self.idle_by_network.range(all).next();
         self.evict(oldest.map(|(_, _, id)| *id))
     }
 
@@ -115,12 +119,12 @@ impl OpenConnections {
     }
 
     /// Counts a connection for `client`.
-    pub(crate) fn assign(&mut self, id: ConnectionId, client: Client) {
+    pub(crate) fn assign(&mut self, id: ConnectionId, client: IpAddr) {
         self.begin(id);
         if let Some(connection) = self.connections.get_mut(&id) {
             let before = std::mem::replace(&mut connection.client, client);
-            self.leave(before);
-            *self.count_by_client.entry(client).or_default() += 1;
+            self.counts.remove(before);
+            self.counts.add(client);
         }
         self.end(id);
     }
@@ -130,23 +134,17 @@ impl OpenConnections {
         self.uses
     }
 
-    fn set_idle(&mut self, id: ConnectionId, client: Client, age: Age) {
+    fn set_idle(&mut self, id: ConnectionId, client: IpAddr, age: Age) {
         self.idle.insert(age, id);
-        self.idle_by_client.insert((client, age, id));
+        let networks = ClientNetwork::all_of(client);
+        let networks = networks.map(|network| (network, age, id));
+        self.idle_by_network.extend(networks);
     }
 
-    fn unset_idle(&mut self, id: ConnectionId, client: Client, age: Age) {
+    fn unset_idle(&mut self, id: ConnectionId, client: IpAddr, age: Age) {
         self.idle.remove(&age);
-        self.idle_by_client.remove(&(client, age, id));
-    }
-
-    /// Counts one connection less for `client`.
-    fn leave(&mut self, client: Client) {
-        if let Some(count) = self.count_by_client.get_mut(&client) {
-            *count -= 1;
-            if *count == 0 {
-                self.count_by_client.remove(&client);
-            }
+        for network in ClientNetwork::all_of(client) {
+            self.idle_by_network.remove(&(network, age, id));
         }
     }
 
@@ -155,7 +153,7 @@ impl OpenConnections {
     pub(crate) fn is_empty(&self) -> bool {
         self.connections.is_empty()
             && self.idle.is_empty()
-            && self.idle_by_client.is_empty()
-            && self.count_by_client.is_empty()
+            && self.idle_by_network.is_empty()
+            && self.counts.is_empty()
     }
 }
