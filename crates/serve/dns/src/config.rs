@@ -33,6 +33,13 @@ settings! {
         /// Addresses where DNS over QUIC listens (RFC 9250), usually on port 853 of UDP.
         /// Experimental. It needs tls.certificate_file.
         quic_listen: ListenAddresses = ListenAddresses::default();
+        /// Addresses for plain DNS, over UDP and TCP, from proxies that name the client with version
+        /// 2 of the PROXY protocol, such as dnsdist's useProxyProtocol. Only http.trusted_proxies
+        /// may use them. The source of a datagram can be forged, so these addresses must not be
+        /// reachable from other networks.
+        proxy_listen: ListenAddresses = ListenAddresses::default();
+        /// The same for DNS over TLS, if the proxy does not terminate TLS.
+        proxy_tls_listen: ListenAddresses = ListenAddresses::default();
         /// Number of threads that answer UDP at each address. 0: one for each core.
         udp_thread_count: usize = 0, in 0..=UDP_THREAD_COUNT_MAX,
             "more threads than cores bring nothing";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quorate_disk::LinuxDisk;
-use quorate_http::{CertificateFiles, ServerCertificate, listener::IsExempt};
+use quorate_http::{CertificateFiles, ServerCertificate};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring::default_provider,
@@ -60,11 +60,10 @@ pub(crate) async fn serve(mut config: DnsConfig) -> (DnsServer, Fixture, Encrypt
     let (fixture, encryption) = (Fixture::new(), Encryption::new());
     config.tls_listen = vec![([127, 0, 0, 1], 0).into()].into();
     config.quic_listen = vec![([127, 0, 0, 1], 0).into()].into();
-    let none: IsExempt = Arc::new(|_| false);
     let server = config.bind().await.unwrap().serve(
         fixture.responder.clone(),
         Some(&encryption.certificate),
-        &none,
+        &crate::ConnectionRules::default(),
         &fixture.connections,
     );
     (server.unwrap(), fixture, encryption)

@@ -19,6 +19,7 @@
 //! | [`DnsClient`] | the address and the transport of a client |
 //! | [`AnswerLimits`], [`SharedLimits`] | limits on responses to addresses that may be forged |
 //! | [`DnsConfig`] → [`DnsListeners`] → [`DnsServer`] | the listeners for UDP, TCP, TLS and QUIC |
+//! | [`ConnectionRules`] | how the clients of connections are limited, and which proxies name them |
 //! | [`OriginSettings`] | a zone to serve, as it is configured |
 //! | [`ConfiguredZones`] | the configured records, for code that adds replicated records to them |
 //! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query`: messages, and JSON |
@@ -99,5 +100,5 @@ pub use metrics::DnsMetrics;
 pub use origin::{OriginSettings, SoaSettings};
 pub use query::QUERY_SIZE_MAX;
 pub use responder::{Responder, ResponseSummary};
-pub use server::{DnsListeners, DnsServer};
+pub use server::{ConnectionRules, DnsListeners, DnsServer};
 pub use transport::DnsTransport;

@@ -2,19 +2,20 @@
 
 use std::{
     io,
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use quorate_http::{
-    ServerCertificate,
+    BandwidthLimiter, IsTrusted, ServerCertificate, Throttle,
     listener::{
-        BindError, ConnectionLimits, Connections, IsExempt, Listener, ListenerMetrics,
-        ListenerName, ListenerServer,
+        BindError, ConnectionLimits, Connections, IsExempt, ListenAddresses, Listener,
+        ListenerMetrics, ListenerName, ListenerServer,
     },
 };
+use quorate_limit::RequestLimits;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -37,34 +38,47 @@ const TLS_PROTOCOL: &[u8] = b"dot";
 impl DnsConfig {
     /// Binds the addresses. Queries then wait until [`serve`](DnsListeners::serve).
     pub async fn bind(self) -> Result<DnsListeners, BindError> {
-        let mut bound = DnsListeners {
-            udp: Vec::new(),
-            tcp: Vec::new(),
-            tls: Vec::new(),
-            quic: Vec::new(),
-            config: self,
-        };
-        let config = &bound.config;
-        for listen in config.listen.iter() {
-            match bind_both(*listen, config.udp_threads()) {
-                Ok((tcp, udp)) => {
-                    bound.tcp.push(tcp);
-                    bound.udp.extend(udp);
-                }
-                Err(error) if error.is_left_out(&config.listen) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        bound.tls = Listener::bind_all("DNS over TLS", &config.tls_listen)?;
-        for listen in config.quic_listen.iter() {
+        let threads = self.udp_threads();
+        let (tcp, udp) = bind_all_both(&self.listen, threads)?;
+        let (proxy_tcp, proxy_udp) = bind_all_both(&self.proxy_listen, threads)?;
+        let mut quic = Vec::new();
+        for listen in self.quic_listen.iter() {
             match bind_udp("DNS over QUIC", *listen, 1) {
-                Ok(sockets) => bound.quic.extend(sockets),
-                Err(error) if error.is_left_out(&config.quic_listen) => {}
+                Ok(sockets) => quic.extend(sockets),
+                Err(error) if error.is_left_out(&self.quic_listen) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(bound)
+        Ok(DnsListeners {
+            tls: Listener::bind_all("DNS over TLS", &self.tls_listen)?,
+            proxy_tls: Listener::bind_all("DNS over TLS behind proxies", &self.proxy_tls_listen)?,
+            config: self,
+            udp,
+            tcp,
+            quic,
+            proxy_udp,
+            proxy_tcp,
+        })
     }
+}
+
+/// Binds all of `addresses` for TCP and UDP, with `socket_count` sockets of UDP each.
+fn bind_all_both(
+    addresses: &ListenAddresses,
+    socket_count: usize,
+) -> Result<(Vec<Listener>, Vec<UdpSocket>), BindError> {
+    let (mut listeners, mut sockets) = (Vec::new(), Vec::new());
+    for listen in addresses.iter() {
+        match bind_both(*listen, socket_count) {
+            Ok((tcp, udp)) => {
+                listeners.push(tcp);
+                sockets.extend(udp);
+            }
+            Err(error) if error.is_left_out(addresses) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((listeners, sockets))
 }
 
 /// Binds an address for TCP and UDP. For port 0, both get the same port.
@@ -108,6 +122,33 @@ pub struct DnsListeners {
     tcp: Vec<Listener>,
     tls: Vec<Listener>,
     quic: Vec<UdpSocket>,
+    proxy_udp: Vec<UdpSocket>,
+    proxy_tcp: Vec<Listener>,
+    proxy_tls: Vec<Listener>,
+}
+
+/// How the clients of connections are limited. By default only by the counts of the configuration.
+#[derive(Clone)]
+pub struct ConnectionRules {
+    /// Which clients may have any number of connections.
+    pub is_exempt: IsExempt,
+    /// Which proxies are trusted to name the client, on listeners for proxies.
+    pub is_trusted: IsTrusted,
+    /// Limits the bytes of all connections of a client together.
+    pub charge: Option<BandwidthLimiter>,
+    /// Limits the queries of all connections of a client together.
+    pub queries: RequestLimits,
+}
+
+impl Default for ConnectionRules {
+    fn default() -> Self {
+        Self {
+            is_exempt: Arc::new(|_| false),
+            is_trusted: Arc::new(|_| false),
+            charge: None,
+            queries: RequestLimits::default(),
+        }
+    }
 }
 
 impl DnsListeners {
@@ -121,62 +162,99 @@ impl DnsListeners {
     }
 
     /// Answers with `responder` until [`DnsServer::shutdown`], and until then keeps its zones up to
-    /// date. Encrypted listeners use
-    /// `certificate`, and fail without one. Clients that `is_exempt` may have any number of
-    /// connections. `metrics` counts the connections.
+    /// date. Encrypted listeners use `certificate`, and fail without one. `metrics` counts the
+    /// connections.
     pub fn serve(
         self,
         responder: Arc<Responder>,
         certificate: Option<&ServerCertificate>,
-        is_exempt: &IsExempt,
+        rules: &ConnectionRules,
         metrics: &ListenerMetrics,
     ) -> io::Result<DnsServer> {
-        let connections = || {
-            let limits = ConnectionLimits {
-                connection_count_max: self.config.tcp_connection_count_max,
-                connection_count_per_client_max: Some(
-                    self.config.tcp_connection_count_per_client_max,
-                ),
-                drain_timeout: DRAIN_TIMEOUT,
-            };
-            Connections::with_exempt(limits, is_exempt.clone())
-        };
-        let serve_all = |listeners: Vec<Listener>, tls: Option<TlsAcceptor>, name| {
-            let protocol = Arc::new(TcpProtocol {
-                config: self.config.clone(),
-                responder: responder.clone(),
-                tls,
-            });
-            let connections = connections();
-            let serve =
-                |listener: Listener| listener.serve(protocol.clone(), &connections, name, metrics);
-            listeners.into_iter().map(serve).collect()
-        };
-        let zones = tokio::spawn(responder.clone().follow_zones());
-        let mut server = DnsServer {
-            _zones: AbortOnDropHandle::new(zones),
-            udp: UdpThreads::spawn(self.udp, &responder)?,
-            tcp: serve_all(self.tcp, None, ListenerName::Dns),
-            tls: Vec::new(),
-            quic: Vec::new(),
-        };
-        if self.tls.is_empty() && self.quic.is_empty() {
-            return Ok(server);
+        let is_encrypted =
+            !(self.tls.is_empty() && self.quic.is_empty() && self.proxy_tls.is_empty());
+        if is_encrypted && certificate.is_none() {
+            return Err(io::Error::other("encrypted listeners need a certificate"));
         }
-        let no_certificate = || io::Error::other("encrypted listeners need a certificate");
-        let certificate = certificate.ok_or_else(no_certificate)?;
-        let tls = TlsAcceptor::from(certificate.server_config(&[TLS_PROTOCOL]));
-        server.tls = serve_all(self.tls, Some(tls), ListenerName::DnsTls);
+        let tls = certificate
+            .map(|certificate| TlsAcceptor::from(certificate.server_config(&[TLS_PROTOCOL])));
+        let connections = || Connections::with_exempt(self.config.limits(), rules.is_exempt());
+        let serve_all = |direct, proxied, tls: Option<&TlsAcceptor>, name| {
+            let connections = connections();
+            let serve = |(listeners, is_proxied): (Vec<Listener>, bool)| {
+                let protocol = Arc::new(TcpProtocol {
+                    config: self.config.clone(),
+                    responder: responder.clone(),
+                    rules: rules.clone(),
+                    tls: tls.cloned(),
+                    is_proxied,
+                });
+                let serve = |listener: Listener| {
+                    listener.serve(protocol.clone(), &connections, name, metrics)
+                };
+                listeners.into_iter().map(serve).collect()
+            };
+            [(direct, false), (proxied, true)].map(serve)
+        };
+        let [tcp, proxy_tcp] = serve_all(self.tcp, self.proxy_tcp, None, ListenerName::Dns);
+        let [tls, proxy_tls] =
+            serve_all(self.tls, self.proxy_tls, tls.as_ref(), ListenerName::DnsTls);
         let quic_connections = connections();
-        for socket in self.quic {
+        let serve_quic = |socket| {
             let protocol = QuicProtocol {
                 config: self.config.clone(),
                 responder: responder.clone(),
+                rules: rules.clone(),
             };
-            let quic = quic::serve(socket, protocol, certificate, &quic_connections, metrics)?;
-            server.quic.push(quic);
+            let certificate = certificate.expect("checked above");
+            quic::serve(socket, protocol, certificate, &quic_connections, metrics)
+        };
+        let zones = tokio::spawn(responder.clone().follow_zones());
+        let proxies = Some(rules.is_trusted.clone());
+        Ok(DnsServer {
+            _zones: AbortOnDropHandle::new(zones),
+            udp: UdpThreads::spawn(self.udp, &responder, None)?,
+            proxy_udp: UdpThreads::spawn(self.proxy_udp, &responder, proxies)?,
+            quic: self
+                .quic
+                .into_iter()
+                .map(serve_quic)
+                .collect::<io::Result<_>>()?,
+            tcp,
+            tls,
+            proxy_tcp,
+            proxy_tls,
+        })
+    }
+}
+
+impl DnsConfig {
+    fn limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            connection_count_max: self.tcp_connection_count_max,
+            connection_count_per_client_max: Some(self.tcp_connection_count_per_client_max),
+            drain_timeout: DRAIN_TIMEOUT,
         }
-        Ok(server)
+    }
+}
+
+impl ConnectionRules {
+    /// Which peers may have any number of connections: a proxy has those of many clients.
+    fn is_exempt(&self) -> IsExempt {
+        let (is_exempt, is_trusted) = (self.is_exempt.clone(), self.is_trusted.clone());
+        Arc::new(move |peer| is_exempt(peer) || is_trusted(peer))
+    }
+
+    /// Counts bytes of a client, and returns how long it must wait before the next.
+    pub(crate) fn charge(&self, client: IpAddr, byte_count: usize) -> Duration {
+        let charge = self.charge.as_ref().filter(|_| !(self.is_exempt)(client));
+        charge.map_or(Duration::ZERO, |charge| charge(client, byte_count))
+    }
+
+    /// The limit of the bytes of a client's connection.
+    pub(crate) fn throttle(&self, client: IpAddr) -> Option<Throttle> {
+        let charge = self.charge.clone().filter(|_| !(self.is_exempt)(client))?;
+        Some(Throttle::new(client, Some(charge), u64::MAX))
     }
 }
 
@@ -189,6 +267,9 @@ pub struct DnsServer {
     tcp: Vec<ListenerServer>,
     tls: Vec<ListenerServer>,
     quic: Vec<ListenerServer>,
+    proxy_udp: UdpThreads,
+    proxy_tcp: Vec<ListenerServer>,
+    proxy_tls: Vec<ListenerServer>,
 }
 
 impl DnsServer {
@@ -211,11 +292,27 @@ impl DnsServer {
         addresses(&self.quic)
     }
 
+    /// The addresses for proxies, of TCP and UDP, and of TLS.
+    #[cfg(test)]
+    pub(crate) fn proxy_addrs(&self) -> [Vec<SocketAddr>; 2] {
+        [&self.proxy_tcp, &self.proxy_tls].map(|servers| addresses(servers))
+    }
+
     /// Closes the listeners, and each connection after the responses in progress.
     pub async fn shutdown(self) {
-        let others = self.tcp.into_iter().chain(self.tls).chain(self.quic);
-        let others = join_all(others.map(ListenerServer::shutdown));
-        tokio::join!(self.udp.shutdown(), others);
+        let others = [
+            self.tcp,
+            self.tls,
+            self.quic,
+            self.proxy_tcp,
+            self.proxy_tls,
+        ];
+        let others = others.into_iter().flatten().map(ListenerServer::shutdown);
+        tokio::join!(
+            self.udp.shutdown(),
+            self.proxy_udp.shutdown(),
+            join_all(others)
+        );
     }
 }
 

@@ -4,6 +4,8 @@ use hickory_proto::{
     op::{Message, ResponseCode},
     rr::RecordType,
 };
+use quorate_limit::{LimitConfig, LimitMetrics};
+use quorate_metrics::Registry;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream, UdpSocket},
@@ -16,6 +18,10 @@ use crate::fixture::*;
 /// A timeout that is only reached if something never happens.
 const LONG: Duration = Duration::from_secs(20);
 
+const UDP_QUERIES: &str =
+    "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"udp\"}";
+const TCP_QUERIES: &str =
+    "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"tcp\"}";
 const OPEN: &str = "quorate_listener_connections_open{listener=\"dns\"}";
 const EVICTED: &str = "quorate_listener_connections_evicted_total{listener=\"dns\"}";
 const REFUSED: &str = "quorate_listener_connections_refused_total{listener=\"dns\"}";
@@ -27,8 +33,12 @@ fn config() -> DnsConfig {
 async fn serve(config: DnsConfig) -> (DnsServer, Fixture) {
     let fixture = Fixture::new();
     let server = config.bind().await.unwrap();
-    let none: IsExempt = Arc::new(|_| false);
-    let server = server.serve(fixture.responder.clone(), None, &none, &fixture.connections);
+    let server = server.serve(
+        fixture.responder.clone(),
+        None,
+        &ConnectionRules::default(),
+        &fixture.connections,
+    );
     let server = server.unwrap();
     (server, fixture)
 }
@@ -264,7 +274,8 @@ async fn tcp_client_from(last: u8, server: &DnsServer) -> TcpStream {
 #[tokio::test]
 async fn one_client_cannot_block_others() {
     let mut config = config();
-    config.tcp_connection_count_max = 8;
+    // A network gets half of all.
+    config.tcp_connection_count_max = 16;
     config.tcp_connection_count_per_client_max = 4;
     let (server, fixture) = serve(config).await;
     let mut other = tcp_client_from(2, &server).await;
@@ -396,8 +407,151 @@ async fn encrypted_listeners_need_a_certificate() {
     let mut config = config();
     config.tls_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()].into();
     let fixture = Fixture::new();
-    let none: IsExempt = Arc::new(|_| false);
     let listeners = config.bind().await.unwrap();
-    let served = listeners.serve(fixture.responder.clone(), None, &none, &fixture.connections);
+    let served = listeners.serve(
+        fixture.responder.clone(),
+        None,
+        &ConnectionRules::default(),
+        &fixture.connections,
+    );
     assert!(served.unwrap_err().to_string().contains("certificate"));
+}
+
+/// The header of version 2 of the PROXY protocol for a client at 192.0.2.1.
+fn proxy_header(transport: u8) -> Vec<u8> {
+    let addresses = [192, 0, 2, 1, 198, 51, 100, 1, 0x12, 0x34, 0, 53];
+    let fixed = [0x21, 0x10 | transport, 0, addresses.len() as u8];
+    [b"\r\n\r\n\0\r\nQUIT\n", &fixed[..], &addresses].concat()
+}
+
+const STREAM: u8 = 1;
+const DATAGRAM: u8 = 2;
+
+/// A server for proxies, that trusts 127.0.0.1.
+async fn serve_proxies(limits: Option<&LimitConfig>) -> (DnsServer, Fixture) {
+    let fixture = Fixture::with(&DnsConfig::default(), limits);
+    let mut config = config();
+    config.proxy_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()].into();
+    let rules = ConnectionRules {
+        is_trusted: Arc::new(|peer| peer == Ipv4Addr::LOCALHOST),
+        ..ConnectionRules::default()
+    };
+    let server = config.bind().await.unwrap();
+    let server = server.serve(
+        fixture.responder.clone(),
+        None,
+        &rules,
+        &fixture.connections,
+    );
+    (server.unwrap(), fixture)
+}
+
+#[tokio::test]
+async fn a_proxy_names_the_client_of_each_datagram() {
+    let (server, fixture) = serve_proxies(None).await;
+    let at = server.proxy_addrs()[0][0];
+    let [proxy, stranger] =
+        [1, 2].map(|last| std::net::UdpSocket::bind(SocketAddr::from(([127, 0, 0, last], 0))));
+    let [proxy, stranger] = [proxy, stranger].map(|socket| {
+        let socket = socket.unwrap();
+        socket.set_nonblocking(true).unwrap();
+        UdpSocket::from_std(socket).unwrap()
+    });
+    // These are dropped: without a header, cut off, and from a stranger.
+    let query = alice_query();
+    let proxied = [proxy_header(DATAGRAM), query.clone()].concat();
+    proxy.send_to(&query, at).await.unwrap();
+    proxy.send_to(&proxied[..20], at).await.unwrap();
+    stranger.send_to(&proxied, at).await.unwrap();
+    proxy.send_to(&proxied, at).await.unwrap();
+    assert_eq!(receive(&proxy).await.answers.len(), 1);
+    assert_eq!(fixture.metric(UDP_QUERIES), 1);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_proxy_names_the_client_of_each_connection() {
+    let (server, fixture) = serve_proxies(None).await;
+    let at = server.proxy_addrs()[0][0];
+    for (transport, counted) in [(STREAM, TCP_QUERIES), (DATAGRAM, UDP_QUERIES)] {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let bytes = [proxy_header(transport), framed(&alice_query())].concat();
+        stream.write_all(&bytes).await.unwrap();
+        assert_eq!(read_message(&mut stream).await.answers.len(), 1);
+        assert_eq!(fixture.metric(counted), 1, "{transport}");
+    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let mut stranger = socket.connect(at).await.unwrap();
+    let bytes = [proxy_header(STREAM), framed(&alice_query())].concat();
+    // The server may have closed the connection already.
+    let _ = stranger.write_all(&bytes).await;
+    let mut nothing = Vec::new();
+    let _ = timeout(LONG, stranger.read_to_end(&mut nothing))
+        .await
+        .expect("an end");
+    assert_eq!(nothing, b"");
+    server.shutdown().await;
+}
+
+/// The limits of answers over UDP are those of the client, whom the proxy may not know.
+#[tokio::test]
+async fn answers_to_the_client_of_a_proxy_are_limited() {
+    let limits = LimitConfig {
+        dns_answer_burst: 1,
+        dns_answer_per_sec: 1,
+        ..LimitConfig::default()
+    };
+    let (server, _fixture) = serve_proxies(Some(&limits)).await;
+    let mut stream = TcpStream::connect(server.proxy_addrs()[0][0])
+        .await
+        .unwrap();
+    stream.write_all(&proxy_header(DATAGRAM)).await.unwrap();
+    let mut truncated = Vec::new();
+    for _ in 0..2 {
+        stream.write_all(&framed(&alice_query())).await.unwrap();
+        truncated.push(read_message(&mut stream).await.metadata.truncation);
+    }
+    assert_eq!(truncated, [false, true]);
+    server.shutdown().await;
+}
+
+/// Queries beyond the rate wait, and then all of them are answered.
+#[tokio::test]
+async fn pipelined_queries_wait_for_the_rate_of_their_client() {
+    let fixture = Fixture::new();
+    let limits = LimitConfig {
+        query_burst: 1,
+        query_per_sec: 10,
+        ..LimitConfig::default()
+    };
+    let metrics = LimitMetrics::register(&Registry::new()).unwrap();
+    let rules = ConnectionRules {
+        queries: RequestLimits::new(&limits, &metrics),
+        is_trusted: Arc::new(|_| true),
+        ..ConnectionRules::default()
+    };
+    let mut config = config();
+    config.proxy_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()].into();
+    let server = config.bind().await.unwrap();
+    let server = server.serve(
+        fixture.responder.clone(),
+        None,
+        &rules,
+        &fixture.connections,
+    );
+    let server = server.unwrap();
+    // This machine itself has no limit, so the client is one behind a proxy.
+    let mut stream = TcpStream::connect(server.proxy_addrs()[0][0])
+        .await
+        .unwrap();
+    let queries = framed(&alice_query()).repeat(4);
+    let bytes = [proxy_header(STREAM), queries].concat();
+    let started = std::time::Instant::now();
+    stream.write_all(&bytes).await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(read_message(&mut stream).await.answers.len(), 1);
+    }
+    assert!(started.elapsed() >= Duration::from_millis(250));
+    server.shutdown().await;
 }

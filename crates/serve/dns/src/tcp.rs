@@ -3,16 +3,19 @@
 use std::{io, sync::Arc, time::Duration};
 
 use bytes::{Buf, BytesMut};
-use quorate_http::listener::{ConnectionSlot, Protocol};
+use quorate_http::{
+    ClientStream,
+    listener::{ConnectionSlot, Protocol, ProxiedClient},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::{DnsClient, DnsConfig, DnsTransport, QUERY_SIZE_MAX, Responder};
+use crate::{ConnectionRules, DnsClient, DnsConfig, DnsTransport, QUERY_SIZE_MAX, Responder};
 
 /// The size of the length before each message, in bytes (RFC 1035, section 4.2.2).
 const PREFIX_SIZE: usize = 2;
@@ -29,8 +32,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct TcpProtocol {
     pub(crate) config: DnsConfig,
     pub(crate) responder: Arc<Responder>,
+    pub(crate) rules: ConnectionRules,
     /// Set for DNS over TLS.
     pub(crate) tls: Option<TlsAcceptor>,
+    /// Whether each connection comes from a proxy and begins with a header that names the client.
+    pub(crate) is_proxied: bool,
 }
 
 impl Protocol for TcpProtocol {
@@ -50,31 +56,60 @@ impl Protocol for TcpProtocol {
 impl TcpProtocol {
     async fn serve_stream(
         &self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         slot: ConnectionSlot,
         stop: &CancellationToken,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else {
-            let mut connection = Connection::new(self, stream, DnsTransport::Tcp, slot);
-            return connection.run(stop).await;
+        let client = self.client(&mut stream, &slot);
+        let Some(client) = stop.run_until_cancelled(client).await else {
+            return Ok(());
         };
-        let handshake = timeout(self.config.tls_handshake_timeout, tls.accept(stream));
+        let client = client?;
+        let mut stream = ClientStream::new(stream, self.rules.throttle(client.address));
+        let Some(tls) = &self.tls else {
+            return Connection::new(self, stream, client, slot).run(stop).await;
+        };
+        let handshake = async {
+            stream.begin_handshake().await;
+            timeout(self.config.tls_handshake_timeout, tls.accept(stream)).await?
+        };
         let Some(stream) = stop.run_until_cancelled(handshake).await else {
             return Ok(());
         };
-        let mut connection = Connection::new(self, stream??, DnsTransport::Tls, slot);
+        let mut connection = Connection::new(self, stream?, client, slot);
         let ended = connection.run(stop).await;
         // The connection is closed even if the client does not receive this.
         let _ = timeout(CLOSE_TIMEOUT, connection.stream.shutdown()).await;
         ended
     }
+
+    /// The client of the connection: the peer, or the client that the peer names if it is a proxy.
+    async fn client(&self, stream: &mut TcpStream, slot: &ConnectionSlot) -> io::Result<DnsClient> {
+        let transport = match self.tls {
+            Some(_) => DnsTransport::Tls,
+            None => DnsTransport::Tcp,
+        };
+        if !self.is_proxied {
+            return Ok(DnsClient::new(slot.address().ip(), transport));
+        }
+        let client = ProxiedClient::of_connection(stream, slot, &self.rules.is_trusted);
+        let client = timeout(self.config.idle_timeout(slot), client).await?;
+        let client = client.map_err(io::Error::other)?;
+        // The proxy sends the response in a datagram, to an address that may be forged.
+        let transport = if client.is_datagram {
+            DnsTransport::Udp
+        } else {
+            transport
+        };
+        Ok(DnsClient::new(client.address.ip(), transport))
+    }
 }
 
-/// One connection. Queries are answered in order, because none waits for anything.
+/// One connection. Queries are answered in order, because none waits for anything but the limits of
+/// its client.
 struct Connection<'a, S> {
-    config: &'a DnsConfig,
-    responder: &'a Responder,
+    protocol: &'a TcpProtocol,
     stream: S,
     client: DnsClient,
     slot: ConnectionSlot,
@@ -87,17 +122,11 @@ struct Connection<'a, S> {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
-    fn new(
-        protocol: &'a TcpProtocol,
-        stream: S,
-        transport: DnsTransport,
-        slot: ConnectionSlot,
-    ) -> Self {
+    fn new(protocol: &'a TcpProtocol, stream: S, client: DnsClient, slot: ConnectionSlot) -> Self {
         Self {
-            config: &protocol.config,
-            responder: &protocol.responder,
+            protocol,
             stream,
-            client: DnsClient::new(slot.address().ip(), transport),
+            client,
             slot,
             received: BytesMut::new(),
             response: Vec::new(),
@@ -108,7 +137,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     /// Serves the connection until the client ends it, sends no complete query for too long, or
     /// sends something that is not a query.
     async fn run(&mut self, stop: &CancellationToken) -> io::Result<()> {
-        let mut deadline = Instant::now() + self.config.idle_timeout(&self.slot);
+        let mut deadline = Instant::now() + self.protocol.config.idle_timeout(&self.slot);
         loop {
             self.received.reserve(PREFIX_SIZE + QUERY_SIZE_MAX);
             let read = timeout_at(deadline, self.stream.read_buf(&mut self.received));
@@ -122,7 +151,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             // Only complete queries count as progress, or one byte a second would suffice.
             if self.answer_received().await? {
                 self.slot.touch();
-                deadline = Instant::now() + self.config.idle_timeout(&self.slot);
+                deadline = Instant::now() + self.protocol.config.idle_timeout(&self.slot);
             }
         }
     }
@@ -132,10 +161,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     async fn answer_received(&mut self) -> io::Result<bool> {
         let unread = self.received.len();
         let result = loop {
-            match self.answer_next() {
-                Ok(true) if self.unsent.len() >= FLUSH_SIZE => self.flush().await?,
-                Ok(true) => {}
-                Ok(false) => break Ok(self.received.len() < unread),
+            match self.next_size() {
+                Ok(Some(size)) => {
+                    self.wait_for_limits().await?;
+                    if let Err(error) = self.answer_next(size) {
+                        break Err(error);
+                    }
+                    if self.unsent.len() >= FLUSH_SIZE {
+                        self.flush().await?;
+                    }
+                }
+                Ok(None) => break Ok(self.received.len() < unread),
                 Err(error) => break Err(error),
             }
         };
@@ -143,10 +179,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         result
     }
 
-    /// Answers the next query, if it was received completely. Returns whether it was.
-    fn answer_next(&mut self) -> io::Result<bool> {
+    /// The size of the next query, if it was received completely.
+    fn next_size(&self) -> io::Result<Option<usize>> {
         let Some((length, rest)) = self.received.split_first_chunk::<PREFIX_SIZE>() else {
-            return Ok(false);
+            return Ok(None);
         };
         let size = usize::from(u16::from_be_bytes(*length));
         if size > QUERY_SIZE_MAX {
@@ -154,17 +190,35 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 "a query has more than {QUERY_SIZE_MAX} bytes"
             )));
         }
-        let Some(message) = rest.get(..size) else {
-            return Ok(false);
-        };
-        self.responder
+        Ok((rest.len() >= size).then_some(size))
+    }
+
+    /// Waits as long as the client must before its next response. The connection is idle meanwhile.
+    async fn wait_for_limits(&mut self) -> io::Result<()> {
+        let wait = self
+            .protocol
+            .rules
+            .queries
+            .charge_query(self.client.address);
+        if !wait.is_zero() {
+            self.flush().await?;
+            sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    /// Answers the next query, which has this size.
+    fn answer_next(&mut self, size: usize) -> io::Result<()> {
+        let message = &self.received[PREFIX_SIZE..PREFIX_SIZE + size];
+        self.protocol
+            .responder
             .respond(message, &self.client, &mut self.response)
             .ok_or_else(|| io::Error::other("a message is not a query"))?;
         let length = u16::try_from(self.response.len()).expect("size_max bounds responses");
         self.unsent.extend_from_slice(&length.to_be_bytes());
         self.unsent.extend_from_slice(&self.response);
         self.received.advance(PREFIX_SIZE + size);
-        Ok(true)
+        Ok(())
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -176,7 +230,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             // TLS buffers bytes until it is flushed.
             self.stream.flush().await
         };
-        timeout(self.config.tcp_write_timeout, written).await??;
+        timeout(self.protocol.config.tcp_write_timeout, written).await??;
         self.unsent.clear();
         Ok(())
     }

@@ -18,6 +18,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`HttpConfig`] → [`HttpListeners`] → [`Server`] | HTTP for any router, safe against slow clients and floods |
+//! | [`ClientStream`], [`Throttle`] | a stream of bytes that is read as slowly as the limits of its client require |
 //! | [`IsTrusted`], [`BandwidthLimiter`] | which proxies are trusted to name the client, and how long a client has to wait for its bytes |
 //! | [`Routes`], [`with_cors`] | a router, with or without CORS for browsers |
 //! | [`read_body`], [`BodyError`] | reads a request's body, of limited size, within the server's timeout |
@@ -46,7 +47,6 @@ pub mod listener;
 mod methods;
 mod problem;
 mod protocol;
-mod proxy_header;
 mod request_id;
 mod request_places;
 mod request_tracker;
@@ -76,4 +76,4 @@ pub use problem::ProblemResponse;
 pub use quorate_api::ProblemType;
 pub use response::{retry_after, text, uncached};
 pub use server::{HttpListeners, Server};
-pub use stream::BandwidthLimiter;
+pub use stream::{BandwidthLimiter, ClientStream, HANDSHAKE_COST, Throttle};

@@ -13,8 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection::{Connection, Service},
-    listener::{ConnectionSlot, Protocol, TooManyConnections, linger},
-    proxy_header::{ProxyHeaderError, read_client},
+    listener::{ConnectionSlot, Protocol, ProxiedClient, ProxyHeaderError, linger},
     stream::{ClientStream, Throttle},
 };
 
@@ -110,6 +109,7 @@ impl HttpProtocol {
                 false => Box::pin(connection.serve_http1(stream)),
             });
         };
+        stream.begin_handshake().await;
         let handshake = timeout(config.tls_handshake_timeout, tls.accept(stream));
         let stream = Box::pin(handshake).await??;
         Ok(match stream.get_ref().1.alpn_protocol() {
@@ -124,19 +124,12 @@ impl HttpProtocol {
         stream: &mut TcpStream,
         slot: &ConnectionSlot,
     ) -> Result<SocketAddr, OpenError> {
-        let peer = slot.address();
         if !self.is_proxied {
-            return Ok(peer);
+            return Ok(slot.address());
         }
-        if !(self.service.is_trusted)(peer.ip()) {
-            return Err(OpenError::Untrusted);
-        }
-        let read = timeout(self.service.config.header_read_timeout, read_client(stream));
-        let Some(client) = read.await?? else {
-            return Ok(peer);
-        };
-        slot.assign(client.ip())?;
-        Ok(client)
+        let client = ProxiedClient::of_connection(stream, slot, &self.service.is_trusted);
+        let client = timeout(self.service.config.header_read_timeout, client).await??;
+        Ok(client.address)
     }
 }
 
@@ -147,10 +140,6 @@ enum OpenError {
     Lost(#[from] io::Error),
     #[error("opening the connection took too long")]
     Slow(#[from] Elapsed),
-    #[error("the listener is for proxies, and the peer is not in http.trusted_proxies")]
-    Untrusted,
     #[error("the proxy did not name its client")]
     Proxy(#[from] ProxyHeaderError),
-    #[error("the client behind the proxy has too many connections")]
-    TooManyConnections(#[from] TooManyConnections),
 }

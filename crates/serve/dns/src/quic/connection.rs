@@ -6,11 +6,11 @@ use quinn::{Connection, ReadToEndError, RecvStream, SendStream, VarInt};
 use quorate_http::listener::ConnectionSlot;
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{DnsClient, DnsConfig, DnsTransport, QUERY_SIZE_MAX, Responder};
+use crate::{ConnectionRules, DnsClient, DnsConfig, DnsTransport, QUERY_SIZE_MAX, Responder};
 
 /// DOQ_NO_ERROR: the connection ends without an error (RFC 9250, section 4.3).
 pub(super) const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -25,6 +25,7 @@ const PREFIX_SIZE: usize = 2;
 pub(crate) struct QuicProtocol {
     pub(crate) config: DnsConfig,
     pub(crate) responder: Arc<Responder>,
+    pub(crate) rules: ConnectionRules,
 }
 
 /// Why a query was not answered.
@@ -95,6 +96,13 @@ impl QuicProtocol {
                 return Err(StreamError::Gone);
             }
         };
+        let queries = &self.rules.queries;
+        let wait = queries
+            .charge_query(client)
+            .max(self.rules.charge(client, received.len()));
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
         let client = DnsClient::new(client, DnsTransport::Quic);
         let mut response = Vec::new();
         let answered = message(&received)
@@ -102,6 +110,7 @@ impl QuicProtocol {
         if answered.is_none() {
             return Err(StreamError::Protocol);
         }
+        self.rules.charge(client.address, response.len());
         let length = u16::try_from(response.len()).expect("size_max bounds responses");
         let sent = async {
             send.write_all(&length.to_be_bytes()).await.ok()?;

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
@@ -154,15 +155,21 @@ fn first_datagrams(count: usize, encryption: &Encryption) -> Vec<Vec<u8>> {
     let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     receiver.set_read_timeout(Some(LONG)).unwrap();
     let endpoint = endpoint(1, encryption);
-    let connect = |_| {
+    // Kept, because a client that gives up sends that too.
+    let mut connecting = Vec::new();
+    let mut datagrams = BTreeMap::new();
+    while datagrams.len() < count {
         let at = receiver.local_addr().unwrap();
-        let _connecting = endpoint.connect(at, "localhost").unwrap();
+        connecting.push(endpoint.connect(at, "localhost").unwrap());
         let mut datagram = vec![0; 2000];
         let (size, _) = receiver.recv_from(&mut datagram).unwrap();
         datagram.truncate(size);
-        datagram
-    };
-    (0..count).map(connect).collect()
+        // The destination connection ID (RFC 9000, section 17.2), which is the same when the client
+        // repeats a datagram.
+        let id = datagram[6..14].to_vec();
+        datagrams.insert(id, datagram);
+    }
+    datagrams.into_values().collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,6 +188,28 @@ async fn stalled_handshakes_do_not_block_other_clients() {
         let endpoint = endpoint(2, &encryption);
         let connection = connect(&endpoint, &server).await;
         assert!(ask(&connection, &query_with_id_0()).await.is_some());
+    }
+    timeout(LONG, server.shutdown()).await.expect("an end");
+}
+
+/// The datagrams could have a forged source, so little may be sent back (RFC 9000, section 8.1).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_with_two_handshakes_must_prove_its_address() {
+    let mut config = config();
+    config.tls_handshake_timeout = LONG;
+    let (server, _, encryption) = serve(config).await;
+    let source = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    source.set_read_timeout(Some(LONG)).unwrap();
+    for datagram in first_datagrams(60, &encryption) {
+        source.send_to(&datagram, server.quic_addrs()[0]).unwrap();
+    }
+    // All others that come back belong to the first two handshakes.
+    let mut retry_count = 0;
+    while retry_count < 58 {
+        let mut datagram = [0; 2000];
+        source.recv_from(&mut datagram).unwrap();
+        // A long header of the type Retry (section 17.2.5).
+        retry_count += usize::from(datagram[0] & 0xf0 == 0xf0);
     }
     timeout(LONG, server.shutdown()).await.expect("an end");
 }

@@ -7,7 +7,7 @@ use quinn::{
     VarInt, crypto::rustls::QuicServerConfig,
 };
 use quorate_http::{
-    ServerCertificate,
+    HANDSHAKE_COST, ServerCertificate,
     listener::{ConnectionLimits, Connections, ListenerMetrics, ListenerName, ListenerServer},
 };
 use tokio::time::timeout;
@@ -20,8 +20,12 @@ use crate::QUERY_SIZE_MAX;
 const PROTOCOL: &[u8] = b"doq";
 
 /// The largest number of concurrent handshakes. When more than half are in use, a client must first
-/// prove that it receives packets at its address.
+/// prove that it receives packets at its address (RFC 9000, section 8.1.2).
 const HANDSHAKE_COUNT_MAX: usize = 256;
+
+/// The largest number of concurrent handshakes of one client that has not proved its address: so
+/// little is sent to an address that somebody else has forged.
+const UNPROVED_HANDSHAKE_COUNT_MAX: usize = 2;
 
 /// The largest number of concurrent handshakes of one client.
 const HANDSHAKE_COUNT_PER_CLIENT_MAX: usize = 16;
@@ -35,6 +39,11 @@ const STREAM_WINDOW_SIZE: u32 = QUERY_SIZE_MAX as u32 + 2;
 
 /// How many bytes of responses a connection buffers until the client has them: four of the largest.
 const SEND_WINDOW_SIZE: u64 = 4 * 65_536;
+
+/// How many bytes are buffered for a handshake before it is accepted, and for all of them: two
+/// datagrams of each, because each is accepted or rejected immediately.
+const INCOMING_BUFFER_SIZE: u64 = 2 * 1_500;
+const INCOMING_BUFFER_SIZE_TOTAL: u64 = HANDSHAKE_COUNT_MAX as u64 * INCOMING_BUFFER_SIZE;
 
 /// How long a shutdown waits until clients have received it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -52,7 +61,10 @@ pub(crate) fn serve(
     let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport(protocol.config.tcp_idle_timeout)?));
-    config.max_incoming(HANDSHAKE_COUNT_MAX);
+    config
+        .max_incoming(HANDSHAKE_COUNT_MAX)
+        .incoming_buffer_size(INCOMING_BUFFER_SIZE)
+        .incoming_buffer_size_total(INCOMING_BUFFER_SIZE_TOTAL);
     let local_addr = socket.local_addr()?;
     let runtime = Arc::new(TokioRuntime);
     let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
@@ -115,12 +127,26 @@ impl Acceptor {
 
     /// Starts a task for the handshake and the connection. Never waits.
     fn on_incoming(&self, incoming: Incoming) {
-        if self.handshakes.is_crowded() && incoming.may_retry() {
+        let address = incoming.remote_address();
+        let open_count = self.handshakes.count_of(address.ip());
+        let must_prove = open_count >= UNPROVED_HANDSHAKE_COUNT_MAX || self.handshakes.is_crowded();
+        if must_prove && incoming.may_retry() {
             // A real client tries again and so proves its address; a forged one does not.
             let _ = incoming.retry();
             return;
         }
-        let Some(handshake) = self.handshakes.admit(incoming.remote_address()) else {
+        // An address that may be forged must not use up the limit of its owner.
+        let is_proved = incoming.remote_address_validated();
+        if is_proved
+            && !self
+                .protocol
+                .rules
+                .charge(address.ip(), HANDSHAKE_COST)
+                .is_zero()
+        {
+            return incoming.refuse();
+        }
+        let Some(handshake) = self.handshakes.admit(address) else {
             return incoming.refuse();
         };
         let Ok(connecting) = incoming.accept() else {
@@ -135,6 +161,9 @@ impl Acceptor {
                 return;
             };
             drop(handshake);
+            if !is_proved {
+                protocol.rules.charge(address.ip(), HANDSHAKE_COST);
+            }
             let Some(slot) = connections.admit(connection.remote_address()) else {
                 return;
             };

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use quorate_http::{IsTrusted, listener::ProxiedClient};
 use socket2::SockRef;
 
 use super::{
@@ -38,8 +39,13 @@ struct StopSignal {
 }
 
 impl UdpThreads {
-    /// Starts a thread for each socket.
-    pub(crate) fn spawn(sockets: Vec<UdpSocket>, responder: &Arc<Responder>) -> io::Result<Self> {
+    /// Starts a thread for each socket. With `proxies`, only these may send datagrams, and each
+    /// begins with a header that names the client.
+    pub(crate) fn spawn(
+        sockets: Vec<UdpSocket>,
+        responder: &Arc<Responder>,
+        proxies: Option<IsTrusted>,
+    ) -> io::Result<Self> {
         let mut started = Self {
             threads: Vec::with_capacity(sockets.len()),
             stop: StopSignal {
@@ -52,6 +58,7 @@ impl UdpThreads {
                 local_addr: socket.local_addr()?,
                 socket: socket.clone(),
                 responder: responder.clone(),
+                proxies: proxies.clone(),
                 is_stopped: started.stop.is_stopped.clone(),
             };
             let thread = thread::Builder::new().name(format!("dns-udp-{number}"));
@@ -84,10 +91,27 @@ impl Drop for StopSignal {
     }
 }
 
+/// The client that a proxy names, and its message. `None` if the peer is no trusted proxy, or its
+/// header is invalid.
+fn client_of<'d>(
+    datagram: &'d [u8],
+    peer: IpAddr,
+    is_trusted: &IsTrusted,
+) -> Option<(IpAddr, &'d [u8])> {
+    match ProxiedClient::of_datagram(datagram, peer, is_trusted) {
+        Ok((client, message)) => Some((client, message)),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "a datagram was dropped");
+            None
+        }
+    }
+}
+
 struct UdpWorker {
     socket: Arc<UdpSocket>,
     local_addr: SocketAddr,
     responder: Arc<Responder>,
+    proxies: Option<IsTrusted>,
     is_stopped: Arc<AtomicBool>,
 }
 
@@ -127,9 +151,16 @@ impl UdpWorker {
         }
     }
 
-    fn respond(&self, datagram: &[u8], client: IpAddr, out: &mut Vec<u8>) -> bool {
+    fn respond(&self, datagram: &[u8], peer: IpAddr, out: &mut Vec<u8>) -> bool {
+        let (client, message) = match &self.proxies {
+            None => (peer, datagram),
+            Some(is_trusted) => match client_of(datagram, peer, is_trusted) {
+                Some(proxied) => proxied,
+                None => return false,
+            },
+        };
         let client = DnsClient::new(client, DnsTransport::Udp);
-        self.responder.respond(datagram, &client, out).is_some()
+        self.responder.respond(message, &client, out).is_some()
     }
 
     fn is_stopped(&self) -> bool {

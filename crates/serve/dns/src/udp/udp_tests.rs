@@ -26,7 +26,7 @@ fn threads(listen: SocketAddr, count: usize) -> (UdpThreads, SocketAddr) {
     let address = sockets[0].local_addr().unwrap();
     let fixture = Fixture::new();
     (
-        UdpThreads::spawn(sockets, &fixture.responder).unwrap(),
+        UdpThreads::spawn(sockets, &fixture.responder, None).unwrap(),
         address,
     )
 }

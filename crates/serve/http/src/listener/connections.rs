@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use quorate_limit::ClientNetwork;
 use tokio_util::sync::CancellationToken;
 
 use super::open_connections::{ConnectionId, OpenConnections};
@@ -70,6 +71,13 @@ impl Connections {
             has_displaced,
             connections: self.clone(),
         })
+    }
+
+    /// How many connections the client at `address` has.
+    pub fn count_of(&self, address: IpAddr) -> usize {
+        let open = self.0.lock();
+        let client = ClientNetwork::all_of(address).next();
+        client.map_or(0, |client| open.counts().count(client))
     }
 
     /// Whether more than half of the maximum is open, so that idle connections should be closed

@@ -14,6 +14,7 @@
 //! | [`ConnectionSlot`], [`BusyGuard`] | the entry of a connection there, and what marks it as not idle |
 //! | [`Protocol`] | serves one connection |
 //! | [`ListenerServer`] | a listener that is served |
+//! | [`ProxiedClient`] | the client of a connection or a datagram that came through a proxy (PROXY protocol) |
 //! | [`linger`] | closes a connection so that the peer can read the last bytes |
 //! | [`ListenerMetrics`] | metrics of all listeners of a node, by [`ListenerName`] |
 
@@ -23,6 +24,7 @@ mod connections;
 mod linger;
 mod metrics;
 mod open_connections;
+mod proxy_header;
 mod server;
 
 pub use addresses::ListenAddresses;
@@ -32,4 +34,5 @@ pub use connections::{
 };
 pub use linger::linger;
 pub use metrics::{ListenerMetrics, ListenerName};
+pub use proxy_header::{ProxiedClient, ProxyHeaderError};
 pub use server::{ListenerServer, Protocol};
