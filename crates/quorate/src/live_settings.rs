@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quorate_admin::{Reload, ReloadReport, Tokens};
 use quorate_disk::LinuxDisk;
 use quorate_dns::{AnswerLimits, SharedLimits};
-use quorate_http::ServerCertificate;
+use quorate_http::{ClientRules, ServerCertificate};
 use quorate_limit::{ByteRates, LimitMetrics, RequestLimits, ResponseRates, TableLabel};
 use quorate_peer::chain;
-use quorate_relay::ClientRules;
 use quorate_setting::{KeyPath, SettingValue, Value};
 
 use crate::{

@@ -85,7 +85,10 @@ impl Listeners {
             watch: config.watch.clone(),
         };
         let public = quorate_relay::router(replica.clone(), relay, relay_metrics)
-            .merge(quorate_dns::doh_router(responder.clone()))
+            .merge(quorate_dns::doh_router(
+                responder.clone(),
+                settings.rules.clone(),
+            ))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
         let admin_node = quorate_admin::AdminNode {
             replica,

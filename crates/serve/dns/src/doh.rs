@@ -9,13 +9,16 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, FromRequestParts, Query, Request, State, rejection::QueryRejection},
-    http::{HeaderMap, Uri, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Response},
     routing,
 };
 use data_encoding::BASE64URL_NOPAD;
 use hickory_proto::serialize::binary::DecodeError;
-use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body, with_methods};
+use quorate_http::{
+    BodyError, ClientRules, ProblemResponse, ProblemType, limit_problem, read_body, with_methods,
+};
+use quorate_limit::LimitExceeded;
 
 use crate::{
     DnsClient, DnsTransport, QUERY_SIZE_MAX, Responder, ResponseSummary,
@@ -36,18 +39,40 @@ const DOH_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 
 /// `GET`, `HEAD` and `POST` at `/dns-query`. A DNS response with any RCODE has the HTTP status 200
 /// (RFC 8484, section 4.2.1); other statuses mean that the request had no DNS query to answer.
-pub fn doh_router(responder: Arc<Responder>) -> Router {
+///
+/// Each client, and each network around it, may send as many queries as `rules` allow; more get 429
+/// with `Retry-After`. Behind a trusted proxy, the client of a limit is the one that it names.
+pub fn doh_router(responder: Arc<Responder>, rules: ClientRules) -> Router {
     let resource = with_methods(
         routing::get(get).post(post),
         DOH_METHODS,
         "send the query with GET, HEAD or POST",
     );
-    Router::new().route(PATH, resource).with_state(responder)
+    Router::new()
+        .route(PATH, resource)
+        .with_state(Doh { responder, rules })
+}
+
+/// What every request needs.
+#[derive(Clone)]
+struct Doh {
+    responder: Arc<Responder>,
+    rules: ClientRules,
+}
+
+impl Doh {
+    /// Counts a query of the client that sent this request.
+    fn check_limit(&self, request: &Parts) -> Result<(), RequestError> {
+        let client = self.rules.client(&request.extensions, &request.headers);
+        Ok(self.rules.limits.check_query(client)?)
+    }
 }
 
 /// Why a request gets no DNS response.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
+    #[error(transparent)]
+    Limited(#[from] LimitExceeded),
     #[error("responses are {DNS_MESSAGE} or {}: accept one of them, or omit Accept", DNS_JSON[0])]
     NotAcceptable,
     #[error("the body must be {DNS_MESSAGE}: set Content-Type to it")]
@@ -82,6 +107,7 @@ impl From<BodyError> for RequestError {
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         let kind = match self {
+            Self::Limited(error) => return limit_problem(error).into_response(),
             Self::NotAcceptable => ProblemType::NotAcceptable,
             Self::MediaType => ProblemType::NoDnsMessage,
             Self::TooLong => ProblemType::TooLong,
@@ -98,22 +124,23 @@ impl IntoResponse for RequestError {
 
 /// Serves HEAD too: the HTTP server leaves out the body.
 async fn get(
-    State(responder): State<Arc<Responder>>,
+    State(doh): State<Doh>,
     client: DnsClient,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, RequestError> {
-    let query = uri.query().unwrap_or_default();
+    let (parts, _) = request.into_parts();
+    doh.check_limit(&parts)?;
+    let query = parts.uri.query().unwrap_or_default();
     let mut parameters = query.split('&').filter_map(|pair| pair.split_once('='));
     match parameters.find(|(name, _)| *name == "dns") {
         Some((_, encoded)) => {
-            let format = Format::Message.negotiated(&headers)?;
-            respond(&responder, &client, &decode(encoded)?, format)
+            let format = Format::Message.negotiated(&parts.headers)?;
+            respond(&doh.responder, &client, &decode(encoded)?, format)
         }
         None => {
-            let format = Format::Json.negotiated(&headers)?;
-            let Query(query) = Query::<JsonQuery>::try_from_uri(&uri)?;
-            respond(&responder, &client, &query.message()?, format)
+            let format = Format::Json.negotiated(&parts.headers)?;
+            let Query(query) = Query::<JsonQuery>::try_from_uri(&parts.uri)?;
+            respond(&doh.responder, &client, &query.message()?, format)
         }
     }
 }
@@ -127,11 +154,12 @@ fn decode(encoded: &str) -> Result<Vec<u8>, RequestError> {
 }
 
 async fn post(
-    State(responder): State<Arc<Responder>>,
+    State(doh): State<Doh>,
     client: DnsClient,
     request: Request,
 ) -> Result<Response, RequestError> {
     let (parts, body) = request.into_parts();
+    doh.check_limit(&parts)?;
     let format = Format::Message.negotiated(&parts.headers)?;
     let content_type = parts.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
@@ -139,7 +167,7 @@ async fn post(
         return Err(RequestError::MediaType);
     }
     let message = read_body(body, QUERY_SIZE_MAX).await?;
-    respond(&responder, &client, &message, format)
+    respond(&doh.responder, &client, &message, format)
 }
 
 /// The client is the peer of the connection, which the HTTP server stores in the request.

@@ -5,7 +5,9 @@ use axum::{
 };
 use bytes::Bytes;
 use hickory_proto::{op::ResponseCode, rr::RecordType};
-use quorate_http::with_cors;
+use quorate_http::{Routes, with_cors};
+use quorate_limit::{LimitConfig, LimitMetrics, Networks, RequestLimits};
+use quorate_metrics::Registry;
 
 use super::*;
 use crate::fixture::*;
@@ -14,7 +16,7 @@ async fn send(
     request: request::Builder,
     body: impl Into<Body>,
 ) -> (StatusCode, HeaderMap, Vec<u8>) {
-    let router = with_cors(doh_router(Fixture::new().responder));
+    let router = with_cors(doh_router(Fixture::new().responder, ClientRules::default()));
     let request = request.body(body.into()).unwrap();
     let (parts, body) = router.answer(request).await.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
@@ -315,4 +317,52 @@ mod json {
             assert_eq!(status, StatusCode::BAD_REQUEST, "{name}");
         }
     }
+}
+
+/// The statuses of queries that this peer sends one after the other.
+async fn statuses(
+    router: &Routes,
+    peer: [u8; 4],
+    forwarded_for: &str,
+    count: usize,
+) -> Vec<StatusCode> {
+    let mut statuses = Vec::new();
+    for _ in 0..count {
+        let request = get_request(&alice_query())
+            .header("x-forwarded-for", forwarded_for)
+            .extension(ConnectInfo(SocketAddr::from((peer, 1))));
+        let request = request.body(Body::empty()).unwrap();
+        let response = router.clone().answer(request).await;
+        let has_retry_after = response.headers().contains_key(header::RETRY_AFTER);
+        let status = response.status();
+        assert_eq!(has_retry_after, status == StatusCode::TOO_MANY_REQUESTS);
+        statuses.push(status);
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_many_queries_is_asked_to_wait() {
+    let config = LimitConfig {
+        query_burst: 2,
+        query_per_sec: 1,
+        ..LimitConfig::default()
+    };
+    let metrics = LimitMetrics::register(&Registry::new()).unwrap();
+    let limits = RequestLimits::new(&config, &metrics);
+    let proxies = Networks::parse(["10.0.0.1"]).unwrap();
+    let rules = ClientRules::new(limits, proxies);
+    let router = with_cors(doh_router(Fixture::new().responder, rules));
+    let limited = [
+        [StatusCode::OK; 3].as_slice(),
+        &[StatusCode::TOO_MANY_REQUESTS; 2],
+    ]
+    .concat();
+    // The header of a peer that is not a proxy is ignored.
+    let of_one = statuses(&router, [192, 0, 2, 1], "192.0.2.9", 5).await;
+    assert_eq!(of_one, limited);
+    let proxied = statuses(&router, [10, 0, 0, 1], "198.51.100.1", 5).await;
+    assert_eq!(proxied, limited);
+    let other = statuses(&router, [10, 0, 0, 1], "198.51.100.2", 3).await;
+    assert_eq!(other, [StatusCode::OK; 3]);
 }

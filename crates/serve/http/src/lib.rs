@@ -20,6 +20,7 @@
 //! | [`HttpConfig`] → [`HttpListeners`] → [`Server`] | HTTP for any router, safe against slow clients and floods |
 //! | [`ClientStream`], [`Throttle`] | a stream of bytes that is read as slowly as the limits of its client require |
 //! | [`IsTrusted`], [`BandwidthLimiter`] | which proxies are trusted to name the client, and how long a client has to wait for its bytes |
+//! | [`ClientRules`], [`limit_problem`] | who the client of a request is behind proxies, how much it may do, and the answer if it does more |
 //! | [`Routes`], [`with_cors`] | a router, with or without CORS for browsers |
 //! | [`read_body`], [`BodyError`] | reads a request's body, of limited size, within the server's timeout |
 //! | [`ProblemResponse`], [`ProblemType`] | why a request failed (RFC 9457) |
@@ -30,7 +31,7 @@
 //!
 //! | rule | enforced in | test |
 //! |---|---|---|
-//! | no address keeps out others with its connections | `listener/connections.rs` | `an_address_that_holds_all_connections_keeps_out_nobody`, `at_the_maximum_the_oldest_of_all_is_evicted` |
+//! | no address and no network keeps out others with its connections | `listener/connections.rs` | `an_address_that_holds_all_connections_keeps_out_nobody`, `a_network_at_half_of_all_evicts_its_own_oldest`, `at_the_maximum_the_oldest_of_all_is_evicted` |
 //! | a client keeps a connection only while it makes progress | deadlines in `config.rs` | `a_client_that_sends_its_header_byte_by_byte_is_disconnected`, `a_client_that_sends_its_body_byte_by_byte_gets_408_and_is_disconnected`, `a_client_that_reads_no_answers_is_disconnected` |
 //! | a flood of any kind of frame takes bounded memory, and others are served meanwhile | `Service::new` in `connection.rs` | one test for each kind in `flood_tests.rs` |
 //! | timeouts of ordinary requests do not end a request that waits for us | `request_tracker.rs` | `a_request_that_waits_for_the_server_has_no_timeout`, `a_wait_outlasts_the_deadlines_of_other_requests` |
@@ -39,6 +40,7 @@
 
 mod body;
 mod certificate;
+mod client_rules;
 mod config;
 mod connection;
 mod cors;
@@ -69,6 +71,7 @@ mod https_tests;
 
 pub use body::{BodyError, read_body};
 pub use certificate::{CertificateError, CertificateFiles, CertificatePair, ServerCertificate};
+pub use client_rules::{ClientRules, limit_problem, limit_problem_type};
 pub use config::{HttpConfig, IsTrusted};
 pub use cors::{Routes, with_cors};
 pub use methods::with_methods;

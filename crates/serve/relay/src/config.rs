@@ -1,9 +1,8 @@
 //! Limits and deadlines of the relay.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use quorate_limit::{Networks, RequestLimits};
+use quorate_http::ClientRules;
 use quorate_setting::settings;
 
 /// How much longer the relay waits than the replica, because the replica's own error says more.
@@ -18,25 +17,6 @@ pub struct RelayConfig {
     pub deadline: Duration,
     /// How many requests may wait for changes, and how long.
     pub watch: WatchSettings,
-}
-
-/// Rate limits and trusted proxies. Clones share them, so that a reload changes them for all
-/// requests. By default there are no limits and no proxies.
-#[derive(Clone, Default)]
-pub struct ClientRules {
-    /// How much each client may PUT and GET.
-    pub limits: RequestLimits,
-    /// The proxies whose header fields about a client's address are trusted.
-    pub trusted_proxies: Arc<ArcSwap<Networks>>,
-}
-
-impl ClientRules {
-    pub fn new(limits: RequestLimits, trusted_proxies: Networks) -> Self {
-        Self {
-            limits,
-            trusted_proxies: Arc::new(ArcSwap::from_pointee(trusted_proxies)),
-        }
-    }
 }
 
 settings! {

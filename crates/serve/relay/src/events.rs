@@ -43,7 +43,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// one receives nothing.
 pub(crate) async fn events(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let client = relay.client(&parts.extensions, &parts.headers);
+    let client = relay.config.rules.client(&parts.extensions, &parts.headers);
     let opened = || -> Result<PacketEvents, GetFailure> {
         let key = key(&parts.uri, 1)?;
         relay.config.rules.limits.check_get(client)?;

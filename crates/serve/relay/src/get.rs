@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use quorate_http::{ProblemResponse, ProblemType, uncached};
+use quorate_http::{ProblemResponse, ProblemType, limit_problem, uncached};
 use quorate_limit::LimitExceeded;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
@@ -18,7 +18,7 @@ use crate::{
     entity_tag::entity_tag,
     field::Field,
     metrics::{GetLabel, TooManyWatchers},
-    relay::{Relay, key, limit_problem},
+    relay::{Relay, key},
     watch::{self, InvalidWait},
 };
 
@@ -158,7 +158,10 @@ impl Relay {
         let key = key(&request.uri, 0)?;
         let is_linearizable = wants_linearizable(&request.uri)?;
         let wait = watch::wait(&request.uri)?;
-        let client = self.client(&request.extensions, &request.headers);
+        let client = self
+            .config
+            .rules
+            .client(&request.extensions, &request.headers);
         let limits = &self.config.rules.limits;
         limits.check_get(client)?;
         if let Some(wait) = wait {

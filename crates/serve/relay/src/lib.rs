@@ -12,7 +12,6 @@
 //! |---|---|
 //! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}`; events at `/events` after these; a page for people at `/` |
 //! | [`RelayConfig`] | limits and deadlines of the relay |
-//! | [`ClientRules`] | rate limits and trusted proxies, which a reload can change |
 //! | [`WatchSettings`] | how many requests may wait for changes |
 //! | [`RelayMetrics`] | the metrics of the relay |
 //!
@@ -73,6 +72,6 @@ mod watch;
 mod watch_fixture;
 mod watchers;
 
-pub use config::{ANSWER_MARGIN, ClientRules, RelayConfig, WatchSettings};
+pub use config::{ANSWER_MARGIN, RelayConfig, WatchSettings};
 pub use metrics::RelayMetrics;
 pub use router::router;

@@ -7,12 +7,13 @@ use axum::{
     http::{Method, Request, StatusCode, header},
 };
 use quorate_fake::{FakeReplica, packet, received_now};
+use quorate_http::ClientRules;
 use quorate_limit::{LimitConfig, LimitMetrics, Networks, RequestLimits};
 use quorate_metrics::Registry;
 use quorate_packet::{PublicKey, SignedPacket};
 use tower::ServiceExt;
 
-use crate::{ClientRules, RelayConfig, RelayMetrics, router};
+use crate::{RelayConfig, RelayMetrics, router};
 
 const MICROS: u64 = 1_700_000_000_000_000;
 

@@ -15,14 +15,11 @@ use hickory_proto::{
     op::Message,
     rr::{RData, Record},
 };
-use quorate_http::uncached;
+use quorate_http::{limit_problem, uncached};
 use quorate_packet::{PublicKey, SignedPacket, txt_text};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    conditions::http_date,
-    relay::{Relay, limit_problem},
-};
+use crate::{conditions::http_date, relay::Relay};
 
 /// The style of the page. Its hash is in the policy below, so that browsers apply no other style.
 const STYLE: &str = include_str!("page/page.css");
@@ -40,7 +37,10 @@ static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// Shows the page, with the records of the key in `?key=`. It counts as a read.
 pub(crate) async fn page(State(relay): State<Arc<Relay>>, request: Request) -> Response {
-    let client = relay.client(request.extensions(), request.headers());
+    let client = relay
+        .config
+        .rules
+        .client(request.extensions(), request.headers());
     if let Err(error) = relay.config.rules.limits.check_get(client) {
         return limit_problem(error).into_response();
     }

@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body};
+use quorate_http::{BodyError, ProblemResponse, ProblemType, limit_problem_type, read_body};
 use quorate_limit::{LimitExceeded, PutEffect};
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, PublicKey, SignedPacket};
 use quorate_replica::{IndexedPacket, PutError, PutOutcome, ReadError};
@@ -24,7 +24,7 @@ use crate::{
     conditions::{self, ConditionError},
     metrics::PutLabel,
     publisher::{self, PublisherError},
-    relay::{Relay, key, limit_problem_type},
+    relay::{Relay, key},
 };
 
 /// The challenge to a client that needs a token and sent none.
@@ -153,7 +153,7 @@ impl From<BodyError> for PutFailure {
 impl Relay {
     async fn put(&self, parts: &Parts, body: Body) -> Result<PutLabel, PutFailure> {
         let key = key(&parts.uri, 0)?;
-        let client = self.client(&parts.extensions, &parts.headers);
+        let client = self.config.rules.client(&parts.extensions, &parts.headers);
         self.check_put(client, &key)?;
         let mut conditions = conditions::put_conditions(&parts.headers)?;
         let token = publisher::token_hash(&parts.headers);

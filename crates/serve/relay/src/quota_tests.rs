@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
+use quorate_http::ClientRules;
 use quorate_limit::{LimitConfig, LimitMetrics, Networks, RequestLimits};
 
 use super::*;
-use crate::ClientRules;
 
 fn from_peer(mut request: Request<Body>, peer: &str) -> Request<Body> {
     let peer: SocketAddr = peer.parse().unwrap();

@@ -13,6 +13,7 @@ use hickory_proto::{
 };
 use http_body_util::BodyExt;
 use quorate_dns::{DnsTransport, QUERY_SIZE_MAX, doh_router};
+use quorate_http::ClientRules;
 use quorate_packet::{DNS_SIZE_MAX, PAYLOAD_SIZE_MIN, SignedPacket, message::counts_fit};
 use quorate_zone::CompiledPacket;
 use tower::ServiceExt;
@@ -167,7 +168,7 @@ pub fn doh(data: &[u8]) {
 }
 
 fn send(fixture: &Fixture, request: Request<Body>) -> Response<Vec<u8>> {
-    let router = doh_router(Arc::clone(&fixture.responder));
+    let router = doh_router(Arc::clone(&fixture.responder), ClientRules::default());
     let response = async {
         let response = router.oneshot(request).await.expect("it cannot fail");
         let (parts, body) = response.into_parts();
