@@ -3,9 +3,7 @@
 use hickory_proto::{
     op::{Message, OpCode},
     rr::{DNSClass, Name, RData, Record, RecordType, rdata::NULL},
-    serialize::binary::{
-        BinDecodable, BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict,
-    },
+    serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, NameEncoding},
 };
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket, message::HEADER_SIZE};
 use quorate_state::{NamedSet, RecordSet, TTL_SECS_MAX, WireName};

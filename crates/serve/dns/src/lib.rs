@@ -13,6 +13,10 @@
 //! take the same path, from bytes to bytes: an ordinary one allocates nothing, and waits for
 //! nothing. A replica that cannot be read is a SERVFAIL, never a negative answer.
 //!
+//! Zones change beside the queries: a task of [`DnsServer`] builds those whose replicated records
+//! changed, and queries are answered from the zones before until the new ones are swapped in. After
+//! a start, no name of a zone is answered before the zones include what the replica had.
+//!
 //! | piece | what it is |
 //! |---|---|
 //! | [`Responder`] | turns the bytes of a query into the bytes of a response, for every transport |
@@ -36,7 +40,7 @@
 //! | no such name; a name without this type; a name of no zone here | NXDOMAIN with SOA; NOERROR with SOA; REFUSED with extended error 20 (18 for a zone transfer) |
 //! | a zone cut; for type DS at the cut | NOERROR with NS, without AA; the DS records, or NOERROR with SOA |
 //! | a DNAME leads to a name that is too long | YXDOMAIN |
-//! | the node has not caught up; a packet cannot be decoded; the replica cannot be read | SERVFAIL with extended error 14; 24; 0. Never a negative answer |
+//! | the node has not caught up, or not built its zones; a packet cannot be decoded; the replica cannot be read | SERVFAIL with extended error 14; 24; 0. Never a negative answer |
 //! | malformed, or not exactly one question; another opcode than QUERY; a later EDNS version | FORMERR; NOTIMP with extended error 21; BADVERS |
 //! | over UDP: a cookie that is not ours | BADCOOKIE and a valid cookie |
 //! | over UDP: above the rate, or too long for a client without a cookie | NOERROR with TC and no record |
@@ -88,6 +92,8 @@ mod transport;
 #[cfg(test)]
 mod transports_tests;
 mod udp;
+#[cfg(test)]
+mod zone_cost_tests;
 mod zones;
 
 pub use answer_limits::{AnswerLimits, SharedLimits};

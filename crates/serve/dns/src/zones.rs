@@ -26,8 +26,9 @@ pub(crate) struct Zones {
     cookies: ArcSwapOption<ServerCookies>,
     /// The query counters, by the index of the origin.
     queries: Vec<QueryCounters>,
-    /// Locked while zones are built. No query locks it.
-    build_lock: Mutex<()>,
+    /// Locked while zones are built. No query locks it. It holds the zones before the present ones
+    /// until the next build, so that no query frees them: that takes long for large ones.
+    build_lock: Mutex<Option<Arc<ServedZones>>>,
     /// The version of `served`, for those who wait until a change is served.
     served_version: watch::Sender<u64>,
     /// The version of the replica when the first query found it ready.
@@ -115,7 +116,7 @@ impl Zones {
     /// Builds the zones whose replicated records changed, and serves them. Returns the version of
     /// the replica that is served now. Blocks for as long as the builds take.
     pub(crate) fn update(&self, replica: &dyn Reader) -> u64 {
-        let _guard = self
+        let mut before = self
             .build_lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -133,11 +134,12 @@ impl Zones {
                 self.build(&mut authority, origin, replicated);
             }
         }
-        self.served.store(Arc::new(ServedZones {
+        let now = Arc::new(ServedZones {
             version,
             state,
             authority,
-        }));
+        });
+        *before = Some(self.served.swap(now));
         self.served_version.send_replace(version);
         version
     }

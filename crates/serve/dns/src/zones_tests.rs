@@ -196,15 +196,12 @@ fn a_node_is_not_ready_before_its_zones_are_built() {
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_during_a_build_are_built_together_after_it() {
     let fixture = Fixture::new();
     let building = fixture.responder.zones.build_lock.lock().unwrap();
     let following = tokio::spawn(fixture.responder.clone().follow_zones());
-    for last in 1..=5 {
-        fixture.replica.set_zone_state(www(last));
-        tokio::task::yield_now().await;
-    }
+    (1..=5).for_each(|last| fixture.replica.set_zone_state(www(last)));
     drop(building);
     let version = fixture.replica.zone_version();
     fixture.responder.zones_served(version).await;

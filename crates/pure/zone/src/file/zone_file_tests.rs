@@ -33,7 +33,7 @@ fn a_ds_record_is_read_and_written_by_its_fields() {
         format!("sub 3600 DS 1 13 2 {start} {end}"),
         format!("sub DS ( 1 13 2\n {start}\n {end} )"),
     ] {
-        assert_eq!(formatted(&text), [expected.clone()], "{text}");
+        assert_eq!(formatted(&text).join("\n"), expected, "{text}");
     }
 }
 
