@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -11,6 +12,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use quorate_admin::Tokens;
 use quorate_ctl::{ClientCommand, CompletionsArgs, ManArgs, out, with_exit_codes};
 use quorate_disk::LinuxDisk;
+use quorate_http::ServerCertificate;
 use quorate_packet::KeyError;
 use quorate_peer::NodeId;
 use quorate_state::{LEVEL_MAX, Level};
@@ -304,7 +306,10 @@ fn check(file: &Path) -> anyhow::Result<String> {
     let config = &loaded.config;
     Tokens::open(&config.admin.tokens_file).context("admin.tokens_file")?;
     if config.tls.is_set() {
-        config.tls.read(&LinuxDisk).context("tls")?;
+        let certificate = ServerCertificate::open(Arc::new(LinuxDisk), config.tls.all());
+        for warning in certificate.context("tls")?.warnings() {
+            eprintln!("quorate: warning: {warning}");
+        }
     }
     let origins = config.dns.origins.iter();
     let origins: Vec<&str> = origins.map(|origin| &*origin.name).collect();

@@ -215,7 +215,7 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<ConfigV1>> {
             .for_each(|listen| *listen = vec![address(listen[0].port(), number)].into());
         config.http.tls_listen = vec![address(HTTP_TLS_PORT, number)].into();
         config.dns.tls_listen = vec![address(DNS_TLS_PORT, number)].into();
-        config.tls.clone_from(&certificate);
+        config.tls = certificate.clone().into();
         config.dns.origins = vec![origin()];
         config.limit.enabled = false;
         config

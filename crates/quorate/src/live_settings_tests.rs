@@ -58,7 +58,7 @@ impl Fixture {
     /// Returns whether a client may send another PUT.
     fn accepts_put(&self) -> bool {
         let limits = &self.settings.rules.limits;
-        limits.check_put(CLIENT, PutEffect::NoChange).is_ok()
+        limits.check_put(CLIENT, PutEffect::Unchanged).is_ok()
     }
 }
 
@@ -174,7 +174,7 @@ fn a_reload_replaces_the_certificate_unless_it_is_invalid() {
     fs::write(key, "").unwrap();
     let error = node.settings.reload().unwrap_err();
     assert!(error.contains("no private key"), "{error}");
-    assert_eq!(node.settings.in_force().tls, files);
+    assert_eq!(node.settings.in_force().tls, files.into());
 }
 
 #[test]

@@ -6,10 +6,10 @@ use anyhow::Context;
 use futures_util::future::BoxFuture;
 use prometheus::Registry;
 use quorate_admin::{Build, ServedZones};
-use quorate_dns::{DnsListeners, DnsServer, Responder};
+use quorate_dns::{ConnectionRules, DnsListeners, DnsServer, Responder};
 use quorate_http::{
-    HttpListeners,
-    listener::{IsExempt, Listener, ListenerMetrics, ListenerName},
+    CertificateMetrics, HttpListeners,
+    listener::{Listener, ListenerMetrics, ListenerName},
     with_cors,
 };
 use quorate_raft::Node;
@@ -79,6 +79,7 @@ impl Listeners {
             quorate_dns::DnsMetrics::register(&registry)?,
         )?);
         let relay_metrics = quorate_relay::RelayMetrics::register(&registry)?;
+        let certificate_metrics = CertificateMetrics::register(&registry)?;
         let relay = quorate_relay::RelayConfig {
             rules: settings.rules.clone(),
             deadline: config.relay_deadline(),
@@ -100,24 +101,29 @@ impl Listeners {
         };
         let admin = quorate_admin::router(admin_node, settings.tokens.clone(), &config.admin)?;
         let certificate = settings.certificate.clone();
-        // As with datagrams, exempt clients may have any number of connections.
-        let is_exempt: IsExempt = Arc::new(move |client| limits.is_exempt(client));
-        let dns = self
-            .dns
-            .serve(responder, certificate.as_ref(), &is_exempt, metrics);
         let proxies = settings.rules.trusted_proxies.clone();
         let byte_rates = settings.byte_rates.clone();
+        let rules = ConnectionRules {
+            // As with datagrams.
+            is_exempt: Arc::new(move |client| limits.is_exempt(client)),
+            is_trusted: Arc::new(move |peer| proxies.load().contains(peer)),
+            charge: Some(Arc::new(move |client, count| {
+                byte_rates.charge(client, count)
+            })),
+            queries: settings.rules.limits.clone(),
+        };
+        let dns = self.dns;
+        let dns = dns.serve(responder, certificate.as_ref(), &rules, metrics);
         let mut http = self.http;
         http.certificate.clone_from(&certificate);
-        http.is_trusted = Arc::new(move |peer| proxies.load().contains(peer));
-        http.charge = Some(Arc::new(move |client, count| {
-            byte_rates.charge(client, count)
-        }));
+        http.is_trusted = rules.is_trusted;
+        http.charge = rules.charge;
         let servers = Servers {
             http: http.serve(with_cors(public), ListenerName::Public, metrics),
             dns: dns.context("dns")?,
             admin: self.admin.serve(admin, ListenerName::Admin, metrics),
-            _certificate_watch: certificate.map(|certificate| certificate.watch()),
+            _certificate_watch: certificate
+                .map(|certificate| certificate.watch(certificate_metrics)),
         };
         Ok((servers, self.peer))
     }

@@ -51,6 +51,7 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
     check_certificate(config, findings);
     config.dns.check_listeners(&"dns".into(), findings);
     config.http.check_listeners(&"http".into(), findings);
+    check_proxies(config, findings);
     config
         .peer
         .listen
@@ -68,16 +69,33 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
     }
 }
 
+/// Checks that listeners for proxies have proxies that may connect.
+fn check_proxies(config: &ConfigV1, findings: &mut Findings) {
+    for (key, listen) in [
+        ("http.proxy_listen", &config.http.proxy_listen),
+        ("http.proxy_tls_listen", &config.http.proxy_tls_listen),
+        ("dns.proxy_listen", &config.dns.proxy_listen),
+        ("dns.proxy_tls_listen", &config.dns.proxy_tls_listen),
+    ] {
+        if !listen.is_empty() && config.http.trusted_proxies.is_empty() {
+            let reason = "no proxy may connect to it: list the proxies that do";
+            findings.error_between([key, "http.trusted_proxies"], reason);
+        }
+    }
+}
+
 fn listeners(config: &ConfigV1) -> Vec<ListenerCheck> {
     let (dns, http) = (&config.dns, &config.http);
     let (tcp, udp, both) = ([true, false], [false, true], [true, true]);
-    let groups: [(&str, &[SocketAddr], [bool; 2]); 9] = [
+    let groups: [(&str, &[SocketAddr], [bool; 2]); 11] = [
         ("http.listen", &http.listen, tcp),
         ("peer.listen", &config.peer.listen, tcp),
         ("admin.listen", &config.admin.listen, tcp),
         ("dns.listen", &dns.listen, both),
         ("dns.tls_listen", &dns.tls_listen, tcp),
         ("dns.quic_listen", &dns.quic_listen, udp),
+        ("dns.proxy_listen", &dns.proxy_listen, both),
+        ("dns.proxy_tls_listen", &dns.proxy_tls_listen, tcp),
         ("http.tls_listen", &http.tls_listen, tcp),
         ("http.proxy_listen", &http.proxy_listen, tcp),
         ("http.proxy_tls_listen", &http.proxy_tls_listen, tcp),
@@ -110,19 +128,16 @@ fn clashes(one: &ListenerCheck, other: &ListenerCheck) -> bool {
             || takes_all_of(other, one))
 }
 
-/// Checks that certificate and key are set together, and that encrypted listeners have them. The files
-/// are read at start.
+/// Checks that certificates and keys are set together, and that encrypted listeners have a certificate.
+/// The files are read at start.
 fn check_certificate(config: &ConfigV1, findings: &mut Findings) {
     let tls = &config.tls;
-    let is_empty = |path: &std::path::Path| path.as_os_str().is_empty();
-    if tls.is_set() && (is_empty(&tls.certificate_file) || is_empty(&tls.key_file)) {
-        let reason = "a certificate and its key belong together: set both or neither";
-        findings.error_between(["tls.certificate_file", "tls.key_file"], reason);
-    }
+    tls.check_pairs(&"tls".into(), findings);
     let (dns, http) = (&config.dns, &config.http);
     for (key, listen) in [
         ("dns.tls_listen", &dns.tls_listen),
         ("dns.quic_listen", &dns.quic_listen),
+        ("dns.proxy_tls_listen", &dns.proxy_tls_listen),
         ("http.tls_listen", &http.tls_listen),
         ("http.proxy_tls_listen", &http.proxy_tls_listen),
     ] {

@@ -166,6 +166,8 @@ async fn post(
     if !content_type.is_some_and(|value| is_media_type(value, DNS_MESSAGE)) {
         return Err(RequestError::MediaType);
     }
+    // The client chooses how large it is and how long the body takes.
+    drop(parts);
     let message = read_body(body, QUERY_SIZE_MAX).await?;
     respond(&doh.responder, &client, &message, format)
 }

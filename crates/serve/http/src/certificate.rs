@@ -1,207 +1,157 @@
-//! The certificate of the TLS listeners, which is reloaded when its files change.
+//! The certificates of the TLS listeners, which are reloaded when their files change.
 
 use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use quorate_disk::{Disk, OpenMode, replace};
-use quorate_setting::settings;
+use quorate_disk::Disk;
 use rustls::{
-    Error, InconsistentKeys, ServerConfig,
+    ServerConfig,
     crypto::ring::default_provider,
-    pki_types::{
-        CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject},
-    },
+    pki_types::{DnsName, ServerName},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::certificate_files::{CertificateError, CertificateFiles, CertificatePair};
+
 /// How often the files are checked. That is enough, because certificates are replaced weeks before
 /// they expire.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The largest accepted file, in bytes: a chain of a few certificates has a hundredth of it.
-const FILE_SIZE_MAX: u64 = 1024 * 1024;
-
-settings! {
-    /// The certificate of the encrypted listeners. The files may be replaced while the program
-    /// runs.
-    pub struct CertificateFiles {
-        /// The file with the certificate chain in PEM, the server's own certificate first. If it is
-        /// empty, there is no certificate and there can be no encrypted listeners.
-        certificate_file: PathBuf = PathBuf::new();
-        /// The file with its private key in PEM: RSA, ECDSA or Ed25519.
-        key_file: PathBuf = PathBuf::new();
+quorate_metrics::metrics! {
+    /// Metrics of the certificates of encrypted listeners.
+    pub struct CertificateMetrics in "quorate_certificate" {
+        /// When the first of the certificates in use expires, in seconds since 1970; 0 without a certificate
+        pub(crate) expiry_timestamp_seconds: Gauge,
     }
 }
 
-impl CertificateFiles {
-    /// Whether there is a certificate.
-    pub fn is_set(&self) -> bool {
-        *self != Self::default()
-    }
-
-    /// Writes a self-signed certificate for these names, and its key with permissions for its owner
-    /// only. It is for trying things out.
-    pub fn make<const N: usize>(
-        &self,
-        disk: &dyn Disk,
-        names: [&str; N],
-    ) -> Result<(), CertificateError> {
-        let generated = rcgen::generate_simple_self_signed(names.map(str::to_owned));
-        let generated = generated.map_err(CertificateError::NotGenerated)?;
-        write(disk, &self.key_file, &generated.signing_key.serialize_pem())?;
-        write(disk, &self.certificate_file, &generated.cert.pem())
-    }
-
-    /// Reads both files, which must belong together.
-    pub fn read(&self, disk: &dyn Disk) -> Result<CertificatePair, CertificateError> {
-        let (chain_file, key_file) = (self.certificate_file.clone(), self.key_file.clone());
-        let chain_pem = read(disk, &chain_file)?;
-        let key_pem = read(disk, &key_file)?;
-        let chain = CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<Vec<_>, _>>();
-        let chain = match chain {
-            Err(_) => return Err(CertificateError::NotPem(chain_file)),
-            Ok(chain) if chain.is_empty() => {
-                return Err(CertificateError::NoCertificate(chain_file));
-            }
-            Ok(chain) => chain,
-        };
-        let key = match PrivateKeyDer::from_pem_slice(&key_pem) {
-            Err(pem::Error::NoItemsFound) => return Err(CertificateError::NoKey(key_file)),
-            // The parser's error is dropped, because its text could contain the key.
-            Err(_) => return Err(CertificateError::NotPem(key_file)),
-            Ok(key) => key,
-        };
-        let certified_key = CertifiedKey::from_der(chain, key, &default_provider());
-        let certified_key = certified_key.map_err(|source| match source {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                CertificateError::Mismatch(chain_file, key_file)
-            }
-            Error::InvalidCertificate(_) => CertificateError::Certificate(chain_file, source),
-            source => CertificateError::Key(key_file, source),
-        })?;
-        Ok(CertificatePair {
-            pem: [chain_pem, key_pem],
-            certified_key: Arc::new(certified_key),
-        })
-    }
-}
-
-fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let fail = |error| CertificateError::Read(path.to_owned(), error);
-    let file = disk.open(path, OpenMode::Read).map_err(fail)?;
-    let size = file.size().map_err(fail)?;
-    if size > FILE_SIZE_MAX {
-        return Err(CertificateError::TooLarge(path.to_owned()));
-    }
-    let mut bytes = vec![0; size as usize];
-    file.read_at(&mut bytes, 0).map_err(fail)?;
-    Ok(bytes)
-}
-
-/// Writes a file that only its owner can open, and replaces an existing one.
-fn write(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), CertificateError> {
-    replace(disk, path, text.as_bytes(), OpenMode::CreateSecret)
-        .map_err(|error| CertificateError::Write(path.to_owned(), error))
-}
-
-/// A certificate and its matching key.
-pub struct CertificatePair {
-    /// The contents of the files, to detect changes.
-    pem: [Vec<u8>; 2],
-    certified_key: Arc<CertifiedKey>,
-}
-
-impl fmt::Debug for CertificatePair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CertificatePair")
-    }
-}
-
-/// The current certificate, which all listeners share.
+/// The current certificates, which all listeners share.
 #[derive(Debug, Clone)]
 pub struct ServerCertificate(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     disk: Arc<dyn Disk>,
-    files: CertificateFiles,
-    pair: RwLock<CertificatePair>,
+    files: Vec<CertificateFiles>,
+    /// The pair of each of the files.
+    pairs: RwLock<Vec<CertificatePair>>,
 }
 
 impl ServerCertificate {
-    pub fn open(disk: Arc<dyn Disk>, files: &CertificateFiles) -> Result<Self, CertificateError> {
-        let pair = RwLock::new(files.read(&*disk)?);
-        let files = files.clone();
-        Ok(Self(Arc::new(Shared { disk, files, pair })))
+    /// Reads the certificates in `files`, the default one first.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        files: Vec<CertificateFiles>,
+    ) -> Result<Self, CertificateError> {
+        let pairs = RwLock::new(read_all(&*disk, &files)?);
+        Ok(Self(Arc::new(Shared { disk, files, pairs })))
     }
 
-    /// Reads the certificate and key that are in the files now.
-    pub fn read(&self) -> Result<CertificatePair, CertificateError> {
-        self.0.files.read(&*self.0.disk)
+    /// Reads the certificates and keys that are in the files now.
+    pub fn read(&self) -> Result<Vec<CertificatePair>, CertificateError> {
+        read_all(&*self.0.disk, &self.0.files)
     }
 
-    /// Uses `pair` for new handshakes. Returns whether it differs from the previous one.
-    pub fn replace(&self, pair: CertificatePair) -> bool {
-        let mut current = self.0.pair.write().unwrap_or_else(PoisonError::into_inner);
-        let is_other = current.pem != pair.pem;
-        *current = pair;
+    /// Uses `pairs` for new handshakes. Returns whether they differ from the previous ones.
+    pub fn replace(&self, pairs: Vec<CertificatePair>) -> bool {
+        let pairs = pairs.into_iter().enumerate();
+        pairs.fold(false, |is_other, (at, pair)| {
+            self.replace_at(at, pair) | is_other
+        })
+    }
+
+    fn replace_at(&self, at: usize, pair: CertificatePair) -> bool {
+        let mut pairs = self.0.pairs.write().unwrap_or_else(PoisonError::into_inner);
+        let is_other = pairs[at].pem != pair.pem;
+        pairs[at] = pair;
         is_other
     }
 
-    /// Reloads the files when they change, until the handle is dropped. If the new files are
-    /// invalid, logs an error and keeps the current pair.
-    pub fn watch(&self) -> AbortOnDropHandle<()> {
+    /// What an operator must know about each certificate that has expired or soon will.
+    pub fn warnings(&self) -> Vec<String> {
+        let now = SystemTime::now();
+        let pairs = self.0.pairs();
+        pairs.iter().filter_map(|pair| pair.warning(now)).collect()
+    }
+
+    /// Reloads the files when they change, until the handle is dropped. If new files are invalid,
+    /// logs an error and keeps the current pair. Also logs certificates that have expired or soon
+    /// will.
+    pub fn watch(&self, metrics: CertificateMetrics) -> AbortOnDropHandle<()> {
         let certificate = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut last_logged = None;
+            let mut logged_warnings = vec![None; certificate.0.files.len()];
+            let mut logged_errors = logged_warnings.clone();
             loop {
+                certificate.log_warnings(&mut logged_warnings);
+                let expiry = certificate.first_expiry();
+                metrics.expiry_timestamp_seconds.set(expiry);
                 sleep(WATCH_INTERVAL).await;
-                let reader = certificate.clone();
-                let Ok(read) = spawn_blocking(move || reader.read()).await else {
-                    continue;
-                };
-                certificate.apply(read, &mut last_logged);
+                for at in 0..certificate.0.files.len() {
+                    let shared = certificate.0.clone();
+                    let read = spawn_blocking(move || shared.files[at].read(&*shared.disk));
+                    if let Ok(read) = read.await {
+                        certificate.apply(at, read, &mut logged_errors[at]);
+                    }
+                }
             }
         }))
     }
 
-    /// Applies what was read from the files. `last_logged` is the last error that was logged, so
-    /// that each is logged once.
+    /// Applies what was read from the files of one certificate. `logged` is its last error that was
+    /// logged, so that each is logged once.
     fn apply(
         &self,
+        at: usize,
         read: Result<CertificatePair, CertificateError>,
-        last_logged: &mut Option<String>,
+        logged: &mut Option<String>,
     ) {
         let error = match read {
             Ok(pair) => {
-                *last_logged = None;
-                if self.replace(pair) {
-                    tracing::info!("the certificate was replaced");
+                *logged = None;
+                if self.replace_at(at, pair) {
+                    let file = self.0.files[at].certificate_file.display();
+                    tracing::info!(%file, "the certificate was replaced");
                 }
                 return;
             }
             Err(error) => error,
         };
         let text = error.to_string();
-        if last_logged.as_ref() != Some(&text) {
+        if logged.as_ref() != Some(&text) {
             let error = &error as &dyn std::error::Error;
             tracing::error!(
                 error,
                 "the new certificate is invalid, so the old one stays in use"
             );
-            *last_logged = Some(text);
+            *logged = Some(text);
         }
     }
 
-    /// The TLS configuration with this certificate and these application protocols (RFC 7301).
+    fn log_warnings(&self, logged: &mut [Option<String>]) {
+        let now = SystemTime::now();
+        for (pair, logged) in self.0.pairs().iter().zip(logged) {
+            let warning = pair.warning(now);
+            if let Some(warning) = warning.as_ref().filter(|_| *logged != warning) {
+                tracing::warn!("{warning}");
+            }
+            *logged = warning;
+        }
+    }
+
+    /// When the first of the certificates expires, in seconds since 1970.
+    fn first_expiry(&self) -> i64 {
+        let first = self.0.pairs().iter().map(|pair| pair.expires_at).min();
+        let first = first.and_then(|first| first.duration_since(UNIX_EPOCH).ok());
+        first.map_or(0, |first| first.as_secs() as i64)
+    }
+
+    /// The TLS configuration with these certificates and these application protocols (RFC 7301).
     pub fn server_config(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let mut config = builder
@@ -214,41 +164,32 @@ impl ServerCertificate {
     }
 }
 
-impl ResolvesServerCert for Shared {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let pair = self.pair.read().unwrap_or_else(PoisonError::into_inner);
-        Some(pair.certified_key.clone())
+fn read_all(
+    disk: &dyn Disk,
+    files: &[CertificateFiles],
+) -> Result<Vec<CertificatePair>, CertificateError> {
+    files.iter().map(|files| files.read(disk)).collect()
+}
+
+impl Shared {
+    fn pairs(&self) -> RwLockReadGuard<'_, Vec<CertificatePair>> {
+        self.pairs.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why there is no usable certificate, with the path of the file that is wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    #[error("{path} cannot be read", path = .0.display())]
-    Read(PathBuf, #[source] io::Error),
-    #[error("{path} is larger than {FILE_SIZE_MAX} bytes, so it is not a certificate", path = .0.display())]
-    TooLarge(PathBuf),
-    #[error("{path} is damaged: a PEM section is incomplete or not base64", path = .0.display())]
-    NotPem(PathBuf),
-    #[error("{path} holds no certificate: it needs a section BEGIN CERTIFICATE", path = .0.display())]
-    NoCertificate(PathBuf),
-    #[error("{path} holds no private key: it needs a section BEGIN PRIVATE KEY", path = .0.display())]
-    NoKey(PathBuf),
-    #[error("the first certificate in {path} is not usable for TLS", path = .0.display())]
-    Certificate(PathBuf, #[source] Error),
-    #[error("the key in {path} is not usable for TLS: use RSA, ECDSA or Ed25519", path = .0.display())]
-    Key(PathBuf, #[source] Error),
-    /// The files of the certificate and of the key.
-    #[error(
-        "the key in {key} does not belong to the first certificate in {certificate}: replace both \
-         files",
-        certificate = .0.display(), key = .1.display()
-    )]
-    Mismatch(PathBuf, PathBuf),
-    #[error("a self-signed certificate cannot be generated")]
-    NotGenerated(#[source] rcgen::Error),
-    #[error("{path} cannot be written", path = .0.display())]
-    Write(PathBuf, #[source] io::Error),
+impl ResolvesServerCert for Shared {
+    /// The first certificate for the name that the client asks for (RFC 6066, section 3), or else
+    /// the default one.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let pairs = self.pairs();
+        let name = hello
+            .server_name()
+            .and_then(|name| DnsName::try_from(name).ok());
+        let name = name.map(ServerName::DnsName).filter(|_| pairs.len() > 1);
+        let named = name.and_then(|name| pairs.iter().find(|pair| pair.is_for(&name)));
+        let pair = named.or(pairs.first())?;
+        Some(pair.certified_key.clone())
+    }
 }
 
 #[cfg(test)]

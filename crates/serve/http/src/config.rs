@@ -92,18 +92,8 @@ impl HttpConfig {
         }
     }
 
-    /// Reports settings that contradict each other. `at` is the path of these settings.
+    /// Reports a missing address. `at` is the path of these settings.
     pub fn check_listeners(&self, at: &KeyPath, findings: &mut Findings) {
         self.listen.check_not_empty(at.key("listen"), findings);
-        for (name, listen) in [
-            ("proxy_listen", &self.proxy_listen),
-            ("proxy_tls_listen", &self.proxy_tls_listen),
-        ] {
-            if !listen.is_empty() && self.trusted_proxies.is_empty() {
-                let [name, proxies] = [name, "trusted_proxies"].map(|key| at.key(key).to_string());
-                let reason = "no proxy may connect to it: list the proxies that do";
-                findings.error_between([&name, &proxies], reason);
-            }
-        }
     }
 }

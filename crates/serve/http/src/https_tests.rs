@@ -43,7 +43,7 @@ impl TestCertificate {
         };
         files.make(&LinuxDisk, ["localhost"]).unwrap();
         Self {
-            certificate: ServerCertificate::open(Arc::new(LinuxDisk), &files).unwrap(),
+            certificate: ServerCertificate::open(Arc::new(LinuxDisk), vec![files.clone()]).unwrap(),
             files,
             _dir: dir,
         }

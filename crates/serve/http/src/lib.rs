@@ -40,6 +40,7 @@
 
 mod body;
 mod certificate;
+mod certificate_files;
 mod client_rules;
 mod config;
 mod connection;
@@ -70,7 +71,10 @@ mod http2_fixture;
 mod https_tests;
 
 pub use body::{BodyError, read_body};
-pub use certificate::{CertificateError, CertificateFiles, CertificatePair, ServerCertificate};
+pub use certificate::{CertificateMetrics, ServerCertificate};
+pub use certificate_files::{
+    CertificateConfig, CertificateError, CertificateFiles, CertificatePair,
+};
 pub use client_rules::{ClientRules, limit_problem, limit_problem_type};
 pub use config::{HttpConfig, IsTrusted};
 pub use cors::{Routes, with_cors};

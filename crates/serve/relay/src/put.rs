@@ -40,10 +40,10 @@ const INVALID_TOKEN: HeaderValue =
 /// already, even if another node has just accepted a newer packet.
 pub(crate) async fn put(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let (label, response) = match relay.put(&parts, body).await {
+    let (label, response) = match relay.put(parts, body).await {
         Ok(label) => (label, StatusCode::NO_CONTENT.into_response()),
         Err(failure) => {
-            tracing::debug!(path = parts.uri.path(), %failure, "PUT rejected");
+            tracing::debug!(%failure, "PUT rejected");
             failure.into_response()
         }
     };
@@ -151,7 +151,7 @@ impl From<BodyError> for PutFailure {
 }
 
 impl Relay {
-    async fn put(&self, parts: &Parts, body: Body) -> Result<PutLabel, PutFailure> {
+    async fn put(&self, parts: Parts, body: Body) -> Result<PutLabel, PutFailure> {
         let key = key(&parts.uri, 0)?;
         let client = self.config.rules.client(&parts.extensions, &parts.headers);
         self.check_put(client, &key)?;
@@ -160,6 +160,8 @@ impl Relay {
         if let Some(token) = token {
             conditions = conditions.with_token(token).map_err(ConditionError::from)?;
         }
+        // The client chooses how large it is and how long the body takes.
+        drop(parts);
         let payload = read_body(body, PAYLOAD_SIZE_MAX).await?;
         publisher::check(&self.replica.publishing(), &key, token)?;
         let indexed = self.replica.packet(&key);
