@@ -58,7 +58,7 @@ impl Fixture {
     /// Returns whether a client may send another PUT.
     fn accepts_put(&self) -> bool {
         let limits = &self.settings.rules.limits;
-        limits.check_put(CLIENT, PutEffect::NoChange).is_ok()
+        limits.check_put(CLIENT, PutEffect::Unchanged).is_ok()
     }
 }
 
