@@ -72,10 +72,10 @@ settings! {
         byte_per_sec: u32 = 8 * MEBIBYTE, in 1_024..=256 * MEBIBYTE,
             "less is not enough for one answer per second, and more limits nothing";
         /// How many clients, networks or keys each table of a limit can hold. Idle ones need no
-        /// entry. A full table evicts the entry that has used the least. The 16 tables take 17
-        /// bytes for each: 13.6 MB by default.
+        /// entry. A full table evicts the entry that has used the least. The 17 tables take 17
+        /// bytes for each: 14.5 MB by default.
         client_count_max: usize = 50_000, in 1_000..=10_000_000,
-            "there are 16 tables with 17 bytes per client, and a small one forgets clients that used little";
+            "there are 17 tables with 17 bytes per client, and a small one forgets clients that used little";
         /// How many DNS queries a client that was idle may send in a burst over HTTPS, TCP, TLS and
         /// QUIC together. More wait over TCP, TLS and QUIC; over HTTPS they are answered with 429.
         query_burst: u32 = 20_000, in 1..=BURST_MAX, RATE;

@@ -23,16 +23,34 @@
 //!
 //! ## Which buckets a request takes a token from
 //!
-//! In this order. A request takes a token from all buckets of a step or from none.
+//! In this order. A request takes a token from all buckets of a step or from none. "Client and
+//! networks" are the client (an IPv4 address or an IPv6 /64), its site (an IPv4 /24 or an IPv6 /48)
+//! with 16 times as much, and its provider (an IPv6 /32) with 64 times; for new keys 4 and 8 times.
 //!
 //! | request | buckets |
 //! |---|---|
-//! | PUT, before its body is read | client, IPv4 /24 or IPv6 /48, IPv6 /32 |
-//! | its packet, verified, unless it is already stored | a known key: that key. An unknown key: new keys of client and networks, new keys of all. Then packets of all |
-//! | GET, HEAD, `/events`, the page `/` | client, networks, all |
+//! | PUT, before its body is read | client and networks |
+//! | its packet, if it is invalid, or this node knows the outcome: the same bytes or a newer packet are stored, or the key may not publish | none |
+//! | a packet of a key that is not stored | new keys of client and networks, new keys of all, half of the PUTs of all, PUTs of all |
+//! | a newer packet of a key that published within 250 s | that key, half of the PUTs of all, PUTs of all |
+//! | a newer packet of any other key | that key, PUTs of all |
+//! | any other packet: the same bytes after an eighth of the retention, or conditions that only the log can check | a tenth of the PUTs of all, PUTs of all |
+//! | GET, HEAD, `/events`, the page `/` | client and networks, all |
 //! | `policy=NetworkOnly` | a place among the reads that wait for the leader |
-//! | bytes in both directions | connection, client |
-//! | `?wait=`, `/events` | a place of the client, and one of all |
+//! | a DNS query over HTTPS, TCP, TLS or QUIC | client and networks: over HTTPS more are rejected, otherwise the next waits |
+//! | bytes in both directions, of all connections | connection (HTTP), client and networks: the next bytes wait |
+//! | `?wait=`, `/events`; a connection | a place of client and networks (at most half of all), and one of all |
+//!
+//! ## Why stored endpoints can always publish
+//!
+//! By default a node passes 10,000 PUTs per second to the cluster. Attackers can have any number of
+//! addresses and keys. With N stored keys, each of which may publish 30 times a minute, they send
+//! N / 2 per second, so 10,000 keys are enough for all 5,000 that keys get which published within
+//! 250 s, and another thousand per second can be PUTs that change nothing. 4,000 per second are
+//! left for keys that were idle for 250 s. A PUT makes its key busy for that time, so N keys send
+//! at most N / 250 s of these: all of the million keys that a cluster stores by default, 4,000 per
+//! second. Endpoints publish every 300 s, so theirs are always idle. If all million keys were idle
+//! and publish at the same moment, each is stored within 250 s.
 //!
 //! | what must hold | test |
 //! |---|---|
@@ -41,6 +59,11 @@
 //! | 2,000 endpoints behind one address can restart together | `two_thousand_endpoints_behind_one_address_restart_and_continue` |
 //! | a million addresses take no memory, and clients that used much are not forgotten | `a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client` |
 //! | only its owner uses up the limit of a key | `only_the_owner_of_a_key_can_use_up_its_limit` |
+//! | replays take nothing that others need | `replays_take_nothing_that_others_need` |
+//! | 10,000 attackers in as many networks, with new and with stored keys, stop no endpoint that publishes every 300 s | `ten_thousand_attackers_stop_no_stored_endpoint` |
+//! | if all stored keys publish at once, each is stored within 250 s | `even_if_all_stored_keys_publish_at_once_each_is_stored_before_it_is_idle_again` |
+//! | no client and no network takes more than half of all places | `networks_get_their_multiple_of_one_client_and_at_most_half_of_all` |
+//! | all connections of a client, and of a network, share one byte rate | `connections_of_one_client_share_its_rate_and_others_have_their_own`, `networks_get_their_multiple_of_one_client` |
 
 mod byte_rates;
 mod client;

@@ -16,6 +16,8 @@ pub enum TableLabel {
     NewKeys,
     /// Newer packets of keys.
     Keys,
+    /// Newer packets of keys that were idle.
+    IdleKeys,
     /// Limits that all clients share.
     Totals,
     /// Bytes of clients and networks.

@@ -30,6 +30,7 @@ impl RequestLimits {
             TableLabel::Gets,
             TableLabel::NewKeys,
             TableLabel::Keys,
+            TableLabel::IdleKeys,
             TableLabel::Queries,
             TableLabel::Totals,
         ] {

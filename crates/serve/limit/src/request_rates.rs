@@ -44,10 +44,16 @@ const LINEARIZABLE_RETRY_SECS: u64 = 1;
 /// A key whose stored packet is at least this old is idle: a node always has room for its next one.
 /// An endpoint publishes every 300 s, and the rest is for clocks that differ.
 ///
-/// Each key is idle at most once in this time, because a stored packet starts it again. So the
-/// million keys of the default capacity send at most 1,000,000 / 250 s = 4,000 such PUTs per
+/// Each key is idle once in this time, because a stored packet starts it again, and so does each
+/// PUT in the table of idle keys: many PUTs of one key at the same moment all find an old packet.
+/// So the million keys of the default capacity send at most 1,000,000 / 250 s = 4,000 such PUTs per
 /// second, whoever owns them. That is what others leave of the default of 10,000 PUTs per second.
-const IDLE_AGE: Duration = Duration::from_secs(250);
+const IDLE_AGE: Duration = Duration::from_secs(IDLE_SECS);
+const IDLE_SECS: u64 = 250;
+
+/// How many PUTs of a key that is idle count as such in a burst: those that the cluster could not
+/// store are repeated.
+const IDLE_BURST: u32 = 3;
 
 /// What new keys and keys that are not idle may use of the PUTs of all clients, in tenths. A
 /// stranger can own any number of such keys, and each may publish 30 times a minute: 10,000 of them
@@ -89,6 +95,7 @@ pub(crate) struct RequestRates<C: Clock> {
     gets: ClientRates<C>,
     new_keys: ClientRates<C>,
     keys: Rate<C>,
+    idle_keys: Rate<C>,
     key_seed: u64,
     total_new_keys: Rate<C>,
     total_puts: Rate<C>,
@@ -130,6 +137,12 @@ impl<C: Clock + Clone> RequestRates<C> {
             gets: of_clients(gets, REQUEST_MULTIPLES, get_limits, TableLabel::Gets),
             new_keys: of_clients(new_keys, NEW_KEY_MULTIPLES, key_limits, TableLabel::NewKeys),
             keys: Rate::new(keys, slots, forgotten(TableLabel::Keys), clock.clone()),
+            idle_keys: Rate::new(
+                TokenRate::new(IDLE_BURST, 1, IDLE_SECS),
+                slots,
+                forgotten(TableLabel::IdleKeys),
+                clock.clone(),
+            ),
             key_seed: RandomState::new().hash_one(()),
             total_new_keys: total(config.total_new_key_burst, config.total_new_key_per_sec),
             total_puts: total_of(total_puts),
@@ -213,20 +226,26 @@ impl<C: Clock + Clone> RequestRates<C> {
         client: IpAddr,
         change: PutEffect<'_>,
     ) -> impl Iterator<Item = Bucket<'a, C>> + Clone {
-        let of_key = match change {
-            PutEffect::Key { key, .. } => Some(Bucket {
-                rate: &self.keys,
-                hash: keyed_hash(key, self.key_seed),
-                limit: Limit::KeyPuts,
-            }),
-            PutEffect::NewKey | PutEffect::Unchanged => None,
+        let (of_key, of_idle_key) = match change {
+            PutEffect::Key { key, age } => {
+                let hash = keyed_hash(key, self.key_seed);
+                let bucket = |rate| Bucket {
+                    rate,
+                    hash,
+                    limit: Limit::KeyPuts,
+                };
+                let is_idle = age >= IDLE_AGE && self.idle_keys.peek(hash).is_zero();
+                let of_idle_key = is_idle.then(|| bucket(&self.idle_keys));
+                (Some(bucket(&self.keys)), of_idle_key)
+            }
+            PutEffect::NewKey | PutEffect::Unchanged => (None, None),
         };
         let of_new = (change == PutEffect::NewKey).then(|| {
             let total = total(&self.total_new_keys, Limit::TotalNewKeys);
             self.new_keys.buckets(client).chain([total])
         });
         let share = match change {
-            PutEffect::Key { age, .. } if age >= IDLE_AGE => None,
+            PutEffect::Key { .. } if of_idle_key.is_some() => None,
             PutEffect::Key { .. } | PutEffect::NewKey => {
                 Some(total(&self.total_busy_puts, Limit::TotalBusyPuts))
             }
@@ -237,6 +256,7 @@ impl<C: Clock + Clone> RequestRates<C> {
         };
         of_key
             .into_iter()
+            .chain(of_idle_key)
             .chain(of_new.into_iter().flatten())
             .chain(share)
             .chain([total(&self.total_puts, Limit::TotalPuts)])
@@ -279,7 +299,7 @@ impl<C: Clock + Clone> RequestRates<C> {
     }
 
     /// The memory that the tables take, in bytes.
-    fn sizes(&self) -> [(TableLabel, usize); 6] {
+    fn sizes(&self) -> [(TableLabel, usize); 7] {
         let totals = [
             &self.total_new_keys,
             &self.total_puts,
@@ -292,6 +312,7 @@ impl<C: Clock + Clone> RequestRates<C> {
             (TableLabel::Gets, self.gets.size()),
             (TableLabel::NewKeys, self.new_keys.size()),
             (TableLabel::Keys, self.keys.size()),
+            (TableLabel::IdleKeys, self.idle_keys.size()),
             (TableLabel::Queries, self.queries.size()),
             (TableLabel::Totals, totals.map(Rate::size).iter().sum()),
         ]

@@ -115,6 +115,12 @@ fn idle(key: &[u8; 32]) -> PutEffect<'_> {
     PutEffect::Key { key, age }
 }
 
+/// How many of these idle keys publish.
+fn idle_puts(rates: &Rates, client: Ipv4Addr, keys: std::ops::Range<u32>) -> usize {
+    let puts = keys.map(|number| rates.puts(client, idle(&key(number)), 1));
+    puts.sum()
+}
+
 #[test]
 fn a_client_gets_its_burst_and_then_its_rate() {
     let rates = Rates::new(&tight());
@@ -264,7 +270,7 @@ fn the_shared_limit_of_packets_is_checked_last() {
     let rates = Rates::new(&config);
     assert_eq!(rates.puts(v4("192.0.2.1"), PutEffect::NewKey, 1_000), 2);
     let client = v4("198.51.100.1");
-    assert_eq!(rates.puts(client, idle(&key(1)), 100), 8);
+    assert_eq!(idle_puts(&rates, client, 1..101), 8);
     assert_eq!(rates.rejected(Limit::TotalPuts), 92);
     assert_eq!(rates.rejected(Limit::KeyPuts), 0, "it gave its token back");
     assert!(
@@ -288,12 +294,30 @@ fn keys_that_are_not_idle_and_puts_that_change_nothing_have_a_share_of_the_share
     assert_eq!(rates.rejected(Limit::TotalBusyPuts), 20);
     assert_eq!(rates.puts(client, PutEffect::Unchanged, 50), 10);
     assert_eq!(rates.rejected(Limit::TotalUnchangedPuts), 40);
-    assert_eq!(rates.puts(client, idle(&key(2)), 50), 40);
+    assert_eq!(idle_puts(&rates, client, 100..150), 40);
     assert_eq!(rates.rejected(Limit::TotalPuts), 10);
     rates.wait(Duration::from_secs(1));
     assert_eq!(rates.puts(client, busy(&key(3)), 50), 5);
     assert_eq!(rates.puts(client, PutEffect::Unchanged, 50), 1);
-    assert_eq!(rates.puts(client, idle(&key(3)), 50), 4);
+    assert_eq!(idle_puts(&rates, client, 200..250), 4);
+}
+
+/// They all find the same old packet, because none is stored yet.
+#[test]
+fn many_packets_of_an_idle_key_at_the_same_time_do_not_all_count_as_idle() {
+    let rates = Rates::new(&LimitConfig {
+        total_put_burst: 20,
+        total_put_per_sec: 1,
+        ..LimitConfig::default()
+    });
+    let client = v4("192.0.2.1");
+    assert_eq!(rates.puts(client, busy(&key(1)), 20), 10);
+    assert_eq!(rates.puts(client, idle(&key(2)), 20), 3);
+    assert_eq!(rates.rejected(Limit::TotalBusyPuts), 10 + 17);
+    assert_eq!(idle_puts(&rates, client, 100..110), 7, "the rest");
+    rates.wait(IDLE_AGE);
+    assert_eq!(rates.puts(client, busy(&key(1)), 20), 10);
+    assert_eq!(rates.puts(client, idle(&key(2)), 20), 1);
 }
 
 #[test]

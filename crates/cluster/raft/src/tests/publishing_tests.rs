@@ -273,9 +273,13 @@ async fn a_refresh_costs_one_write_per_eighth_of_the_retention() {
             expect_put(&cluster, &stored, PutOutcome::Unchanged).await;
         }
         assert_eq!(put_count(node, index), 0, "round {round}");
+        let known = |packet| node.known_outcome(packet, &Conditions::default());
+        assert_eq!(known(&packet(1, 4)), Some(PutOutcome::Superseded));
+        assert_eq!(known(&packet(1, 6)), None);
 
         ahead.set(round * (eighth + Duration::from_secs(60)));
         clocks_agree_on(&cluster, received.saturating_add(eighth)).await;
+        assert_eq!(known(&stored), None, "the log must record the receipt");
         for other in cluster.nodes.values() {
             assert_eq!(put(other, &stored).await, Ok(PutOutcome::Unchanged));
             applied_by_all(&cluster, other).await;
