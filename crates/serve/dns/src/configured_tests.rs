@@ -152,6 +152,10 @@ fn an_error_in_a_record_is_reported_at_its_key() {
             "origins: origin dns.example.: a.in.dns.example. belongs to the zone in.dns.example.",
         ),
         (
+            &["@ DS 1 13 2 0102"],
+            "origins: origin dns.example.: the DS records of dns.example. belong to the zone above it",
+        ),
+        (
             &["TXT"],
             "origins[0].records[0]: \"TXT\": unexpected end of entry",
         ),

@@ -81,6 +81,24 @@ fn replicated_records_are_answered_when_they_are_built() {
     assert_eq!(serial(&fixture), 3);
 }
 
+/// RFC 4035, section 3.1.4.1.
+#[test]
+fn the_ds_records_of_a_delegation_are_answered_with_authority() {
+    let fixture = Fixture::new();
+    let text = "sub NS ns.example.\nsub DS 1 13 2 0102\nunsigned NS ns.example.";
+    fixture.serve(imported(&ZoneState::default(), text));
+    let found = ask(&fixture, "sub.dns.test.", RecordType::DS);
+    assert_eq!((found.answers.len(), found.authorities.len()), (1, 0));
+    assert!(found.authoritative);
+    let none = ask(&fixture, "unsigned.dns.test.", RecordType::DS);
+    assert_eq!(none.metadata.response_code, ResponseCode::NoError);
+    assert!(none.authoritative && none.answers.is_empty());
+    assert_eq!(none.authorities[0].record_type(), RecordType::SOA);
+    let referral = ask(&fixture, "sub.dns.test.", RecordType::A);
+    assert!(!referral.authoritative);
+    assert_eq!(referral.authorities[0].record_type(), RecordType::NS);
+}
+
 /// The configuration may change after records were replicated. Then only records that conflict are
 /// not served.
 #[test]

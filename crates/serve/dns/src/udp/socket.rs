@@ -49,8 +49,8 @@ fn open(listen: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     // Responses fit the smallest usual MTU, so the path MTU is not needed. Without it, a forged ICMP
-    // message "too big" cannot make the system fragment them (RFC 9715,
-    // section 3.1).
+    // message "too big" cannot make the system fragment them (RFC 9715, section 3.1). For the
+    // sockets of QUIC, quinn sets another mode.
     match listen {
         SocketAddr::V4(_) => set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::OMIT)?,
         SocketAddr::V6(_) => set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::OMIT)?,
