@@ -52,7 +52,7 @@ settings! {
         /// new connection closes the one that the client left idle the longest. The default is one
         /// for each of 2,000 endpoints behind one address that all retry over TCP at the same time.
         /// The networks around it may have more, an IPv4 /24 and an IPv6 /48 16 times as many and
-        /// an IPv6 /32 64 times, but at most half of all.
+        /// an IPv6 /32 64 times, but must leave half of what one client must leave.
         tcp_connection_count_per_client_max: usize = 2_000, in 1..=1_000_000,
             "with 0, clients could not receive responses that do not fit UDP";
         /// Whether clients get DNS cookies (RFC 7873). A client that returns its cookie has proved

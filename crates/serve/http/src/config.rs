@@ -48,8 +48,8 @@ settings! {
             in 1..=1_000_000, "each connection takes memory and a file descriptor";
         /// How many of them one client may have: an IPv4 address or an IPv6 /64. One more closes
         /// the client's connection that was idle the longest. The networks around it may have more,
-        /// an IPv4 /24 and an IPv6 /48 16 times as many and an IPv6 /32 64 times, but at most half
-        /// of all. Does not apply to trusted_proxies.
+        /// an IPv4 /24 and an IPv6 /48 16 times as many and an IPv6 /32 64 times, but must
+        /// leave half of what one client must leave. Does not apply to trusted_proxies.
         connection_count_per_client_max: usize = CONNECTION_COUNT_PER_CLIENT_MAX,
             in 1..=1_000_000, "0 would reject everybody";
         /// How many bytes per second each connection may transfer, in both directions together. If

@@ -31,7 +31,7 @@
 //!
 //! | rule | enforced in | test |
 //! |---|---|---|
-//! | no address and no network keeps out others with its connections | `listener/connections.rs` | `an_address_that_holds_all_connections_keeps_out_nobody`, `a_network_at_half_of_all_evicts_its_own_oldest`, `at_the_maximum_the_oldest_of_all_is_evicted` |
+//! | no address and no network keeps out others with its connections | `listener/connections.rs` | `an_address_that_holds_all_connections_keeps_out_nobody`, `a_network_at_its_limit_evicts_its_own_oldest`, `at_the_maximum_the_oldest_of_all_is_evicted` |
 //! | a client keeps a connection only while it makes progress | deadlines in `config.rs` | `a_client_that_sends_its_header_byte_by_byte_is_disconnected`, `a_client_that_sends_its_body_byte_by_byte_gets_408_and_is_disconnected`, `a_client_that_reads_no_answers_is_disconnected` |
 //! | a flood of any kind of frame takes bounded memory, and others are served meanwhile | `Service::new` in `connection.rs` | one test for each kind in `flood_tests.rs` |
 //! | timeouts of ordinary requests do not end a request that waits for us | `request_tracker.rs` | `a_request_that_waits_for_the_server_has_no_timeout`, `a_wait_outlasts_the_deadlines_of_other_requests` |

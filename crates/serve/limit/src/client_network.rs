@@ -34,11 +34,13 @@ impl NetworkLevel {
     }
 
     /// How many places of `count_max` in all a network of this level may take, if one client may
-    /// take `per_client_max`: the [multiple](Self::multiple) of that, but no more than half of all,
-    /// unless one client may take more.
+    /// take `per_client_max`: the [multiple](Self::multiple) of that, but of the places that one
+    /// client must leave, a network must leave half. So the neighbours of a client that takes all
+    /// it may find places, and so do clients elsewhere.
     pub fn place_count_max(self, per_client_max: usize, count_max: usize) -> usize {
         let multiple = per_client_max.saturating_mul(self.multiple() as usize);
-        multiple.min(count_max / 2).max(per_client_max)
+        let left_by_client = count_max.saturating_sub(per_client_max);
+        multiple.min(per_client_max.saturating_add(left_by_client / 2))
     }
 }
 
@@ -140,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_network_takes_at_most_half_of_all_places() {
+    fn a_network_leaves_half_of_what_a_client_leaves() {
         for (level, per_client_max, count_max, places) in [
             (NetworkLevel::Client, 8_192, 16_384, 8_192),
-            (NetworkLevel::Site, 8_192, 16_384, 8_192),
+            (NetworkLevel::Site, 8_192, 16_384, 12_288),
             (NetworkLevel::Site, 16, 16_384, 256),
             (NetworkLevel::Provider, 16, 16_384, 1_024),
-            (NetworkLevel::Provider, 16, 256, 128),
-            (NetworkLevel::Site, 200, 256, 200),
+            (NetworkLevel::Provider, 16, 256, 136),
+            (NetworkLevel::Site, 200, 256, 228),
             (NetworkLevel::Site, 0, 0, 0),
             (NetworkLevel::Provider, usize::MAX, 1, usize::MAX),
         ] {

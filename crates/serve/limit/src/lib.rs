@@ -39,7 +39,7 @@
 //! | `policy=NetworkOnly` | a place among the reads that wait for the leader |
 //! | a DNS query over HTTPS, TCP, TLS or QUIC | client and networks: over HTTPS more are rejected, otherwise the next waits |
 //! | bytes in both directions, of all connections | connection (HTTP), client and networks: the next bytes wait |
-//! | `?wait=`, `/events`; a connection | a place of client and networks (at most half of all), and one of all |
+//! | `?wait=`, `/events`; a connection | a place of client and networks (which leave half of what one client leaves), and one of all |
 //!
 //! ## Why stored endpoints can always publish
 //!
@@ -62,7 +62,7 @@
 //! | replays take nothing that others need | `replays_take_nothing_that_others_need` |
 //! | 10,000 attackers in as many networks, with new and with stored keys, stop no endpoint that publishes every 300 s | `ten_thousand_attackers_stop_no_stored_endpoint` |
 //! | if all stored keys publish at once, each is stored within 250 s | `even_if_all_stored_keys_publish_at_once_each_is_stored_before_it_is_idle_again` |
-//! | no client and no network takes more than half of all places | `networks_get_their_multiple_of_one_client_and_at_most_half_of_all` |
+//! | no client and no network takes all places | `networks_get_their_multiple_of_one_client_and_leave_places_for_others` |
 //! | all connections of a client, and of a network, share one byte rate | `connections_of_one_client_share_its_rate_and_others_have_their_own`, `networks_get_their_multiple_of_one_client` |
 
 mod byte_rates;

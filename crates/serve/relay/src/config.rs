@@ -29,8 +29,8 @@ settings! {
         count_max: usize = 12_288, in 0..=1_000_000, "each takes memory and a file descriptor";
         /// How many of them one client may have: an IPv4 address or an IPv6 /64. The default is two
         /// for each of 2,000 endpoints behind one address. The networks around it may have more, an
-        /// IPv4 /24 and an IPv6 /48 16 times as many and an IPv6 /32 64 times, but at most half of
-        /// all.
+        /// IPv4 /24 and an IPv6 /48 16 times as many and an IPv6 /32 64 times, but must
+        /// leave half of what one client must leave.
         count_per_client_max: usize = 4096, in 0..=1_000_000, "each takes memory and a file descriptor";
         /// The longest time that a request with ?wait= waits, in seconds, even if it asks for a
         /// longer time.

@@ -3,7 +3,8 @@
 use quorate_api::{ChangePublishing, DeletePacket, Problem, ProblemType};
 use quorate_peer::message::Payload;
 use quorate_replica::{
-    ChangeKind, ClockState, PublishChange, PublishMode, PublishState, Replica, TokenHash,
+    ChangeKind, ClockState, Conditions, PublishChange, PublishMode, PublishState, Replica,
+    TokenHash,
 };
 use quorate_state::{Command, UnixMillis};
 
@@ -273,7 +274,7 @@ async fn a_refresh_costs_one_write_per_eighth_of_the_retention() {
             expect_put(&cluster, &stored, PutOutcome::Unchanged).await;
         }
         assert_eq!(put_count(node, index), 0, "round {round}");
-        let known = |packet| node.known_outcome(packet, &Conditions::default());
+        let known = |packet: &SignedPacket| node.known_outcome(packet, &Conditions::default());
         assert_eq!(known(&packet(1, 4)), Some(PutOutcome::Superseded));
         assert_eq!(known(&packet(1, 6)), None);
 

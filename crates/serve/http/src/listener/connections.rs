@@ -19,7 +19,7 @@ pub struct ConnectionLimits {
     /// How many connections may be open.
     pub connection_count_max: usize,
     /// How many of them one client may have: an IPv4 address or an IPv6 /64. The networks around it
-    /// may have [more](quorate_limit::NetworkLevel::place_count_max), but at most half of all.
+    /// may have [more](quorate_limit::NetworkLevel::place_count_max).
     ///
     /// With this limit, a new connection of a client or network at its limit evicts the connection
     /// of the same that was idle the longest. If the maximum of all is open, it evicts the one that was idle

@@ -105,7 +105,7 @@ fn an_ipv6_subscriber_is_one_client() {
 }
 
 #[test]
-fn a_network_at_half_of_all_evicts_its_own_oldest() {
+fn a_network_at_its_limit_evicts_its_own_oldest() {
     for in_same_network in [
         |host| format!("192.0.2.{host}:1"),
         |host| format!("[2001:db8:1:{host}::1]:1"),
@@ -115,10 +115,10 @@ fn a_network_at_half_of_all_evicts_its_own_oldest() {
         let connections = connections(6, Some(2));
         let address = |host| in_same_network(host).parse().unwrap();
         let other = admit_free(&connections, client(1));
-        let slots = [1, 2, 3].map(|host| admit_free(&connections, address(host)));
-        let fourth = admit_evicting(&connections, address(4));
-        assert_eq!(evicted(slots.each_ref()), [true, false, false]);
-        assert_eq!(evicted([&other, &fourth]), [false, false]);
+        let slots = [1, 2, 3, 4].map(|host| admit_free(&connections, address(host)));
+        let fifth = admit_evicting(&connections, address(5));
+        assert_eq!(evicted(slots.each_ref()), [true, false, false, false]);
+        assert_eq!(evicted([&other, &fifth]), [false, false]);
         let _another = admit_free(&connections, client(2));
     }
 }
@@ -127,16 +127,16 @@ fn a_network_at_half_of_all_evicts_its_own_oldest() {
 fn a_network_whose_connections_are_all_busy_gets_no_more() {
     let connections = connections(8, Some(2));
     let address = |host: u8| SocketAddr::from(([192, 0, 2, host], 1));
-    let slots = [1, 1, 2, 2].map(|host| Arc::new(admit_free(&connections, address(host))));
+    let slots = [1, 1, 2, 2, 3].map(|host| Arc::new(admit_free(&connections, address(host))));
     let busy = slots.each_ref().map(ConnectionSlot::busy);
-    assert!(connections.admit(address(3)).is_none());
+    assert!(connections.admit(address(4)).is_none());
     let other = admit_free(&connections, client(1));
-    other.assign(address(3).ip()).unwrap_err();
+    other.assign(address(4).ip()).unwrap_err();
     drop(busy);
-    other.assign(address(3).ip()).unwrap();
+    other.assign(address(4).ip()).unwrap();
     assert_eq!(
         evicted(slots.each_ref().map(|slot| &**slot)),
-        [true, false, false, false]
+        [true, false, false, false, false]
     );
 }
 
