@@ -281,6 +281,16 @@ impl Node {
         self.process.id()
     }
 
+    /// Its resident set, in bytes.
+    pub fn resident_size(&self) -> usize {
+        let id = self.process_id().expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("Linux tells it");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: usize = kib.expect("in KiB").trim().parse().expect("a number");
+        kib * 1024
+    }
+
     /// Panics if the process has ended on its own.
     pub fn check_alive(&self) {
         self.process.check_alive();

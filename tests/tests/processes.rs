@@ -13,6 +13,7 @@ mod disk_full;
 mod encrypted;
 mod founding;
 mod growth;
+mod half_requests;
 mod interop;
 mod joining;
 mod lost_majority;

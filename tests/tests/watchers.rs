@@ -1,6 +1,6 @@
 //! Thousands of clients that wait for changes.
 
-use std::{fs, net::SocketAddr};
+use std::net::SocketAddr;
 
 use quorate_tests::{
     Cluster, Node, voters,
@@ -71,16 +71,6 @@ fn watcher_count() -> usize {
     (file_count / 4).min(WATCHER_COUNT_MAX)
 }
 
-/// Its resident set, in bytes.
-fn resident_size(node: &Node) -> usize {
-    let id = node.process_id().expect("it runs");
-    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("Linux tells it");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kib: usize = kib.expect("in KiB").trim().parse().expect("a number");
-    kib * 1024
-}
-
 async fn wait_for_watchers(node: &Node, kind: &str, count: usize) {
     let line = format!("quorate_relay_watches_open{{kind=\"{kind}\"}} {count}");
     until(&line, CONVERGE_WITHIN, async || {
@@ -108,7 +98,7 @@ async fn ten_thousand_watchers_take_little_memory() {
     let keys: Vec<_> = (publishers.iter().map(|publisher| publisher.key()))
         .chain((2..count).map(|_| pkarr::Keypair::random().to_z32()))
         .collect();
-    let before = resident_size(&node);
+    let before = node.resident_size();
     let mut watchers = Vec::with_capacity(count);
     for (number, key) in keys.iter().enumerate() {
         let path = match number % 2 {
@@ -119,7 +109,7 @@ async fn ten_thousand_watchers_take_little_memory() {
     }
     wait_for_watchers(&node, "wait", count / 2).await;
     wait_for_watchers(&node, "events", count - count / 2).await;
-    let size = (resident_size(&node) - before) / count;
+    let size = (node.resident_size() - before) / count;
     assert!(size <= WATCHER_SIZE_MAX, "{size} bytes each");
 
     let expected = ["application/pkarr.org", "event: stored"];
