@@ -1,6 +1,6 @@
 //! The assembly of a node and all its servers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use prometheus::Registry;
@@ -65,11 +65,12 @@ impl RunningNode {
     /// Starts a node with a checked configuration.
     pub(crate) async fn start(
         config: &ConfigV1,
-        listeners: Listeners,
+        mut listeners: Listeners,
         options: StartOptions,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
         let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
+        listeners.bind_socket(config)?;
         let joins = options.join.is_some();
         let cluster = BootState::of(&config.data_dir)?.cluster(&config.data_dir, joins)?;
         if let (Some(cluster), Some(join)) = (&cluster, &options.join) {
@@ -146,6 +147,12 @@ impl RunningNode {
         }
     }
 
+    /// The socket of the admin API.
+    pub(crate) fn admin_socket(&self) -> Option<PathBuf> {
+        let in_force = self.settings.in_force();
+        in_force.admin.socket_in(&in_force.data_dir)
+    }
+
     /// Reloads the configuration after a signal. The result is in the log and in the audit log.
     pub(crate) async fn reload_by_signal(&self) {
         let settings = self.settings.clone();
@@ -169,7 +176,11 @@ impl RunningNode {
     /// admin listener.
     pub(crate) async fn shutdown(self) -> Result<(), ShutdownError> {
         let Servers {
-            http, dns, admin, ..
+            http,
+            dns,
+            admin,
+            admin_socket,
+            ..
         } = self.servers;
         self.node.begin_shutdown();
         http.shutdown().await;
@@ -177,6 +188,9 @@ impl RunningNode {
         let stopped = self.node.shutdown().await;
         join_all(self.peer.into_iter().map(ListenerServer::shutdown)).await;
         admin.shutdown().await;
+        if let Some(socket) = admin_socket {
+            socket.shutdown().await;
+        }
         stopped
     }
 }

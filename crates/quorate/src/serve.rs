@@ -31,7 +31,9 @@ pub(crate) async fn run(loaded: LoadedConfig, mut options: StartOptions) -> anyh
     let addresses = node.addresses();
     tracing::info!(
         http = %addresses.http, dns = %addresses.dns, peer = %addresses.peer,
-        admin = %addresses.admin, "listening"
+        admin = %addresses.admin,
+        socket = node.admin_socket().map(|path| path.display().to_string()),
+        "listening"
     );
     let tell_when_ready = async {
         node.node.ready().await;

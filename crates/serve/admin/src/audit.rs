@@ -24,7 +24,7 @@ pub(crate) struct AuditSubject(pub(crate) String);
 
 /// A line of the audit log. If it is dropped before it is written, it is written as interrupted.
 pub(crate) struct AuditLine {
-    /// The token's name, or `loopback` or `nobody`.
+    /// The token's name, or `socket` or `nobody`.
     pub(crate) by: String,
     what: &'static str,
     /// The body of the request, if its sender is authorized.

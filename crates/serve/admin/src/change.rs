@@ -80,7 +80,7 @@ async fn admit(
     request: &mut Request,
     line: &mut AuditLine,
 ) -> Result<(), ProblemResponse> {
-    let caller = authorizer.caller(request)?;
+    let caller = authorizer.caller(request, Scope::Operate)?;
     line.by = caller.name.clone();
     caller.check(Scope::Operate)?;
     check_media_type(request.method(), request.headers())?;

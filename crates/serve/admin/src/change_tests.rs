@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     Scope,
-    fixture::{ELSEWHERE, Fixture, LOOPBACK, request},
+    fixture::{ELSEWHERE, Fixture, request},
 };
 
 /// How long a test waits for what must happen, before it fails.
@@ -92,7 +92,7 @@ async fn every_change_is_a_line_of_the_audit_log() {
     admin.ask("POST", "/v1/members/fra-1/promote", "").await;
     let line = &log.take()[0];
     assert_eq!(line["outcome"], "in progress");
-    assert_eq!(line["by"], "loopback");
+    assert_eq!(line["by"], "socket");
 
     admin
         .ask("DELETE", "/v1/members/fra-1?force=true", "")
@@ -186,7 +186,7 @@ async fn no_web_page_can_make_a_browser_change_the_cluster() {
             let media_type = media_type.parse().unwrap();
             sent.headers_mut().insert(header::CONTENT_TYPE, media_type);
         }
-        let answer = admin.send(LOOPBACK, sent).await;
+        let answer = admin.send_on_socket(sent).await;
         assert_eq!(answer.slug(), "media-type", "{media_type:?}");
     }
     assert_eq!(admin.replica.operators.take_requests(), []);
@@ -194,10 +194,10 @@ async fn no_web_page_can_make_a_browser_change_the_cluster() {
     let mut sent = request("POST", "/v1/members/fra-1/promote", "{}");
     let media_type = "Application/JSON; charset=utf-8".parse().unwrap();
     sent.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    assert_eq!(admin.send(LOOPBACK, sent).await.status, StatusCode::OK);
+    assert_eq!(admin.send_on_socket(sent).await.status, StatusCode::OK);
     let mut sent = request("DELETE", "/v1/members/fra-1", "");
     sent.headers_mut().remove(header::CONTENT_TYPE);
-    assert_eq!(admin.send(LOOPBACK, sent).await.status, StatusCode::OK);
+    assert_eq!(admin.send_on_socket(sent).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
