@@ -35,12 +35,8 @@ async fn a_proxy_on_the_machine_of_a_node_operates_nothing() {
         .admin_tcp("/metrics")
         .header(header::HOST, "203.0.113.5");
     assert_eq!(status_of(foreign).await, StatusCode::UNAUTHORIZED);
-    let error = node.run(&[
-        "status",
-        "--admin",
-        &format!("http://{}", node.addresses().admin),
-    ]);
-    let error = error.await;
+    let url = format!("http://{}", node.addresses().admin);
+    let error = node.run(&["status", "--admin", &url]).await;
     assert_eq!(error.code, 4, "{}", error.stderr);
     assert!(
         error.stderr.contains("--admin unix:PATH"),
