@@ -13,7 +13,7 @@ use quorate_http::ProblemResponse;
 
 use crate::{
     AdminConfig, Scope, Tokens,
-    audit::{AuditLine, REJECTED_READ, peer},
+    audit::{AuditLine, AuditLog, REJECTED_READ, peer},
     token::{LOOPBACK, SOCKET},
 };
 
@@ -40,6 +40,7 @@ pub(crate) struct Authorizer {
     tokens: Arc<Tokens>,
     entrance: Entrance,
     loopback_needs_token: bool,
+    pub(crate) audit: AuditLog,
 }
 
 /// The sender of a request.
@@ -63,11 +64,17 @@ impl<S: Send + Sync> FromRequestParts<S> for CallerName {
 }
 
 impl Authorizer {
-    pub(crate) fn new(tokens: Arc<Tokens>, config: &AdminConfig, entrance: Entrance) -> Self {
+    pub(crate) fn new(
+        tokens: Arc<Tokens>,
+        config: &AdminConfig,
+        entrance: Entrance,
+        audit: AuditLog,
+    ) -> Self {
         Self {
             tokens,
             entrance,
             loopback_needs_token: config.loopback_needs_token,
+            audit,
         }
     }
 
@@ -129,7 +136,7 @@ pub(crate) async fn admit(
     if let Err(problem) = caller.check(scope) {
         // Logged, because somebody with a valid token tries what else it permits.
         let response = problem.into_response();
-        let mut line = AuditLine::new(REJECTED_READ, &request);
+        let mut line = AuditLine::new(&authorizer.audit, REJECTED_READ, &request);
         line.by = caller.name;
         line.write(&response);
         return Ok(response);

@@ -55,7 +55,7 @@ async fn with_audit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut line = AuditLine::new(CHANGE, &request);
+    let mut line = AuditLine::new(&authorizer.audit, CHANGE, &request);
     if let Err(problem) = admit(&authorizer, size_max, &mut request, &mut line).await {
         let response = problem.into_response();
         line.write(&response);

@@ -248,6 +248,51 @@ async fn reads_that_a_token_does_not_permit_are_in_the_audit_log() {
     }
 }
 
+/// 10,000 requests with paths of 15 KiB, by strangers and with a guessed token.
+#[tokio::test]
+async fn a_flood_of_rejected_requests_writes_few_short_lines_and_hides_nothing() {
+    let admin = Fixture::new();
+    let log = Log::start();
+    let path = format!("/v1/members/{}/promote", "a".repeat(15_000));
+    for at in 0..10_000 {
+        let mut sent = request("POST", &path, "");
+        if at % 2 == 0 {
+            let guessed = "Bearer quorate-admin-AAAA".parse().unwrap();
+            sent.headers_mut().insert(header::AUTHORIZATION, guessed);
+        }
+        assert_eq!(admin.send(ELSEWHERE, sent).await.slug(), "not-authorized");
+    }
+    let lines = log.take();
+    assert_eq!(lines.len(), 30);
+    let size: usize = lines.iter().map(|line| line.to_string().len()).sum();
+    assert!(size < 30 * 1024, "{size}");
+    let shown = lines[0]["path"].as_str().unwrap();
+    assert!(shown.starts_with("/v1/members/aaa"), "{shown}");
+    assert!(shown.ends_with("… (15020 bytes)"), "{shown}");
+
+    // What somebody with a token tries is written nevertheless, and so is every accepted change.
+    let mut sent = request("POST", "/v1/reload", "");
+    let bearer = admin.bearer(Scope::Read).parse().unwrap();
+    sent.headers_mut().insert(header::AUTHORIZATION, bearer);
+    admin.send(ELSEWHERE, sent).await;
+    assert_eq!(log.take()[0]["by"], "read");
+    for _ in 0..100 {
+        admin.ask("POST", "/v1/reload", "").await;
+    }
+    assert_eq!(log.take().len(), 100);
+}
+
+#[test]
+fn the_lines_that_were_left_out_are_counted() {
+    use crate::audit::AuditLog;
+    let log = AuditLog::new();
+    let now = std::time::Instant::now();
+    let written = (0..10_000).filter(|_| log.take("nobody", now).is_some());
+    assert_eq!(written.count(), 30);
+    let later = log.take("nobody", now + 2 * LONG);
+    assert_eq!(later.unwrap().unwrap().get(), 9_970);
+}
+
 #[tokio::test]
 async fn an_empty_body_counts_as_an_empty_object() {
     let admin = Fixture::new();

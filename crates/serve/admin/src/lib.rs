@@ -47,6 +47,7 @@
 //! |---|---|---|
 //! | over TCP all but health and metrics needs a token, also from this machine | `Authorizer::caller` | `over_tcp_all_but_health_and_metrics_needs_a_token_even_from_this_machine`, `a_plain_proxy_pass_of_nginx_or_haproxy_operates_nothing` |
 //! | metrics without a token are only for programs on this machine | `is_direct` in `authorize.rs` | `metrics_without_a_token_are_for_programs_on_this_machine` |
+//! | rejected requests write few lines, and none hides an accepted change | `AuditLog` in `audit.rs` | `a_flood_of_rejected_requests_writes_few_short_lines_and_hides_nothing`, `the_lines_that_were_left_out_are_counted` |
 //! | a web page cannot use the socket | `check_not_foreign` | `the_socket_answers_no_web_page` |
 
 mod audit;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     AdminConfig, Scope, Tokens,
+    audit::AuditLog,
     authorize::{Authorizer, Entrance},
     fixture::{ELSEWHERE, Fixture, request},
     router::routes,
@@ -123,7 +124,12 @@ async fn every_route_is_documented_and_nothing_else() {
         .map(|operation| (operation.path, operation.method))
         .collect();
     let tokens = Tokens::open("".as_ref()).unwrap().into();
-    let authorizer = Authorizer::new(tokens, &AdminConfig::default(), Entrance::Tcp);
+    let authorizer = Authorizer::new(
+        tokens,
+        &AdminConfig::default(),
+        Entrance::Tcp,
+        AuditLog::new(),
+    );
     let mut routed = BTreeSet::new();
     for (path, _) in routes(&authorizer) {
         let answer = admin.ask("PATCH", &path.replace(['{', '}'], ""), "").await;

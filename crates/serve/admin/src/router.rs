@@ -14,6 +14,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::{
     AdminConfig, AdminNode, Tokens,
+    audit::AuditLog,
     authorize::{Authorizer, Entrance},
     changes, health_router, members, node,
     openapi::{document, full_document},
@@ -55,8 +56,10 @@ pub fn routers(
         digesting: Mutex::new(()),
         node,
     });
+    let audit = AuditLog::new();
     let router = |entrance| {
-        let routes = routes(&Authorizer::new(tokens.clone(), config, entrance)).into_iter();
+        let authorizer = Authorizer::new(tokens.clone(), config, entrance, audit.clone());
+        let routes = routes(&authorizer).into_iter();
         let router = routes.fold(Router::new(), |router, (path, methods)| {
             router.route(path, methods)
         });
