@@ -17,7 +17,7 @@ use quorate_peer::{Identity, NodeId};
 
 use crate::{
     config::ConfigV1,
-    logging::{DEV_LOGS, Logging},
+    logging::{DEV_LOGS, LogFormat, Logging},
     node::{RunningNode, StartOptions},
     servers::{Addresses, Listeners},
     start::{self, BootState, ClusterFile, KEY_FILE, TokenSource},
@@ -72,7 +72,7 @@ fn parse_nodes(text: &str) -> Result<usize, String> {
 
 /// Runs the cluster until it is stopped.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
-    let logging = Logging::start(DEV_LOGS);
+    let logging = Logging::start(DEV_LOGS, LogFormat::Text);
     let mut stop = StopSignals::listen()?;
     let temporary = args.ephemeral.then(tempfile::tempdir).transpose();
     let temporary = temporary.context("no temporary directory can be created")?;
@@ -364,7 +364,7 @@ mod tests {
 
     async fn failed_start(configs: &[ConfigV1], root: &Path) -> String {
         let token = root.join(TOKEN_FILE);
-        let logging = Logging::start("error");
+        let logging = Logging::start("error", LogFormat::Text);
         let started = start(configs, &BTreeMap::new(), token, &logging).await;
         format!("{:#}", started.err().expect("the start must fail"))
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use prometheus::Registry;
+use prometheus::{Registry, process_collector::ProcessCollector};
 use quorate_admin::{AUDIT_TARGET, Reload};
 
 use futures_util::future::join_all;
@@ -83,6 +83,7 @@ impl RunningNode {
         let advertised = (!config.peer.advertise.is_empty()).then(|| address.clone());
 
         let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let limit_metrics = quorate_limit::LimitMetrics::register(&registry)?;
         let settings = LiveSettings::new(config, options.sources, logging.clone(), limit_metrics)?;
         // Servers first: they report the step of the start, and serve nothing until the node is open.
@@ -237,7 +238,10 @@ mod tests {
         start::found(&config, None, 1).unwrap();
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();
-        let (options, logging) = (StartOptions::default(), Logging::start("error"));
+        let (options, logging) = (
+            StartOptions::default(),
+            Logging::start("error", crate::logging::LogFormat::Text),
+        );
         let listeners = Listeners::bind(&config).await.unwrap();
         let error = RunningNode::start(&config, listeners, options, &logging).await;
         let error = format!("{:#}", error.err().expect("the start must fail"));

@@ -16,7 +16,7 @@ use crate::{
 
 /// Runs a node until it is stopped.
 pub(crate) async fn run(loaded: LoadedConfig, mut options: StartOptions) -> anyhow::Result<()> {
-    let logging = Logging::start(&loaded.config.logging.filter);
+    let logging = Logging::start(&loaded.config.logging.filter, loaded.config.logging.format);
     let mut stop = StopSignals::listen()?;
     let mut hangups = signal(SignalKind::hangup()).context("signals cannot be handled")?;
     let config = &loaded.config;

@@ -65,6 +65,7 @@ async fn scripts_can_distinguish_problems() {
             | ProblemType::RateLimited
             | ProblemType::Full
             | ProblemType::NoLeader
+            | ProblemType::NotServed
             | ProblemType::Overloaded
             | ProblemType::Unavailable
             | ProblemType::UnknownOutcome => 5,

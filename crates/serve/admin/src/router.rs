@@ -48,7 +48,7 @@ pub fn routers(
 ) -> Result<AdminRouters, quorate_metrics::Error> {
     let health = health_router(node.replica.clone(), node.build);
     let shared = Arc::new(Shared {
-        status_metrics: StatusMetrics::register(&node.registry)?,
+        status_metrics: StatusMetrics::register(&node.registry, node.build)?,
         document: full_document(OPERATION_GROUPS.map(|(_, document)| document()))
             .to_json()
             .expect("an OpenAPI document is JSON")
