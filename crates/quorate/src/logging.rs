@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::{
     Registry,
     filter::{LevelFilter, Targets},
+    fmt,
     layer::SubscriberExt,
     reload::{self, Handle},
     util::SubscriberInitExt,
@@ -69,11 +70,11 @@ impl Logging {
     pub(crate) fn start(configured: &str, format: LogFormat) -> Self {
         let filter = overruled(configured);
         let (layer, handle) = reload::Layer::new(parse_filter(&filter).unwrap_or_default());
-        let lines = || tracing_subscriber::fmt::layer().with_writer(io::stderr);
         let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
         let has_color = has_color(is_terminal, std::env::var_os(NO_COLOR));
-        let text = (format == LogFormat::Text).then(|| lines().with_ansi(has_color));
-        let json = (format == LogFormat::Json).then(|| lines().json());
+        let text = (format == LogFormat::Text)
+            .then(|| fmt::layer().with_writer(io::stderr).with_ansi(has_color));
+        let json = (format == LogFormat::Json).then(|| fmt::layer().with_writer(io::stderr).json());
         // An error means that a test has started logging before.
         let _ = tracing_subscriber::registry()
             .with(layer)

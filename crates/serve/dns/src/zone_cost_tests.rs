@@ -117,7 +117,12 @@ async fn zone_changes() {
         let metrics = ListenerMetrics::register(&registry).unwrap();
         let listeners = config.bind().await.unwrap();
         let server = listeners
-            .serve(responder.clone(), None, &crate::ConnectionRules::default(), &metrics)
+            .serve(
+                responder.clone(),
+                None,
+                &crate::ConnectionRules::default(),
+                &metrics,
+            )
             .unwrap();
         for is_changing in [false, true] {
             let is_done = Arc::new(AtomicBool::new(false));
