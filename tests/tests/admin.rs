@@ -145,3 +145,44 @@ async fn the_addresses_speak_https_if_configured() {
         "no plain HTTP"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_lines_are_json_if_configured_and_a_misspelt_level_is_an_error() {
+    let cluster = Cluster::prepare(&voters(1).with_config("\n[logging]\nformat = \"json\"\n"));
+    let node = cluster.node(1);
+    node.start();
+    node.wait_ready().await;
+    node.terminate().await;
+    let log = node.log();
+    assert!(log.lines().count() > 1, "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("it is JSON");
+        assert!(
+            line["level"].is_string() && line["fields"]["message"].is_string(),
+            "{line}"
+        );
+    }
+    node.configure(
+        &node
+            .config()
+            .replace("format = \"json\"", "filter = \"inof\""),
+    );
+    let log = node.expect_start_fails().await;
+    assert!(
+        log.contains("logging.filter: `inof` is neither a level"),
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_name_and_a_misplaced_scrape_are_failures() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let error = node
+        .expect_rejected(&["zone", "unset", "quorate.test", "wwww"])
+        .await;
+    assert!(error.contains("has no such replicated records"), "{error}");
+    let scrape = node.send(node.client().get(node.url("/metrics"))).await;
+    assert_eq!(scrape.status, 404);
+    assert!(scrape.text().contains("unknown-path"), "{}", scrape.text());
+}
