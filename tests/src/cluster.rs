@@ -21,7 +21,7 @@ pub const OTHER_ORIGIN: &str = "other.test.";
 
 /// How long a request may take: longer than the deadline of any PUT, so that an answer after the
 /// deadline is still received.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often a cluster is started again if another process took one of its ports.
 const START_TRIES: usize = 3;

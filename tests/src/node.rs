@@ -156,6 +156,20 @@ impl Node {
         self.dir.join("data")
     }
 
+    /// The socket of its admin API, if it runs and its program has one.
+    pub fn admin_socket(&self) -> Option<PathBuf> {
+        let socket = self.data_dir().join("admin.sock");
+        socket.exists().then_some(socket)
+    }
+
+    /// Where commands for operators reach it.
+    pub fn admin_url(&self) -> String {
+        match self.admin_socket() {
+            Some(socket) => format!("unix:{}", socket.display()),
+            None => format!("http://{}", self.addresses.admin),
+        }
+    }
+
     /// Where its secret key is.
     pub fn key_file(&self) -> PathBuf {
         self.data_dir().join("node.key")

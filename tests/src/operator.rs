@@ -43,8 +43,7 @@ impl Node {
     /// Runs `quorate` with `args` against this node.
     pub async fn run(&self, args: &[&str]) -> CommandOutput {
         let mut command = binary::command_of(self.program());
-        let admin = format!("http://{}", self.addresses().admin);
-        command.args(args).env("QUORATE_ADMIN", admin);
+        command.args(args).env("QUORATE_ADMIN", self.admin_url());
         let mut command = tokio::process::Command::from(command);
         let output = command.kill_on_drop(true).output().await;
         let Output {

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use hickory_proto::{op::Message, rr::RecordType};
-use reqwest::{RequestBuilder, Response, header::HeaderMap};
+use reqwest::{Client, RequestBuilder, Response, header::HeaderMap};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Node, ORIGIN, Packet, PutAnswer, dns};
+use crate::{Node, ORIGIN, Packet, PutAnswer, cluster::REQUEST_TIMEOUT, dns};
 
 /// The status of a node (`/v1/status`).
 #[derive(Debug, Clone, Deserialize)]
@@ -92,12 +92,25 @@ impl Node {
         self.admin("/v1/digest").await?.json()
     }
 
-    /// GETs a path at the admin address.
+    /// GETs a path of the admin API: on the socket, or at the address of a program that has none.
     pub async fn admin(&self, path: &str) -> Result<Answer, String> {
-        let url = format!("http://{}{path}", self.addresses().admin);
-        Answer::to(self.client().get(url))
-            .await
-            .map_err(|e| format!("{e:?}"))
+        let request = match self.admin_socket() {
+            Some(socket) => {
+                let client = Client::builder()
+                    .unix_socket(socket)
+                    .timeout(REQUEST_TIMEOUT);
+                let client = client.build().map_err(|error| format!("{error:?}"))?;
+                client.get(format!("http://localhost{path}"))
+            }
+            None => self.admin_tcp(path),
+        };
+        Answer::to(request).await.map_err(|e| format!("{e:?}"))
+    }
+
+    /// A GET of a path at the admin address over TCP.
+    pub fn admin_tcp(&self, path: &str) -> RequestBuilder {
+        self.client()
+            .get(format!("http://{}{path}", self.addresses().admin))
     }
 
     /// The URL of a path at the public address.

@@ -51,10 +51,12 @@ async fn the_printed_commands_work_and_the_data_stays(count: usize) {
         format!("{count} {nodes}, data in {}", data.display())
     );
     let commands = dev.printed_commands();
-    let [publish, curl, dig] = &commands[..] else {
-        panic!("three commands: {commands:?}")
+    let [status, publish, curl, dig] = &commands[..] else {
+        panic!("four commands: {commands:?}")
     };
 
+    let shown = shell(status);
+    assert!(shown.status.success(), "{shown:?}");
     let published = shell(publish);
     assert!(published.status.success(), "{published:?}");
     expect_found(curl, dig).await;

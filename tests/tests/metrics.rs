@@ -54,6 +54,26 @@ async fn every_metric_is_documented() {
     }
 }
 
+/// Graphs of memory and of versions need no other exporter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_reports_its_process_and_its_version() {
+    let cluster = Cluster::start(voters(1)).await;
+    let metrics = cluster.node(1).admin("/metrics").await.expect("it lives");
+    let metrics = metrics.text();
+    for name in [
+        "process_resident_memory_bytes ",
+        "process_open_fds ",
+        "process_max_fds ",
+        "process_cpu_seconds_total ",
+        "process_threads ",
+        "quorate_build_info{commit=",
+    ] {
+        assert!(metrics.lines().any(|line| line.starts_with(name)), "{name}");
+    }
+    let version = format!("version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+    assert!(metrics.contains(&version), "{version}");
+}
+
 fn documentation() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/METRICS.md")
 }

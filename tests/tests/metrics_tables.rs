@@ -7,6 +7,9 @@ use std::{
     fmt::Write,
 };
 
+/// The metric whose labels are about the program.
+const BUILD_INFO: &str = "quorate_build_info";
+
 /// One metric: its type, its help, and the values that each label has.
 #[derive(Default)]
 struct Family {
@@ -20,13 +23,18 @@ pub(crate) fn tables(text: &str) -> String {
     let mut rooms: BTreeMap<&str, String> = BTreeMap::new();
     let families = families(text);
     for (name, family) in &families {
-        let room = name
-            .split('_')
-            .nth(1)
-            .expect("a name begins with quorate_<room>_");
-        let labels = family.labels.iter().map(|(label, values)| {
-            let values: Vec<_> = values.iter().map(String::as_str).collect();
-            format!("`{label}`: {}", values.join(", "))
+        let room = match name.strip_prefix("quorate_") {
+            Some(rest) => rest.split('_').next().expect("it is quorate_<room>_<name>"),
+            // The metrics that programs of all kinds have.
+            None => "process",
+        };
+        let labels = family.labels.iter().map(|(label, values)| match *name {
+            // Each build has its own.
+            BUILD_INFO => format!("`{label}`"),
+            _ => {
+                let values: Vec<_> = values.iter().map(String::as_str).collect();
+                format!("`{label}`: {}", values.join(", "))
+            }
         });
         let labels: Vec<_> = labels.collect();
         let labels = match labels.is_empty() {

@@ -86,7 +86,7 @@ impl Machines {
 
     /// Runs a line as an operator types it on this machine.
     async fn run_in_shell(&self, machine: &Node, line: &str) {
-        let admin = format!("http://{}", machine.addresses().admin);
+        let admin = machine.admin_url();
         let script = format!("quorate() {{ \"$PROGRAM\" \"$@\"; }}\n{line}");
         let mut command = Command::new("sh");
         command.args(["-ec", &script]).current_dir(&self.dir);

@@ -1,6 +1,7 @@
 //! Scenarios over real processes and sockets: one module for each subject.
 
 mod absence;
+mod admin;
 mod bad_input;
 mod bad_peers;
 mod bad_starts;

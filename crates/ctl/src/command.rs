@@ -5,7 +5,7 @@ use std::pin::Pin;
 use clap::{Args, Command, Subcommand};
 
 use crate::{
-    admin::{AdminArgs, Session},
+    admin::{AdminArgs, Session, SocketOf},
     cluster::ClusterCommand,
     exit,
     leader::LeaderCommand,
@@ -67,13 +67,14 @@ pub struct NodeCall<C: Subcommand> {
 }
 
 impl ClientCommand {
-    /// Runs the command. The future is boxed, so that it is compiled with this crate.
-    pub fn run(self) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> {
-        Box::pin(async {
+    /// Runs the command. `socket_of` reads the configuration of a node. The future is boxed, so that
+    /// it is compiled with this crate.
+    pub fn run(self, socket_of: SocketOf) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> {
+        Box::pin(async move {
             match self {
                 Self::Publish(args) => publish(args).await,
                 Self::Resolve(args) => resolve(args).await,
-                Self::Node(command) => command.run(AdminArgs::open).await,
+                Self::Node(command) => command.run(|admin| admin.open(socket_of)).await,
             }
         })
     }

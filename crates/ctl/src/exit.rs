@@ -17,7 +17,7 @@ pub const EXIT_CODES: [(u8, &str); 6] = [
     (UNREACHABLE, "no node answered at the admin URL"),
     (
         NOT_AUTHORIZED,
-        "not authorized: no token, a wrong token, or its scope is too small",
+        "not authorized: no token, a wrong token, its scope is too small, or no permission for the socket",
     ),
     (
         TRY_AGAIN,
@@ -38,6 +38,7 @@ impl AdminError {
     fn exit(&self) -> u8 {
         match self {
             Self::Unreachable { .. } | Self::BrokeOff { .. } => UNREACHABLE,
+            Self::Denied { .. } => NOT_AUTHORIZED,
             Self::NotDone { .. } => TRY_AGAIN,
             Self::Rejected { problem, .. } if problem.retry => TRY_AGAIN,
             Self::Foreign { status, .. } if *status == StatusCode::SERVICE_UNAVAILABLE => TRY_AGAIN,

@@ -3,15 +3,19 @@
 use std::{
     fs::{File, OpenOptions},
     io::{ErrorKind, Read, Write},
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use pkarr::Keypair;
 
 /// The most bytes of the file that are read: the digits and some white space.
 const KEY_FILE_SIZE_MAX: u64 = 256;
+
+/// The bits of a file's mode for its group and for others.
+const OTHERS_MODE: u32 = 0o077;
 
 /// Reads the key, or creates one if there is no file. Returns whether it is new.
 pub fn open(path: &Path) -> anyhow::Result<(Keypair, bool)> {
@@ -25,6 +29,7 @@ pub fn open(path: &Path) -> anyhow::Result<(Keypair, bool)> {
 }
 
 fn read(file: File, path: &Path) -> anyhow::Result<Keypair> {
+    check_private(&file, path)?;
     let wrong = || {
         format!(
             "{} is not a key file: a key file contains 64 hexadecimal digits",
@@ -40,6 +45,20 @@ fn read(file: File, path: &Path) -> anyhow::Result<Keypair> {
         .with_context(wrong)?;
     let secret: [u8; 32] = bytes.as_slice().try_into().with_context(wrong)?;
     Ok(Keypair::from_secret_key(&secret))
+}
+
+/// Fails if others than the owner may use the file, as ssh does.
+fn check_private(file: &File, path: &Path) -> anyhow::Result<()> {
+    let path = path.display();
+    let file = file.metadata();
+    let file = file.with_context(|| format!("the mode of {path} cannot be read"))?;
+    let mode = file.permissions().mode() & 0o777;
+    ensure!(
+        !file.is_file() || mode & OTHERS_MODE == 0,
+        "the key file {path} has mode {mode:03o}, so others can read or change it: run `chmod 600 {path}`; \
+         if somebody may have read it, publish with a new key"
+    );
+    Ok(())
 }
 
 /// Creates the file, readable only by its owner. Fails if it exists.

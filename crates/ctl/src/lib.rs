@@ -5,7 +5,7 @@
 //!
 //! | item | purpose |
 //! |---|---|
-//! | [`ClientCommand`] | the commands |
+//! | [`ClientCommand`], [`SocketOf`] | the commands, and how they find the socket of a node |
 //! | [`CompletionsArgs`], [`completions()`], [`ManArgs`], [`man()`] | shell completions and manual pages |
 //! | [`EXIT_CODES`], [`exit_code`], [`with_exit_codes`] | exit codes |
 //! | [`RelayUrl`] | the URL of the packets of a relay |
@@ -44,6 +44,7 @@ mod table;
 mod token;
 mod zone;
 
+pub use admin::SocketOf;
 pub use command::{ClientCommand, with_exit_codes};
 pub use exit::{EXIT_CODES, exit_code};
 pub use http::install_tls_provider;

@@ -16,7 +16,7 @@ use crate::{
     output::printable,
     record::{self, Record},
     relay,
-    relay_url::{DEV_ORIGIN, DEV_RELAY, RelayUrl},
+    relay_url::{DEFAULT_RELAY, RelayUrl},
     token::Token,
 };
 
@@ -43,8 +43,8 @@ pub struct PublishArgs {
     /// The file with the secret key, 64 hexadecimal digits; created if it does not exist
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// The relay to publish through
-    #[arg(long, value_name = "URL", default_value = DEV_RELAY)]
+    /// The relay to publish through; that of `quorate serve` on this machine by default
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RELAY, env = "QUORATE_RELAY")]
     relay: RelayUrl,
     /// A file with a publish token, if the relay requires one; QUORATE_PUBLISH_TOKEN can hold the token itself
     #[arg(long, value_name = "FILE", env = "QUORATE_PUBLISH_TOKEN_FILE")]
@@ -55,12 +55,13 @@ pub struct PublishArgs {
     /// A TXT record; the name ends at the first =
     #[arg(long, value_name = "NAME=VALUE")]
     txt: Vec<String>,
-    /// The DNS server in the printed `dig` command; by default that of `quorate dev`
+    /// The DNS server in the printed `dig` command; by default that of a node on this machine
     #[arg(long, value_name = "IP:PORT")]
     dns: Option<SocketAddr>,
-    /// The origin in the printed `dig` command
-    #[arg(long, value_name = "NAME", default_value = DEV_ORIGIN)]
-    origin: String,
+    /// The zone in the printed `dig` command; by default that of `quorate dev` if the relay is one of
+    /// its nodes
+    #[arg(long, value_name = "NAME")]
+    origin: Option<String>,
     /// Records: NAME TYPE VALUE, repeated
     #[arg(value_name = "RECORD")]
     records: Vec<String>,
@@ -165,23 +166,31 @@ fn print_stored(
 fn print_commands(args: &PublishArgs, records: &[Record], key: &PublicKey) -> anyhow::Result<()> {
     outln!("look it up")?;
     outln!("           curl -sS {} | od -c", args.relay.packet(key))?;
-    let first = records.first().map_or_else(String::new, |record| {
-        format!("{} {}", record.name_at(key, &args.origin), record.kind())
-    });
-    match args.dns.or_else(|| dev_dns(&args.relay)) {
-        Some(dns) => outln!("           dig @{} -p {} {first}", dns.ip(), dns.port()),
-        None => outln!(
-            "           dig @{} {first}   (--dns and --origin name your server and origin)",
-            args.relay.host_and_port().0
-        ),
+    match records.first() {
+        Some(first) => outln!("           {}", dig(args, first, key)),
+        None => Ok(()),
     }
 }
 
-/// The DNS address of the `quorate dev` node with this relay, if it uses the default port.
-fn dev_dns(relay: &RelayUrl) -> Option<SocketAddr> {
-    let (host, port) = relay.host_and_port();
-    let is_dev = host == "127.0.0.1" && (8081..=8085).contains(&port);
-    is_dev.then(|| SocketAddr::from(([127, 0, 0, 1], port - 8080 + 5300)))
+/// The `dig` command that looks up `record`. What is not known is a word in capitals.
+fn dig(args: &PublishArgs, record: &Record, key: &PublicKey) -> String {
+    let (server, origin) = args.relay.dns();
+    let server = args.dns.or(server);
+    let origin = args.origin.as_deref().or(origin);
+    let at = server.map_or_else(
+        || format!("@{}", args.relay.host_and_port().0),
+        |server| format!("@{} -p {}", server.ip(), server.port()),
+    );
+    let name = record.name_at(key, origin.unwrap_or("ZONE"));
+    let hint = match (server, origin) {
+        (Some(_), Some(_)) => "",
+        (Some(_), None) => "   (ZONE is a zone of the server: see dns.origins, or set --origin)",
+        (None, Some(_)) => "   (--dns sets the server and its port)",
+        (None, None) => {
+            "   (ZONE is a zone of the server: set --origin; --dns sets the server and its port)"
+        }
+    };
+    format!("dig {at} {name} {}{hint}", record.kind())
 }
 
 #[cfg(test)]

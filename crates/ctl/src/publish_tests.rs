@@ -237,6 +237,8 @@ fn a_file_that_is_not_a_key_file_is_named_and_left_unchanged() {
         "00".repeat(31).as_str(),
     ] {
         std::fs::write(&path, text).unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, private).unwrap();
         let error = format!("{:#}", key_file::open(&path).err().unwrap());
         assert!(error.contains("me.key is not a key file"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
@@ -255,9 +257,76 @@ fn the_printed_name_is_the_published_one() {
         records[1].name_at(&key, "quorate.test"),
         format!("{key}.quorate.test")
     );
-    assert_eq!(
-        dev_dns(&DEV_RELAY.parse().unwrap()),
-        "127.0.0.1:5301".parse().ok()
-    );
-    assert_eq!(dev_dns(&"https://relay.example.org".parse().unwrap()), None);
+}
+
+/// A node with the default settings listens for DNS at 5300, `quorate dev` at 5301 and later.
+#[test]
+fn the_printed_dig_command_has_the_right_port_and_zone() {
+    let records = records(&["_iroh", "TXT", "a=b"]).unwrap();
+    let key = PublicKey::from_bytes([7; 32]);
+    let dev = ["--relay", "http://127.0.0.1:8082/pkarr"];
+    let elsewhere = ["--relay", "https://relay.example.org/pkarr"];
+    for (words, expected) in [
+        (
+            vec![],
+            format!(
+                "dig @127.0.0.1 -p 5300 _iroh.{key}.ZONE TXT   (ZONE is a zone of the server: "
+            ),
+        ),
+        (
+            vec!["--origin", "dns.example.org"],
+            format!("dig @127.0.0.1 -p 5300 _iroh.{key}.dns.example.org TXT"),
+        ),
+        (
+            dev.to_vec(),
+            format!("dig @127.0.0.1 -p 5302 _iroh.{key}.quorate.test TXT"),
+        ),
+        (
+            elsewhere.to_vec(),
+            format!(
+                "dig @relay.example.org _iroh.{key}.ZONE TXT   (ZONE is a zone of the server: "
+            ),
+        ),
+        (
+            [&elsewhere[..], &["--dns", "192.0.2.1:53", "--origin", "a."]].concat(),
+            format!("dig @192.0.2.1 -p 53 _iroh.{key}.a TXT"),
+        ),
+    ] {
+        let printed = dig(&args(&words), &records[0], &key);
+        match printed.contains('(') {
+            true => assert!(printed.starts_with(&expected), "{printed}"),
+            false => assert_eq!(printed, expected),
+        }
+    }
+}
+
+#[test]
+fn the_default_relay_is_that_of_serve() {
+    assert_eq!(args(&[]).relay.to_string(), "http://127.0.0.1:8080/pkarr");
+}
+
+/// As ssh does.
+#[test]
+fn a_key_file_that_others_can_read_is_rejected() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("me.key");
+    key_file::open(&path).unwrap();
+    for (mode, is_accepted) in [
+        (0o600, true),
+        (0o400, true),
+        (0o640, false),
+        (0o604, false),
+        (0o644, false),
+        (0o620, false),
+    ] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let opened = key_file::open(&path);
+        assert_eq!(opened.is_ok(), is_accepted, "{mode:o}");
+        if let Err(error) = opened {
+            let error = error.to_string();
+            assert!(error.contains(&format!("mode {mode:03o}")), "{error}");
+            assert!(error.contains("chmod 600 "), "{error}");
+        }
+    }
 }

@@ -1,14 +1,27 @@
 //! The URL of a relay.
 
-use std::{fmt, net::SocketAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    str::FromStr,
+};
 
 use quorate_packet::PublicKey;
 use reqwest::Url;
 
 use crate::http;
 
-/// The relay of the first node of `quorate dev`.
-pub(crate) const DEV_RELAY: &str = "http://127.0.0.1:8081/pkarr";
+/// The relay of a node on this machine with the default settings.
+pub(crate) const DEFAULT_RELAY: &str = "http://127.0.0.1:8080/pkarr";
+
+/// The port of HTTP in the default settings. Node *i* of `quorate dev` adds *i*.
+const HTTP_PORT: u16 = 8080;
+
+/// The port of DNS in the default settings. Node *i* of `quorate dev` adds *i*.
+const DNS_PORT: u16 = 5300;
+
+/// How many nodes `quorate dev` has at most.
+const DEV_NODE_COUNT_MAX: u16 = 5;
 
 /// The origin of `quorate dev`.
 pub const DEV_ORIGIN: &str = "quorate.test";
@@ -35,6 +48,24 @@ impl RelayUrl {
         )
     }
 
+    /// The DNS server and the zone of the node with this relay, as far as they follow from its URL: that
+    /// of a node on this machine with the default ports, and for `quorate dev` the zone too.
+    pub(crate) fn dns(&self) -> (Option<SocketAddr>, Option<&'static str>) {
+        let (host, port) = self.host_and_port();
+        let address = match host {
+            "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            host => host.trim_matches(['[', ']']).parse::<IpAddr>(),
+        };
+        let number = port.wrapping_sub(HTTP_PORT);
+        match address {
+            Ok(address) if address.is_loopback() && number <= DEV_NODE_COUNT_MAX => {
+                let server = SocketAddr::new(address, DNS_PORT + number);
+                (Some(server), (number > 0).then_some(DEV_ORIGIN))
+            }
+            _ => (None, None),
+        }
+    }
+
     /// The URL itself.
     pub fn url(&self) -> &Url {
         &self.0
@@ -53,7 +84,7 @@ impl FromStr for RelayUrl {
     type Err = anyhow::Error;
 
     fn from_str(s: &str) -> anyhow::Result<Self> {
-        http::parse_url(s, DEV_RELAY).map(Self)
+        http::parse_url(s, DEFAULT_RELAY).map(Self)
     }
 }
 
@@ -102,8 +133,32 @@ mod tests {
     }
 
     #[test]
+    fn the_dns_server_of_a_node_on_this_machine_is_known() {
+        for (relay, server, origin) in [
+            (DEFAULT_RELAY, Some("127.0.0.1:5300"), None),
+            ("http://localhost:8080/pkarr", Some("127.0.0.1:5300"), None),
+            ("http://[::1]:8080/pkarr", Some("[::1]:5300"), None),
+            (
+                "http://127.0.0.1:8081/pkarr",
+                Some("127.0.0.1:5301"),
+                Some(DEV_ORIGIN),
+            ),
+            ("http://127.0.0.1:8086/pkarr", None, None),
+            ("http://192.0.2.1:8080/pkarr", None, None),
+            ("https://relay.example.org/pkarr", None, None),
+        ] {
+            let url: RelayUrl = relay.parse().unwrap();
+            let server = server.map(|server| server.parse().unwrap());
+            assert_eq!(url.dns(), (server, origin), "{relay}");
+        }
+    }
+
+    #[test]
     fn the_relay_of_a_node_is_under_pkarr() {
         let address: SocketAddr = "127.0.0.1:8081".parse().unwrap();
-        assert_eq!(RelayUrl::from(address), DEV_RELAY.parse().unwrap());
+        assert_eq!(
+            RelayUrl::from(address).to_string(),
+            "http://127.0.0.1:8081/pkarr"
+        );
     }
 }

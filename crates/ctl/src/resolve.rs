@@ -15,7 +15,7 @@ use crate::{
     dns, http, out,
     output::printable,
     record, relay,
-    relay_url::{DEV_ORIGIN, DEV_RELAY, RelayUrl},
+    relay_url::{DEFAULT_RELAY, DEV_ORIGIN, RelayUrl},
 };
 
 /// Arguments of `quorate resolve`.
@@ -31,10 +31,10 @@ pub struct ResolveArgs {
     /// The public key, in z-base-32
     #[arg(value_name = "KEY")]
     key: PublicKey,
-    /// Ask this relay
-    #[arg(long, value_name = "URL", default_value = DEV_RELAY, conflicts_with = "dns")]
+    /// Ask this relay; that of `quorate serve` on this machine by default
+    #[arg(long, value_name = "URL", default_value = DEFAULT_RELAY, env = "QUORATE_RELAY")]
     relay: RelayUrl,
-    /// Ask this DNS server
+    /// Ask this DNS server instead of a relay
     #[arg(long, value_name = "IP:PORT")]
     dns: Option<SocketAddr>,
     /// The origin that the DNS server serves

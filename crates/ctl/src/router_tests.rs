@@ -9,8 +9,8 @@ use std::{
 
 use prometheus::Registry;
 use quorate_admin::{
-    AdminConfig, AdminNode, Build, LogControl, Reload, ReloadReport, Scope, ServedZones,
-    Token as NewToken, Tokens,
+    AdminConfig, AdminNode, AdminRouters, Build, LogControl, Reload, ReloadReport, Scope,
+    ServedZones, Token as NewToken, Tokens,
 };
 use quorate_api::{
     ChangeRequest, InviteRequest, MemberChange, MoveRequest, Problem, ProblemType, ReplaceRequest,
@@ -21,7 +21,7 @@ use quorate_fake::{FakeReplica, packet, received_now};
 use quorate_packet::PublicKey;
 use quorate_replica::{NamedSet, Reader, Replica, WireName, ZoneState};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
     admin::{
@@ -86,8 +86,8 @@ impl ServedZones for OneZone {
     }
 }
 
-/// A node with a fake cluster, and its URL.
-async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
+/// The routes of a node with a fake cluster.
+fn routers_of(config: &AdminConfig) -> (Arc<FakeReplica>, AdminRouters) {
     let replica = FakeReplica::new();
     let node = AdminNode {
         replica: replica.clone(),
@@ -98,16 +98,35 @@ async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
         zones: Box::new(OneZone),
     };
     let tokens = Arc::new(Tokens::open(&config.tokens_file).unwrap());
-    let router = quorate_admin::router(node, tokens, config).unwrap();
+    (
+        replica,
+        quorate_admin::routers(node, &tokens, config).unwrap(),
+    )
+}
+
+/// A node with a fake cluster, and its URL.
+async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
+    let (replica, routers) = routers_of(config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let app = router.into_make_service_with_connect_info::<SocketAddr>();
+    let app = routers
+        .tcp
+        .into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     (replica, url.parse().unwrap())
 }
 
-async fn node_on_loopback() -> (Arc<FakeReplica>, AdminUrl) {
-    node(&AdminConfig::default()).await
+/// A node with a fake cluster, and its socket, which needs no token.
+async fn node_on_socket() -> (Arc<FakeReplica>, AdminUrl) {
+    let (replica, routers) = routers_of(&AdminConfig::default());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("admin.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        let _dir = dir;
+        axum::serve(listener, routers.socket).await
+    });
+    (replica, AdminUrl::of_socket(&path))
 }
 
 /// Runs the command of these words at a node that needs no token.
@@ -129,7 +148,7 @@ async fn member(url: &AdminUrl, words: &[&str]) -> (Captured, Outcome) {
 
 #[tokio::test]
 async fn a_nodes_status_is_printed() {
-    let (_, url) = node_on_loopback().await;
+    let (_, url) = node_on_socket().await;
     let (mut session, _) = session(&url, None, true);
     let status: NodeStatus = session.call(&ApiCall::get(path::STATUS)).await.unwrap();
     assert_eq!(status.role, Role::Leader);
@@ -137,7 +156,7 @@ async fn a_nodes_status_is_printed() {
 
 #[tokio::test]
 async fn the_member_list_has_complete_json() {
-    let (_, url) = node_on_loopback().await;
+    let (_, url) = node_on_socket().await;
     let (captured, outcome) = member(&url, &["list", "--json"]).await;
     assert_eq!(outcome, Ok(()));
     let list: Value = serde_json::from_str(&captured.data()).unwrap();
@@ -151,7 +170,7 @@ async fn the_member_list_has_complete_json() {
 
 #[tokio::test]
 async fn without_a_leader_the_list_is_printed_with_a_note() {
-    let (replica, url) = node_on_loopback().await;
+    let (replica, url) = node_on_socket().await;
     replica.operators.lose_leader();
     let (captured, outcome) = member(&url, &["list"]).await;
     assert_eq!(outcome, Ok(()));
@@ -165,7 +184,7 @@ async fn without_a_leader_the_list_is_printed_with_a_note() {
 
 #[tokio::test]
 async fn a_join_token_is_alone_on_standard_output() {
-    let (replica, url) = node_on_loopback().await;
+    let (replica, url) = node_on_socket().await;
     let (captured, outcome) = member(&url, &["add", "--learner"]).await;
     assert_eq!(outcome, Ok(()));
     let data = captured.data();
@@ -181,7 +200,7 @@ async fn a_join_token_is_alone_on_standard_output() {
 
 #[tokio::test]
 async fn every_change_reaches_the_cluster() {
-    let (replica, url) = node_on_loopback().await;
+    let (replica, url) = node_on_socket().await;
     let key = || NODE.to_string();
     let other = PublicKey::from_bytes([9; 32]).to_string();
     let call = |force| ChangeRequest { force };
@@ -229,7 +248,7 @@ async fn every_change_reaches_the_cluster() {
 
 #[tokio::test]
 async fn a_change_waits_until_the_node_has_caught_up() {
-    let (replica, url) = node_on_loopback().await;
+    let (replica, url) = node_on_socket().await;
     replica.operators.set_lag(Some(5));
     replica.operators.warn("the cluster has 2 voters");
     let mut requests = replica.operators.request_count.subscribe();
@@ -256,7 +275,7 @@ async fn a_change_waits_until_the_node_has_caught_up() {
 
 #[tokio::test]
 async fn rejections_of_the_cluster_have_a_message_and_an_exit_code() {
-    let (replica, url) = node_on_loopback().await;
+    let (replica, url) = node_on_socket().await;
     for (problem_type, message, code) in [
         (ProblemType::NoLiveQuorum, "1 of 2 voters would be alive", 1),
         (ProblemType::UnknownNode, "no node is called \"b\"", 1),
@@ -276,7 +295,7 @@ async fn rejections_of_the_cluster_have_a_message_and_an_exit_code() {
 
 #[tokio::test]
 async fn leadership_is_transferred() {
-    let (replica, url) = node_on_loopback().await;
+    let (replica, url) = node_on_socket().await;
     for (to, key) in [(None, None), (Some("fra-1"), Some(NODE.to_string()))] {
         let words = ["leader", "transfer"].into_iter().chain(to);
         let (captured, outcome) = run(&url, &words.collect::<Vec<_>>()).await;
@@ -291,7 +310,7 @@ async fn leadership_is_transferred() {
 
 #[tokio::test]
 async fn packets_are_listed_page_by_page_and_verified() {
-    let (replica, url) = node_on_loopback().await;
+    let (replica, url) = node_on_socket().await;
     for seed in 1..=3 {
         replica.store(received_now(packet(
             seed,
@@ -326,7 +345,7 @@ async fn packets_are_listed_page_by_page_and_verified() {
 
 #[tokio::test]
 async fn runtime_settings_are_shown_and_changed() {
-    let (_, url) = node_on_loopback().await;
+    let (_, url) = node_on_socket().await;
     let filter = "info,quorate_raft=debug";
     let (_, outcome) = run(&url, &["log-filter", filter]).await;
     assert_eq!(outcome, Ok(()));
@@ -350,7 +369,6 @@ async fn the_scope_of_a_token_is_enforced() {
     std::fs::write(&file, lines.concat()).unwrap();
     let config = AdminConfig {
         tokens_file: file.path().to_owned(),
-        loopback_needs_token: true,
         ..AdminConfig::default()
     };
     let (_, url) = node(&config).await;
@@ -371,11 +389,12 @@ async fn the_scope_of_a_token_is_enforced() {
     let (_, outcome) = run(&url, &["log-filter"]).await;
     let (error, code) = outcome.unwrap_err();
     assert!(code == 4 && error.contains("--token-file"), "{error}");
+    assert!(error.contains("--admin unix:PATH"), "{error}");
 }
 
 #[tokio::test]
 async fn a_listed_zone_can_be_imported_again() {
-    let (replica, url) = node_on_loopback().await;
+    let (replica, url) = node_on_socket().await;
     let texts = ["v=spf1 -all", "\"a\\\"b\" \"\\255\""];
     let set = [&["set", "a", "t", "60", "TXT"][..], &texts].concat();
     assert_eq!(zone(&url, &set).await.1, Ok(()));
@@ -410,7 +429,7 @@ async fn a_listed_zone_can_be_imported_again() {
 
 #[tokio::test]
 async fn a_list_of_keys_can_be_removed_again() {
-    let (replica, url) = node_on_loopback().await;
+    let (replica, url) = node_on_socket().await;
     let keys = [1, 2].map(|byte| PublicKey::from_bytes([byte; 32]).to_string());
     let deny = ["deny", &keys[0], &keys[1]];
     assert_eq!(policy(&url, &deny).await.1, Ok(()));

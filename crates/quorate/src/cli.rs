@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use quorate_admin::Tokens;
+use quorate_admin::{Tokens, socket_group};
 use quorate_ctl::{ClientCommand, CompletionsArgs, ManArgs, out, with_exit_codes};
 use quorate_disk::LinuxDisk;
 use quorate_http::ServerCertificate;
@@ -278,10 +278,16 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Log(command) => log::run(&command),
         Command::AdminToken(command) => admin_token::run(&command),
-        Command::Client(command) => block_on(command.run()),
+        Command::Client(command) => block_on(command.run(socket_of)),
         Command::Completions(args) => quorate_ctl::completions(&args, program()),
         Command::Man(args) => quorate_ctl::man(&args, program()),
     }
+}
+
+/// The socket of the node with this configuration file.
+fn socket_of(file: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let config = config::load(Sources::new(Some(file.to_owned())))?.config;
+    Ok(config.admin.socket_in(&config.data_dir))
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -305,6 +311,7 @@ fn check(file: &Path) -> anyhow::Result<String> {
     print_warnings(&loaded);
     let config = &loaded.config;
     Tokens::open(&config.admin.tokens_file).context("admin.tokens_file")?;
+    socket_group(&config.admin.socket_group).context("admin.socket_group")?;
     if config.tls.is_set() {
         let certificate = ServerCertificate::open(Arc::new(LinuxDisk), config.tls.all());
         for warning in certificate.context("tls")?.warnings() {
@@ -317,15 +324,17 @@ fn check(file: &Path) -> anyhow::Result<String> {
         true => "none".to_owned(),
         false => origins.join(", "),
     };
+    let socket = config.admin.socket_in(&config.data_dir);
     Ok(format!(
         "{}: OK\n  data     {}\n  http     {}\n  dns      {}, origins: \
-         {origins}\n  peers    {}\n  admin    {}\n",
+         {origins}\n  peers    {}\n  admin    {}\n  socket   {}\n",
         file.display(),
         config.data_dir.display(),
         config.http.listen,
         config.dns.listen,
         config.peer.listen,
         config.admin.listen,
+        socket.map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
     ))
 }
 

@@ -17,7 +17,7 @@ use quorate_peer::{Identity, NodeId};
 
 use crate::{
     config::ConfigV1,
-    logging::{DEV_LOGS, Logging},
+    logging::{DEV_LOGS, LogFormat, Logging},
     node::{RunningNode, StartOptions},
     servers::{Addresses, Listeners},
     start::{self, BootState, ClusterFile, KEY_FILE, TokenSource},
@@ -28,8 +28,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Node i listens on 127.0.0.1: HTTP 8080+i, HTTPS 8440+i, DNS 5300+i, DNS over TLS 8530+i,
-peers 7700+i, admin and metrics 9100+i. The origin is quorate.test. If a port is taken, --port-offset
-moves all of them.")]
+peers 7700+i, admin and metrics 9100+i. Commands for operators use its socket:
+--admin unix:DIR/node-i/admin.sock. The origin is quorate.test. If a port is taken, --port-offset moves
+all of them.")]
 pub(crate) struct DevArgs {
     /// How many nodes
     #[arg(long, default_value_t = 3, value_parser = parse_nodes, value_name = "1|3|5")]
@@ -71,7 +72,7 @@ fn parse_nodes(text: &str) -> Result<usize, String> {
 
 /// Runs the cluster until it is stopped.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
-    let logging = Logging::start(DEV_LOGS);
+    let logging = Logging::start(DEV_LOGS, LogFormat::Text);
     let mut stop = StopSignals::listen()?;
     let temporary = args.ephemeral.then(tempfile::tempdir).transpose();
     let temporary = temporary.context("no temporary directory can be created")?;
@@ -317,7 +318,7 @@ fn banner(nodes: &[RunningNode], root: &Path) -> String {
     text
 }
 
-/// Three commands that can be copied: publish at the first node, look up at the last.
+/// Four commands that can be copied: the status of the first node, publish there, look up at the last.
 fn demo_commands(nodes: &[RunningNode], key_file: &Path, key: &str) -> String {
     let program = std::env::args()
         .next()
@@ -326,8 +327,12 @@ fn demo_commands(nodes: &[RunningNode], key_file: &Path, key: &str) -> String {
     let (publish, look_up) = (nodes[0].addresses(), nodes[nodes.len() - 1].addresses());
     let (relay, relay_dns) = (publish.http, publish.dns);
     let (http, server, port) = (look_up.http, look_up.dns.ip(), look_up.dns.port());
+    let status = match nodes[0].admin_socket() {
+        Some(socket) => format!("  {program} status --admin unix:{}\n", socket.display()),
+        None => String::new(),
+    };
     format!(
-        "  {program} publish --key {key_file} --relay http://{relay}/pkarr --dns {relay_dns} \
+        "{status}  {program} publish --key {key_file} --relay http://{relay}/pkarr --dns {relay_dns} \
          _iroh TXT relay=https://relay.example.org\n  \
          curl --silent --dump-header - --output /dev/null http://{http}/pkarr/{key}\n  \
          dig @{server} -p {port} TXT _iroh.{key}.{ORIGIN}\n"
@@ -359,7 +364,7 @@ mod tests {
 
     async fn failed_start(configs: &[ConfigV1], root: &Path) -> String {
         let token = root.join(TOKEN_FILE);
-        let logging = Logging::start("error");
+        let logging = Logging::start("error", LogFormat::Text);
         let started = start(configs, &BTreeMap::new(), token, &logging).await;
         format!("{:#}", started.err().expect("the start must fail"))
     }

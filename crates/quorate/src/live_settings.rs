@@ -135,7 +135,7 @@ impl LiveSettings {
         }
         in_force.limit = loaded.config.limit;
         in_force.http.trusted_proxies = loaded.config.http.trusted_proxies;
-        in_force.logging = loaded.config.logging;
+        in_force.logging.filter = loaded.config.logging.filter;
         let names = |keys: Vec<KeyPath>| keys.iter().map(ToString::to_string).collect();
         Ok(ReloadReport {
             changed: names(changed),

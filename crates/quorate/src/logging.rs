@@ -1,14 +1,17 @@
 //! Log lines of the program: structured, on standard error.
 
 use std::{
+    ffi::OsString,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use quorate_admin::LogControl;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::{
     Registry,
     filter::{LevelFilter, Targets},
+    fmt,
     layer::SubscriberExt,
     reload::{self, Handle},
     util::SubscriberInitExt,
@@ -31,6 +34,30 @@ const VARIABLE: &str = "RUST_LOG";
 /// The target of changes by operators, which is always logged.
 const AUDIT: &str = "quorate::audit";
 
+/// The variable of users who want no colors (no-color.org).
+const NO_COLOR: &str = "NO_COLOR";
+
+/// The beginning of the names of our crates in filters.
+const OURS: &str = "quorate";
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object on each line.
+    Json,
+}
+
+quorate_setting::impl_setting_value!(LogFormat => "\"text\" or \"json\"");
+
+/// Whether lines have colors. `no_color` is the value of `NO_COLOR`.
+fn has_color(is_terminal: bool, no_color: Option<OsString>) -> bool {
+    is_terminal && no_color.is_none_or(|value| value.is_empty())
+}
+
 /// The log filter, which can be changed while the program runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Logging {
@@ -40,16 +67,19 @@ pub(crate) struct Logging {
 
 impl Logging {
     /// Starts logging to standard error with the filter of `RUST_LOG`, otherwise `configured`.
-    pub(crate) fn start(configured: &str) -> Self {
+    pub(crate) fn start(configured: &str, format: LogFormat) -> Self {
         let filter = overruled(configured);
         let (layer, handle) = reload::Layer::new(parse_filter(&filter).unwrap_or_default());
-        let lines = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
+        let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+        let has_color = has_color(is_terminal, std::env::var_os(NO_COLOR));
+        let text = (format == LogFormat::Text)
+            .then(|| fmt::layer().with_writer(io::stderr).with_ansi(has_color));
+        let json = (format == LogFormat::Json).then(|| fmt::layer().with_writer(io::stderr).json());
         // An error means that a test has started logging before.
         let _ = tracing_subscriber::registry()
             .with(layer)
-            .with(lines)
+            .with(text)
+            .with(json)
             .try_init();
         Self {
             handle,
@@ -104,12 +134,18 @@ pub(crate) fn parse_filter(filter: &str) -> Result<Targets, String> {
     let parts = filter.split(',').map(str::trim);
     let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
     // `Targets` would read these as something else.
-    let is_wrong =
-        |part: &&&str| part.contains('[') || part.starts_with('=') || part.ends_with('=');
+    let is_wrong = |part: &&&str| {
+        // A misspelt level would be read as the name of a part, and everything else would be silent.
+        let is_unknown = part.parse::<LevelFilter>().is_err() && !part.starts_with(OURS);
+        part.contains('[')
+            || part.starts_with('=')
+            || part.ends_with('=')
+            || (!part.contains('=') && is_unknown)
+    };
     if let Some(wrong) = parts.iter().find(is_wrong) {
         return Err(format!(
-            "`{wrong}` is neither a level, such as `info`, nor a part of the program with one, such as \
-             `quorate_raft=debug`"
+            "`{wrong}` is neither a level (off, error, warn, info, debug or trace) nor a part of the program \
+             with one, such as `quorate_raft=debug`"
         ));
     }
     let all = [&[QUIET], &parts[..]].concat().join(",");
@@ -144,8 +180,31 @@ mod tests {
             "quorate_raft=",
             "info,[request]=debug",
             "quorate_http[{id}]=debug",
+            "inof",
+            "info,hyper",
+            "inof,quorate_raft=debug",
         ] {
             assert!(parse_filter(wrong).is_err(), "{wrong}");
+        }
+        let error = parse_filter("warn,inof").unwrap_err();
+        assert!(
+            error.starts_with("`inof` is neither a level (off, "),
+            "{error}"
+        );
+        parse_filter("WARN,quorate_raft,hyper=info").unwrap();
+    }
+
+    #[test]
+    fn colors_are_only_for_terminals_and_without_no_color() {
+        for (is_terminal, no_color, expected) in [
+            (true, None, true),
+            (true, Some(""), true),
+            (true, Some("1"), false),
+            (false, None, false),
+            (false, Some(""), false),
+        ] {
+            let no_color = no_color.map(OsString::from);
+            assert_eq!(has_color(is_terminal, no_color), expected);
         }
     }
 

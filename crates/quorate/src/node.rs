@@ -1,9 +1,9 @@
 //! The assembly of a node and all its servers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use prometheus::Registry;
+use prometheus::{Registry, process_collector::ProcessCollector};
 use quorate_admin::{AUDIT_TARGET, Reload};
 
 use futures_util::future::join_all;
@@ -65,11 +65,12 @@ impl RunningNode {
     /// Starts a node with a checked configuration.
     pub(crate) async fn start(
         config: &ConfigV1,
-        listeners: Listeners,
+        mut listeners: Listeners,
         options: StartOptions,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
         let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
+        listeners.bind_socket(config)?;
         let joins = options.join.is_some();
         let cluster = BootState::of(&config.data_dir)?.cluster(&config.data_dir, joins)?;
         if let (Some(cluster), Some(join)) = (&cluster, &options.join) {
@@ -82,6 +83,7 @@ impl RunningNode {
         let advertised = (!config.peer.advertise.is_empty()).then(|| address.clone());
 
         let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let limit_metrics = quorate_limit::LimitMetrics::register(&registry)?;
         let settings = LiveSettings::new(config, options.sources, logging.clone(), limit_metrics)?;
         // Servers first: they report the step of the start, and serve nothing until the node is open.
@@ -146,6 +148,12 @@ impl RunningNode {
         }
     }
 
+    /// The socket of the admin API.
+    pub(crate) fn admin_socket(&self) -> Option<PathBuf> {
+        let in_force = self.settings.in_force();
+        in_force.admin.socket_in(&in_force.data_dir)
+    }
+
     /// Reloads the configuration after a signal. The result is in the log and in the audit log.
     pub(crate) async fn reload_by_signal(&self) {
         let settings = self.settings.clone();
@@ -169,7 +177,11 @@ impl RunningNode {
     /// admin listener.
     pub(crate) async fn shutdown(self) -> Result<(), ShutdownError> {
         let Servers {
-            http, dns, admin, ..
+            http,
+            dns,
+            admin,
+            admin_socket,
+            ..
         } = self.servers;
         self.node.begin_shutdown();
         http.shutdown().await;
@@ -177,6 +189,9 @@ impl RunningNode {
         let stopped = self.node.shutdown().await;
         join_all(self.peer.into_iter().map(ListenerServer::shutdown)).await;
         admin.shutdown().await;
+        if let Some(socket) = admin_socket {
+            socket.shutdown().await;
+        }
         stopped
     }
 }
@@ -223,7 +238,10 @@ mod tests {
         start::found(&config, None, 1).unwrap();
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();
-        let (options, logging) = (StartOptions::default(), Logging::start("error"));
+        let (options, logging) = (
+            StartOptions::default(),
+            Logging::start("error", crate::logging::LogFormat::Text),
+        );
         let listeners = Listeners::bind(&config).await.unwrap();
         let error = RunningNode::start(&config, listeners, options, &logging).await;
         let error = format!("{:#}", error.err().expect("the start must fail"));

@@ -16,7 +16,7 @@ use crate::{
 
 /// Runs a node until it is stopped.
 pub(crate) async fn run(loaded: LoadedConfig, mut options: StartOptions) -> anyhow::Result<()> {
-    let logging = Logging::start(&loaded.config.logging.filter);
+    let logging = Logging::start(&loaded.config.logging.filter, loaded.config.logging.format);
     let mut stop = StopSignals::listen()?;
     let mut hangups = signal(SignalKind::hangup()).context("signals cannot be handled")?;
     let config = &loaded.config;
@@ -31,7 +31,9 @@ pub(crate) async fn run(loaded: LoadedConfig, mut options: StartOptions) -> anyh
     let addresses = node.addresses();
     tracing::info!(
         http = %addresses.http, dns = %addresses.dns, peer = %addresses.peer,
-        admin = %addresses.admin, "listening"
+        admin = %addresses.admin,
+        socket = node.admin_socket().map(|path| path.display().to_string()),
+        "listening"
     );
     let tell_when_ready = async {
         node.node.ready().await;

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use futures_util::future::BoxFuture;
 use prometheus::Registry;
-use quorate_admin::{Build, ServedZones};
+use quorate_admin::{AdminRouters, Build, ServedZones};
 use quorate_dns::{ConnectionRules, DnsListeners, DnsServer, Responder};
 use quorate_http::{
-    CertificateMetrics, HttpListeners,
+    CertificateMetrics, HttpListeners, SocketListener, SocketServer,
     listener::{Listener, ListenerMetrics, ListenerName},
     with_cors,
 };
@@ -44,6 +44,7 @@ pub(crate) struct Listeners {
     /// Peers wait here until the node is open.
     pub(crate) peer: Vec<Listener>,
     admin: HttpListeners,
+    socket: Option<SocketListener>,
 }
 
 impl Listeners {
@@ -52,15 +53,22 @@ impl Listeners {
             http: config.http_server().bind().await.context("http")?,
             dns: config.dns.clone().bind().await.context("dns")?,
             peer: Listener::bind_all("peers", &config.peer.listen).context("peer.listen")?,
-            admin: quorate_http::HttpConfig {
-                listen: config.admin.listen.clone(),
-                ..quorate_http::HttpConfig::default()
-            }
-            .bind()
-            .await
-            .context("admin.listen")?,
+            admin: config.admin_server().bind().await.context("admin.listen")?,
+            socket: None,
         })
     }
+
+    /// Binds the socket of the admin API. It may be in the data directory, which must exist and be locked.
+    pub(crate) fn bind_socket(&mut self, config: &ConfigV1) -> anyhow::Result<()> {
+        if let Some(path) = config.admin.socket_in(&config.data_dir) {
+            let group = quorate_admin::socket_group(&config.admin.socket_group);
+            let group = group.context("admin.socket_group")?;
+            let bound = SocketListener::bind(&path, group).context("admin.socket")?;
+            self.socket = Some(bound);
+        }
+        Ok(())
+    }
+
     /// Serves `replica` at all listeners except those for peers, which are returned.
     pub(crate) fn serve(
         self,
@@ -99,7 +107,12 @@ impl Listeners {
             log: Box::new(settings.logging.clone()),
             zones: Box::new(AdminZones(responder.clone())),
         };
-        let admin = quorate_admin::router(admin_node, settings.tokens.clone(), &config.admin)?;
+        let AdminRouters { tcp, socket } =
+            quorate_admin::routers(admin_node, &settings.tokens, &config.admin)?;
+        let serve_socket = |listener: SocketListener| {
+            let limits = config.admin_server();
+            listener.serve(limits, socket, ListenerName::AdminSocket, metrics)
+        };
         let certificate = settings.certificate.clone();
         let proxies = settings.rules.trusted_proxies.clone();
         let byte_rates = settings.byte_rates.clone();
@@ -118,10 +131,13 @@ impl Listeners {
         http.certificate.clone_from(&certificate);
         http.is_trusted = rules.is_trusted;
         http.charge = rules.charge;
+        let mut admin = self.admin;
+        admin.certificate.clone_from(&certificate);
         let servers = Servers {
             http: http.serve(with_cors(public), ListenerName::Public, metrics),
             dns: dns.context("dns")?,
-            admin: self.admin.serve(admin, ListenerName::Admin, metrics),
+            admin: admin.serve(tcp, ListenerName::Admin, metrics),
+            admin_socket: self.socket.map(serve_socket),
             _certificate_watch: certificate
                 .map(|certificate| certificate.watch(certificate_metrics)),
         };
@@ -153,6 +169,7 @@ pub(crate) struct Servers {
     pub(crate) http: quorate_http::Server,
     pub(crate) dns: DnsServer,
     pub(crate) admin: quorate_http::Server,
+    pub(crate) admin_socket: Option<SocketServer>,
     /// Reloads the certificate when its files change.
     pub(crate) _certificate_watch: Option<AbortOnDropHandle<()>>,
 }

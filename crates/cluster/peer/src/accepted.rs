@@ -14,11 +14,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    FRAME_SIZE_MAX, Frame, LinkError, NodeId, PeerMetrics, Service, StreamKind, Voucher, chain,
+    FRAME_SIZE_MAX, Frame, LinkError, LogBudget, NodeId, PeerMetrics, Service, StreamKind, Voucher,
+    chain,
     frame::{FrameCodec, FrameError},
     greeting::{FrameReader, FrameWriter, Greeting, Hello, messages},
     link_permits::LinkPermit,
-    log_budget::LogBudget,
     message::{Request, Response},
     metrics::Direction,
 };

@@ -6,10 +6,9 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::timeout;
 
 use crate::{
-    JoinRequest, LinkServerConfig, NodeId, Service,
+    JoinRequest, LinkServerConfig, LogBudget, NodeId, Service,
     frame::{FrameCodec, FrameError},
     greeting::{FrameReader, FrameWriter, Greeting, HELLO_SIZE_MAX, Hello},
-    log_budget::LogBudget,
     metrics::JoinOutcome,
 };
 

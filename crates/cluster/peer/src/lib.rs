@@ -89,7 +89,6 @@ mod join;
 mod joiner;
 mod link_permits;
 mod lock;
-mod log_budget;
 pub mod message;
 mod metrics;
 mod recent;
@@ -105,7 +104,6 @@ pub use identity::{
 };
 pub use join::{JoinError, join};
 pub use lock::lock;
-pub use log_budget::{LogBudget, Unlogged};
 pub use message::{
     Acknowledgements, Admission, DataLoss, DecodeError, Frame, FrameMetadata, Introduce,
     Introduction, JoinAnswer, JoinRequest, JoinToken, JoinTokenError, Joined, Link, LinkError,
@@ -113,6 +111,7 @@ pub use message::{
     is_vouched_for, vouch,
 };
 pub use metrics::PeerMetrics;
+pub use quorate_limit::{LogBudget, Unlogged};
 pub use quorate_state::{ClusterId, InviteId, JoinRejection, NodeId, Voucher};
 pub use server::LinkServer;
 pub use transport::PeerTransport;

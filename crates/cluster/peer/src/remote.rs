@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    FRAME_SIZE_MAX, Frame, Introduce, Link, LinkError, LogSummary, NodeId, PeerMetrics, StreamKind,
-    chain,
+    FRAME_SIZE_MAX, Frame, Introduce, Link, LinkError, LogBudget, LogSummary, NodeId, PeerMetrics,
+    StreamKind, Unlogged, chain,
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
@@ -21,7 +21,6 @@ use crate::{
         FrameReader, FrameWriter, GREETING_SIZE_MAX, Greeting, Hello, greeting_frames, messages,
     },
     lock,
-    log_budget::{LogBudget, Unlogged},
     message::{Request, Response, WIRE_VERSIONS},
     metrics::Direction,
 };

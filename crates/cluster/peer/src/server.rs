@@ -12,8 +12,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Acknowledgements, Admission, Identity, LinkServerConfig, NodeId, PeerMetrics, Service,
-    StreamKind,
+    Acknowledgements, Admission, Identity, LinkServerConfig, LogBudget, NodeId, PeerMetrics,
+    Service, StreamKind,
     accepted::{AcceptedLink, Origin},
     frame::FrameError,
     greeting::{
@@ -23,7 +23,6 @@ use crate::{
     handshakes::{Handshake, Handshakes},
     joiner::{Joiner, read_request},
     link_permits::{LinkPermit, LinkPermits},
-    log_budget::LogBudget,
     message::WIRE_VERSIONS,
     metrics::{HandshakeOutcome, JoinOutcome},
     socket,

@@ -5,10 +5,9 @@ use std::{num::NonZeroUsize, sync::Arc};
 use futures_util::{FutureExt, future::BoxFuture};
 
 use crate::{
-    Identity, Introduce, Link, LinkError, NodeId, PeerMetrics, StreamKind, Transport,
+    Identity, Introduce, Link, LinkError, LogBudget, NodeId, PeerMetrics, StreamKind, Transport,
     TransportConfig,
     connector::Connector,
-    log_budget::LogBudget,
     recent::Recent,
     remote::{Remote, RouteState},
 };

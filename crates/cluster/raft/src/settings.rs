@@ -124,7 +124,7 @@ pub enum Profile {
     Wan,
 }
 
-impl_setting_value!(Profile);
+impl_setting_value!(Profile => "\"lan\" or \"wan\"");
 
 /// The values of a profile, which must fit together.
 struct Timing {

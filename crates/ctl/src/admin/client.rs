@@ -81,7 +81,11 @@ impl AdminClient {
     /// A client of the admin API at `url`, with this token.
     pub(crate) fn new(url: AdminUrl, token: Option<Token>) -> anyhow::Result<Self> {
         let token = token.map(|token| (AUTHORIZATION, token.header()));
-        let http = http::client(REQUEST_TIMEOUT)
+        let mut http = http::client(REQUEST_TIMEOUT);
+        if let Some(path) = url.socket() {
+            http = http.unix_socket(path);
+        }
+        let http = http
             .default_headers(token.into_iter().collect())
             // The token must be sent only to the URL of the operator.
             .redirect(redirect::Policy::none())

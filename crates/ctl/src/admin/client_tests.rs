@@ -56,6 +56,7 @@ async fn scripts_can_distinguish_problems() {
             ProblemType::NotAuthorized
             | ProblemType::WrongToken
             | ProblemType::Scope
+            | ProblemType::Foreign
             | ProblemType::ForbiddenKey
             | ProblemType::BlockedKey => 4,
             ProblemType::BodyLost
@@ -64,6 +65,7 @@ async fn scripts_can_distinguish_problems() {
             | ProblemType::RateLimited
             | ProblemType::Full
             | ProblemType::NoLeader
+            | ProblemType::NotServed
             | ProblemType::Overloaded
             | ProblemType::Unavailable
             | ProblemType::UnknownOutcome => 5,

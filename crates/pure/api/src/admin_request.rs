@@ -81,7 +81,7 @@ operations! {
     /// Raise the feature level.
     RaiseLevel(RaiseLevelRequest) -> RaisedLevel;
     /// Change the replicated records of a zone.
-    ChangeZone(ChangeZone) -> () [RefusedZone];
+    ChangeZone(ChangeZone) -> () [RefusedZone, UnknownRecord];
     /// Change who may publish.
     ChangePublishing(ChangePublishing) -> () [RefusedPolicy];
     /// Delete the packet of a key.

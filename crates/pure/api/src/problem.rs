@@ -99,6 +99,8 @@ problem_types! {
     WrongToken: 401, false, "The token is not known";
     /// The token does not permit this request.
     Scope: 403, false, "The token's scope is not sufficient";
+    /// The request is on the admin socket, and names another host or was made by a web page.
+    Foreign: 403, false, "The request comes from elsewhere";
     /// The node that received the request is a learner, and may not forward it to the leader.
     NotVoter: 409, false, "The node that received the request does not vote";
     /// The key may not publish.
@@ -111,6 +113,8 @@ problem_types! {
     UnknownPacket: 404, false, "No such packet";
     /// The node serves no zone with this name.
     UnknownZone: 404, false, "No such zone";
+    /// The zone has no such records.
+    UnknownRecord: 404, false, "No such records";
     /// No token for publishing has this name.
     UnknownToken: 404, false, "No such token";
     /// There is nothing at this path.

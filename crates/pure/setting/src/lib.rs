@@ -32,7 +32,7 @@
 //! |---|---|
 //! | [`settings!`] | declares a struct of settings |
 //! | [`SettingValue`] | the type of a setting: a value, a list, a map, or another struct of settings |
-//! | [`Merged`] | the result of merging values into settings: what was set, and what was rejected |
+//! | [`Merged`], [`quoted()`] | the result of merging values into settings: what was set, and what was rejected, with the value |
 //! | [`Findings`] | errors and warnings about settings that could be read |
 //! | [`Setting`] | the description of a setting, for documentation |
 //! | [`KeyPath`] | the place of a setting in the configuration |
@@ -46,7 +46,7 @@ mod setting_value;
 
 pub use finding::{Finding, Findings};
 pub use key_path::KeyPath;
-pub use merged::Merged;
+pub use merged::{Merged, quoted};
 pub use setting::Setting;
 pub use setting_value::SettingValue;
 /// Settings are read from these and shown as these.

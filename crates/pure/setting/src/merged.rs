@@ -28,6 +28,21 @@ impl Merged {
         }
     }
 
+    /// Reads `value`, which should be what `expected` says. If it is not, records that with the
+    /// value and returns `None`.
+    pub fn read_as<T: DeserializeOwned>(
+        &mut self,
+        value: &Value,
+        at: &KeyPath,
+        expected: &str,
+    ) -> Option<T> {
+        let read = value.clone().try_into();
+        if read.is_err() {
+            self.reject(at, format!("{} is not {expected}", quoted(value)));
+        }
+        read.ok()
+    }
+
     /// Rejects the value at `at` because its key is not one of `known`.
     pub fn reject_unknown_key(&mut self, key: &str, at: &KeyPath, known: &[Setting]) {
         let known: Vec<_> = known.iter().map(|it| format!("`{}`", it.key)).collect();
@@ -41,5 +56,18 @@ impl Merged {
     /// Rejects the value at `at`.
     pub fn reject(&mut self, at: &KeyPath, reason: impl Into<String>) {
         self.rejected.push((at.clone(), reason.into()));
+    }
+}
+
+/// A value in an error.
+pub fn quoted(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(is_true) => is_true.to_string(),
+        Value::Datetime(time) => time.to_string(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Table(_) => "a table".to_owned(),
     }
 }

@@ -36,17 +36,18 @@ pub trait SettingValue: Sized {
     }
 }
 
-/// Implements [`SettingValue`] for types that serde can read and write.
+/// Implements [`SettingValue`] for types that serde can read and write. The text after a type says
+/// what is expected, for the errors.
 #[macro_export]
 macro_rules! impl_setting_value {
-    ($($type:ty),* $(,)?) => {$(
+    ($($type:ty => $expected:literal),* $(,)?) => {$(
         impl $crate::SettingValue for $type {
             fn read(
                 value: &$crate::Value,
                 at: &$crate::KeyPath,
                 merged: &mut $crate::Merged,
             ) -> Option<Self> {
-                merged.read(value, at)
+                merged.read_as(value, at, $expected)
             }
 
             fn value(&self) -> $crate::Value {
@@ -57,7 +58,16 @@ macro_rules! impl_setting_value {
 }
 
 impl_setting_value!(
-    bool, u32, u64, usize, String, PathBuf, SocketAddr, IpAddr, Ipv4Addr, Ipv6Addr
+    bool => "true or false",
+    u32 => "a whole number",
+    u64 => "a whole number",
+    usize => "a whole number",
+    String => "a text in quotes",
+    PathBuf => "a path in quotes",
+    SocketAddr => "an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"",
+    IpAddr => "an IP address, such as \"192.0.2.1\" or \"2001:db8::1\"",
+    Ipv4Addr => "an IPv4 address, such as \"192.0.2.1\"",
+    Ipv6Addr => "an IPv6 address, such as \"2001:db8::1\"",
 );
 
 /// A list with one invalid element is rejected completely, so that the other elements keep their

@@ -70,6 +70,22 @@ impl ZoneChange {
         }
     }
 
+    /// The name of records to remove that `state` does not have. Only operators are told: a replica
+    /// that applies such a change leaves it out.
+    pub fn missing(&self, state: &ZoneState) -> Option<&WireName> {
+        let none = ReplicatedZone::default();
+        let sets = &state.zones.get(&self.zone).unwrap_or(&none).sets;
+        let is_there = |owner: &WireName, record_type: Option<u16>| {
+            let mut known = sets.keys();
+            known.any(|(name, of_type)| {
+                name == owner && record_type.is_none_or(|record_type| record_type == *of_type)
+            })
+        };
+        let mut missing = self.unset.iter();
+        let missing = missing.find(|(owner, record_type)| !is_there(owner, *record_type));
+        missing.map(|(owner, _)| owner)
+    }
+
     fn edit(&self, zone: &mut ReplicatedZone) {
         if self.clear {
             zone.sets.clear();

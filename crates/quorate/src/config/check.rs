@@ -48,6 +48,9 @@ struct ListenerCheck {
 /// Checks each listener, and pairs of them on one port.
 fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
     config.admin.check_access(&"admin".into(), findings);
+    config
+        .admin
+        .check_socket(&config.data_dir, &"admin".into(), findings);
     check_certificate(config, findings);
     config.dns.check_listeners(&"dns".into(), findings);
     config.http.check_listeners(&"http".into(), findings);
@@ -134,14 +137,15 @@ fn check_certificate(config: &ConfigV1, findings: &mut Findings) {
     let tls = &config.tls;
     tls.check_pairs(&"tls".into(), findings);
     let (dns, http) = (&config.dns, &config.http);
-    for (key, listen) in [
-        ("dns.tls_listen", &dns.tls_listen),
-        ("dns.quic_listen", &dns.quic_listen),
-        ("dns.proxy_tls_listen", &dns.proxy_tls_listen),
-        ("http.tls_listen", &http.tls_listen),
-        ("http.proxy_tls_listen", &http.proxy_tls_listen),
+    for (key, needs_it) in [
+        ("dns.tls_listen", !dns.tls_listen.is_empty()),
+        ("dns.quic_listen", !dns.quic_listen.is_empty()),
+        ("dns.proxy_tls_listen", !dns.proxy_tls_listen.is_empty()),
+        ("http.tls_listen", !http.tls_listen.is_empty()),
+        ("http.proxy_tls_listen", !http.proxy_tls_listen.is_empty()),
+        ("admin.tls", config.admin.tls),
     ] {
-        if !listen.is_empty() && !tls.is_set() {
+        if needs_it && !tls.is_set() {
             let reason = "it needs a certificate: set tls.certificate_file and tls.key_file";
             findings.error(key, reason);
         }

@@ -145,7 +145,7 @@ fn origins_must_be_different_and_consistent() {
     check(
         "[[dns.origins]]\nname = \"example.org.\"\na = [\"::1\"]\nsoa = { expire = 1 }\n",
         &[
-            "FILE:4: dns.origins[0].a[0]: invalid IPv4 address syntax",
+            "FILE:4: dns.origins[0].a[0]: \"::1\" is not an IPv4 address, such as \"192.0.2.1\"",
             "FILE:5: dns.origins[0].soa.expire: unknown field `expire`, expected one of `mname`, \
              `rname`, `serial`, `refresh_secs`, `retry_secs`, `expire_secs`, `minimum_secs`",
         ],
@@ -361,7 +361,7 @@ fn a_profile_sets_the_defaults() {
     );
     check(
         "[raft]\nprofile = \"man\"\n",
-        &["FILE:3: raft.profile: unknown variant `man`, expected `lan` or `wan`"],
+        &["FILE:3: raft.profile: \"man\" is not \"lan\" or \"wan\""],
     );
 }
 

@@ -206,7 +206,7 @@ fn a_wrong_variable_is_named() {
          QUORATE_HTTP_PROXY_LISTEN, QUORATE_HTTP_PROXY_TLS_LISTEN, QUORATE_HTTP_TLS_LISTEN, \
          QUORATE_HTTP_TRUSTED_PROXIES",
         "environment QUORATE_STORE_CACHE_SIZE: store.cache_size: \"1 GiB\" cannot be read as a number",
-        "environment QUORATE_ADMIN_LISTEN: admin.listen[0]: invalid socket address syntax",
+        "environment QUORATE_ADMIN_LISTEN: admin.listen[0]: \"localhost\" is not an IP address and a port, such as",
         "environment QUORATE_DNS_ORIGINS: dns.origins[0].nam: unknown field `nam`",
         "environment QUORATE_VERSION: no setting has this name",
         "environment QUORATE_PORT_7700_TCP: no setting has this name; if Kubernetes",
@@ -223,6 +223,7 @@ fn variables_of_build_tests_and_client_are_not_settings() {
         ("QUORATE_ADMIN", "http://ns1.example.org:9100"),
         ("QUORATE_ADMIN_TOKEN", "quorate-admin-0123456"),
         ("QUORATE_ADMIN_TOKEN_FILE", "/etc/quorate/token"),
+        ("QUORATE_RELAY", "https://relay.example.org/pkarr"),
         ("QUORATE_PUBLISH_TOKEN", "quorate-publish-0123456"),
         ("QUORATE_PUBLISH_TOKEN_FILE", "/etc/quorate/publish-token"),
     ]))
@@ -250,12 +251,12 @@ fn every_mistake_is_reported_with_its_line() {
             "FILE:3: http.listn: unknown field `listn`, expected one of `listen`, \
              `tls_listen`, `proxy_listen`, `proxy_tls_listen`, `connection_count_max`, \
              `connection_count_per_client_max`, `connection_bytes_per_sec`, `trusted_proxies`",
-            "FILE:4: http.connection_count_max: invalid type: string \"many\", expected usize",
+            "FILE:4: http.connection_count_max: \"many\" is not a whole number",
             "FILE:5: htpp: unknown field `htpp`, expected one of `version`, `data_dir`, `cluster`, \
              `http`, `peer`, `admin`, `dns`, `tls`, `limit`, `watch`, `packets`, `put`, `clock`, `raft`, `store`, \
              `log`, `logging`",
-            "FILE:7: put.deadline_ms: invalid value: integer `-1`, expected u64",
-            "FILE:8: admin.listen: it is neither an address such as \"127.0.0.1:8080\" nor a list of them",
+            "FILE:7: put.deadline_ms: -1 is not a whole number",
+            "FILE:8: admin.listen: a table is neither an address, such as \"127.0.0.1:8080\", nor a list of them",
             "FILE:11: cluster.nodes: this setting was removed: `quorate init --found` founds a cluster, and others join with a token",
             "FILE:14: cluster.name: this setting was removed: `quorate init --found` founds a cluster, and others join with a token",
         ],

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quorate_http::listener::ListenAddresses;
 use quorate_peer::{ClusterId, Identity};
 use quorate_raft::{Cleanup, Settings};
 use quorate_setting::Findings;
@@ -44,6 +45,19 @@ impl ConfigV1 {
     /// The deadline of the relay for an answer.
     pub(crate) fn relay_deadline(&self) -> Duration {
         Duration::from_millis(self.put.deadline_ms) + quorate_relay::ANSWER_MARGIN
+    }
+
+    pub(crate) fn admin_server(&self) -> quorate_http::HttpConfig {
+        let listen = self.admin.listen.clone();
+        let (listen, tls_listen) = match self.admin.tls {
+            true => (ListenAddresses::default(), listen),
+            false => (listen, ListenAddresses::default()),
+        };
+        quorate_http::HttpConfig {
+            listen,
+            tls_listen,
+            ..quorate_http::HttpConfig::default()
+        }
     }
 
     pub(crate) fn http_server(&self) -> quorate_http::HttpConfig {

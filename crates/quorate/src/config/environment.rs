@@ -13,12 +13,13 @@ use super::{
 
 /// Variables with the same prefix that are not settings: the commit at build time, the program under test,
 /// and those of the client commands, which are often set where a node starts too.
-const OTHER_VARIABLES: [&str; 7] = [
+const OTHER_VARIABLES: [&str; 8] = [
     "QUORATE_GIT_HASH",
     "QUORATE_BIN",
     "QUORATE_ADMIN",
     "QUORATE_ADMIN_TOKEN",
     "QUORATE_ADMIN_TOKEN_FILE",
+    "QUORATE_RELAY",
     "QUORATE_PUBLISH_TOKEN",
     "QUORATE_PUBLISH_TOKEN_FILE",
 ];

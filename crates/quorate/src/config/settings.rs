@@ -9,7 +9,7 @@ use quorate_raft::{
 };
 use quorate_setting::settings;
 
-use crate::logging::NODE_LOGS;
+use crate::logging::{LogFormat, NODE_LOGS};
 
 /// The version of the format that this program reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -95,5 +95,7 @@ settings! {
         /// "info,quorate_raft=debug". Lines of the library openraft are only written if it is named.
         /// Changes by operators are always written. The variable RUST_LOG overrides this setting.
         filter: String = NODE_LOGS.into();
+        /// How the lines are written: "text", or "json" for one JSON object on each line.
+        format: LogFormat = LogFormat::Text;
     }
 }

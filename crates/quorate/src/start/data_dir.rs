@@ -6,6 +6,7 @@
 //! log/          the Raft log
 //! records.redb  the store
 //! lock          held while a process uses the directory
+//! admin.sock    the socket of the admin API, while a node runs
 //! ```
 
 use std::{

@@ -12,6 +12,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 
@@ -108,9 +109,14 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
+    // A socket holds no data: a killed node leaves that of the admin API.
+    let is_data = |entry: &io::Result<fs::DirEntry>| {
+        let file_type = entry.as_ref().ok().and_then(|entry| entry.file_type().ok());
+        !file_type.is_some_and(|file_type| file_type.is_socket())
+    };
     let name =
         |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
-    entries.map(name).collect()
+    entries.filter(is_data).map(name).collect()
 }
 
 /// Whether an empty data directory may contain this name: files of the file system, of an interrupted

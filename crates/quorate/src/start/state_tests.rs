@@ -63,6 +63,14 @@ fn an_unused_directory_is_empty() {
     assert!(!absent.exists());
 }
 
+/// A node that was killed before it joined leaves its socket.
+#[test]
+fn a_socket_is_no_data() {
+    let dir = dir_with(&["lock", "node.key"]);
+    let _left = std::os::unix::net::UnixListener::bind(dir.path().join("admin.sock")).unwrap();
+    assert_eq!(BootState::of(dir.path()).unwrap(), BootState::Empty);
+}
+
 #[test]
 fn each_stage_has_its_state() {
     let log = format!("{LOG_DIR}/");

@@ -220,6 +220,7 @@ async fn a_scrape_shows_the_current_state_of_the_replica() {
     assert!(content_type.to_str().unwrap().contains("version=0.0.4"));
     let metrics = answer.text();
     for (name, value) in [
+        ("quorate_build_info{commit=\"abc\",version=\"1.2.3\"}", 1),
         ("quorate_raft_role{role=\"leader\"}", 0),
         ("quorate_raft_role{role=\"follower\"}", 1),
         ("quorate_raft_role{role=\"candidate\"}", 0),

@@ -1,10 +1,10 @@
 //! Checks the tokens of requests and their scopes.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, Uri, header, request::Parts, uri::Authority},
+    http::{header, request::Parts, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -13,23 +13,39 @@ use quorate_http::ProblemResponse;
 
 use crate::{
     AdminConfig, Scope, Tokens,
-    audit::{AuditLine, REJECTED_READ, peer},
-    token::LOOPBACK,
+    audit::{AuditLine, AuditLog, REJECTED_READ, peer},
+    token::{LOOPBACK, SOCKET},
 };
 
-/// Header fields that show that a proxy sent the request for somebody else.
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+/// Header fields that show that a proxy sent the request for somebody else, besides
+/// `X-Forwarded-*`.
+const FORWARDED: [&str; 3] = ["forwarded", "x-real-ip", "via"];
+
+/// The beginning of the names of further such fields.
+const X_FORWARDED: &str = "x-forwarded-";
+
+/// How requests arrive, which decides what they may do without a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// An address of `admin.listen`. A proxy on this machine sends the requests of strangers from
+    /// the same address as a program of the operator does, and need not say so.
+    Tcp,
+    /// The Unix socket, which only programs with the permissions for its file can open.
+    Socket,
+}
 
 /// Authorizes requests before they reach the routes.
 #[derive(Clone)]
 pub(crate) struct Authorizer {
     tokens: Arc<Tokens>,
+    entrance: Entrance,
     loopback_needs_token: bool,
+    pub(crate) audit: AuditLog,
 }
 
 /// The sender of a request.
 pub(crate) struct Caller {
-    /// The token's name, or [`LOOPBACK`].
+    /// The token's name, [`SOCKET`] or [`LOOPBACK`].
     pub(crate) name: String,
     scope: Scope,
 }
@@ -48,15 +64,30 @@ impl<S: Send + Sync> FromRequestParts<S> for CallerName {
 }
 
 impl Authorizer {
-    pub(crate) fn new(tokens: Arc<Tokens>, config: &AdminConfig) -> Self {
+    pub(crate) fn new(
+        tokens: Arc<Tokens>,
+        config: &AdminConfig,
+        entrance: Entrance,
+        audit: AuditLog,
+    ) -> Self {
         Self {
             tokens,
+            entrance,
             loopback_needs_token: config.loopback_needs_token,
+            audit,
         }
     }
 
-    /// Identifies the sender of a request. Fails if it needs a token and has none that is known.
-    pub(crate) fn caller(&self, request: &Request) -> Result<Caller, ProblemResponse> {
+    /// Identifies the sender of a request that needs the scope `needed`. Fails if it needs a token
+    /// and has none that is known, or if a web page made a program send it to the socket.
+    pub(crate) fn caller(
+        &self,
+        request: &Request,
+        needed: Scope,
+    ) -> Result<Caller, ProblemResponse> {
+        if self.entrance == Entrance::Socket {
+            check_not_foreign(request)?;
+        }
         if let Some(value) = request.headers().get(header::AUTHORIZATION) {
             let token = value.to_str().ok().and_then(bearer_token);
             let known = token.and_then(|token| self.tokens.find(token));
@@ -66,17 +97,17 @@ impl Authorizer {
                 scope: known.scope,
             });
         }
-        if self.loopback_needs_token {
-            return Err(unauthorized("a token is needed"));
-        }
-        if !peer(request).is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
-            return Err(unauthorized("requests from another machine need a token"));
-        }
-        check_direct(request)?;
-        Ok(Caller {
-            name: LOOPBACK.to_owned(),
-            scope: Scope::Operate,
-        })
+        let (name, scope) = match self.entrance {
+            Entrance::Socket => (SOCKET, Scope::Operate),
+            Entrance::Tcp
+                if needed == Scope::Metrics && !self.loopback_needs_token && is_direct(request) =>
+            {
+                (LOOPBACK, Scope::Metrics)
+            }
+            Entrance::Tcp => return Err(unauthorized("a token is needed")),
+        };
+        let name = name.to_owned();
+        Ok(Caller { name, scope })
     }
 }
 
@@ -101,11 +132,11 @@ pub(crate) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ProblemResponse> {
-    let caller = authorizer.caller(&request)?;
+    let caller = authorizer.caller(&request, scope)?;
     if let Err(problem) = caller.check(scope) {
         // Logged, because somebody with a valid token tries what else it permits.
         let response = problem.into_response();
-        let mut line = AuditLine::new(REJECTED_READ, &request);
+        let mut line = AuditLine::new(&authorizer.audit, REJECTED_READ, &request);
         line.by = caller.name;
         line.write(&response);
         return Ok(response);
@@ -115,7 +146,10 @@ pub(crate) async fn admit(
 }
 
 fn unauthorized(detail: &str) -> ProblemResponse {
-    let detail = format!("{detail}: send `Authorization: Bearer TOKEN`");
+    let detail = format!(
+        "{detail}: send `Authorization: Bearer TOKEN`, or use the socket of admin.socket on the \
+         node's machine"
+    );
     ProblemResponse::new(ProblemType::NotAuthorized, detail)
 }
 
@@ -127,42 +161,56 @@ fn bearer_token(value: &str) -> Option<&str> {
         .then(|| token.trim_start_matches(' '))
 }
 
-/// Rejects requests that come from this machine on behalf of somebody else: through a proxy, or
-/// from a web page whose name resolves to this machine (DNS rebinding), so that the browser takes
-/// the node for the page's own server. Programs of operators send requests to `localhost` or to an
-/// address.
-fn check_direct(request: &Request) -> Result<(), ProblemResponse> {
-    let headers = request.headers();
-    if FORWARDED.iter().any(|field| headers.contains_key(*field)) {
-        return Err(unauthorized("requests through a proxy need a token"));
-    }
-    let target = target_authority(request.uri(), headers)?;
-    match target.is_none_or(|target| names_this_machine(target.host())) {
-        true => Ok(()),
-        false => Err(unauthorized(
-            "requests without a token must be sent to `localhost` or to an IP address",
-        )),
-    }
-}
-
-/// The host that the request is for (RFC 9110, section 7.2).
-fn target_authority(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, ProblemResponse> {
-    if let Some(authority) = uri.authority() {
-        return Ok(Some(authority.clone()));
-    }
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let unclear = |_| unauthorized("the header field `Host` is malformed");
-    let host = match (hosts.next(), hosts.next()) {
-        (None, _) => return Ok(None),
-        (Some(host), None) => host,
-        (Some(_), Some(_)) => return Err(unauthorized("the header field `Host` occurs twice")),
+/// Rejects requests on the socket that a web page caused: a proxy or an editor may forward the
+/// requests of a browser to a socket.
+fn check_not_foreign(request: &Request) -> Result<(), ProblemResponse> {
+    let detail = match request.headers().get(header::ORIGIN) {
+        Some(origin) => format!("the header field `Origin` is {origin:?}"),
+        None => match hosts(request).find(|host| !host.is_empty() && !names_this_machine(host)) {
+            Some(host) => format!("the request is for the host {host:?}"),
+            None => return Ok(()),
+        },
     };
-    host.as_bytes().try_into().map(Some).map_err(unclear)
+    let detail = format!(
+        "{detail}: the socket answers only requests for `localhost`, and none of web pages"
+    );
+    Err(ProblemResponse::new(ProblemType::Foreign, detail))
 }
 
+/// Whether a program on this machine seems to have sent the request to this machine itself. A proxy
+/// need not add any of the fields, so this permits no more than metrics. And a web page whose name
+/// resolves to this machine (DNS rebinding) has its own name in `Host`.
+fn is_direct(request: &Request) -> bool {
+    let is_forwarded = |name: &str| FORWARDED.contains(&name) || name.starts_with(X_FORWARDED);
+    let mut hosts = hosts(request).peekable();
+    peer(request).is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+        && !(request.headers().keys()).any(|field| is_forwarded(field.as_str()))
+        && hosts.peek().is_some()
+        && hosts.all(|host| names_this_machine(&host))
+}
+
+/// Every host that the request names, with its port: in its target and in each `Host` (RFC 9110,
+/// section 7.2).
+fn hosts(request: &Request) -> impl Iterator<Item = String> {
+    let target = request.uri().authority().map(Authority::as_str);
+    let fields = request.headers().get_all(header::HOST).iter();
+    let fields = fields.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    target.map(str::to_owned).into_iter().chain(fields)
+}
+
+/// Whether `host` is `localhost` or an address of loopback, with any port.
 fn names_this_machine(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
+    };
+    // A name before the host, as in `user@host`, is in no request of an honest client.
+    if authority.as_str().contains('@') {
+        return false;
+    }
+    let host = authority.host();
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || address.parse::<std::net::IpAddr>().is_ok()
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(is_loopback)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Request, StatusCode, header},
+    http::{HeaderName, HeaderValue, Request, StatusCode, header},
 };
 use quorate_fake::FakeReplica;
 use quorate_http::HttpListeners;
@@ -28,19 +28,59 @@ fn get(path: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn from_another_machine_all_but_health_needs_a_token() {
+async fn over_tcp_all_but_health_and_metrics_needs_a_token_even_from_this_machine() {
     let admin = Fixture::new();
-    for path in ["/livez", "/readyz", "/healthz", "/v1/openapi.json"] {
-        let answer = admin.send(ELSEWHERE, get(path)).await;
-        assert_eq!(answer.status, StatusCode::OK, "{path}");
+    for peer in [LOOPBACK, ELSEWHERE] {
+        for path in ["/livez", "/readyz", "/healthz"] {
+            let mut sent = get(path);
+            let host = HeaderValue::from_static("balancer.example");
+            sent.headers_mut().insert(header::HOST, host);
+            let answer = admin.send(peer, sent).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path}");
+        }
+        for path in [
+            "/v1/openapi.json",
+            "/v1/status",
+            "/v1/members",
+            "/v1/log-filter",
+        ] {
+            let answer = admin.send(peer, get(path)).await;
+            assert_eq!(answer.slug(), "not-authorized", "{path}");
+            assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer");
+        }
+        let reload = request("POST", "/v1/reload", "");
+        assert_eq!(admin.send(peer, reload).await.slug(), "not-authorized");
     }
-    for path in ["/metrics", "/v1/status", "/v1/members", "/v1/log-filter"] {
-        let answer = admin.send(ELSEWHERE, get(path)).await;
-        assert_eq!(answer.slug(), "not-authorized", "{path}");
-        assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer");
+    assert_eq!(
+        admin.send(ELSEWHERE, get("/metrics")).await.slug(),
+        "not-authorized"
+    );
+}
+
+/// nginx's `proxy_pass http://127.0.0.1:9100` sends its own address as `Host` and no field about
+/// its client. HAProxy passes on the client's `Host`.
+#[tokio::test]
+async fn a_plain_proxy_pass_of_nginx_or_haproxy_operates_nothing() {
+    let admin = Fixture::new();
+    for host in ["127.0.0.1:9100", "203.0.113.5"] {
+        for (method, path) in [
+            ("GET", "/v1/status"),
+            ("GET", "/v1/members"),
+            ("POST", "/v1/members/invites"),
+            ("POST", "/v1/reload"),
+        ] {
+            let mut sent = request(method, path, "");
+            sent.headers_mut()
+                .insert(header::HOST, host.parse().unwrap());
+            let answer = admin.send(LOOPBACK, sent).await;
+            assert_eq!(
+                answer.slug(),
+                "not-authorized",
+                "{method} {path} for {host}"
+            );
+        }
     }
-    let reload = request("POST", "/v1/reload", "");
-    assert_eq!(admin.send(ELSEWHERE, reload).await.slug(), "not-authorized");
+    assert_eq!(admin.replica.operators.take_requests(), []);
 }
 
 #[tokio::test]
@@ -70,7 +110,9 @@ async fn a_token_permits_its_scope() {
 }
 
 fn copy_of(original: &Request<Body>) -> Request<Body> {
-    request(original.method().as_str(), original.uri().path(), "")
+    let mut copy = request(original.method().as_str(), original.uri().path(), "");
+    copy.headers_mut().clone_from(original.headers());
+    copy
 }
 
 #[tokio::test]
@@ -113,16 +155,19 @@ async fn replaced_tokens_are_rejected() {
 }
 
 #[tokio::test]
-async fn loopback_needs_a_token_if_configured() {
+async fn metrics_need_a_token_on_loopback_if_configured() {
     let config = AdminConfig {
         loopback_needs_token: true,
         ..AdminConfig::default()
     };
     let admin = Fixture::over(FakeReplica::new(), &config);
-    assert_eq!(admin.get("/v1/status").await.slug(), "not-authorized");
-    assert_eq!(admin.get("/livez").await.status, StatusCode::OK);
-    let request = with_token(get("/v1/status"), &admin.bearer(Scope::Read));
+    let answer = admin.send(LOOPBACK, get("/metrics")).await;
+    assert_eq!(answer.slug(), "not-authorized");
+    let answer = admin.send(LOOPBACK, get("/livez")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let request = with_token(get("/metrics"), &admin.bearer(Scope::Metrics));
     assert_eq!(admin.send(LOOPBACK, request).await.status, StatusCode::OK);
+    assert_eq!(admin.get("/metrics").await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -136,7 +181,7 @@ async fn every_spelling_of_loopback_is_loopback() {
         ("10.0.0.1:1", 401),
         ("[fe80::1]:1", 401),
     ] {
-        let answer = admin.send(peer, get("/v1/status")).await;
+        let answer = admin.send(peer, get("/metrics")).await;
         assert_eq!(answer.status, expected, "{peer}");
     }
 }
@@ -144,44 +189,114 @@ async fn every_spelling_of_loopback_is_loopback() {
 /// A web page whose name resolves to this machine reaches the node through a browser, and a proxy
 /// on this machine forwards requests of anybody.
 #[tokio::test]
-async fn requests_forwarded_by_this_machine_need_a_token() {
+async fn metrics_without_a_token_are_for_programs_on_this_machine() {
     let admin = Fixture::new();
+    let field = |name: &'static str| HeaderName::from_static(name);
     for (field, value, expected) in [
         (header::HOST, "rebound.example:9100", 401),
         (header::HOST, "localhost.example", 401),
+        (header::HOST, "localhost@rebound.example", 401),
         (header::HOST, "", 401),
+        (header::HOST, "203.0.113.5", 401),
+        (header::HOST, "10.0.0.1:9100", 401),
         (header::HOST, "127.0.0.1:9100", 200),
+        (header::HOST, "127.0.0.2", 200),
         (header::HOST, "[::1]:9100", 200),
         (header::HOST, "LocalHost", 200),
         (header::FORWARDED, "for=192.0.2.1", 401),
-        ("x-forwarded-for".parse().unwrap(), "192.0.2.1", 401),
+        (field("x-forwarded-for"), "192.0.2.1", 401),
+        (field("x-forwarded-proto"), "https", 401),
+        (field("x-real-ip"), "192.0.2.1", 401),
         (header::VIA, "1.1 proxy", 401),
     ] {
-        let mut request = get("/v1/status");
-        let name = field.clone();
-        request.headers_mut().insert(name, value.parse().unwrap());
-        let bearer = admin.bearer(Scope::Read);
-        let mut with_bearer = with_token(get("/v1/status"), &bearer);
-        with_bearer
-            .headers_mut()
-            .insert(field, value.parse().unwrap());
-        let answer = admin.send(LOOPBACK, request).await;
-        assert_eq!(answer.status, expected, "{value}");
-        let answer = admin.send(LOOPBACK, with_bearer).await;
+        let mut sent = get("/metrics");
+        sent.headers_mut()
+            .insert(field.clone(), value.parse().unwrap());
+        let with_bearer = with_token(copy_of(&sent), &admin.bearer(Scope::Read));
+        let answer = admin.send(LOOPBACK, sent).await;
+        assert_eq!(answer.status, expected, "{field}: {value}");
+        let answer = admin.send(ELSEWHERE, with_bearer).await;
         assert_eq!(answer.status, StatusCode::OK, "{value}, with a token");
     }
-    let mut twice = get("/v1/status");
+    let mut twice = get("/metrics");
     let other = HeaderValue::from_static("rebound.example");
     twice.headers_mut().append(header::HOST, other);
     assert_eq!(admin.send(LOOPBACK, twice).await.slug(), "not-authorized");
+    let mut absent = get("/metrics");
+    absent.headers_mut().remove(header::HOST);
+    assert_eq!(admin.send(LOOPBACK, absent).await.slug(), "not-authorized");
+    let mut absolute = get("/metrics");
+    *absolute.uri_mut() = "http://rebound.example/metrics".parse().unwrap();
+    assert_eq!(
+        admin.send(LOOPBACK, absolute).await.slug(),
+        "not-authorized"
+    );
 }
 
 #[tokio::test]
 async fn a_request_without_a_peer_address_is_not_from_loopback() {
     use tower::ServiceExt;
     let admin = Fixture::new();
-    let response = admin.router.clone().oneshot(get("/v1/status")).await;
+    let response = admin.router.clone().oneshot(get("/metrics")).await;
     assert_eq!(response.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn the_socket_needs_no_token() {
+    let admin = Fixture::new();
+    for (method, path) in [
+        ("GET", "/v1/status"),
+        ("GET", "/metrics"),
+        ("GET", "/v1/openapi.json"),
+        ("POST", "/v1/reload"),
+    ] {
+        for host in [None, Some(""), Some("localhost"), Some("[::1]:1")] {
+            let mut sent = request(method, path, "");
+            sent.headers_mut().remove(header::HOST);
+            if let Some(host) = host {
+                sent.headers_mut()
+                    .insert(header::HOST, host.parse().unwrap());
+            }
+            let answer = admin.send_on_socket(sent).await;
+            assert_eq!(answer.status, StatusCode::OK, "{path} for {host:?}");
+        }
+    }
+    // A token is checked there too, so that a wrong one is noticed.
+    let read = with_token(
+        request("POST", "/v1/reload", ""),
+        &admin.bearer(Scope::Read),
+    );
+    assert_eq!(admin.send_on_socket(read).await.slug(), "scope");
+    let unknown = with_token(get("/v1/status"), "Bearer quorate-admin-AAAA");
+    assert_eq!(admin.send_on_socket(unknown).await.slug(), "not-authorized");
+}
+
+/// A proxy that forwards to the socket passes on what a browser sent.
+#[tokio::test]
+async fn the_socket_answers_no_web_page() {
+    let admin = Fixture::new();
+    for (field, value) in [
+        (header::HOST, "quorate.example"),
+        (header::HOST, "203.0.113.5"),
+        (header::ORIGIN, "http://localhost"),
+        (header::ORIGIN, "null"),
+    ] {
+        for (method, path) in [("GET", "/v1/status"), ("POST", "/v1/reload")] {
+            let mut sent = request(method, path, "");
+            sent.headers_mut()
+                .insert(field.clone(), value.parse().unwrap());
+            let answer = admin.send_on_socket(sent).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{field}: {value}");
+            assert_eq!(answer.slug(), "foreign");
+            assert!(answer.problem().detail.contains(value), "{value}");
+        }
+    }
+    // A load balancer may check the health there too.
+    let mut health = get("/readyz");
+    let host = HeaderValue::from_static("quorate.example");
+    health.headers_mut().insert(header::HOST, host);
+    let answer = admin.send_on_socket(health).await;
+    assert_eq!(answer.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -203,7 +318,7 @@ async fn unknown_paths_and_methods_are_problems() {
 
 /// The server adds the address of the peer to each request.
 #[tokio::test]
-async fn a_program_on_this_machine_is_authorized_over_a_real_connection() {
+async fn a_program_on_this_machine_may_read_metrics_over_a_real_connection() {
     let admin = Fixture::new();
     let config = quorate_http::HttpConfig::new("127.0.0.1:0".parse().unwrap());
     let listener: HttpListeners = config.bind().await.unwrap();
@@ -215,8 +330,7 @@ async fn a_program_on_this_machine_is_authorized_over_a_real_connection() {
     );
     for (host, expected) in [("localhost", "200 OK"), ("x.example", "401 Unauthorized")] {
         let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-        let request =
-            format!("GET /v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

@@ -55,7 +55,7 @@ async fn with_audit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut line = AuditLine::new(CHANGE, &request);
+    let mut line = AuditLine::new(&authorizer.audit, CHANGE, &request);
     if let Err(problem) = admit(&authorizer, size_max, &mut request, &mut line).await {
         let response = problem.into_response();
         line.write(&response);
@@ -80,7 +80,7 @@ async fn admit(
     request: &mut Request,
     line: &mut AuditLine,
 ) -> Result<(), ProblemResponse> {
-    let caller = authorizer.caller(request)?;
+    let caller = authorizer.caller(request, Scope::Operate)?;
     line.by = caller.name.clone();
     caller.check(Scope::Operate)?;
     check_media_type(request.method(), request.headers())?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     Scope,
-    fixture::{ELSEWHERE, Fixture, LOOPBACK, request},
+    fixture::{ELSEWHERE, Fixture, request},
 };
 
 /// How long a test waits for what must happen, before it fails.
@@ -92,7 +92,7 @@ async fn every_change_is_a_line_of_the_audit_log() {
     admin.ask("POST", "/v1/members/fra-1/promote", "").await;
     let line = &log.take()[0];
     assert_eq!(line["outcome"], "in progress");
-    assert_eq!(line["by"], "loopback");
+    assert_eq!(line["by"], "socket");
 
     admin
         .ask("DELETE", "/v1/members/fra-1?force=true", "")
@@ -186,7 +186,7 @@ async fn no_web_page_can_make_a_browser_change_the_cluster() {
             let media_type = media_type.parse().unwrap();
             sent.headers_mut().insert(header::CONTENT_TYPE, media_type);
         }
-        let answer = admin.send(LOOPBACK, sent).await;
+        let answer = admin.send_on_socket(sent).await;
         assert_eq!(answer.slug(), "media-type", "{media_type:?}");
     }
     assert_eq!(admin.replica.operators.take_requests(), []);
@@ -194,10 +194,10 @@ async fn no_web_page_can_make_a_browser_change_the_cluster() {
     let mut sent = request("POST", "/v1/members/fra-1/promote", "{}");
     let media_type = "Application/JSON; charset=utf-8".parse().unwrap();
     sent.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    assert_eq!(admin.send(LOOPBACK, sent).await.status, StatusCode::OK);
+    assert_eq!(admin.send_on_socket(sent).await.status, StatusCode::OK);
     let mut sent = request("DELETE", "/v1/members/fra-1", "");
     sent.headers_mut().remove(header::CONTENT_TYPE);
-    assert_eq!(admin.send(LOOPBACK, sent).await.status, StatusCode::OK);
+    assert_eq!(admin.send_on_socket(sent).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -246,6 +246,51 @@ async fn reads_that_a_token_does_not_permit_are_in_the_audit_log() {
             assert_eq!(line["outcome"], "urn:quorate:problem:scope");
         }
     }
+}
+
+/// 10,000 requests with paths of 15 KiB, by strangers and with a guessed token.
+#[tokio::test]
+async fn a_flood_of_rejected_requests_writes_few_short_lines_and_hides_nothing() {
+    let admin = Fixture::new();
+    let log = Log::start();
+    let path = format!("/v1/members/{}/promote", "a".repeat(15_000));
+    for at in 0..10_000 {
+        let mut sent = request("POST", &path, "");
+        if at % 2 == 0 {
+            let guessed = "Bearer quorate-admin-AAAA".parse().unwrap();
+            sent.headers_mut().insert(header::AUTHORIZATION, guessed);
+        }
+        assert_eq!(admin.send(ELSEWHERE, sent).await.slug(), "not-authorized");
+    }
+    let lines = log.take();
+    assert_eq!(lines.len(), 30);
+    let size: usize = lines.iter().map(|line| line.to_string().len()).sum();
+    assert!(size < 30 * 1024, "{size}");
+    let shown = lines[0]["path"].as_str().unwrap();
+    assert!(shown.starts_with("/v1/members/aaa"), "{shown}");
+    assert!(shown.ends_with("… (15020 bytes)"), "{shown}");
+
+    // What somebody with a token tries is written nevertheless, and so is every accepted change.
+    let mut sent = request("POST", "/v1/reload", "");
+    let bearer = admin.bearer(Scope::Read).parse().unwrap();
+    sent.headers_mut().insert(header::AUTHORIZATION, bearer);
+    admin.send(ELSEWHERE, sent).await;
+    assert_eq!(log.take()[0]["by"], "read");
+    for _ in 0..100 {
+        admin.ask("POST", "/v1/reload", "").await;
+    }
+    assert_eq!(log.take().len(), 100);
+}
+
+#[test]
+fn the_lines_that_were_left_out_are_counted() {
+    use crate::audit::AuditLog;
+    let log = AuditLog::new();
+    let now = std::time::Instant::now();
+    let written = (0..10_000).filter(|_| log.take("nobody", now).is_some());
+    assert_eq!(written.count(), 30);
+    let later = log.take("nobody", now + 2 * LONG);
+    assert_eq!(later.unwrap().unwrap().get(), 9_970);
 }
 
 #[tokio::test]

@@ -24,8 +24,8 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::{
-    AdminConfig, AdminNode, Build, LogControl, Reload, Scope, ServedZones, Token, TokenList,
-    Tokens, router,
+    AdminConfig, AdminNode, AdminRouters, Build, LogControl, Reload, Scope, ServedZones, Token,
+    TokenList, Tokens, routers,
 };
 
 pub(crate) const BUILD: Build = Build {
@@ -42,7 +42,10 @@ pub(crate) struct Fixture {
     pub(crate) tokens: Arc<Tokens>,
     /// The version of the zones that is served: at first, every version.
     pub(crate) served: watch::Sender<u64>,
+    /// For requests over TCP.
     pub(crate) router: Router,
+    /// For requests on the Unix socket.
+    pub(crate) socket: Router,
     known: Vec<(Scope, Token)>,
 }
 
@@ -71,8 +74,10 @@ impl Fixture {
             log: Box::new(runtime.clone()),
             zones: Box::new(FakeZones(served.clone())),
         };
+        let AdminRouters { tcp, socket } = routers(node, &tokens, config).unwrap();
         Self {
-            router: router(node, tokens.clone(), config).unwrap(),
+            router: tcp,
+            socket,
             known: known.into(),
             replica,
             runtime,
@@ -87,21 +92,21 @@ impl Fixture {
         format!("Bearer {}", known.unwrap().1)
     }
 
+    /// Sends a request over TCP from this address.
     pub(crate) async fn send(&self, peer: &str, mut request: Request<Body>) -> Answer {
         let peer: SocketAddr = peer.parse().unwrap();
         request.extensions_mut().insert(ConnectInfo(peer));
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (head, body) = response.into_parts();
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body: body.collect().await.unwrap().to_bytes(),
-        }
+        Answer::of(&self.router, request).await
     }
 
-    /// Sends a request from this machine, without a token.
+    /// Sends a request on the socket.
+    pub(crate) async fn send_on_socket(&self, request: Request<Body>) -> Answer {
+        Answer::of(&self.socket, request).await
+    }
+
+    /// Sends a request on the socket, without a token.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
-        self.send(LOOPBACK, request(method, path, body)).await
+        self.send_on_socket(request(method, path, body)).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -128,6 +133,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    async fn of(router: &Router, request: Request<Body>) -> Self {
+        let response = router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
     pub(crate) fn text(&self) -> &str {
         str::from_utf8(&self.body).unwrap()
     }

@@ -26,9 +26,9 @@ request with an unknown field is rejected. Answers may get more fields within th
 Every error is a problem document (RFC 9457). Requests that change something need
 `Content-Type: application/json`, with or without a body; DELETE does not.
 
-Requests from the node's own machine need no token, unless the node is configured otherwise. All other
-requests need a token with a scope: `operate` permits everything, `read` all requests that change
-nothing, and `metrics` only `/metrics`.
+Requests on the Unix socket of the node need no token. All others need one with a scope: `operate`
+permits everything, `read` all requests that change nothing, and `metrics` only `/metrics`, which
+programs on the node's own machine may read without a token unless the node is configured otherwise.
 ";
 
 /// The base of the document, with the path of the document itself.
@@ -69,7 +69,7 @@ pub(crate) fn full_document(
     get,
     path = path::OPENAPI,
     tag = "node",
-    security(()),
+    security((), ("token" = ["read"])),
     responses((status = 200, description = "The document", body = Object, content_type = "application/json")),
 )]
 pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Response {

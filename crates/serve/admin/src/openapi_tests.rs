@@ -3,12 +3,16 @@ use std::collections::BTreeSet;
 use axum::http::{StatusCode, header};
 use quorate_fake::{packet, received_now};
 use quorate_packet::Timestamp;
-use quorate_replica::{Deletion, PublishMode, PublishState, TokenHash, UnixMillis};
+use quorate_replica::{
+    Deletion, PublishMode, PublishState, RecordSet, ReplicatedZone, TokenHash, UnixMillis,
+    WireName, ZoneState,
+};
 use serde_json::Value;
 
 use crate::{
     AdminConfig, Scope, Tokens,
-    authorize::Authorizer,
+    audit::AuditLog,
+    authorize::{Authorizer, Entrance},
     fixture::{ELSEWHERE, Fixture, request},
     router::routes,
 };
@@ -112,6 +116,20 @@ fn holding_one_of_each() -> Fixture {
         tokens: [(TOKEN.to_owned(), TokenHash([1; 32]))].into(),
         deleted: [(key, deletion)].into(),
     });
+    let zone = WireName::parse(b"\x03dns\x07example\0".to_vec().into()).unwrap();
+    let records = RecordSet {
+        ttl_secs: 60,
+        rdata: vec![b"\x01x".to_vec().into()],
+    };
+    let sets = [((zone.clone(), 16), records)].into();
+    let replicated = ReplicatedZone {
+        sets,
+        ..ReplicatedZone::default()
+    };
+    admin.replica.set_zone_state(ZoneState {
+        zones: [(zone, replicated)].into(),
+        ..ZoneState::default()
+    });
     admin
 }
 
@@ -123,7 +141,12 @@ async fn every_route_is_documented_and_nothing_else() {
         .map(|operation| (operation.path, operation.method))
         .collect();
     let tokens = Tokens::open("".as_ref()).unwrap().into();
-    let authorizer = Authorizer::new(tokens, &AdminConfig::default());
+    let authorizer = Authorizer::new(
+        tokens,
+        &AdminConfig::default(),
+        Entrance::Tcp,
+        AuditLog::new(),
+    );
     let mut routed = BTreeSet::new();
     for (path, _) in routes(&authorizer) {
         let answer = admin.ask("PATCH", &path.replace(['{', '}'], ""), "").await;

@@ -1,8 +1,11 @@
 //! The status of the node as metrics.
 
+use prometheus::Opts;
 use quorate_metrics::{Error, Gauge, Registry};
 use quorate_replica::{ClockState, NodeStatus, Role};
 use strum::VariantArray;
+
+use crate::Build;
 
 quorate_metrics::metrics! {
     struct RaftMetrics in "quorate_raft" {
@@ -67,8 +70,20 @@ pub(crate) struct StatusMetrics {
     store: StoreMetrics,
 }
 
+/// The version of the program, in the labels of a metric that is always 1.
+fn register_build_info(registry: &Registry, build: Build) -> Result<(), Error> {
+    let help = "1 for the version of the program and the commit that it was built from";
+    let opts = Opts::new("quorate_build_info", help)
+        .const_label("version", build.version)
+        .const_label("commit", build.git_hash);
+    let info = Gauge::with_opts(opts)?;
+    info.set(1);
+    registry.register(Box::new(info))
+}
+
 impl StatusMetrics {
-    pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
+    pub(crate) fn register(registry: &Registry, build: Build) -> Result<Self, Error> {
+        register_build_info(registry, build)?;
         Ok(Self {
             raft: RaftMetrics::register(registry)?,
             clock: ClockMetrics::register(registry)?,

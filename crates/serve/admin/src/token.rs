@@ -14,7 +14,9 @@ const PREFIX: &str = "quorate-admin-";
 const SECRET_SIZE: usize = 32;
 /// The longest name of a token, in characters. It is in every line of the audit log.
 const NAME_LEN_MAX: usize = 64;
-/// The caller's name in the audit log for requests from this machine without a token.
+/// The caller's name in the audit log for requests on the Unix socket.
+pub(crate) const SOCKET: &str = "socket";
+/// The caller's name for requests from this machine over TCP without a token.
 pub(crate) const LOOPBACK: &str = "loopback";
 /// The caller's name in the audit log for requests without a known token.
 pub(crate) const NOBODY: &str = "nobody";
@@ -91,7 +93,7 @@ pub struct TokenName(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a valid name of a token: use 1 to {NAME_LEN_MAX} letters, digits, hyphens, \
-     underscores and dots, but not {LOOPBACK:?} or {NOBODY:?}"
+     underscores and dots, but not {SOCKET:?}, {LOOPBACK:?} or {NOBODY:?}"
 )]
 pub struct TokenNameError(String);
 
@@ -102,7 +104,7 @@ impl FromStr for TokenName {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         match (1..=NAME_LEN_MAX).contains(&name.len())
             && name.chars().all(is_allowed)
-            && ![LOOPBACK, NOBODY].contains(&name)
+            && ![SOCKET, LOOPBACK, NOBODY].contains(&name)
         {
             true => Ok(Self(name.to_owned())),
             false => Err(TokenNameError(name.to_owned())),

@@ -97,7 +97,16 @@ fn an_invalid_line_is_rejected_without_being_quoted() {
 
 #[test]
 fn reserved_and_malformed_names_are_rejected() {
-    for invalid in ["", "loopback", "nobody", "a b", "a\n", "é", &"x".repeat(65)] {
+    for invalid in [
+        "",
+        "socket",
+        "loopback",
+        "nobody",
+        "a b",
+        "a\n",
+        "é",
+        &"x".repeat(65),
+    ] {
         assert!(invalid.parse::<crate::TokenName>().is_err(), "{invalid:?}");
     }
 }

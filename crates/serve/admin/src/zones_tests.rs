@@ -49,6 +49,14 @@ async fn records_are_set_listed_and_unset() {
     );
     let one = json!({"name": "@", "type": "MX"});
     assert_eq!(post(&fixture, UNSET, one).await["record_count"], 1);
+    let absent = [
+        json!({"name": "@", "type": "MX"}),
+        json!({"name": "a", "type": "A"}),
+        json!({"name": "b"}),
+    ];
+    for absent in absent {
+        assert_eq!(rejected(&fixture, UNSET, absent).await.0, "unknown-record");
+    }
     let all = json!({"name": "a"});
     assert_eq!(post(&fixture, UNSET, all).await["record_count"], 0);
     let zones = fixture.get("/v1/zones").await.json();
@@ -162,12 +170,10 @@ async fn records_that_cannot_be_set_are_rejected_with_the_reason() {
     let answer = fixture.get("/v1/zones/dsn.example/records").await;
     assert_eq!(answer.slug(), "unknown-zone");
     // Records can be removed even if no node serves the zone.
-    post(
-        &fixture,
-        "/v1/zones/dsn.example/unset",
-        json!({"name": "@"}),
-    )
-    .await;
+    // Records of a zone that is no longer served can be removed, if there are any.
+    let unset = json!({"name": "a"});
+    let (slug, _) = rejected(&fixture, "/v1/zones/dsn.example/unset", unset).await;
+    assert_eq!(slug, "unknown-record");
 
     fixture
         .replica

@@ -19,6 +19,7 @@
 //! |---|---|
 //! | [`HttpConfig`] → [`HttpListeners`] → [`Server`] | HTTP for any router, safe against slow clients and floods |
 //! | [`ClientStream`], [`Throttle`] | a stream of bytes that is read as slowly as the limits of its client require |
+//! | [`SocketListener`] → [`SocketServer`] | the same on a Unix socket, for users of this machine that its mode permits |
 //! | [`IsTrusted`], [`BandwidthLimiter`] | which proxies are trusted to name the client, and how long a client has to wait for its bytes |
 //! | [`ClientRules`], [`limit_problem`] | who the client of a request is behind proxies, how much it may do, and the answer if it does more |
 //! | [`Routes`], [`with_cors`] | a router, with or without CORS for browsers |
@@ -36,6 +37,7 @@
 //! | a flood of any kind of frame takes bounded memory, and others are served meanwhile | `Service::new` in `connection.rs` | one test for each kind in `flood_tests.rs` |
 //! | timeouts of ordinary requests do not end a request that waits for us | `request_tracker.rs` | `a_request_that_waits_for_the_server_has_no_timeout`, `a_wait_outlasts_the_deadlines_of_other_requests` |
 //! | only a trusted proxy is believed about the client | `client` in `protocol.rs` | `a_peer_that_is_not_a_trusted_proxy_is_rejected`, `the_header_of_an_untrusted_peer_is_ignored` |
+//! | nobody connects to a Unix socket before its mode is set, and no socket of a live process is replaced | `SocketListener::bind` in `unix.rs` | `only_the_owner_or_the_group_may_connect`, `the_socket_of_a_live_process_is_not_replaced` |
 //! | a stop waits for answers in progress, and not for requests that only wait | `Server::shutdown` | `a_server_that_stops_does_not_wait_for_them`, `a_stop_answers_requests_and_ends_connections` |
 
 mod body;
@@ -56,6 +58,7 @@ mod request_tracker;
 mod response;
 mod server;
 mod stream;
+mod unix;
 
 #[cfg(test)]
 mod crowd_tests;
@@ -84,3 +87,4 @@ pub use quorate_api::ProblemType;
 pub use response::{retry_after, text, uncached};
 pub use server::{HttpListeners, Server};
 pub use stream::{BandwidthLimiter, ClientStream, HANDSHAKE_COST, Throttle};
+pub use unix::{SocketError, SocketListener, SocketServer};

@@ -19,6 +19,7 @@
 //! | [`ClientNetwork`], [`NetworkLevel`] | a client, or a network around it, and how much more than a client it may use |
 //! | [`PlaceCounts`] | how many connections or waiting requests a client holds, and each network around it |
 //! | [`Networks`] | a list of networks in the configuration; trusted proxies determine the client's address |
+//! | [`LogBudget`] | how many log lines a kind of event may write in a minute |
 //! | [`LimitMetrics`] | the metrics of limits |
 //!
 //! ## Which buckets a request takes a token from
@@ -72,6 +73,7 @@ mod client_rates;
 mod config;
 mod forwarded;
 mod limit_exceeded;
+mod log_budget;
 mod metrics;
 mod networks;
 mod paced_rates;
@@ -88,6 +90,7 @@ pub use client::Client;
 pub use client_network::{ClientNetwork, NetworkLevel};
 pub use config::LimitConfig;
 pub use limit_exceeded::{Limit, LimitExceeded};
+pub use log_budget::{LogBudget, Unlogged};
 pub use metrics::{LimitMetrics, TableLabel};
 pub use networks::{NetworkError, Networks};
 pub use place_counts::PlaceCounts;

@@ -37,7 +37,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// Sends the stored packet, unless the reader has it already, and then each change.
 ///
 /// If changes come faster than the reader reads, it only receives the last one. The event `stored`
-/// has the packet's tag as its id, and as data an object with `key`, `timestamp_micros`, and in
+/// has the packet's tag as its id, and as data an object with `key`, `timestamp_us`, and in
 /// base64 the `payload` that GET returns. The event `deleted` has an empty id and an object with
 /// the `key`. If no packet is stored, a reader with a tag receives `deleted`, and a reader without
 /// one receives nothing.
@@ -130,7 +130,7 @@ impl PacketEvents {
 fn stored(packet: &SignedPacket) -> Event {
     let (key, timestamp) = (packet.key(), packet.timestamp());
     let payload = BASE64.encode(packet.payload());
-    let data = format!(r#"{{"key":"{key}","timestamp_micros":{timestamp},"payload":"{payload}"}}"#);
+    let data = format!(r#"{{"key":"{key}","timestamp_us":{timestamp},"payload":"{payload}"}}"#);
     let event = Event::default().event("stored").id(opaque_tag(packet));
     event.data(data)
 }

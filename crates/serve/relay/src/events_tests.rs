@@ -52,7 +52,7 @@ fn stored_event(number: u64) -> Option<String> {
     let (key, timestamp) = (packet.key(), packet.timestamp().as_micros());
     let payload = BASE64.encode(packet.payload());
     Some(format!(
-        "event: stored\nid: {}\ndata: {{\"key\":\"{key}\",\"timestamp_micros\":{timestamp},\
+        "event: stored\nid: {}\ndata: {{\"key\":\"{key}\",\"timestamp_us\":{timestamp},\
          \"payload\":\"{payload}\"}}\n\n",
         opaque_tag(&packet)
     ))

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::Request,
+    middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing,
 };
 use quorate_http::{ProblemResponse, ProblemType, with_methods};
+use quorate_packet::Z32_LEN;
 use quorate_replica::Replica;
 
 use crate::{RelayConfig, RelayMetrics, events, get, page, put, relay::Relay, watchers::Watchers};
@@ -19,7 +21,8 @@ const READ_METHODS: &str = "GET, HEAD, OPTIONS";
 /// The relay's routes, and the answer to all unknown paths.
 ///
 /// They read the client's address from `ConnectInfo<SocketAddr>`, which the HTTP server adds to
-/// each request. A path of one segment that no other route matches is parsed as a key.
+/// each request. A path of one segment that no other route matches is parsed as a key if it is as
+/// long as one.
 pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetrics) -> Router {
     let relay = Arc::new(Relay {
         watchers: Watchers::new(config.watch.clone(), metrics.clone()),
@@ -45,11 +48,21 @@ pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetr
     Router::new()
         .route("/", page)
         .route("/pkarr/{z32}", packet.clone())
-        .route("/{z32}", packet)
+        .route("/{z32}", packet.layer(from_fn(only_keys)))
         .route("/pkarr/{z32}/events", events.clone())
-        .route("/{z32}/events", events)
+        .route("/{z32}/events", events.layer(from_fn(only_keys)))
         .fallback(unknown_path)
         .with_state(relay)
+}
+
+/// Passes on requests whose path begins with what may be a key. Others, such as `/metrics`, are for
+/// something that is not served here.
+async fn only_keys(request: Request, next: Next) -> Response {
+    let first = request.uri().path().split('/').nth(1);
+    match first.is_some_and(|segment| segment.len() == Z32_LEN) {
+        true => next.run(request).await,
+        false => unknown_path(request).await,
+    }
 }
 
 async fn unknown_path(_: Request) -> Response {

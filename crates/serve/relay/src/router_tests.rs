@@ -325,7 +325,7 @@ async fn an_invalid_key_is_rejected_with_the_reason() {
     let relay = Fixture::new(RelayConfig::default());
     for (path, expected) in [
         ("/pkarr/abc", "52 characters"),
-        ("/favicon.ico", "52 characters"),
+        (&format!("/{}l", "y".repeat(51)), "position 51"),
         (&format!("/pkarr/{}l", "y".repeat(51)), "position 51"),
         (&format!("/pkarr/{}%FF", "y".repeat(49)), "position 49"),
     ] {
@@ -334,6 +334,20 @@ async fn an_invalid_key_is_rejected_with_the_reason() {
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
             assert!(answer.text().contains(expected), "{}", answer.text());
         }
+    }
+}
+
+/// A scraper or a scanner looks for something that is not here, and names no key.
+#[tokio::test]
+async fn a_path_that_cannot_be_a_key_is_unknown() {
+    let relay = Fixture::new(RelayConfig::default());
+    for path in ["/metrics", "/favicon.ico", "/v1", "/metrics/events"] {
+        for method in [Method::GET, Method::HEAD] {
+            let answer = relay.ask(request(method, path, &[], Body::empty())).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        }
+        let answer = relay.get(path, &[]).await;
+        assert!(answer.text().contains("unknown-path"), "{}", answer.text());
     }
 }
 
@@ -403,7 +417,7 @@ async fn every_request_is_counted_once_by_its_outcome() {
         let put = request(Method::PUT, &path, &[], body.into());
         router.clone().oneshot(put).await.unwrap();
     }
-    for path in [&path, "/abc"] {
+    for path in [&path, "/pkarr/abc"] {
         let get = request(Method::GET, path, &[], Body::empty());
         router.clone().oneshot(get).await.unwrap();
     }

@@ -3,7 +3,8 @@
 use std::{fmt, io, path::Path};
 
 use quorate_disk::{Disk, OpenMode};
-use quorate_state::LogPosition;
+use quorate_packet::PublicKey;
+use quorate_state::{LogPosition, NodeId};
 
 use crate::{
     LogError,
@@ -177,7 +178,7 @@ fn vote_text(vote: Option<SavedVote>) -> String {
         true => "committed",
         false => "not committed",
     };
-    let node: String = vote.node.iter().map(|byte| format!("{byte:02x}")).collect();
+    let node = NodeId(PublicKey::from_bytes(vote.node));
     format!("term {}, {state}, node {node}", vote.term)
 }
 

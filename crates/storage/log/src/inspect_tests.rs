@@ -28,7 +28,7 @@ fn everything_but_payloads_is_printed() {
     let disk = disk_with_log();
     let (before, text) = (disk.digest(), text(&disk));
     for line in [
-        "vote 0: number 1, term 2, committed, node 0202",
+        "vote 0: number 1, term 2, committed, node yebyryonyebyryonyebyryonyebyryonyebyryonyebyryonyeby",
         "segment 1: 16384 bytes",
         "  group 1 at 512, 512 bytes; bounds: last none, purged none, committed none; \
          entry 1-0 of 3 bytes; entry 1-1 of 3 bytes",

@@ -97,6 +97,10 @@ impl FakeReplica {
     /// Changes a zone as a cluster does.
     pub(crate) fn apply_zone_change(&self, change: &ZoneChange) -> Result<(), Problem> {
         let before = self.lock().zone_state.clone();
+        if change.missing(&before).is_some() {
+            let detail = "the zone has no such replicated records";
+            return Err(Problem::new(ProblemType::UnknownRecord, detail));
+        }
         match change.changed(&before) {
             Ok(changed) => {
                 changed

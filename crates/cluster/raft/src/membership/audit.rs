@@ -5,6 +5,9 @@ use quorate_api::{
 };
 use quorate_peer::NodeId;
 
+/// The most characters of a subject in a line.
+const SUBJECT_LEN_MAX: usize = 256;
+
 /// The audit line of a change: the node that forwarded it, and the operator who requested it there.
 pub(super) struct AuditLine {
     peer: NodeId,
@@ -19,7 +22,10 @@ impl AuditLine {
         let by = forwarded.token.as_deref().unwrap_or("the node itself");
         let subject = match &forwarded.request {
             AdminRequest::Members(_) => return None,
-            AdminRequest::ChangeMember(ChangeMember { node, .. }) => node.clone(),
+            // Names and keys are shorter.
+            AdminRequest::ChangeMember(ChangeMember { node, .. }) => {
+                node.chars().take(SUBJECT_LEN_MAX).collect()
+            }
             AdminRequest::Join(call) => call.node.to_string(),
             AdminRequest::DeletePacket(delete) => delete.key.to_string(),
             _ => String::new(),

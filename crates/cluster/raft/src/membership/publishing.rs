@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_api::{DeletePacket, Deleted, Problem};
+use quorate_api::{DeletePacket, Deleted, Problem, ProblemType};
 use quorate_state::{Command, LogIndex, Outcome, PublishChange, ZoneChange};
 
 use super::{
@@ -13,7 +13,16 @@ use super::{
 impl LeaderTask<'_> {
     /// Changes a zone. Returns the index of the entry with which the change takes effect.
     pub(super) async fn change_zone(&self, change: ZoneChange) -> Result<LogIndex, Problem> {
-        let changed = change.changed(&self.cluster().zones).map_err(zone)?;
+        let zones = self.cluster().zones;
+        if let Some(owner) = change.missing(&zones) {
+            let detail = format!(
+                "{owner} has no such replicated records in the zone {}: `quorate zone list` shows those \
+                 that there are",
+                change.zone
+            );
+            return Err(Problem::new(ProblemType::UnknownRecord, detail));
+        }
+        let changed = change.changed(&zones).map_err(zone)?;
         let (origin, has_changed) = (change.zone.clone(), changed.is_some());
         let command = Command::ChangeZone(change);
         let index = self.commit_if(has_changed, command).await?;

@@ -1,6 +1,6 @@
 //! Replicated records, and the secrets of DNS cookies.
 
-use quorate_api::{ChangeZone, Problem};
+use quorate_api::{ChangeZone, Problem, ProblemType};
 use quorate_replica::{CookieSecrets, NamedSet, RecordSet, ZoneChange, ZoneState};
 use quorate_state::{COOKIE_SECRET_AGE, UnixMillis, WireName};
 
@@ -51,6 +51,36 @@ async fn secrets(node: &Node, condition: impl Fn(&CookieSecrets) -> bool) -> Coo
     let reached = applied.wait_for(|meta| condition(&meta.cluster.zones.cookie_secrets));
     let meta = timeout(TIMEOUT, reached).await.expect("they come").unwrap();
     meta.cluster.zones.cookie_secrets
+}
+
+/// Success would hide a misspelt name.
+#[tokio::test(flavor = "multi_thread")]
+async fn removing_records_that_are_not_there_fails() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let node = cluster.nodes.values().next().unwrap();
+    leader_proposals::agreed_count_max(node).await;
+    let unsetting = |labels: &[&str], record_type| ZoneChange {
+        unset: vec![(name(labels), record_type)],
+        set: Vec::new(),
+        ..setting(1)
+    };
+    change(node, setting(1)).await.unwrap();
+    for (labels, record_type) in [(&["wwww", "a"], None), (&["www", "a"], Some(A + 1))] {
+        let problem = change(node, unsetting(labels, record_type))
+            .await
+            .unwrap_err();
+        assert_eq!(problem.problem_type, ProblemType::UnknownRecord);
+        assert!(
+            problem.detail.starts_with(&name(labels).to_string()),
+            "{}",
+            problem.detail
+        );
+    }
+    change(node, unsetting(&["www", "a"], Some(A)))
+        .await
+        .unwrap();
+    let again = change(node, unsetting(&["www", "a"], None)).await;
+    assert_eq!(again.unwrap_err().problem_type, ProblemType::UnknownRecord);
 }
 
 #[tokio::test(flavor = "multi_thread")]

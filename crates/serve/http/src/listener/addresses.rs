@@ -6,7 +6,7 @@ use std::{
     ops::Deref,
 };
 
-use quorate_setting::{Findings, KeyPath, Merged, SettingValue, Value};
+use quorate_setting::{Findings, KeyPath, Merged, SettingValue, Value, quoted};
 
 /// Addresses to listen on, none by default: a list or a single one. An unspecified address covers only its family.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,8 +79,10 @@ impl SettingValue for ListenAddresses {
             }
             Value::Array(_) => SettingValue::read(value, at, merged).map(Self),
             _ => {
-                let reason =
-                    "it is neither an address such as \"127.0.0.1:8080\" nor a list of them";
+                let reason = format!(
+                    "{} is neither an address, such as \"127.0.0.1:8080\", nor a list of them",
+                    quoted(value)
+                );
                 merged.reject(at, reason);
                 None
             }

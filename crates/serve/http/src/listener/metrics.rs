@@ -13,6 +13,8 @@ pub enum ListenerName {
     Public,
     /// HTTP for operators: health, metrics, status.
     Admin,
+    /// The same on the Unix socket.
+    AdminSocket,
     /// DNS over TCP.
     Dns,
     /// DNS over TLS.

@@ -1,4 +1,4 @@
-//! TCP listeners: accept, count, limit and drain connections, for all protocols of a node.
+//! Listeners: accept, count, limit and drain connections, for all protocols of a node.
 //!
 //! HTTP, DNS over TCP and the links between nodes use connections differently, but accept them in
 //! the same way. So a [`Protocol`] serves one connection, and a [`Listener`] does the rest: it
@@ -35,4 +35,5 @@ pub use connections::{
 pub use linger::linger;
 pub use metrics::{ListenerMetrics, ListenerName};
 pub use proxy_header::{ProxiedClient, ProxyHeaderError};
+pub(crate) use server::{Accept, serve};
 pub use server::{ListenerServer, Protocol};

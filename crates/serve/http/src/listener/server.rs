@@ -1,6 +1,6 @@
 //! Accepts connections and serves them.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -25,8 +25,8 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// left. The system does not report when there are some again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Serves connections of a listener.
-pub trait Protocol: Send + Sync + 'static {
+/// Serves connections of a listener. `S` is the type of their streams.
+pub trait Protocol<S: Send + 'static = TcpStream>: Send + Sync + 'static {
     /// Serves a connection until it ends. When `stop` is cancelled, it answers active requests and
     /// returns. The future is dropped if that takes longer than
     /// [`ConnectionLimits::drain_timeout`](super::ConnectionLimits), and immediately when the
@@ -34,15 +34,32 @@ pub trait Protocol: Send + Sync + 'static {
     /// [`ConnectionSlot::touch`] at each.
     fn serve(
         self: Arc<Self>,
-        stream: TcpStream,
+        stream: S,
         slot: ConnectionSlot,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send;
 
     /// Reports to the peer that too many connections are open. By default the connection is just
     /// closed.
-    fn refuse(self: Arc<Self>, stream: TcpStream) -> impl Future<Output = ()> + Send {
+    fn refuse(self: Arc<Self>, stream: S) -> impl Future<Output = ()> + Send {
         async { drop(stream) }
+    }
+}
+
+/// Where connections come from.
+pub(crate) trait Accept: Send + Sync + 'static {
+    /// The stream of a connection.
+    type Stream: Send + 'static;
+
+    /// Waits for the next connection. Returns it with the address for which it is counted.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        Self::accept(self).await
     }
 }
 
@@ -57,19 +74,37 @@ impl Listener {
         metrics: &ListenerMetrics,
     ) -> ListenerServer {
         let stop = CancellationToken::new();
-        let acceptor = Acceptor {
-            tcp: self.tcp,
+        let accepting = serve(
+            self.tcp,
             protocol,
-            connections: connections.clone(),
-            refusals: Arc::new(Semaphore::new(REFUSAL_COUNT_MAX)),
-            name,
-            metrics: metrics.clone(),
-            stop: stop.clone(),
-            cut_off: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
-        ListenerServer::spawn(self.local_addr, stop, acceptor.run())
+            connections,
+            (name, metrics),
+            stop.clone(),
+        );
+        ListenerServer::spawn(self.local_addr, stop, accepting)
     }
+}
+
+/// Serves the connections of `listener` until `stop` is cancelled, and then lets them finish.
+pub(crate) fn serve<L: Accept>(
+    listener: L,
+    protocol: Arc<impl Protocol<L::Stream>>,
+    connections: &Connections,
+    (name, metrics): (ListenerName, &ListenerMetrics),
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let acceptor = Acceptor {
+        listener,
+        protocol,
+        connections: connections.clone(),
+        refusals: Arc::new(Semaphore::new(REFUSAL_COUNT_MAX)),
+        name,
+        metrics: metrics.clone(),
+        stop,
+        cut_off: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    acceptor.run()
 }
 
 /// A running server. Dropping it starts a shutdown without waiting for it.
@@ -111,8 +146,8 @@ impl ListenerServer {
 }
 
 /// Accepts connections and counts them.
-struct Acceptor<P> {
-    tcp: TcpListener,
+struct Acceptor<L, P> {
+    listener: L,
     protocol: Arc<P>,
     connections: Connections,
     refusals: Arc<Semaphore>,
@@ -124,9 +159,9 @@ struct Acceptor<P> {
     tasks: TaskTracker,
 }
 
-impl<P: Protocol> Acceptor<P> {
+impl<L: Accept, P: Protocol<L::Stream>> Acceptor<L, P> {
     async fn run(self) {
-        while let Some(accepted) = self.stop.run_until_cancelled(self.tcp.accept()).await {
+        while let Some(accepted) = self.stop.run_until_cancelled(self.listener.accept()).await {
             match accepted {
                 Ok((stream, peer)) => self.on_accepted(stream, peer),
                 Err(error) => {
@@ -136,7 +171,7 @@ impl<P: Protocol> Acceptor<P> {
                 }
             }
         }
-        drop(self.tcp);
+        drop(self.listener);
         self.tasks.close();
         let drain_timeout = self.connections.limits().drain_timeout;
         if timeout(drain_timeout, self.tasks.wait()).await.is_err() {
@@ -147,7 +182,7 @@ impl<P: Protocol> Acceptor<P> {
         }
     }
 
-    fn on_accepted(&self, stream: TcpStream, peer: SocketAddr) {
+    fn on_accepted(&self, stream: L::Stream, peer: SocketAddr) {
         let Some(slot) = self.connections.admit(peer) else {
             return self.refuse(stream);
         };
@@ -161,7 +196,7 @@ impl<P: Protocol> Acceptor<P> {
         self.spawn(served, open);
     }
 
-    fn refuse(&self, stream: TcpStream) {
+    fn refuse(&self, stream: L::Stream) {
         self.metrics.connections_refused_total.of(self.name).inc();
         if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
             let refused = timeout(REFUSAL_TIMEOUT, self.protocol.clone().refuse(stream));

@@ -1,12 +1,10 @@
-//! Limits the log lines that other nodes can cause.
+//! Limits the log lines that strangers and other nodes can cause.
 
 use std::{
     num::NonZeroU32,
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-
-use crate::lock;
 
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -38,7 +36,7 @@ impl LogBudget {
 
     /// Whether a line may be written: if so, how many were left out since the last window.
     pub fn take(&self, now: Instant) -> Option<Unlogged> {
-        let mut window = lock(&self.window);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let mut unlogged = 0;
         if now.duration_since(window.began) >= WINDOW {
             unlogged = window.count.saturating_sub(self.line_count_max);
