@@ -47,7 +47,9 @@ impl Certificate {
             (certificate.file(), cert.pem()),
             (certificate.key_file(), key),
         ] {
-            fs::write(file, pem).expect("the file can be written");
+            fs::write(&file, pem).expect("the file can be written");
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            fs::set_permissions(file, private).expect("the file is ours");
         }
         certificate
     }
