@@ -248,7 +248,9 @@ impl OpenNode {
         // The same packet may have been signed twice. Only the log can check the conditions then.
         let is_met = conditions.always_hold() || packet == stored;
         match packet.recency(stored) {
-            cmp::Ordering::Less if conditions.always_hold() => Some(PutOutcome::Superseded),
+            // Whatever else was stored since, an older packet is not stored.
+            cmp::Ordering::Less if conditions.hold(Some(stored)) => Some(PutOutcome::Superseded),
+            cmp::Ordering::Less => Some(PutOutcome::ConditionFailed),
             cmp::Ordering::Equal
                 if is_met && self.is_fresh(indexed.received) && self.is_current(applied) =>
             {

@@ -66,9 +66,9 @@ fn each_mistake_is_reported_with_its_key() {
     assert_eq!(
         rejected(text),
         [
-            "list[1]: invalid type: string \"b\", expected u32",
-            "list[2]: invalid value: integer `-1`, expected u32",
-            "map.a: invalid type: integer `1`, expected a boolean",
+            "list[1]: \"b\" is not a whole number",
+            "list[2]: -1 is not a whole number",
+            "map.a: 1 is not true or false",
             "inner[0].txt: unknown field `txt`, expected one of `text`, `number`",
             "inner[1]: invalid type: integer `3`, expected a map",
         ]

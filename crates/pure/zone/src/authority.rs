@@ -83,12 +83,12 @@ impl Authority {
             zones.filter(|zone| name.is_within(zone.name.as_bytes(), zone.label_count()));
         let closest = zones.next();
         // The DS records of a zone are in the zone above it (RFC 4035, section 3.1.4.1).
-        let is_above = |above: &&Arc<Zone>| above.key(name).is_none();
+        let is_parent = |above: &&Arc<Zone>| above.is_parent_of(name);
         let is_ds_of = |zone: &Zone| {
             question.record_type() == types::DS && name.label_count() == zone.label_count()
         };
         let zone = match closest {
-            Some(zone) if is_ds_of(zone) => zones.next().filter(is_above).or(closest),
+            Some(zone) if is_ds_of(zone) => zones.next().filter(is_parent).or(closest),
             _ => closest,
         };
         let Some(zone) = zone else {

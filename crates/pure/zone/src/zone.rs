@@ -9,7 +9,7 @@ use crate::{
     name::{Labels, NameRef},
     origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError},
     rdata::types,
-    tree::{Node, RecordTree, Set},
+    tree::{Flags, NameMatch, Node, RecordTree, Set},
     zone_message::ZoneMessage,
 };
 
@@ -66,6 +66,17 @@ impl Zone {
         ttl_secs
             .max(*self.ttl_secs.start())
             .min(*self.ttl_secs.end())
+    }
+
+    /// Whether `name`, the name of an origin inside this zone, is a delegation of this zone itself:
+    /// not one of another server in between, and not of a key. The root is only the parent of names
+    /// with one label, because others serve those below.
+    pub(crate) fn is_parent_of(&self, name: NameRef<'_>) -> bool {
+        let apex = self.label_count();
+        let found = self.tree.find(&self.message, name, apex, Flags::NONE);
+        let is_own =
+            matches!(found, NameMatch::OtherOrigin(_, depth) if name.label_count() == apex + depth);
+        is_own && self.key(name).is_none() && (apex > 0 || name.label_count() == 1)
     }
 
     /// The key that a name in this zone is at or below, if there is one.

@@ -165,6 +165,24 @@ fn the_ds_records_of_an_origin_are_those_of_the_origin_above_it() {
     }
 }
 
+/// The parent of the inner origin is another server's zone, so this one has no DS records of it.
+#[test]
+fn an_origin_whose_parent_is_elsewhere_answers_ds_itself() {
+    let soa = "a.dns.test.";
+    for (outer, records) in [
+        (".", &[][..]),
+        ("test.", &["dns.test. 60 NS ns.other."]),
+        ("test.", &["dns.test. 60 DNAME other."]),
+    ] {
+        let outer = with_records(outer, records);
+        let authority = Authority::new(vec![outer, origin(soa)]).unwrap();
+        let answer = answer(&authority, None, &format!("{soa} DS"));
+        let text = text(&answer);
+        assert_eq!(text[0], "no data", "{text:?}");
+        assert!(text[1].starts_with("SOA a.dns.test."), "{text:?}");
+    }
+}
+
 #[test]
 fn an_alias_out_of_the_zone_is_the_answer() {
     let alias = |target: &str| format!("www.dns.test. 60 CNAME {target}");

@@ -256,7 +256,7 @@ async fn a_scrape_shows_the_current_state_of_the_replica() {
             .lines()
             .filter(|line| !line.starts_with('#'))
             .count(),
-        27,
+        28,
         "the list above is complete"
     );
 

@@ -3,14 +3,14 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use quorate_replica::{ReadError, Reader};
 use quorate_zone::{
     Answer, AnswerKind, LookupResult, Origin, OriginError, Question, UndecodableError,
 };
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
     ConfiguredZones, DnsClient, DnsConfig, DnsMetrics, DnsTransport, SharedLimits,
@@ -27,6 +27,9 @@ use crate::{
     sample::QueryNumber,
     zones::{ServedZones, Zones},
 };
+
+/// How long to wait before zones are built again after a panic.
+const BUILD_RETRY: Duration = Duration::from_secs(5);
 
 /// The largest message over anything but UDP, in bytes (RFC 1035, section 4.2.2).
 const STREAM_SIZE_MAX: usize = u16::MAX as usize;
@@ -142,6 +145,10 @@ impl Responder {
                 let updated = spawn_blocking(move || responder.zones.update(&*responder.replica));
                 match updated.await {
                     Ok(updated) => version = updated,
+                    Err(error) if error.is_panic() => {
+                        tracing::error!(%error, "zones could not be built: trying again");
+                        sleep(BUILD_RETRY).await;
+                    }
                     // The runtime is being shut down.
                     Err(_) => return,
                 }

@@ -2,25 +2,24 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use quorate_http::{
-    BandwidthLimiter, IsTrusted, ServerCertificate, Throttle,
+    ServerCertificate,
     listener::{
-        BindError, ConnectionLimits, Connections, IsExempt, ListenAddresses, Listener,
-        ListenerMetrics, ListenerName, ListenerServer,
+        BindError, ConnectionLimits, Connections, ListenAddresses, Listener, ListenerMetrics,
+        ListenerName, ListenerServer,
     },
 };
-use quorate_limit::RequestLimits;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    DnsConfig, Responder,
+    ConnectionRules, DnsConfig, Responder,
     quic::{self, QuicProtocol},
     tcp::TcpProtocol,
     udp::{self, UdpThreads},
@@ -127,30 +126,6 @@ pub struct DnsListeners {
     proxy_tls: Vec<Listener>,
 }
 
-/// How the clients of connections are limited. By default only by the counts of the configuration.
-#[derive(Clone)]
-pub struct ConnectionRules {
-    /// Which clients may have any number of connections.
-    pub is_exempt: IsExempt,
-    /// Which proxies are trusted to name the client, on listeners for proxies.
-    pub is_trusted: IsTrusted,
-    /// Limits the bytes of all connections of a client together.
-    pub charge: Option<BandwidthLimiter>,
-    /// Limits the queries of all connections of a client together.
-    pub queries: RequestLimits,
-}
-
-impl Default for ConnectionRules {
-    fn default() -> Self {
-        Self {
-            is_exempt: Arc::new(|_| false),
-            is_trusted: Arc::new(|_| false),
-            charge: None,
-            queries: RequestLimits::default(),
-        }
-    }
-}
-
 impl DnsListeners {
     /// The first address for UDP and TCP, with the actual port.
     ///
@@ -235,26 +210,6 @@ impl DnsConfig {
             connection_count_per_client_max: Some(self.tcp_connection_count_per_client_max),
             drain_timeout: DRAIN_TIMEOUT,
         }
-    }
-}
-
-impl ConnectionRules {
-    /// Which peers may have any number of connections: a proxy has those of many clients.
-    fn is_exempt(&self) -> IsExempt {
-        let (is_exempt, is_trusted) = (self.is_exempt.clone(), self.is_trusted.clone());
-        Arc::new(move |peer| is_exempt(peer) || is_trusted(peer))
-    }
-
-    /// Counts bytes of a client, and returns how long it must wait before the next.
-    pub(crate) fn charge(&self, client: IpAddr, byte_count: usize) -> Duration {
-        let charge = self.charge.as_ref().filter(|_| !(self.is_exempt)(client));
-        charge.map_or(Duration::ZERO, |charge| charge(client, byte_count))
-    }
-
-    /// The limit of the bytes of a client's connection.
-    pub(crate) fn throttle(&self, client: IpAddr) -> Option<Throttle> {
-        let charge = self.charge.clone().filter(|_| !(self.is_exempt)(client))?;
-        Some(Throttle::new(client, Some(charge), u64::MAX))
     }
 }
 

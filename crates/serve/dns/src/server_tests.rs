@@ -4,7 +4,7 @@ use hickory_proto::{
     op::{Message, ResponseCode},
     rr::RecordType,
 };
-use quorate_limit::{LimitConfig, LimitMetrics};
+use quorate_limit::{LimitConfig, LimitMetrics, RequestLimits};
 use quorate_metrics::Registry;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

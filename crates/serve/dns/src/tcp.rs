@@ -66,7 +66,7 @@ impl TcpProtocol {
             return Ok(());
         };
         let client = client?;
-        let mut stream = ClientStream::new(stream, self.rules.throttle(client.address));
+        let mut stream = ClientStream::new(stream, self.rules.throttle(&client));
         let Some(tls) = &self.tls else {
             return Connection::new(self, stream, client, slot).run(stop).await;
         };
@@ -149,7 +149,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 return Ok(());
             }
             // Only complete queries count as progress, or one byte a second would suffice.
-            if self.answer_received().await? {
+            // A client that is gone must not hold its place while its queries wait.
+            let within = self.protocol.config.tcp_idle_timeout;
+            if timeout(within, self.answer_received(stop)).await?? {
                 self.slot.touch();
                 deadline = Instant::now() + self.protocol.config.idle_timeout(&self.slot);
             }
@@ -158,12 +160,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
 
     /// Answers every complete query received so far, and returns whether there was one. Bytes that
     /// are not a query end the connection after the responses to the queries before them.
-    async fn answer_received(&mut self) -> io::Result<bool> {
+    async fn answer_received(&mut self, stop: &CancellationToken) -> io::Result<bool> {
         let unread = self.received.len();
         let result = loop {
             match self.next_size() {
                 Ok(Some(size)) => {
-                    self.wait_for_limits().await?;
+                    self.wait_for_limits(stop).await?;
                     if let Err(error) = self.answer_next(size) {
                         break Err(error);
                     }
@@ -193,16 +195,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         Ok((rest.len() >= size).then_some(size))
     }
 
-    /// Waits as long as the client must before its next response. The connection is idle meanwhile.
-    async fn wait_for_limits(&mut self) -> io::Result<()> {
-        let wait = self
-            .protocol
-            .rules
-            .queries
-            .charge_query(self.client.address);
+    /// Waits as long as the client must before its next response, unless the server stops. The
+    /// connection is idle meanwhile.
+    async fn wait_for_limits(&mut self, stop: &CancellationToken) -> io::Result<()> {
+        let wait = self.protocol.rules.charge_query(&self.client);
         if !wait.is_zero() {
             self.flush().await?;
-            sleep(wait).await;
+            stop.run_until_cancelled(sleep(wait)).await;
         }
         Ok(())
     }

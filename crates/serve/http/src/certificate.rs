@@ -92,11 +92,11 @@ impl ServerCertificate {
                 let expiry = certificate.first_expiry();
                 metrics.expiry_timestamp_seconds.set(expiry);
                 sleep(WATCH_INTERVAL).await;
-                for at in 0..certificate.0.files.len() {
+                for (at, logged) in logged_errors.iter_mut().enumerate() {
                     let shared = certificate.0.clone();
                     let read = spawn_blocking(move || shared.files[at].read(&*shared.disk));
                     if let Ok(read) = read.await {
-                        certificate.apply(at, read, &mut logged_errors[at]);
+                        certificate.apply(at, read, logged);
                     }
                 }
             }

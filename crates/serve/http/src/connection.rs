@@ -13,7 +13,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use quorate_limit::Client;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -165,7 +164,9 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (connection, places) = (self.clone(), self.places());
-        let answer = service_fn(move |request| connection.answer_within(&places, request));
+        let places_of_requests = places.clone();
+        let answer =
+            service_fn(move |request| connection.answer_within(&places_of_requests, request));
         let stream = TokioIo::new(stream);
         let connection = self.service.http2.serve_connection(stream, answer);
         let mut connection = pin!(connection);
@@ -174,6 +175,7 @@ impl Connection {
             result = connection.as_mut() => return self.log(result),
             () = self.stop.cancelled() => {}
             () = self.requests.idle_for(idle_timeout) => {}
+            () = places.unread_for(self.service.config.write_timeout) => return,
         }
         connection.as_mut().graceful_shutdown();
         tokio::select! {
@@ -185,7 +187,7 @@ impl Connection {
 
     fn places(&self) -> Arc<ConnectionPlaces> {
         let is_proxy = (self.service.is_trusted)(self.client.ip());
-        let client = (!is_proxy).then(|| Client::from(self.client.ip()));
+        let client = (!is_proxy).then(|| self.client.ip());
         self.service.places.connect(client)
     }
 

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -16,7 +16,6 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
@@ -59,7 +58,7 @@ impl RequestTracker {
         self.lock().active_count += 1;
         Arc::new(ActiveRequest {
             requests: self.clone(),
-            busy: OnceLock::new(),
+            busy: Mutex::default(),
         })
     }
 
@@ -96,7 +95,8 @@ impl RequestTracker {
 /// idle. So a client that is slow on many connections cannot keep out others.
 pub(crate) struct ActiveRequest {
     requests: Arc<RequestTracker>,
-    busy: OnceLock<BusyGuard>,
+    /// Set while the client waits for the node.
+    busy: Mutex<Option<BusyGuard>>,
 }
 
 impl ActiveRequest {
@@ -119,22 +119,26 @@ impl ActiveRequest {
 
     /// Records that the request was received completely, so that now the client waits for the node.
     pub(crate) fn on_received(&self) {
-        self.busy.get_or_init(|| self.requests.slot.busy());
+        self.busy().get_or_insert_with(|| self.requests.slot.busy());
     }
 
-    /// Keeps the request active until a streamed `response` has ended. If the response is already
+    /// Records that the client must read before the node has anything to do.
+    fn on_written(&self) {
+        *self.busy() = None;
+    }
+
+    fn busy(&self) -> MutexGuard<'_, Option<BusyGuard>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the request active until a streamed `response` has ended; it waits for the client
+    /// whenever a piece was written that the client has not read yet. If the response is already
     /// complete, the request only waits for the client from now on.
     pub(crate) fn until_sent(self: Arc<Self>, response: Response) -> Response {
         if response.body().size_hint().exact().is_some() {
             return response;
         }
-        self.on_received();
-        response.map(|body| {
-            Body::new(body.map_err(move |error| {
-                let _active = &self;
-                error
-            }))
-        })
+        response.map(|body| Body::new(StreamedBody { active: self, body }))
     }
 }
 
@@ -143,6 +147,30 @@ impl Drop for ActiveRequest {
         let mut state = self.requests.lock();
         state.active_count -= 1;
         state.ended_at = Instant::now();
+    }
+}
+
+/// The body of a streamed response. The server asks for the next piece when the client has read the
+/// last one.
+struct StreamedBody {
+    active: Arc<ActiveRequest>,
+    body: Body,
+}
+
+impl HttpBody for StreamedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.active.on_received();
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_ready() {
+            self.active.on_written();
+        }
+        polled
     }
 }
 

@@ -84,6 +84,20 @@ pub enum PutEffect<'a> {
     Unchanged,
 }
 
+impl PutEffect<'_> {
+    /// The same for a packet that the cluster may reject. It gets no place that is kept free for idle
+    /// keys, because the stored packet, and so its age, may stay.
+    pub fn busy(self) -> Self {
+        match self {
+            Self::Key { key, .. } => Self::Key {
+                key,
+                age: Duration::ZERO,
+            },
+            other => other,
+        }
+    }
+}
+
 /// The limits of requests.
 ///
 /// A request takes a token from every bucket that applies to it, or from none. The buckets of its

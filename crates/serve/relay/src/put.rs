@@ -34,6 +34,10 @@ const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"publish\"")
 const INVALID_TOKEN: HeaderValue =
     HeaderValue::from_static("Bearer realm=\"publish\", error=\"invalid_token\"");
 
+/// How far ahead of this node's clock a packet certainly is accepted: half of what the cluster
+/// accepts (decision 7).
+const AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// Stores a packet.
 ///
 /// 204 means that a majority has accepted it, or that this node's own replica has the same bytes
@@ -171,7 +175,10 @@ impl Relay {
         let outcome = match self.replica.known_outcome(&packet, &conditions) {
             Some(outcome) => Ok(outcome),
             None => {
-                let effect = self.effect(&packet, &indexed);
+                let mut effect = self.effect(&packet, &indexed);
+                if !conditions.always_hold() || is_ahead(&packet) {
+                    effect = effect.busy();
+                }
                 self.config.rules.limits.check_change(client, effect)?;
                 let outcome = self.replica.put(packet, conditions);
                 // The replica's deadline is earlier, because it knows whether the packet was
@@ -225,6 +232,13 @@ impl Relay {
             age: now.saturating_sub(Duration::from_millis(stored.received.0)),
         }
     }
+}
+
+/// Whether the cluster may reject the packet because of its timestamp.
+fn is_ahead(packet: &SignedPacket) -> bool {
+    let now = SystemTime::now() + AHEAD_MAX;
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u128::from(packet.timestamp().as_micros()) > now.as_micros()
 }
 
 /// What the local replica has of a key.

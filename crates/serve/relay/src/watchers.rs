@@ -22,10 +22,10 @@ const RETRY_AFTER_SECS: u64 = 10;
 
 /// The requests that wait for changes. Each occupies a connection, or a stream of one.
 ///
-/// A client, and each network around it, has a limit. If all places are taken, the site with the
-/// most of them gives up the one that it has held the longest, for a client of a site that has at
-/// least two fewer. So however many places some take, others get one, until as many sites wait as
-/// there are places.
+/// A client, and each network around it, has a limit. If all places are taken, the widest network
+/// with the most of them, an IPv4 /24 or an IPv6 /32, gives up the one that it has held the longest,
+/// for a client of a network that has at least two fewer. So however many places some take, others
+/// get one, until as many networks wait as there are places.
 pub(crate) struct Watchers {
     settings: WatchSettings,
     metrics: RelayMetrics,
@@ -38,62 +38,63 @@ struct Waiting {
     counts: PlaceCounts,
     /// How many places were ever taken.
     id: u64,
-    /// Those of each site, the one that was taken first in front. Dropping the sender ends the
+    /// Those of each network, the one that was taken first in front. Dropping the sender ends the
     /// wait.
     slots: BTreeMap<(ClientNetwork, u64), (IpAddr, oneshot::Sender<Infallible>)>,
-    /// All sites that have places, by their number of places.
-    sites: BTreeSet<(usize, ClientNetwork)>,
+    /// All networks that have places, by their number of places.
+    networks: BTreeSet<(usize, ClientNetwork)>,
 }
 
 impl Waiting {
     fn add(&mut self, client: IpAddr) -> (u64, oneshot::Receiver<Infallible>) {
         let (on_displaced, displaced) = oneshot::channel();
-        let site = site(client);
+        let network = widest(client);
         self.id += 1;
-        self.slots.insert((site, self.id), (client, on_displaced));
-        self.count(site, |counts| counts.add(client));
+        self.slots
+            .insert((network, self.id), (client, on_displaced));
+        self.count(network, |counts| counts.add(client));
         (self.id, displaced)
     }
 
     /// Does nothing if the place was given up before.
-    fn remove(&mut self, site: ClientNetwork, id: u64) {
-        if let Some((client, _)) = self.slots.remove(&(site, id)) {
-            self.count(site, |counts| counts.remove(client));
+    fn remove(&mut self, network: ClientNetwork, id: u64) {
+        if let Some((client, _)) = self.slots.remove(&(network, id)) {
+            self.count(network, |counts| counts.remove(client));
         }
     }
 
     /// Frees a place for a client that has fewer than others. Returns whether there was one.
     fn displace_for(&mut self, client: IpAddr) -> bool {
-        let own = self.counts.count(site(client));
-        let Some(&(count, largest)) = self.sites.last() else {
+        let own = self.counts.count(widest(client));
+        let Some(&(count, largest)) = self.networks.last() else {
             return false;
         };
         let mut slots = self.slots.range((largest, 0)..);
         match slots.next() {
-            Some((&(site, id), _)) if count > own + 1 => {
-                self.remove(site, id);
+            Some((&(network, id), _)) if count > own + 1 => {
+                self.remove(network, id);
                 true
             }
             _ => false,
         }
     }
 
-    /// Changes the counts of a client of this site.
-    fn count(&mut self, site: ClientNetwork, change: impl FnOnce(&mut PlaceCounts)) {
-        self.sites.remove(&(self.counts.count(site), site));
+    /// Changes the counts of a client of this network.
+    fn count(&mut self, network: ClientNetwork, change: impl FnOnce(&mut PlaceCounts)) {
+        self.networks.remove(&(self.counts.count(network), network));
         change(&mut self.counts);
-        let count = self.counts.count(site);
+        let count = self.counts.count(network);
         if count > 0 {
-            self.sites.insert((count, site));
+            self.networks.insert((count, network));
         }
     }
 }
 
-/// The IPv4 /24 or IPv6 /48 of the client at this address.
-fn site(address: IpAddr) -> ClientNetwork {
-    let mut networks = ClientNetwork::all_of(address);
-    let site = networks.find(|network| network.level() == NetworkLevel::Site);
-    site.expect("every address is in a site")
+/// The widest network around the client at this address: an owner of one can have any number of
+/// those inside it.
+fn widest(address: IpAddr) -> ClientNetwork {
+    let widest = ClientNetwork::all_of(address).next_back();
+    widest.expect("every address is in a network")
 }
 
 impl From<TooManyWatchers> for ProblemResponse {
@@ -129,7 +130,7 @@ impl Watchers {
         }
         let (id, displaced) = waiting.add(client);
         Ok(WatcherSlot {
-            site: site(client),
+            network: widest(client),
             id,
             displaced,
             waiting: self.waiting.clone(),
@@ -161,7 +162,7 @@ impl Watchers {
 /// Counts a waiting request until it is dropped.
 #[derive(Debug)]
 pub(crate) struct WatcherSlot {
-    site: ClientNetwork,
+    network: ClientNetwork,
     id: u64,
     displaced: oneshot::Receiver<Infallible>,
     waiting: Arc<Mutex<Waiting>>,
@@ -177,7 +178,7 @@ impl WatcherSlot {
 
 impl Drop for WatcherSlot {
     fn drop(&mut self) {
-        lock(&self.waiting).remove(self.site, self.id);
+        lock(&self.waiting).remove(self.network, self.id);
     }
 }
 
@@ -222,7 +223,7 @@ mod tests {
         drop((other, third));
         let waiting = lock(&watchers.waiting);
         assert!(waiting.counts.is_empty() && waiting.slots.is_empty());
-        assert!(waiting.sites.is_empty());
+        assert!(waiting.networks.is_empty());
     }
 
     #[test]
@@ -269,7 +270,7 @@ mod tests {
             2
         );
         let third = admit(&watchers, "192.0.1.3").unwrap();
-        // All sites have three now.
+        // All networks have three now.
         let exceeded = admit(&watchers, "192.0.1.4").unwrap_err();
         assert_eq!(exceeded, TooManyWatchers::Node);
         for client in greedy {
@@ -278,11 +279,11 @@ mod tests {
         assert_eq!(watchers.metrics.watches_displaced_total.get(), 3);
         drop((first, second, third, held));
         let waiting = lock(&watchers.waiting);
-        assert!(waiting.counts.is_empty() && waiting.sites.is_empty());
+        assert!(waiting.counts.is_empty() && waiting.networks.is_empty());
     }
 
     #[test]
-    fn a_site_gives_up_the_place_that_it_has_held_the_longest() {
+    fn a_network_gives_up_the_place_that_it_has_held_the_longest() {
         let watchers = watchers(4, 2);
         let mut first = admit_all(&watchers, "2001:db8::1");
         let mut second = admit_all(&watchers, "2001:db9::1");
@@ -293,6 +294,20 @@ mod tests {
             .map(|slot| slot.displaced().now_or_never().is_some())
             .collect();
         assert_eq!(ended, [false, false, true, false]);
+    }
+
+    /// An owner of an IPv6 /32 has 65,536 networks inside it, which count as one.
+    #[test]
+    fn the_networks_inside_a_network_displace_nobody_together() {
+        let watchers = watchers(12, 4);
+        let _honest = ["192.0.2.1", "198.51.100.1"].map(|client| admit_all(&watchers, client));
+        for network in 0..100 {
+            let client = format!("2001:db8:{network}::1");
+            let _ = admit(&watchers, &client).map(std::mem::forget);
+        }
+        let waiting = lock(&watchers.waiting);
+        let honest = widest("192.0.2.1".parse().unwrap());
+        assert_eq!(waiting.counts.count(honest), 4);
     }
 
     /// Each of ten thousand networks gets at most two of the places, and so does any other.

@@ -154,13 +154,16 @@ impl State {
         conditions: &Conditions,
     ) -> Option<PutOutcome> {
         let old = self.packets.get(packet.key())?;
-        if self.put_answer.is_some() || !conditions.always_hold() {
+        if self.put_answer.is_some() {
             return None;
         }
         let age = received_now(packet.clone()).received.since(old.received);
         match packet.recency(&old.packet) {
-            Ordering::Less => Some(PutOutcome::Superseded),
-            Ordering::Equal if age < RENEWAL_AGE => Some(PutOutcome::Unchanged),
+            Ordering::Less if conditions.hold(Some(&old.packet)) => Some(PutOutcome::Superseded),
+            Ordering::Less => Some(PutOutcome::ConditionFailed),
+            Ordering::Equal if conditions.always_hold() && age < RENEWAL_AGE => {
+                Some(PutOutcome::Unchanged)
+            }
             _ => None,
         }
     }

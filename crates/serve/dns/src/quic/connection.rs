@@ -1,9 +1,14 @@
 //! Serves one connection of DNS over QUIC, and its streams.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use quinn::{Connection, ReadToEndError, RecvStream, SendStream, VarInt};
-use quorate_http::listener::ConnectionSlot;
+use quinn::{
+    Connection, ConnectionError, Incoming, ReadToEndError, RecvStream, SendStream, VarInt,
+};
+use quorate_http::{HANDSHAKE_COST, listener::ConnectionSlot};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
@@ -37,6 +42,23 @@ enum StreamError {
 }
 
 impl QuicProtocol {
+    /// Completes a handshake within its time limit, and counts it. A client that has proved its
+    /// address waits first if the limits require that; others are counted when they prove it by the
+    /// handshake.
+    pub(super) async fn connect(&self, incoming: Incoming, is_proved: bool) -> Option<Connection> {
+        let client = incoming.remote_address().ip();
+        if is_proved {
+            sleep(self.rules.charge(client, HANDSHAKE_COST)).await;
+        }
+        let connecting = incoming.accept().ok()?;
+        let connected = timeout(self.config.tls_handshake_timeout, connecting).await;
+        let connection = connected.ok()?.ok()?;
+        if !is_proved {
+            self.rules.charge(client, HANDSHAKE_COST);
+        }
+        Some(connection)
+    }
+
     /// Serves a connection until the client ends it, sends no complete query for too long, or
     /// breaks a rule of the protocol.
     pub(super) async fn serve(
@@ -45,15 +67,18 @@ impl QuicProtocol {
         slot: ConnectionSlot,
         stop: &CancellationToken,
     ) {
-        let client = connection.remote_address().ip();
+        let client = DnsClient::new(slot.address().ip(), DnsTransport::Quic);
         let evicted = slot.evicted().clone();
         let mut streams = JoinSet::new();
+        let is_waiting = AtomicBool::new(false);
         let mut deadline = Instant::now() + self.config.idle_timeout(&slot);
+        let mut next = Box::pin(self.next_stream(&connection, &client, &is_waiting));
         let error_code = loop {
             tokio::select! {
-                opened = connection.accept_bi() => match opened {
+                opened = &mut next => match opened {
                     Ok((send, receive)) => {
                         streams.spawn(self.clone().answer(send, receive, client));
+                        next.set(self.next_stream(&connection, &client, &is_waiting));
                     }
                     // It is closed already.
                     Err(_) => break NO_ERROR,
@@ -68,7 +93,11 @@ impl QuicProtocol {
                     Ok(Err(StreamError::Gone)) => {}
                     Err(error) => tracing::error!(%error, "a query was not answered"),
                 },
-                () = sleep_until(deadline) => break NO_ERROR,
+                () = sleep_until(deadline) => match is_waiting.load(Ordering::Relaxed) {
+                    // The client has sent a query, and waits for the limits.
+                    true => deadline = Instant::now() + self.config.idle_timeout(&slot),
+                    false => break NO_ERROR,
+                },
                 () = evicted.cancelled() => break EXCESSIVE_LOAD,
                 () = stop.cancelled() => {
                     while streams.join_next().await.is_some() {}
@@ -79,12 +108,31 @@ impl QuicProtocol {
         connection.close(error_code, b"");
     }
 
+    /// Waits for the next stream of the client, and then as long as the limits require. All streams
+    /// of the connection wait together, so that a client with many is not faster.
+    async fn next_stream(
+        &self,
+        connection: &Connection,
+        client: &DnsClient,
+        is_waiting: &AtomicBool,
+    ) -> Result<(SendStream, RecvStream), ConnectionError> {
+        let streams = connection.accept_bi().await?;
+        let wait = self.rules.charge_query(client);
+        let wait = wait.max(self.rules.charge(client.address, 0));
+        if !wait.is_zero() {
+            is_waiting.store(true, Ordering::Relaxed);
+            sleep(wait).await;
+            is_waiting.store(false, Ordering::Relaxed);
+        }
+        Ok(streams)
+    }
+
     /// Answers the query of a stream, and waits until the client has the answer.
     async fn answer(
         self: Arc<Self>,
         mut send: SendStream,
         mut receive: RecvStream,
-        client: IpAddr,
+        client: DnsClient,
     ) -> Result<(), StreamError> {
         let received = receive.read_to_end(PREFIX_SIZE + QUERY_SIZE_MAX);
         let received = match timeout(self.config.tcp_idle_timeout, received).await {
@@ -96,21 +144,14 @@ impl QuicProtocol {
                 return Err(StreamError::Gone);
             }
         };
-        let queries = &self.rules.queries;
-        let wait = queries
-            .charge_query(client)
-            .max(self.rules.charge(client, received.len()));
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
-        let client = DnsClient::new(client, DnsTransport::Quic);
         let mut response = Vec::new();
         let answered = message(&received)
             .and_then(|message| self.responder.respond(message, &client, &mut response));
         if answered.is_none() {
             return Err(StreamError::Protocol);
         }
-        self.rules.charge(client.address, response.len());
+        let byte_count = received.len() + response.len();
+        self.rules.charge(client.address, byte_count);
         let length = u16::try_from(response.len()).expect("size_max bounds responses");
         let sent = async {
             send.write_all(&length.to_be_bytes()).await.ok()?;

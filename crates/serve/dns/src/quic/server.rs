@@ -7,10 +7,10 @@ use quinn::{
     VarInt, crypto::rustls::QuicServerConfig,
 };
 use quorate_http::{
-    HANDSHAKE_COST, ServerCertificate,
+    ServerCertificate,
     listener::{ConnectionLimits, Connections, ListenerMetrics, ListenerName, ListenerServer},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::connection::{NO_ERROR, QuicProtocol};
@@ -60,6 +60,8 @@ pub(crate) fn serve(
     let tls = certificate.server_config(&[PROTOCOL]);
     let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    // A connection is counted for the address that has proved itself in the handshake.
+    config.migration(false);
     config.transport_config(Arc::new(transport(protocol.config.tcp_idle_timeout)?));
     config
         .max_incoming(HANDSHAKE_COUNT_MAX)
@@ -137,34 +139,28 @@ impl Acceptor {
         }
         // An address that may be forged must not use up the limit of its owner.
         let is_proved = incoming.remote_address_validated();
-        if is_proved
-            && !self
-                .protocol
-                .rules
-                .charge(address.ip(), HANDSHAKE_COST)
-                .is_zero()
-        {
-            return incoming.refuse();
-        }
         let Some(handshake) = self.handshakes.admit(address) else {
             return incoming.refuse();
-        };
-        let Ok(connecting) = incoming.accept() else {
-            return;
         };
         let (connections, metrics) = (self.connections.clone(), self.metrics.clone());
         let (protocol, stop) = (self.protocol.clone(), self.stop.clone());
         self.tasks.spawn(async move {
-            let connected = timeout(protocol.config.tls_handshake_timeout, connecting);
+            let connected = protocol.connect(incoming, is_proved);
             let connected = handshake.evicted().run_until_cancelled(connected);
-            let Some(Some(Ok(Ok(connection)))) = stop.run_until_cancelled(connected).await else {
+            let Some(Some(connection)) = stop.run_until_cancelled(connected).await else {
+                return;
+            };
+            let Some(connection) = connection else {
+                // Otherwise datagrams with forged addresses, whose handshakes fail at once, could
+                // start any number of them.
+                let handshake = handshake
+                    .evicted()
+                    .run_until_cancelled(sleep(protocol.config.tls_handshake_timeout));
+                stop.run_until_cancelled(handshake).await;
                 return;
             };
             drop(handshake);
-            if !is_proved {
-                protocol.rules.charge(address.ip(), HANDSHAKE_COST);
-            }
-            let Some(slot) = connections.admit(connection.remote_address()) else {
+            let Some(slot) = connections.admit(address) else {
                 return;
             };
             let _open = metrics.on_admitted(ListenerName::DnsQuic, &slot);

@@ -64,9 +64,12 @@ impl Connections {
         let mut open = self.0.lock();
         let has_displaced = self.0.make_room(&mut open, address.ip())?;
         let evicted = CancellationToken::new();
+        // The connections of a proxy are those of many clients, and must not count for its
+        // neighbours.
+        let client = Some(address.ip()).filter(|client| !(self.0.is_exempt)(*client));
         Some(ConnectionSlot {
             address,
-            id: open.insert(address.ip(), evicted.clone()),
+            id: open.insert(client, evicted.clone()),
             evicted,
             has_displaced,
             connections: self.clone(),

@@ -26,8 +26,8 @@ pub(crate) struct OpenConnections {
 }
 
 struct OpenConnection {
-    /// The address of the client.
-    client: IpAddr,
+    /// The address of the client, if the connection counts for it: not if it is exempt.
+    client: Option<IpAddr>,
     evicted: CancellationToken,
     age: Age,
     /// How many operations are active on it. It is idle if none is.
@@ -44,8 +44,12 @@ impl OpenConnections {
         &self.counts
     }
 
-    /// Adds a connection, which is idle.
-    pub(crate) fn insert(&mut self, client: IpAddr, evicted: CancellationToken) -> ConnectionId {
+    /// Adds a connection, which is idle, and counts it for `client`.
+    pub(crate) fn insert(
+        &mut self,
+        client: Option<IpAddr>,
+        evicted: CancellationToken,
+    ) -> ConnectionId {
         let age = self.next_use();
         let connection = OpenConnection {
             client,
@@ -54,7 +58,7 @@ impl OpenConnections {
             busy_count: 0,
         };
         self.connections.insert(age, connection);
-        self.counts.add(client);
+        client.inspect(|client| self.counts.add(*client));
         self.set_idle(age, client, age);
         age
     }
@@ -63,7 +67,7 @@ impl OpenConnections {
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<CancellationToken> {
         let connection = self.connections.remove(&id)?;
         self.unset_idle(id, connection.client, connection.age);
-        self.counts.remove(connection.client);
+        (connection.client).inspect(|client| self.counts.remove(*client));
         Some(connection.evicted)
     }
 
@@ -122,8 +126,8 @@ impl OpenConnections {
     pub(crate) fn assign(&mut self, id: ConnectionId, client: IpAddr) {
         self.begin(id);
         if let Some(connection) = self.connections.get_mut(&id) {
-            let before = std::mem::replace(&mut connection.client, client);
-            self.counts.remove(before);
+            let before = connection.client.replace(client);
+            before.inspect(|before| self.counts.remove(*before));
             self.counts.add(client);
         }
         self.end(id);
@@ -134,16 +138,16 @@ impl OpenConnections {
         self.uses
     }
 
-    fn set_idle(&mut self, id: ConnectionId, client: IpAddr, age: Age) {
+    fn set_idle(&mut self, id: ConnectionId, client: Option<IpAddr>, age: Age) {
         self.idle.insert(age, id);
-        let networks = ClientNetwork::all_of(client);
+        let networks = client.into_iter().flat_map(ClientNetwork::all_of);
         let networks = networks.map(|network| (network, age, id));
         self.idle_by_network.extend(networks);
     }
 
-    fn unset_idle(&mut self, id: ConnectionId, client: IpAddr, age: Age) {
+    fn unset_idle(&mut self, id: ConnectionId, client: Option<IpAddr>, age: Age) {
         self.idle.remove(&age);
-        for network in ClientNetwork::all_of(client) {
+        for network in client.into_iter().flat_map(ClientNetwork::all_of) {
             self.idle_by_network.remove(&(network, age, id));
         }
     }

@@ -82,7 +82,10 @@ impl ProxiedClient {
         let Some(client) = read_header(stream).await? else {
             return Ok(Self::connected(peer));
         };
-        slot.assign(client.address.ip())?;
+        // An address that may be forged must not take the places of its owner.
+        if !client.is_datagram {
+            slot.assign(client.address.ip())?;
+        }
         Ok(client)
     }
 
