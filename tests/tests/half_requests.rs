@@ -83,7 +83,6 @@ async fn requests_without_their_bodies_take_little_memory() {
             held.push(open(&node, field_count).await);
         }
         let size = node.resident_size().saturating_sub(before);
-        println!("{field_count} fields: {} KiB", size / 1024);
         assert!(size <= SIZE_MAX, "{field_count} fields: {size} bytes");
     }
     // Others are served.

@@ -1,9 +1,13 @@
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use hickory_proto::{
     op::{Message, ResponseCode},
     rr::RecordType,
 };
+use quorate_http::BandwidthLimiter;
 use quorate_limit::{LimitConfig, LimitMetrics, RequestLimits};
 use quorate_metrics::Registry;
 use tokio::{
@@ -429,11 +433,19 @@ const DATAGRAM: u8 = 2;
 
 /// A server for proxies, that trusts 127.0.0.1.
 async fn serve_proxies(limits: Option<&LimitConfig>) -> (DnsServer, Fixture) {
+    serve_proxies_with(limits, None).await
+}
+
+async fn serve_proxies_with(
+    limits: Option<&LimitConfig>,
+    charge: Option<BandwidthLimiter>,
+) -> (DnsServer, Fixture) {
     let fixture = Fixture::with(&DnsConfig::default(), limits);
     let mut config = config();
     config.proxy_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()].into();
     let rules = ConnectionRules {
         is_trusted: Arc::new(|peer| peer == Ipv4Addr::LOCALHOST),
+        charge,
         ..ConnectionRules::default()
     };
     let server = config.bind().await.unwrap();
@@ -471,7 +483,14 @@ async fn a_proxy_names_the_client_of_each_datagram() {
 
 #[tokio::test]
 async fn a_proxy_names_the_client_of_each_connection() {
-    let (server, fixture) = serve_proxies(None).await;
+    let charged = Arc::new(AtomicUsize::new(0));
+    let bytes = charged.clone();
+    let charge: BandwidthLimiter = Arc::new(move |client, byte_count| {
+        assert_eq!(client.to_string(), "192.0.2.1");
+        bytes.fetch_add(byte_count, Ordering::Relaxed);
+        Duration::ZERO
+    });
+    let (server, fixture) = serve_proxies_with(None, Some(charge)).await;
     let at = server.proxy_addrs()[0][0];
     for (transport, counted) in [(STREAM, TCP_QUERIES), (DATAGRAM, UDP_QUERIES)] {
         let mut stream = TcpStream::connect(at).await.unwrap();
@@ -479,6 +498,9 @@ async fn a_proxy_names_the_client_of_each_connection() {
         stream.write_all(&bytes).await.unwrap();
         assert_eq!(read_message(&mut stream).await.answers.len(), 1);
         assert_eq!(fixture.metric(counted), 1, "{transport}");
+        // The address of a client over UDP may be forged, so it takes nothing from its owner.
+        let charged = charged.swap(0, Ordering::Relaxed);
+        assert_eq!(charged > 0, transport == STREAM, "{charged}");
     }
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 2], 0).into()).unwrap();

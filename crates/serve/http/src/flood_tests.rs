@@ -466,3 +466,35 @@ fn a_client_with_many_requests_under_way_gets_fewer_on_each_connection() {
     });
     assert!(memory < 60 * MEMORY_MAX, "{memory} bytes");
 }
+
+/// A stream of events whose next piece does not fit the client's window: it waits for the client, so
+/// it must not keep the connection.
+#[tokio::test]
+async fn a_streamed_answer_that_is_not_read_ends_the_connection() {
+    let server = Fixture::new(|config| config.write_timeout = SHORT).await;
+    server.gate.is_open.send_replace(false);
+    let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/stream"));
+    let mut reading = Http2::connect(&server, &[]).await;
+    reading.send(&request).await;
+    reading.receive_kind(DATA).await;
+    let mut unread = Http2::connect(&server, &setting(INITIAL_WINDOW_SIZE, 0)).await;
+    unread.send(&request).await;
+    unread.read_to_end().await;
+    server.until_waiting_at_gate(1).await;
+    server.gate.is_open.send_replace(true);
+    reading.receive_kind(DATA).await;
+}
+
+/// It is idle, and so the first that is closed for another client.
+#[tokio::test]
+async fn a_streamed_answer_that_is_not_read_does_not_keep_out_others() {
+    let server = Fixture::new(|config| config.connection_count_max = 1).await;
+    server.gate.is_open.send_replace(false);
+    let mut unread = Http2::connect(&server, &setting(INITIAL_WINDOW_SIZE, 0)).await;
+    let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/stream"));
+    unread.send(&request).await;
+    unread.receive_kind(HEADERS).await;
+    let served = async { while !server.connect().await.get().await.contains(" 404 ") {} };
+    within("another client is served", served).await;
+    unread.read_to_end().await;
+}

@@ -87,6 +87,14 @@ impl Fixture {
         self.ask(peer, request.body(body.into()).unwrap()).await
     }
 
+    /// A PUT with `If-None-Match: *`.
+    async fn put_new(&self, peer: &str, packet: &SignedPacket) -> StatusCode {
+        let request = Request::put(format!("/pkarr/{}", packet.key()));
+        let request = request.header(header::IF_NONE_MATCH, "*");
+        let body = packet.payload().clone().into();
+        self.ask(peer, request.body(body).unwrap()).await
+    }
+
     async fn read(&self, method: Method, peer: &str, path: &str) -> StatusCode {
         let request = Request::builder().method(method).uri(path);
         self.ask(peer, request.body(Body::empty()).unwrap()).await
@@ -189,6 +197,8 @@ async fn replays_take_nothing_that_others_need() {
         let old = relay.put("192.0.2.1", &sample(1, 0)).await;
         assert_eq!(old, StatusCode::CONFLICT);
         assert_eq!(relay.put("192.0.2.1", &sample(1, 1)).await, STORED);
+        let old = relay.put_new("192.0.2.1", &sample(1, 0)).await;
+        assert_eq!(old, StatusCode::PRECONDITION_FAILED);
         let forged = sample(2, 9).payload().clone();
         let key = *sample(1, 0).key();
         let forged = relay.put_bytes("192.0.2.1", &key, forged).await;
@@ -230,6 +240,11 @@ async fn keys_that_publish_all_the_time_leave_room_for_those_that_seldom_do() {
         assert_eq!(relay.put("192.0.2.1", &sample(seed, 0)).await, status);
     }
     assert_eq!(relay.put("192.0.2.1", &sample(2, 1)).await, BUSY);
+    // The stored packet of an idle key could stay, however many of these are sent.
+    assert_eq!(relay.put_new("192.0.2.1", &sample(1, 1)).await, BUSY);
+    let year = 365 * 24 * 3600 * 1_000_000;
+    let ahead = sample(1, 100 * year);
+    assert_eq!(relay.put("192.0.2.1", &ahead).await, BUSY);
     assert_eq!(relay.put("192.0.2.1", &sample(1, 1)).await, STORED, "idle");
     assert_eq!(
         relay.put("192.0.2.1", &sample(1, 2)).await,

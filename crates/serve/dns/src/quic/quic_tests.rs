@@ -214,6 +214,40 @@ async fn a_source_with_two_handshakes_must_prove_its_address() {
     timeout(LONG, server.shutdown()).await.expect("an end");
 }
 
+/// A datagram with a forged source can begin a handshake and end it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_that_fail_at_once_do_not_make_room_for_more() {
+    let mut config = config();
+    config.tls_handshake_timeout = LONG;
+    let (server, _, encryption) = serve(config).await;
+    let source = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    source.set_read_timeout(Some(LONG)).unwrap();
+    let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    receiver.set_read_timeout(Some(LONG)).unwrap();
+    let endpoint = endpoint(1, &encryption);
+    let mut retry_count = 0;
+    for number in 0..6 {
+        let at = receiver.local_addr().unwrap();
+        let mut connecting = Some(endpoint.connect(at, "localhost").unwrap());
+        // The client's hello, and that it gives up.
+        for _ in 0..2 {
+            let mut datagram = [0; 2000];
+            let (size, _) = receiver.recv_from(&mut datagram).unwrap();
+            connecting = None;
+            source
+                .send_to(&datagram[..size], server.quic_addrs()[0])
+                .unwrap();
+        }
+        while retry_count + 2 < number + 1 {
+            let mut datagram = [0; 2000];
+            source.recv_from(&mut datagram).unwrap();
+            retry_count += usize::from(datagram[0] & 0xf0 == 0xf0);
+        }
+        drop(connecting);
+    }
+    timeout(LONG, server.shutdown()).await.expect("an end");
+}
+
 #[tokio::test]
 async fn one_client_cannot_take_all_connections() {
     let mut config = config();
