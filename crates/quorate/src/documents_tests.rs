@@ -442,7 +442,9 @@ fn every_named_test_exists() {
     let mut faults = Vec::new();
     for document in documents() {
         for (number, name) in document.quotes() {
-            let is_metric = name.starts_with("quorate_");
+            let is_metric = ["quorate_", "process_"]
+                .iter()
+                .any(|it| name.starts_with(it));
             if is_test_name(name) && !is_metric && !functions.contains(name) {
                 let at = document.path.display();
                 faults.push(format!("{at}:{number}: there is no test {name}"));
