@@ -18,8 +18,9 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`HttpConfig`] → [`HttpListeners`] → [`Server`] | HTTP for any router, safe against slow clients and floods |
-//! | [`ClientStream`], [`Throttle`] | a stream of bytes that is read as slowly as the limits of its client require |
 //! | [`SocketListener`] → [`SocketServer`] | the same on a Unix socket, for users of this machine that its mode permits |
+//! | [`ClientStream`], [`Throttle`] | a stream of bytes that is read as slowly as the limits of its client require |
+//! | [`CertificateConfig`] → [`ServerCertificate`] | the certificates of all encrypted listeners, reloaded when their files change |
 //! | [`IsTrusted`], [`BandwidthLimiter`] | which proxies are trusted to name the client, and how long a client has to wait for its bytes |
 //! | [`ClientRules`], [`limit_problem`] | who the client of a request is behind proxies, how much it may do, and the answer if it does more |
 //! | [`Routes`], [`with_cors`] | a router, with or without CORS for browsers |
@@ -33,6 +34,8 @@
 //! | rule | enforced in | test |
 //! |---|---|---|
 //! | no address and no network keeps out others with its connections | `listener/connections.rs` | `an_address_that_holds_all_connections_keeps_out_nobody`, `a_network_at_its_limit_evicts_its_own_oldest`, `at_the_maximum_the_oldest_of_all_is_evicted` |
+//! | no client and no network takes all requests under way, and each connection has some | `request_places.rs` | `one_client_cannot_have_more_than_its_share_on_any_number_of_connections`, `many_clients_share_and_each_connection_keeps_the_minimum` |
+//! | an answer that its client does not read keeps neither a place nor a connection | `SentBody`, `StreamedBody` | `a_streamed_answer_that_is_not_read_ends_the_connection`, `a_streamed_answer_that_is_not_read_does_not_keep_out_others` |
 //! | a client keeps a connection only while it makes progress | deadlines in `config.rs` | `a_client_that_sends_its_header_byte_by_byte_is_disconnected`, `a_client_that_sends_its_body_byte_by_byte_gets_408_and_is_disconnected`, `a_client_that_reads_no_answers_is_disconnected` |
 //! | a flood of any kind of frame takes bounded memory, and others are served meanwhile | `Service::new` in `connection.rs` | one test for each kind in `flood_tests.rs` |
 //! | timeouts of ordinary requests do not end a request that waits for us | `request_tracker.rs` | `a_request_that_waits_for_the_server_has_no_timeout`, `a_wait_outlasts_the_deadlines_of_other_requests` |
