@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    io,
+    io, mem,
     net::IpAddr,
     ops::Range,
     pin::Pin,
@@ -28,10 +28,16 @@ pub type BandwidthLimiter = Arc<dyn Fn(IpAddr, usize) -> Duration + Send + Sync>
 /// start 4,096 at once, enough for 2,000 endpoints behind one address, and 512 per second.
 pub const HANDSHAKE_COST: usize = 16 * 1024;
 
+/// How many bytes of a connection are counted for its client at once. Counting each request and
+/// each answer would be a tenth of the cost of a GET.
+const CHARGE_SIZE: usize = 4 * 1024;
+
 /// Limits the bytes per second of a connection and of its client.
 pub struct Throttle {
     client: IpAddr,
     charge: Option<BandwidthLimiter>,
+    /// Bytes that were not counted for the client yet.
+    uncharged: usize,
     /// How many bytes per second the connection may transfer, in both directions together. The
     /// burst is as large.
     bytes_per_sec: u64,
@@ -48,12 +54,14 @@ impl Throttle {
         let mut throttle = Self {
             client,
             charge,
+            uncharged: 0,
             bytes_per_sec,
             spent_until: now,
             resume_at: None,
         };
         // A new connection does not shorten the waiting time of its client.
-        throttle.charge(0);
+        let wait = throttle.charge_client(0);
+        throttle.pause(wait);
         throttle
     }
 
@@ -63,12 +71,34 @@ impl Throttle {
         let cost = Duration::from_secs_f64(byte_count as f64 / self.bytes_per_sec as f64);
         self.spent_until = self.spent_until.max(now) + cost;
         let of_connection = (self.spent_until - now).saturating_sub(Duration::from_secs(1));
+        self.uncharged += byte_count;
+        let of_client = match self.uncharged < CHARGE_SIZE {
+            true => Duration::ZERO,
+            false => {
+                let byte_count = mem::take(&mut self.uncharged);
+                self.charge_client(byte_count)
+            }
+        };
+        self.pause(of_connection.max(of_client));
+    }
+
+    fn charge_client(&self, byte_count: usize) -> Duration {
         let charge = self.charge.as_ref();
-        let of_client = charge.map_or(Duration::ZERO, |charge| charge(self.client, byte_count));
-        let wait = of_connection.max(of_client);
+        charge.map_or(Duration::ZERO, |charge| charge(self.client, byte_count))
+    }
+
+    /// Pauses reading for at least so long.
+    fn pause(&mut self, wait: Duration) {
         if !wait.is_zero() {
-            self.resume_at = self.resume_at.max(Some(now + wait));
+            self.resume_at = self.resume_at.max(Some(Instant::now() + wait));
         }
+    }
+}
+
+/// Otherwise a client could send little on each of many connections.
+impl Drop for Throttle {
+    fn drop(&mut self) {
+        self.charge_client(self.uncharged);
     }
 }
 
@@ -222,6 +252,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -308,6 +340,19 @@ mod tests {
         let started = Instant::now();
         server.begin_handshake().await;
         assert_eq!(started.elapsed().as_secs(), 2);
+    }
+
+    /// A client that closes each connection after a few bytes is counted too.
+    #[tokio::test]
+    async fn few_bytes_are_counted_at_the_end_of_the_connection() {
+        let charged = Arc::new(AtomicUsize::new(0));
+        let count = charged.clone();
+        let charge: BandwidthLimiter = Arc::new(move |_, byte_count| {
+            count.fetch_add(byte_count, Ordering::Relaxed);
+            Duration::ZERO
+        });
+        read_all(Some(Throttle::new(CLIENT, Some(charge), u64::MAX)), 100).await;
+        assert_eq!(charged.load(Ordering::Relaxed), 100);
     }
 
     /// In pieces of any size.
