@@ -498,6 +498,13 @@ async fn a_proxy_names_the_client_of_each_connection() {
         stream.write_all(&bytes).await.unwrap();
         assert_eq!(read_message(&mut stream).await.answers.len(), 1);
         assert_eq!(fixture.metric(counted), 1, "{transport}");
+        drop(stream);
+        let closed = async {
+            while fixture.metric(OPEN) > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LONG, closed).await.expect("the connection ends");
         // The address of a client over UDP may be forged, so it takes nothing from its owner.
         let charged = charged.swap(0, Ordering::Relaxed);
         assert_eq!(charged > 0, transport == STREAM, "{charged}");
