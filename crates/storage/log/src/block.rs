@@ -189,8 +189,9 @@ impl BlockPair {
         disk: &dyn Disk,
         path: &Path,
         kind: BlockKind,
+        mode: OpenMode,
     ) -> Result<(Self, Vec<u8>), LogError> {
-        let read = Self::read(disk, path, kind, OpenMode::Write);
+        let read = Self::read(disk, path, kind, mode);
         let (file, copies) = read.map_err(LogError::io(path))?;
         let is_damaged = copies.contains(&Err(BadBlock::Damaged));
         let mut newest: Option<Block> = None;

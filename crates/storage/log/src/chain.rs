@@ -2,11 +2,13 @@
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
+use quorate_state::{LogIndex, LogPosition};
+
 use crate::{
     LogError,
     block::BlockResult,
-    bounds::Item,
-    group::{BadGroup, Group, GroupId},
+    bounds::{Item, LogBounds},
+    group::{BadGroup, GROUP_ALIGNMENT, Group, GroupHeader, GroupId},
     index::{DiskLocation, Index, Location},
     segment::{SEGMENT_HEADER_SIZE, Segment, SegmentUsage},
     synced_position::SyncedPosition,
@@ -33,19 +35,21 @@ pub(crate) struct Chain {
     pub(crate) unsynced: Vec<(usize, Range<u64>)>,
     index: Index,
     current: usize,
+    /// Whether groups were passed over, so that the bounds before the first entry are not known.
+    has_resumed: bool,
     buffer: Vec<u8>,
 }
 
 impl Chain {
     pub(crate) fn new(
         log_id: u64,
-        segments: Vec<(Segment, BlockResult)>,
+        segments: Vec<(Arc<Segment>, BlockResult)>,
         synced: SyncedPosition,
         index: Index,
     ) -> Self {
         let (segments, headers) = segments
             .into_iter()
-            .map(|(segment, header)| (SegmentUsage::new(Arc::new(segment)), header))
+            .map(|(segment, header)| (SegmentUsage::new(segment), header))
             .unzip();
         Self {
             log_id,
@@ -56,6 +60,7 @@ impl Chain {
             unsynced: Vec::new(),
             index,
             current: 0,
+            has_resumed: false,
             buffer: Vec::new(),
         }
     }
@@ -65,6 +70,57 @@ impl Chain {
     pub(crate) fn follow(&mut self) -> Result<MissingGroup, LogError> {
         self.check_header(0)?;
         self.read_first_group()?;
+        self.follow_on()
+    }
+
+    /// Continues after damage at the next group with an entry, unless entries after `applied` are lost by
+    /// that. Returns the same as [`follow`](Self::follow), or `None` if it did not continue.
+    pub(crate) fn resume(&mut self, applied: LogIndex) -> Option<Result<MissingGroup, LogError>> {
+        let mut offset = self.offset();
+        for place in self.current..self.segments.len() {
+            let segment = self.segments[place].segment.clone();
+            while offset < segment.size {
+                // What the disk cannot read is passed over too.
+                let group = segment.read_group(self.log_id, offset, &mut self.buffer);
+                let Ok(Ok(group)) = group else {
+                    offset += GROUP_ALIGNMENT as u64;
+                    continue;
+                };
+                let size = group.header.size() as u64;
+                let is_later = group.header.id.number > self.last_group.number;
+                if let Some(first) = group.first_entry().filter(|_| is_later) {
+                    return (first.index <= applied.next()).then(|| {
+                        self.current = place;
+                        self.segments[place].end = offset;
+                        self.start_at(first, group)?;
+                        self.follow_on()
+                    });
+                }
+                offset += size;
+            }
+            offset = SEGMENT_HEADER_SIZE;
+        }
+        None
+    }
+
+    /// Takes `group`, whose first entry is `first`, as the first one of the log.
+    fn start_at(&mut self, first: LogPosition, group: Group) -> Result<(), LogError> {
+        self.has_resumed = true;
+        // The term is not known: that of the first entry is the highest possible one.
+        let index = first.index.0.checked_sub(1);
+        let before = index.map(|index| LogPosition::new(first.term.0, index));
+        self.index.reset(LogBounds {
+            first: first.index.0,
+            last: before,
+            purged: before,
+            committed: None,
+        });
+        let items = group.items.into_iter();
+        let items = items.skip_while(|(_, item)| !matches!(item, Item::Entry(..)));
+        self.add_items(group.header, items.collect())
+    }
+
+    fn follow_on(&mut self) -> Result<MissingGroup, LogError> {
         loop {
             let end = match self.next_group(self.current, self.offset())? {
                 Ok(group) => {
@@ -207,13 +263,7 @@ impl Chain {
                 "only the first group of a segment may begin with the log's bounds, and it must";
             return Err(self.segment().damage(start, what).into());
         }
-        for (item_offset, item) in &group.items {
-            let offset = start + *item_offset as u64;
-            self.apply(item, offset)
-                .map_err(|what| self.segment().damage(offset, what))?;
-        }
-        self.last_group = group.header.id;
-        self.segments[self.current].end = start + size;
+        self.add_items(group.header, group.items)?;
         self.check_synced()?;
         if self.last_group.number > self.synced.last_group.number {
             match self.unsynced.last_mut() {
@@ -224,10 +274,28 @@ impl Chain {
         Ok(())
     }
 
+    fn add_items(
+        &mut self,
+        header: GroupHeader,
+        items: Vec<(usize, Item)>,
+    ) -> Result<(), LogError> {
+        let start = self.offset();
+        for (item_offset, item) in &items {
+            let offset = start + *item_offset as u64;
+            self.apply(item, offset)
+                .map_err(|what| self.segment().damage(offset, what))?;
+        }
+        self.last_group = header.id;
+        self.segments[self.current].end = start + header.size() as u64;
+        Ok(())
+    }
+
     fn apply(&mut self, item: &Item, offset: u64) -> Result<(), String> {
         let is_first_group = self.current == 0 && self.offset() == SEGMENT_HEADER_SIZE;
         match item {
             Item::Bounds(bounds) if is_first_group => self.index.reset(*bounds),
+            Item::Bounds(bounds) if self.has_resumed && bounds.last == self.index.bounds.last => {}
+            Item::Purge(upto) if self.has_resumed && self.index.bounds.has_purged(*upto) => {}
             Item::Entry(..) => {
                 let location = Location::Disk(DiskLocation {
                     segment: self.segment().number,

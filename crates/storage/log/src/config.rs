@@ -11,6 +11,9 @@ use crate::{
     segment::SEGMENT_HEADER_SIZE,
 };
 
+/// The directory of the log, in the data directory of a node.
+pub const LOG_DIR: &str = "log";
+
 /// The smallest segment size: a few small groups fit.
 const SEGMENT_SIZE_MIN: u64 = 4 * 1024;
 

@@ -17,6 +17,7 @@ use std::io;
 
 use bytes::{Buf, BufMut};
 use quorate_disk::DiskFile;
+use quorate_state::LogPosition;
 
 use crate::{
     block::{BLOCK_SIZE, checksum},
@@ -211,6 +212,14 @@ impl Group {
             items.push((offset, item));
         }
         Ok(Self { header, items })
+    }
+
+    /// Its first entry.
+    pub(crate) fn first_entry(&self) -> Option<LogPosition> {
+        self.items.iter().find_map(|(_, item)| match item {
+            Item::Entry(position, _) => Some(*position),
+            _ => None,
+        })
     }
 
     /// Fails when this is not the group after `previous`.

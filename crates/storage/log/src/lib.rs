@@ -8,6 +8,7 @@
 //! | [`Log`] | the log: append, truncate, purge, read |
 //! | [`SavedVote`] | the node that this one voted for, and the term |
 //! | [`Scrub`] | reads the files in the background, to find damage |
+//! | [`LogReader`] | reads the log of a node that will not start again, damaged or not |
 //! | [`inspect`] | prints what is in the files of a log, damaged or not |
 //! | [`SyncObserver`] | is notified when a write starts and ends, to measure the disk |
 //! | [`LogMetrics`] | how long a group takes to reach the disk, and how many entries it has |
@@ -66,6 +67,7 @@ mod metrics;
 #[cfg(test)]
 mod power_loss_tests;
 mod queue;
+mod reader;
 mod recovery;
 mod scrub;
 mod segment;
@@ -77,7 +79,7 @@ mod synced_position;
 mod vote;
 mod writer;
 
-pub use config::{LogConfig, SyncObserver};
+pub use config::{LOG_DIR, LogConfig, SyncObserver};
 pub use error::{LogDamage, LogError};
 #[doc(hidden)]
 pub use injected_fault::InjectedFault;
@@ -85,5 +87,6 @@ pub use inspect::inspect;
 pub use log::{Log, State};
 pub use metrics::LogMetrics;
 pub use queue::OnFlushed;
+pub use reader::LogReader;
 pub use scrub::Scrub;
 pub use vote::{NODE_SIZE, SavedVote};

@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The file that the process locks.
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 
 /// How many bytes are read at a time to search the end of a log, or to write groups again.
 const PIECE_SIZE: u64 = 1024 * 1024;
@@ -210,20 +210,25 @@ fn open_segments(
     disk: &dyn Disk,
     dir: &Path,
     numbers: &[u64],
-) -> Result<Vec<(Segment, BlockResult)>, LogError> {
+) -> Result<Vec<(Arc<Segment>, BlockResult)>, LogError> {
     let mut segments = Vec::new();
     for (number, expected) in numbers.iter().zip(numbers[0]..) {
         if *number != expected {
             let path = segment_path(dir, expected);
             return Err(LogError::damaged(&path, 0, "the segment is missing"));
         }
-        segments.push(Segment::open(disk, dir, *number, OpenMode::Write)?);
+        let (segment, header) = Segment::open(disk, dir, *number, OpenMode::Write)?;
+        segments.push((Arc::new(segment), header));
     }
     Ok(segments)
 }
 
 /// Fails when the missing group was synced once, or may have been.
-fn check_end(chain: &Chain, end: MissingGroup, is_slot_damaged: bool) -> Result<(), LogError> {
+pub(crate) fn check_end(
+    chain: &Chain,
+    end: MissingGroup,
+    is_slot_damaged: bool,
+) -> Result<(), LogError> {
     let number = chain.last_group.number + 1;
     let damage = |why: &str| {
         let what = format!("{}, but group {number} {why}", end.reason);

@@ -8,7 +8,7 @@
 use std::{io, path::Path};
 
 use bytes::Buf;
-use quorate_disk::Disk;
+use quorate_disk::{Disk, OpenMode};
 
 use crate::{
     LogError,
@@ -70,7 +70,8 @@ impl SyncedFile {
 
     pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<(Self, SyncedPosition), LogError> {
         let path = dir.join(SYNCED_FILE);
-        let (pair, newest) = BlockPair::open(disk, &path, BlockKind::SyncedPosition)?;
+        let (pair, newest) =
+            BlockPair::open(disk, &path, BlockKind::SyncedPosition, OpenMode::Write)?;
         let synced = SyncedPosition::parse(&newest)
             .ok_or_else(|| LogError::damaged(&path, 0, "the synced position cannot be read"))?;
         Ok((Self { pair }, synced))

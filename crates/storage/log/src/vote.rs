@@ -7,7 +7,7 @@
 use std::{cmp::Ordering, io, path::Path};
 
 use bytes::{Buf, BufMut};
-use quorate_disk::Disk;
+use quorate_disk::{Disk, OpenMode};
 
 use crate::{
     LogError,
@@ -79,7 +79,7 @@ impl VoteFile {
     /// Opens the file and returns the newest copy. It counts only after [`Self::rewrite`].
     pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<(Self, Option<SavedVote>), LogError> {
         let path = dir.join(VOTE_FILE);
-        let (pair, newest) = BlockPair::open(disk, &path, BlockKind::Vote)?;
+        let (pair, newest) = BlockPair::open(disk, &path, BlockKind::Vote, OpenMode::Write)?;
         let vote = SavedVote::parse(&newest)
             .ok_or_else(|| LogError::damaged(&path, 0, "the vote cannot be read"))?;
         Ok((Self { pair }, vote))

@@ -4,6 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use quorate_disk::Disk;
 
+/// The file of the store, in the data directory of a node.
+pub const STORE_FILE: &str = "records.redb";
+
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     pub disk: Arc<dyn Disk>,

@@ -92,6 +92,13 @@ impl CheckpointFile {
         }
     }
 
+    /// Reads and verifies everything in the file of a store, and leaves it unchanged.
+    pub(crate) fn read_all(config: &StoreConfig) -> Result<Contents, StoreError> {
+        let mut file = Self::open_read_only(config)?;
+        file.check_pages()?;
+        file.load()
+    }
+
     /// Opens the same file a second time, writable.
     pub(crate) fn reopen_writable(&self, config: &StoreConfig) -> Result<Self, StoreError> {
         let (path, file) = (self.path.clone(), self.file.clone());

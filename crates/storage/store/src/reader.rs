@@ -61,6 +61,12 @@ impl PacketReader {
         })
     }
 
+    /// The error for the packet that was read last.
+    pub(crate) fn damaged_packet(&self) -> StoreError {
+        let reason = "a packet has a wrong checksum";
+        self.inspection.damage(reason).into()
+    }
+
     /// Compares the packets with the summary of the checkpoint, after all were read.
     pub(crate) fn finish(&self) -> Result<(), StoreError> {
         self.inspection.finish(&self.meta)

@@ -46,7 +46,8 @@ pub struct PacketsSummary {
 }
 
 impl PacketsSummary {
-    pub(crate) fn insert(&mut self, stored: &StoredPacket) {
+    /// Adds a packet of another key.
+    pub fn insert(&mut self, stored: &StoredPacket) {
         self.usage.count += 1;
         self.usage.size += stored.size();
         self.hash = self.hash.wrapping_add(hash(stored));

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quorate_state::StoredPacket;
 use redb::ReadTransaction;
 use sha2::{Digest, Sha256};
 
@@ -68,11 +69,44 @@ impl Snapshot {
         })
     }
 
+    /// The packets, in the order of their keys.
+    pub fn packets(&self) -> Result<SnapshotPackets, StoreError> {
+        let (file, meta) = (self.file.clone(), self.meta.clone());
+        PacketReader::new(file, &self.transaction, meta).map(SnapshotPackets)
+    }
+
     /// SHA-256 over the cluster state, without its secrets, and all packets in key order.
     pub fn digest(&self) -> Result<[u8; DIGEST_SIZE], StoreError> {
         let mut chunks = self.chunks_with(self.meta.cluster.encode_public())?;
         while chunks.next_chunk()?.is_some() {}
         Ok(chunks.digest.finalize().into())
+    }
+}
+
+/// The packets of a snapshot, in the order of their keys.
+pub struct SnapshotPackets(PacketReader);
+
+impl SnapshotPackets {
+    /// About a megabyte of packets; none after the last one.
+    ///
+    /// Fails with [`StoreError::Damaged`] when a packet is damaged, or when packets are missing at
+    /// the end.
+    pub fn next_batch(&mut self) -> Result<Vec<StoredPacket>, StoreError> {
+        let Self(reader) = self;
+        let (mut batch, mut size, mut is_damaged) = (Vec::new(), 0, false);
+        reader.read(|_, stored, stored_size| {
+            size += stored_size;
+            is_damaged = stored.is_none();
+            batch.extend(stored);
+            is_damaged || size >= CHUNK_SIZE
+        })?;
+        if is_damaged {
+            return Err(reader.damaged_packet());
+        }
+        if batch.is_empty() {
+            reader.finish()?;
+        }
+        Ok(batch)
     }
 }
 
@@ -128,8 +162,7 @@ impl SnapshotChunks {
             is_damaged || chunk.len() + PACKET_OVERHEAD >= CHUNK_SIZE
         })?;
         if is_damaged {
-            let reason = "a packet has a wrong checksum";
-            return Err(self.packets.inspection.damage(reason).into());
+            return Err(self.packets.damaged_packet());
         }
         self.digest.update(&chunk[1..]);
         if chunk.len() > 1 {

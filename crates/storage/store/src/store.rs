@@ -64,6 +64,32 @@ impl Store {
         Ok(Self { shared })
     }
 
+    /// Creates a store with the packets and the meta of another one, which is read and verified, and left
+    /// unchanged. Without a file there, they are empty. Nothing of them is durable before a checkpoint of
+    /// [`CheckpointScope::Everything`].
+    pub fn copy_of(
+        other: &StoreConfig,
+        config: StoreConfig,
+        metrics: StoreMetrics,
+    ) -> Result<Self, StoreError> {
+        let contents = match is_absent(other)? {
+            false => CheckpointFile::read_all(other)?,
+            true => Contents::default(),
+        };
+        let store = Self::open(config, metrics)?;
+        store.shared.memory.replace(contents);
+        Ok(store)
+    }
+
+    /// Reads and verifies everything in a file that no process uses, leaves it unchanged, and returns its
+    /// meta. Without a file that is empty.
+    pub fn verify(config: &StoreConfig) -> Result<Meta, StoreError> {
+        match is_absent(config)? {
+            false => Ok(CheckpointFile::read_all(config)?.meta),
+            true => Ok(Meta::default()),
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
@@ -103,6 +129,12 @@ impl Store {
     pub fn oldest_received(&self) -> Option<UnixMillis> {
         let state = self.shared.memory.state();
         state.by_age.first().map(|(received, _)| *received)
+    }
+
+    /// The time at which the newest packet was received.
+    pub fn latest_received(&self) -> Option<UnixMillis> {
+        let state = self.shared.memory.state();
+        state.by_age.last().map(|(received, _)| *received)
     }
 
     /// The size of the file, in bytes.

@@ -72,6 +72,7 @@ impl ChangeRing {
         Ok(Changes {
             changes: self.changes.range(start..end).copied().collect(),
             next,
+            cluster: None,
         })
     }
 }
