@@ -6,6 +6,7 @@ use clap::{Args, Command, Subcommand};
 
 use crate::{
     admin::{AdminArgs, Session, SocketOf},
+    backup::BackupCommand,
     cluster::ClusterCommand,
     exit,
     leader::LeaderCommand,
@@ -16,6 +17,7 @@ use crate::{
     resolve::{ResolveArgs, resolve},
     runtime::{self, LogFilterArgs},
     status,
+    transfer::{ExportArgs, ImportArgs, export, import},
     zone::{self, ZoneCommand},
 };
 
@@ -50,6 +52,23 @@ pub enum NodeCommand {
     /// Show or change the static records of the cluster
     #[command(after_help = zone::HELP)]
     Zone(NodeCall<ZoneCommand>),
+    /// Make a backup, and inspect or verify one
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Write the packets of the cluster, and nothing else, for other programs
+    #[command(after_help = "\
+A packet is a line of JSON: its key, when it was last received (milliseconds since 1970), and its bytes in
+base64. Packets are in the order of the bytes of their keys.")]
+    Export(ExportArgs),
+    /// Store packets that were exported, or that another server has
+    #[command(after_help = "\
+Every packet is verified, and a stored one is only replaced by a newer one. The publish policy, blocks and
+deletions hold; the limits of the relay do not. An import can be repeated.
+
+  quorate export -o packets.json
+  quorate import packets.json
+  quorate import --from iroh-dns-server /var/lib/iroh-dns-server/signed-packets-1.db")]
+    Import(ImportArgs),
     /// Make a node reload its configuration
     Reload(AdminArgs),
     /// Show what a node logs, or change it until its next restart
@@ -94,6 +113,15 @@ impl NodeCommand {
             Self::Packet(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Policy(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Zone(args) => args.command.run(&mut open(&args.admin)?).await,
+            Self::Backup(command) => command.run(open).await,
+            Self::Export(args) => {
+                let mut session = open(&args.admin)?;
+                export(args, &mut session).await
+            }
+            Self::Import(args) => {
+                let mut session = open(&args.admin)?;
+                import(args, &mut session).await
+            }
             Self::Reload(admin) => runtime::reload(&mut open(&admin)?).await,
             Self::LogFilter(args) => {
                 runtime::log_filter(args.filter, &mut open(&args.admin)?).await
@@ -110,7 +138,7 @@ pub fn with_exit_codes(program: Command) -> Command {
             .any(|known| known.get_id() == "admin");
         match asks_a_node {
             true => end_with_exit_codes(command),
-            false => command,
+            false => with_exit_codes(command),
         }
     })
 }
@@ -141,8 +169,13 @@ mod tests {
         let program = with_exit_codes(program);
         for command in program.get_subcommands() {
             let name = command.get_name();
-            check(command, name, !["publish", "resolve"].contains(&name));
+            if name != "backup" {
+                check(command, name, !["publish", "resolve"].contains(&name));
+            }
         }
+        let backup = program.find_subcommand("backup").unwrap();
+        check(backup.find_subcommand("save").unwrap(), "save", true);
+        check(backup.find_subcommand("inspect").unwrap(), "inspect", false);
         let delete = program.find_subcommand("packet").unwrap();
         let delete = delete.find_subcommand("delete").unwrap();
         let help = delete.clone().render_long_help().to_string();

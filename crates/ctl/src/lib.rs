@@ -14,6 +14,7 @@
 //! | [`print()`], [`out!`], [`outln!`] | printing to standard output |
 
 mod admin;
+mod backup;
 mod cluster;
 mod command;
 mod console;
@@ -27,11 +28,13 @@ mod leader;
 mod manual;
 mod member;
 mod member_list;
+mod new_file;
 mod nodes;
 mod output;
 mod packet;
 mod packet_changes;
 mod policy;
+mod progress;
 mod publish;
 mod record;
 mod relay;
@@ -42,16 +45,20 @@ mod span;
 mod status;
 mod table;
 mod token;
+mod transfer;
 mod zone;
 
 pub use admin::SocketOf;
+pub use backup::backup_text;
 pub use command::{ClientCommand, with_exit_codes};
 pub use exit::{EXIT_CODES, exit_code};
 pub use http::install_tls_provider;
 pub use key_file::open as open_key_file;
 pub use manual::{CompletionsArgs, ManArgs, completions, man};
 pub use output::print;
+pub use progress::{lower_priority, progress_bar};
 pub use relay_url::{DEV_ORIGIN, RelayUrl};
+pub use span::date;
 
 #[cfg(test)]
 mod router_tests;

@@ -12,30 +12,40 @@ pub struct ChangesArgs {
     /// Start after this log entry; by default with the next change
     #[arg(long, value_name = "INDEX", required_unless_present = "follow")]
     pub(crate) since: Option<u64>,
+    /// The cluster of that entry: fail if this one was restored or recovered since
+    #[arg(long, value_name = "ID", requires = "since")]
+    pub(crate) cluster: Option<String>,
     /// Continue until interrupted
     #[arg(long)]
     pub(crate) follow: bool,
 }
 
 pub(crate) async fn print(args: ChangesArgs, session: &mut Session) -> anyhow::Result<()> {
-    let mut since = match args.since {
-        Some(since) => since,
+    let (mut since, mut cluster) = match args.since {
+        Some(since) => (since, args.cluster),
         None => {
             let status: NodeStatus = session.call(&ApiCall::get(path::STATUS)).await?;
-            status.applied_index.0
+            (status.applied_index.0, status.cluster)
         }
     };
     loop {
         let call = ApiCall::get(path::CHANGES).query("since", since);
-        let call = call.query("count", CHANGE_COUNT_MAX);
+        let mut call = call.query("count", CHANGE_COUNT_MAX);
+        if let Some(cluster) = &cluster {
+            call = call.query("cluster", cluster);
+        }
         let changes: Changes = session.call(&call).await?;
         since = changes.next.0;
+        cluster.clone_from(&changes.cluster);
         if !changes.changes.is_empty() {
             session.console.print(&changes, lines)?;
             continue;
         }
         if !args.follow {
-            session.note(format_args!("to continue from here: --since {since}"));
+            let cluster = cluster.map_or_else(String::new, |id| format!(" --cluster {id}"));
+            session.note(format_args!(
+                "to continue from here: --since {since}{cluster}"
+            ));
             return Ok(());
         }
         sleep(session.retry_policy.poll_interval).await;
@@ -69,8 +79,12 @@ mod tests {
             kind: ChangeKind::Stored,
         };
         let changes = indexes.iter().map(change).collect();
-        let next = LogIndex(next);
-        Answer::json(StatusCode::OK, &Changes { changes, next })
+        let changes = Changes {
+            changes,
+            next: LogIndex(next),
+            cluster: Some("c1".to_owned()),
+        };
+        Answer::json(StatusCode::OK, &changes)
     }
 
     #[tokio::test]
@@ -81,15 +95,22 @@ mod tests {
         assert_eq!(outcome, Ok(()));
         let lines = [8, 8, 10].map(|index| format!("{index} stored {KEY}\n"));
         assert_eq!(captured.data(), lines.concat());
-        let note = "quorate: to continue from here: --since 12\n";
+        let note = "quorate: to continue from here: --since 12 --cluster c1\n";
         assert_eq!(captured.notes(), note);
         let targets: Vec<_> = node
             .requests()
             .into_iter()
             .map(|request| request.target)
             .collect();
-        let expected = [7, 9, 10].map(|since| format!("/v1/changes?since={since}&count=1000"));
-        assert_eq!(targets, expected);
+        let expected = [
+            "7&count=1000",
+            "9&count=1000&cluster=c1",
+            "10&count=1000&cluster=c1",
+        ];
+        assert_eq!(
+            targets,
+            expected.map(|query| format!("/v1/changes?since={query}"))
+        );
     }
 
     #[tokio::test]

@@ -3,30 +3,35 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     pin::Pin,
     sync::{Arc, Mutex},
 };
 
+use axum::http::StatusCode;
+use futures_util::{StreamExt, stream};
 use prometheus::Registry;
 use quorate_admin::{
-    AdminConfig, AdminNode, AdminRouters, Build, LogControl, Reload, ReloadReport, Scope,
-    ServedZones, Token as NewToken, Tokens,
+    AdminConfig, AdminNode, AdminRouters, BackupBytes, Backups, Build, LogControl, Reload,
+    ReloadReport, Scope, ServedZones, Token as NewToken, Tokens,
 };
+use quorate_api::{BACKUP_CONTENT_TYPE, NodeStatus, Role, path};
 use quorate_api::{
     ChangeRequest, InviteRequest, MemberChange, MoveRequest, Problem, ProblemType, ReplaceRequest,
     TransferRequest,
 };
-use quorate_api::{NodeStatus, Role, path};
+use quorate_backup::{BackupHeader, BackupWriter};
 use quorate_fake::{FakeReplica, packet, received_now};
 use quorate_packet::PublicKey;
-use quorate_replica::{NamedSet, Reader, Replica, WireName, ZoneState};
+use quorate_replica::{NamedSet, ReadError, Reader, Replica, WireName, ZoneState};
+use quorate_state::ClusterState;
 use serde_json::Value;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
     admin::{
         AdminUrl, ApiCall,
-        canned::{Outcome, outcome, parse, run_at, session},
+        canned::{Answer, CannedNode, Outcome, outcome, parse, run_at, session},
     },
     console::captured::Captured,
     token::Token,
@@ -86,6 +91,34 @@ impl ServedZones for OneZone {
     }
 }
 
+/// Makes backups of two packets.
+struct TwoPackets;
+
+/// The bytes of a backup of two packets.
+fn backup() -> Vec<u8> {
+    let header = BackupHeader {
+        cluster: "c".repeat(64),
+        packet_count: 2,
+        ..BackupHeader::default()
+    };
+    let mut writer = BackupWriter::new(Vec::new(), &header, &ClusterState::default()).unwrap();
+    let mut packets = [1, 2].map(|seed| received_now(packet(seed, 1_000_000, "relay=a", 30)));
+    packets.sort_by_key(|stored| *stored.packet.key());
+    packets
+        .iter()
+        .for_each(|stored| writer.push(stored).unwrap());
+    writer.finish().unwrap().0
+}
+
+impl Backups for TwoPackets {
+    fn start(
+        &self,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<BackupBytes>, ReadError>> + Send + '_>> {
+        let bytes = backup().into_iter().map(|byte| Ok(vec![byte].into()));
+        Box::pin(async { Ok(Some(stream::iter(bytes).boxed())) })
+    }
+}
+
 /// The routes of a node with a fake cluster.
 fn routers_of(config: &AdminConfig) -> (Arc<FakeReplica>, AdminRouters) {
     let replica = FakeReplica::new();
@@ -96,6 +129,7 @@ fn routers_of(config: &AdminConfig) -> (Arc<FakeReplica>, AdminRouters) {
         reload: Box::new(Misspelt),
         log: Box::new(Filter::default()),
         zones: Box::new(OneZone),
+        backups: Box::new(TwoPackets),
     };
     let tokens = Arc::new(Tokens::open(&config.tokens_file).unwrap());
     (
@@ -152,6 +186,108 @@ async fn a_nodes_status_is_printed() {
     let (mut session, _) = session(&url, None, true);
     let status: NodeStatus = session.call(&ApiCall::get(path::STATUS)).await.unwrap();
     assert_eq!(status.role, Role::Leader);
+}
+
+#[tokio::test]
+async fn a_backup_is_saved_for_its_owner_only_and_replaces_nothing() {
+    let (_, url) = node_on_socket().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.backup");
+    let words = ["backup", "save", "-o", file.to_str().unwrap()];
+    let (captured, outcome) = run(&url, &words).await;
+    assert_eq!(outcome, Ok(()));
+    assert!(
+        captured.notes().contains("2 packets"),
+        "{}",
+        captured.notes()
+    );
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let saved = std::fs::read(&file).unwrap();
+    assert_eq!(
+        quorate_backup::BackupReader::open(&saved[..])
+            .unwrap()
+            .count(),
+        2
+    );
+    let (_, outcome) = run(&url, &words).await;
+    let (text, code) = outcome.unwrap_err();
+    assert!(
+        text.contains("exists") && text.contains("--force"),
+        "{text}"
+    );
+    assert_eq!(code, 1);
+    let (_, outcome) = run(&url, &[&words[..], &["--force"]].concat()).await;
+    assert_eq!(outcome, Ok(()));
+}
+
+#[tokio::test]
+async fn exported_packets_can_be_imported_in_both_formats() {
+    let (replica, url) = node_on_socket().await;
+    let dir = tempfile::tempdir().unwrap();
+    let key = |seed| *packet(seed, 1, "", 30).key();
+    for format in ["json", "binary"] {
+        let file = dir.path().join(format);
+        let file = file.to_str().unwrap();
+        let words = ["export", "-o", file, "--format", format];
+        let (captured, outcome) = run(&url, &words).await;
+        assert_eq!(outcome, Ok(()));
+        assert!(captured.notes().contains("2 packets are exported"));
+        let (captured, outcome) = run(&url, &["import", file, "--keep-received"]).await;
+        assert_eq!(outcome, Ok(()));
+        let notes = captured.notes();
+        assert!(notes.contains("of 2 packets, 2 are new"), "{notes}");
+        for seed in [1, 2] {
+            let stored = replica.remove(key(seed));
+            assert!(stored, "{format}");
+        }
+        // The first one is left out.
+        let (_, outcome) = run(&url, &["import", file, "--skip", "1"]).await;
+        assert_eq!(outcome, Ok(()));
+        let first = key(1).min(key(2));
+        assert_eq!(replica.stored_packet(&first).unwrap(), None);
+        let (captured, outcome) = run(&url, &["export", "--after", &first.to_string()]).await;
+        assert_eq!((captured.data().lines().count(), outcome), (1, Ok(())));
+    }
+}
+
+#[tokio::test]
+async fn a_broken_line_ends_an_import_with_where_to_continue() {
+    let (_, url) = node_on_socket().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("packets");
+    let (exported, _) = run(&url, &["export"]).await;
+    std::fs::write(&file, exported.data() + "{\n").unwrap();
+    let (captured, outcome) = run(&url, &["import", file.to_str().unwrap()]).await;
+    let (text, code) = outcome.unwrap_err();
+    assert!(text.contains("line 3 is not a packet"), "{text}");
+    assert_eq!(code, 1);
+    let notes = captured.notes();
+    assert!(
+        notes.contains("continue after them with --skip 2"),
+        "{notes}"
+    );
+}
+
+#[tokio::test]
+async fn a_backup_that_ends_early_is_not_saved() {
+    let body = backup();
+    for size in [0, 5, 300, body.len() - 1] {
+        let node = CannedNode::start([Answer {
+            status: StatusCode::OK,
+            content_type: BACKUP_CONTENT_TYPE,
+            body: body[..size].to_vec(),
+            location: String::new(),
+        }])
+        .await;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.backup");
+        let words = ["backup", "save", "-o", file.to_str().unwrap()];
+        let (_, outcome) = node.run(&words).await;
+        let (text, _) = outcome.unwrap_err();
+        assert!(text.contains("is not complete"), "{text}");
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    }
 }
 
 #[tokio::test]

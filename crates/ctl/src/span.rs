@@ -42,7 +42,7 @@ pub(crate) fn shown(span: Duration) -> String {
 }
 
 /// Formats milliseconds since 1970 as an HTTP date (RFC 9110, section 5.6.7).
-pub(crate) fn date(unix_ms: u64) -> String {
+pub fn date(unix_ms: u64) -> String {
     match unix_ms <= DATE_MS_MAX {
         true => httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(unix_ms)),
         false => format!("{unix_ms} ms after 1970"),

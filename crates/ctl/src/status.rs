@@ -1,10 +1,12 @@
 //! The status of a node: `quorate status`.
 
-use quorate_api::{NodeStatus, path};
+use quorate_api::{BackupStatus, NodeStatus, cluster_name, path};
 
 use crate::{
     admin::{ApiCall, Session},
-    member_list, table,
+    member_list,
+    output::printable,
+    span, table,
 };
 
 /// Prints the status of the node and, for people, the member list below it, which shows for example a node
@@ -39,8 +41,10 @@ fn text(status: &NodeStatus) -> String {
         Some(reason) => format!("no: {reason}"),
         None => "yes".to_owned(),
     };
+    let cluster = status.cluster.as_deref().map_or("none", cluster_name);
     let mut lines = vec![
         ("node", status.node.clone()),
+        ("cluster", cluster.to_owned()),
         ("role", format!("{} in term {}", status.role, status.term)),
         ("leader", leader),
         ("ready", ready),
@@ -64,6 +68,9 @@ fn text(status: &NodeStatus) -> String {
     let size = of_max(status.packets_size, status.packets_size_max);
     lines.push(("packets", format!("{count}; {size} bytes")));
     lines.push(("store", format!("{} bytes on disk", status.store_size)));
+    if let Some(backup) = &status.backup {
+        lines.push(("backup", self::backup(backup)));
+    }
     if status.disk_full {
         lines.push(("disk", "nearly full: the node only reads".to_owned()));
     }
@@ -75,6 +82,28 @@ fn text(status: &NodeStatus) -> String {
     }
     lines.push(("level", status.feature_level.to_string()));
     table::lines(&lines)
+}
+
+fn backup(backup: &BackupStatus) -> String {
+    let saved = match backup.saved_ms {
+        Some(at) => format!(
+            "{} of {}, {} packets in {} bytes",
+            backup.name,
+            span::date(at),
+            backup.packet_count,
+            backup.size
+        ),
+        None => "none was saved".to_owned(),
+    };
+    match backup.failed_ms {
+        Some(at) if backup.failure_count > 0 => format!(
+            "{saved}; failed {} times since, last {}: {}",
+            backup.failure_count,
+            span::date(at),
+            printable(&backup.error)
+        ),
+        _ => saved,
+    }
 }
 
 fn of_max(count: u64, max: Option<u64>) -> String {
@@ -109,6 +138,7 @@ mod tests {
     fn follower() -> NodeStatus {
         NodeStatus {
             node: "b".to_owned(),
+            cluster: Some("c".repeat(64)),
             role: Role::Follower,
             term: Term(3),
             leader: Some("a".to_owned()),
@@ -124,6 +154,8 @@ mod tests {
             feature_level: 2,
             packet_count_max: Some(1000),
             packets_size_max: None,
+            backup: None,
+            retention_secs: None,
             store_size: 4096,
             clock: NodeClock {
                 state: ClockState::Agreed,
@@ -185,6 +217,26 @@ mod tests {
     }
 
     #[test]
+    fn the_last_backup_and_later_failures_are_printed() {
+        let mut status = follower();
+        assert!(!text(&status).contains("backup"));
+        status.backup = Some(BackupStatus {
+            saved_ms: Some(0),
+            name: "a.backup".to_owned(),
+            size: 9,
+            packet_count: 2,
+            failed_ms: Some(1_000),
+            error: "no space".to_owned(),
+            ..BackupStatus::default()
+        });
+        let saved = "backup   a.backup of Thu, 01 Jan 1970 00:00:00 GMT, 2 packets in 9 bytes\n";
+        assert!(text(&status).contains(saved), "{}", text(&status));
+        status.backup.as_mut().unwrap().failure_count = 2;
+        let failed = "bytes; failed 2 times since, last Thu, 01 Jan 1970 00:00:01 GMT: no space\n";
+        assert!(text(&status).contains(failed), "{}", text(&status));
+    }
+
+    #[test]
     fn a_log_ahead_of_the_clock_is_printed() {
         let mut status = follower();
         assert!(!text(&status).contains("time"));
@@ -206,6 +258,7 @@ mod tests {
         let status = follower();
         let expected = "\
 node     b
+cluster  cccccccccccccccc
 role     follower in term 3
 leader   a
 ready    no: no leader is known: PUTs wait, reads and DNS are served

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -23,6 +24,8 @@ use crate::{
     dev::DevArgs,
     log::{self, LogCommand},
     node::StartOptions,
+    recover::{self, RecoverArgs},
+    restore::{self, RestoreArgs},
     start::{self, TokenSource},
     stop::exit_code,
 };
@@ -73,6 +76,24 @@ Example, for machines that are installed together and share /shared:
     /// Inspect the Raft log of a node
     #[command(subcommand)]
     Log(LogCommand),
+    /// Make a new cluster from the nodes that survive of one that has lost its majority for ever
+    #[command(after_help = "\
+It prints what each survivor has, which one is the best, what may be lost, and what may appear. It leaves the
+old directories as they are. Stop all nodes of the old cluster first, and keep them stopped.
+
+Examples:
+  quorate recover inspect --data-dir DIR -o b.json             on another machine; copy the file here
+  quorate recover --data-dir DIR --summary b.json --into NEW   asks for the name of the old cluster")]
+    Recover(RecoverArgs),
+    /// Make a new cluster from a backup: prepare an empty data directory for its first node
+    #[command(after_help = "\
+It verifies the backup first, and changes nothing that exists. The packets keep the times at which they were
+received, and none expires in the first day.
+
+Example:
+  quorate restore quorate-1f0c….backup --dry-run               what it would bring
+  quorate restore quorate-1f0c….backup --config config.toml    then start `quorate serve`")]
+    Restore(RestoreArgs),
     /// Create tokens for the admin API
     #[command(subcommand)]
     AdminToken(AdminTokenCommand),
@@ -277,6 +298,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             out!("{text}")
         }
         Command::Log(command) => log::run(&command),
+        Command::Recover(args) => recover::run(args),
+        Command::Restore(args) => restore::run(args),
         Command::AdminToken(command) => admin_token::run(&command),
         Command::Client(command) => block_on(command.run(socket_of)),
         Command::Completions(args) => quorate_ctl::completions(&args, program()),
@@ -290,13 +313,17 @@ fn socket_of(file: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(config.admin.socket_in(&config.data_dir))
 }
 
+/// How long threads that nobody waits for may take to end, such as those that write a backup.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    runtime
-        .context("the threads of the program cannot be started")?
-        .block_on(work)
+    let runtime = runtime.context("the threads of the program cannot be started")?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    done
 }
 
 fn print_warnings(loaded: &LoadedConfig) {
@@ -312,6 +339,9 @@ fn check(file: &Path) -> anyhow::Result<String> {
     let config = &loaded.config;
     Tokens::open(&config.admin.tokens_file).context("admin.tokens_file")?;
     socket_group(&config.admin.socket_group).context("admin.socket_group")?;
+    if config.backup.schedule().is_some() {
+        config.backup.target()?;
+    }
     if config.tls.is_set() {
         let certificate = ServerCertificate::open(Arc::new(LinuxDisk), config.tls.all());
         for warning in certificate.context("tls")?.warnings() {

@@ -24,9 +24,9 @@ pub(crate) const NODE_LOGS: &str = "info";
 /// left out.
 pub(crate) const DEV_LOGS: &str = "warn,quorate_peer=error";
 
-/// Left out unless a filter names it: openraft logs every failed heartbeat, and much more at finer levels.
-/// Our own lines report what matters.
-const QUIET: &str = "openraft=off";
+/// Left out unless a filter names them: openraft logs every failed heartbeat, and much more at finer levels, and
+/// object_store every retry. Our own lines report what matters.
+const QUIET: [&str; 2] = ["openraft=off", "object_store=off"];
 
 /// The variable that overrides the configuration, as in most Rust programs.
 const VARIABLE: &str = "RUST_LOG";
@@ -148,7 +148,7 @@ pub(crate) fn parse_filter(filter: &str) -> Result<Targets, String> {
              with one, such as `quorate_raft=debug`"
         ));
     }
-    let all = [&[QUIET], &parts[..]].concat().join(",");
+    let all = [&QUIET, &parts[..]].concat().join(",");
     let parsed: Targets = all.parse().map_err(|error| format!("{error}"))?;
     Ok(parsed.with_target(AUDIT, LevelFilter::INFO))
 }
@@ -162,11 +162,13 @@ mod tests {
         for filter in [NODE_LOGS, DEV_LOGS, "", "off", "info,quorate_raft=debug"] {
             let parsed = parse_filter(filter).unwrap().to_string();
             assert!(parsed.contains("quorate::audit=info"), "{filter}: {parsed}");
-            assert!(parsed.contains(QUIET), "{filter}: {parsed}");
+            for quiet in QUIET {
+                assert!(parsed.contains(quiet), "{filter}: {parsed}");
+            }
         }
         let chatty = parse_filter("info,openraft=debug").unwrap().to_string();
         assert!(
-            chatty.contains("openraft=debug") && !chatty.contains(QUIET),
+            chatty.contains("openraft=debug") && !chatty.contains(QUIET[0]),
             "{chatty}"
         );
         // Empty parts are ignored.

@@ -11,6 +11,7 @@
 //! | `live_settings`, `logging` | settings that can be changed while a node runs; log lines |
 //! | `stop` | signals and exit codes |
 //! | `log` | inspection of the Raft log |
+//! | `recover` | a new cluster from what is left of one that has lost its majority |
 //! | `admin_token` | tokens for the admin API |
 //! The commands for relays, DNS servers and running nodes are in `quorate-ctl`.
 
@@ -18,6 +19,7 @@
 
 mod admin_token;
 mod advertised;
+mod backup;
 mod cli;
 mod config;
 mod dev;
@@ -26,7 +28,9 @@ mod log;
 mod logging;
 mod node;
 mod own_address;
+mod recover;
 mod replication;
+mod restore;
 mod serve;
 mod servers;
 mod start;

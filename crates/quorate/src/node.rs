@@ -12,9 +12,11 @@ use quorate_peer::{LinkServer, NodeId, PeerTransport, Service, TransportConfig};
 use quorate_raft::{Node, NodeMetrics, ShutdownError};
 use quorate_replica::NotReady;
 use quorate_state::{LEVEL_MAX, Level};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     advertised::advertised,
+    backup::{NodeBackups, ScheduledBackups},
     config::{ConfigV1, Sources},
     live_settings::LiveSettings,
     logging::Logging,
@@ -56,6 +58,7 @@ pub(crate) struct RunningNode {
     settings: LiveSettings,
     servers: Servers,
     peer: Vec<ListenerServer>,
+    _scheduled_backups: Option<AbortOnDropHandle<()>>,
     /// Dropped last, after everything that runs on it.
     _replication: ReplicationThread,
     _data_dir: Arc<DataDir>,
@@ -95,8 +98,15 @@ impl RunningNode {
             store: quorate_store::StoreMetrics::register(&registry)?,
         };
         let listener_metrics = quorate_http::listener::ListenerMetrics::register(&registry)?;
-        let (servers, peer_listeners) =
-            listeners.serve(&settings, node.clone(), registry, &listener_metrics)?;
+        let backups = NodeBackups::new(node.clone());
+        let scheduled = ScheduledBackups::new(config, backups.clone(), &registry)?;
+        let (servers, peer_listeners) = listeners.serve(
+            &settings,
+            node.clone(),
+            registry,
+            backups,
+            &listener_metrics,
+        )?;
 
         let cluster = match (cluster, options.join) {
             (Some(cluster), _) => cluster,
@@ -121,6 +131,8 @@ impl RunningNode {
         let service = replication.run(opening).await??;
         let keeping = start::keep(node.clone(), data_dir.clone(), cluster);
         tokio::spawn(keeping);
+        let scheduled =
+            scheduled.map(|scheduled| AbortOnDropHandle::new(tokio::spawn(scheduled.run())));
         if !has_routes {
             tokio::spawn(own_address::check(node.clone(), id, advertised));
         }
@@ -132,6 +144,7 @@ impl RunningNode {
             settings,
             servers,
             peer,
+            _scheduled_backups: scheduled,
             _replication: replication,
             _data_dir: data_dir,
         })

@@ -16,7 +16,7 @@ use quorate_raft::Node;
 use quorate_replica::{NamedSet, WireName};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{config::ConfigV1, live_settings::LiveSettings};
+use crate::{backup::NodeBackups, config::ConfigV1, live_settings::LiveSettings};
 
 const BUILD: Build = Build {
     version: env!("CARGO_PKG_VERSION"),
@@ -75,6 +75,7 @@ impl Listeners {
         settings: &LiveSettings,
         replica: Arc<Node>,
         registry: Registry,
+        backups: NodeBackups,
         metrics: &ListenerMetrics,
     ) -> anyhow::Result<(Servers, Vec<Listener>)> {
         let config = settings.in_force().clone();
@@ -100,12 +101,13 @@ impl Listeners {
             ))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
         let admin_node = quorate_admin::AdminNode {
-            replica,
             registry,
             build: BUILD,
             reload: Box::new(settings.clone()),
             log: Box::new(settings.logging.clone()),
             zones: Box::new(AdminZones(responder.clone())),
+            backups: Box::new(backups),
+            replica,
         };
         let AdminRouters { tcp, socket } =
             quorate_admin::routers(admin_node, &settings.tokens, &config.admin)?;

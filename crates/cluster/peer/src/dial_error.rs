@@ -19,7 +19,10 @@ pub(crate) enum DialError {
     Connect(#[source] io::Error),
     #[error("it cannot be reached: no answer in time")]
     Silent,
-    #[error("another node is there: {0}")]
+    #[error(
+        "another node is there: {0}. If the cluster was restored or recovered, that one belongs to the new \
+         cluster and this node to the old one: keep it stopped"
+    )]
     OtherNode(PublicKey),
     #[error(
         "it does not know this node's key: it is no member of this cluster, or it was removed long \

@@ -79,6 +79,9 @@ impl Node {
         self.enter(NotReady::Checkpointing);
         checkpoint_applied(&state_machine).await?;
         self.enter(NotReady::Recovering);
+        if let Some(retention) = store.meta().cluster.retention() {
+            gossip.set_retention(retention);
+        }
         gossip.set_start(store.meta().cluster.time.last_in_log());
         raft.run();
         let mut tasks = JoinSet::new();

@@ -6,13 +6,9 @@ use quorate_disk::{Disk, LinuxDisk};
 use quorate_peer::{Identity, NodeId};
 use quorate_state::{Capacity, ClusterId, FoundingInvite, LEVEL_MAX, Level, LogIndex, Term};
 
+use quorate_store::STORE_FILE;
+
 use crate::{Settings, WallClock};
-
-/// The directory of the log, in the directory of the node.
-pub const LOG_DIR: &str = "log";
-
-/// The file of the store, in the directory of the node.
-pub const STORE_FILE: &str = "records.redb";
 
 /// The members that a node knows. The node keeps them on disk next to log and store, so that a node
 /// that has not received its first entries yet finds its cluster again after a restart.

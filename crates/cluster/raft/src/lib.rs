@@ -70,12 +70,15 @@ mod start;
 mod writes;
 
 pub use clocks::wall_clock::WallClock;
-pub use config::{Cleanup, Founding, KnownMembers, LOG_DIR, RaftConfig, STORE_FILE};
+pub use config::{Cleanup, Founding, KnownMembers, RaftConfig};
 pub use error::{FatalError, OpenError, ShutdownError};
 pub use membership::address::is_dialable;
 pub use metrics::{NodeMetrics, RaftMetrics};
 pub use node::Node;
+pub use quorate_log::LOG_DIR;
+pub use quorate_store::STORE_FILE;
 pub use settings::{
     ClockSettings, LogSettings, PacketSettings, Profile, PutSettings, RaftSettings, Settings,
     StoreSettings,
 };
+pub use snapshots::backup_source::{BackupSource, BackupView};

@@ -53,6 +53,10 @@ impl Node {
         }
     }
 
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
     /// Sets and logs the current step of a node that is not open yet.
     pub fn enter(&self, step: NotReady) {
         tracing::info!("{step}");
@@ -74,11 +78,14 @@ impl Node {
         }
     }
 
-    /// The open node, once it has caught up and the cluster serves packets.
+    /// The open node, once it has caught up and the cluster serves packets. A cluster that was restored or
+    /// recovered answers reads before it has all its voters: it has packets that nobody else has.
     pub(crate) fn readable(&self) -> Result<&OpenNode, ReadError> {
         let open = self.caught_up()?;
-        let forming = open.forming().map(ReadError::NotReady);
-        forming.map_or(Ok(open), Err)
+        match open.forming() {
+            None | Some(NotReady::Restored(_)) => Ok(open),
+            Some(forming) => Err(ReadError::NotReady(forming)),
+        }
     }
 
     /// Resolves when replication has stopped on its own: the log or the store failed, or the peers
@@ -192,7 +199,16 @@ impl OpenNode {
         }
         let voters = self.context.raft.view().voters.len();
         let voters = u32::try_from(voters).unwrap_or(u32::MAX);
-        Some(NotReady::Forming(VoterCount { voters, wanted }))
+        let count = VoterCount { voters, wanted };
+        Some(match self.is_restored() {
+            true => NotReady::Restored(count),
+            false => NotReady::Forming(count),
+        })
+    }
+
+    /// Whether the cluster began with the packets of another one.
+    fn is_restored(&self) -> bool {
+        self.context.state_machine.meta().cluster.restored.is_some()
     }
 
     /// Why the node is not ready to serve; `None` if it is ready.

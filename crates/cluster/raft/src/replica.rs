@@ -11,11 +11,11 @@ use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::chain;
 use quorate_replica::{
-    Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, LogIndex, NodeClock,
-    NodeStatus, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader,
-    Replica, StateDigest, StoredPacket, Watch, ZoneState,
+    BackupStatus, Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, LogIndex,
+    NodeClock, NodeStatus, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState,
+    Reader, Replica, StateDigest, StoredPacket, Watch, ZoneState,
 };
-use quorate_state::{EVICTION_AGE_MIN, UnixMillis, millis};
+use quorate_state::{BackupResult, EVICTION_AGE_MIN, LastBackup, UnixMillis, millis};
 use quorate_store::{CheckpointScope, IoSpeed};
 use tokio::time::{Instant, timeout};
 
@@ -159,6 +159,7 @@ impl OpenNode {
         let time = context.gossip.time();
         NodeStatus {
             node: context.config.node.to_string(),
+            cluster: meta.cluster.id.map(|id| id.to_string()),
             role: view.role,
             term: view.term,
             leader: leader.map(|(id, _)| id.to_string()),
@@ -174,6 +175,8 @@ impl OpenNode {
             feature_level: meta.cluster.level.0,
             packet_count_max: capacity.map(|capacity| capacity.count_max),
             packets_size_max: capacity.map(|capacity| capacity.size_max),
+            backup: backup_status(&meta.cluster.last_backup),
+            retention_secs: meta.cluster.retention_secs,
             store_size: context.store.size(),
             clock: NodeClock {
                 state: time.state,
@@ -263,11 +266,12 @@ impl OpenNode {
     /// Whether the cluster has received a packet recently. A node that does not know the time
     /// answers no, so that the packet is received again.
     fn is_fresh(&self, received: UnixMillis) -> bool {
-        let renewal_age = self.context.config.retention() / RENEWALS_PER_RETENTION;
+        let now = self.known_time();
+        let applied = self.write_path.applied.borrow();
+        let renewal_age = self.context.retention(&applied.cluster) / RENEWALS_PER_RETENTION;
         // Much shorter than the age at which an abandoned packet may be evicted.
         let age_max = renewal_age.min(EVICTION_AGE_MIN / 2);
-        let stamp_at = |now| self.write_path.applied.borrow().cluster.time.stamp_at(now);
-        let now = self.known_time().and_then(stamp_at);
+        let now = now.and_then(|now| applied.cluster.time.stamp_at(now));
         now.is_some_and(|now| now.since(received) < age_max)
     }
 
@@ -281,6 +285,29 @@ impl OpenNode {
         let reading = self.context.gossip.time();
         (reading.state != ClockState::Unknown).then_some(reading.time)
     }
+}
+
+fn backup_status(last: &LastBackup) -> Option<BackupStatus> {
+    let mut status = BackupStatus {
+        failure_count: last.failure_count,
+        ..BackupStatus::default()
+    };
+    for record in [&last.saved, &last.failed].into_iter().flatten() {
+        match &record.result {
+            BackupResult::Saved(saved) => {
+                status.saved_ms = Some(record.at.0);
+                status.name.clone_from(&saved.name);
+                status.size = saved.size;
+                status.packet_count = saved.packet_count;
+                status.duration_ms = saved.duration_ms;
+            }
+            BackupResult::Failed(error) => {
+                status.failed_ms = Some(record.at.0);
+                status.error.clone_from(error);
+            }
+        }
+    }
+    (*last != LastBackup::default()).then_some(status)
 }
 
 /// A digest over a new checkpoint of what is applied now.

@@ -1,6 +1,7 @@
 //! The settings of replication and storage.
 
 use quorate_setting::{impl_setting_value, settings};
+use quorate_state::{COUNT_MAX_RANGE, RETENTION_SECS_RANGE, SIZE_MAX_RANGE};
 use serde::{Deserialize, Serialize};
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -27,18 +28,20 @@ pub struct Settings {
 settings! {
     /// How long packets are kept, and how many.
     pub struct PacketSettings {
-        /// How long a packet is kept after the cluster last received it: 7 days. Must be the same
-        /// on all nodes.
-        retention_secs: u64 = 7 * DAY_SECS, in 1..=366 * DAY_SECS,
+        /// How long a packet is kept after the cluster last received it: 7 days. Only used when the
+        /// cluster is founded; later `quorate cluster set` changes it on all nodes.
+        retention_secs: u64 = 7 * DAY_SECS, in RETENTION_SECS_RANGE,
             "endpoints publish every 5 minutes, and a packet of last year helps nobody";
         /// The most packets that the cluster stores. When they are reached, a PUT of an unknown key
         /// gets 503, unless the packet received longest ago is older than two days: then that one
-        /// is removed. Only used when the cluster is founded; later the cluster itself knows it.
-        count_max: u64 = 1_000_000, in 1..=1_000_000_000,
+        /// is removed. Only used when the cluster is founded; later `quorate cluster set` changes
+        /// it.
+        count_max: u64 = 1_000_000, in COUNT_MAX_RANGE,
             "below, nothing can be stored; above, the number is a mistake";
         /// The size of all packets at which the same happens, in bytes: 1 GiB. A node needs more
-        /// than that in memory and on disk. Only used when the cluster is founded.
-        size_max: u64 = GIBIBYTE, in 1..=1024 * GIBIBYTE,
+        /// than that in memory and on disk. Only used when the cluster is founded; later `quorate
+        /// cluster set` changes it.
+        size_max: u64 = GIBIBYTE, in SIZE_MAX_RANGE,
             "below, nothing can be stored; above, the number is a mistake";
     }
 }

@@ -29,7 +29,7 @@ const LONG: Duration = Duration::from_secs(30);
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
     pub(crate) location: String,
 }
 
@@ -38,7 +38,7 @@ impl Answer {
         Self {
             status,
             content_type: "application/json",
-            body: serde_json::to_string(body).unwrap(),
+            body: serde_json::to_vec(body).unwrap(),
             location: String::new(),
         }
     }

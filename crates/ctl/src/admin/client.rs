@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use quorate_api::BACKUP_CONTENT_TYPE;
 use reqwest::{
-    Client, Method,
+    Client, Method, Response,
     header::{AUTHORIZATION, CONTENT_TYPE},
     redirect,
 };
@@ -16,6 +17,9 @@ use crate::{http, token::Token};
 /// How long a request may take: a node forwards it to the leader, which may have to wait for an
 /// election and for a majority, a few seconds each.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a backup may take: many times that of ten million packets.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The most bytes of an answer that are read: twenty times the largest page of packets.
 const ANSWER_SIZE_MAX: usize = 4 << 20;
@@ -90,6 +94,7 @@ impl AdminClient {
             // The token must be sent only to the URL of the operator.
             .redirect(redirect::Policy::none())
             .no_proxy()
+            .read_timeout(REQUEST_TIMEOUT)
             .build()
             .context("the HTTP client cannot be created")?;
         Ok(Self { http, url })
@@ -97,8 +102,32 @@ impl AdminClient {
 
     /// Sends the request once.
     pub(crate) async fn send<A: DeserializeOwned>(&self, call: &ApiCall) -> Result<A, AdminError> {
+        let response = self.request(call, REQUEST_TIMEOUT).await?;
+        let status = response.status();
+        let body = http::body(response, ANSWER_SIZE_MAX).await;
+        let body = body.map_err(|error| AdminError::no_answer(&self.url, error))?;
+        serde_json::from_slice(&body)
+            .map_err(|error| AdminError::foreign(&self.url, status, &error.to_string()))
+    }
+
+    /// Sends the request once, and returns the answer, whose body can be long.
+    pub(crate) async fn download(&self, call: &ApiCall) -> Result<Response, AdminError> {
+        let response = self.request(call, DOWNLOAD_TIMEOUT).await?;
+        let content_type = response.headers().get(CONTENT_TYPE);
+        match content_type.is_some_and(|it| it == BACKUP_CONTENT_TYPE) {
+            true => Ok(response),
+            false => Err(AdminError::foreign(
+                &self.url,
+                response.status(),
+                "the answer is not a backup",
+            )),
+        }
+    }
+
+    /// The answer, if the request succeeded.
+    async fn request(&self, call: &ApiCall, timeout: Duration) -> Result<Response, AdminError> {
         let url = self.url.at(&call.path);
-        let mut request = self.http.request(call.method.clone(), url);
+        let mut request = self.http.request(call.method.clone(), url).timeout(timeout);
         if let Some(body) = &call.body {
             request = request
                 .header(CONTENT_TYPE, "application/json")
@@ -108,16 +137,16 @@ impl AdminClient {
         let response = request.send().await.map_err(no_answer)?;
         let status = response.status();
         let is_problem = http::is_problem(&response);
+        if status.is_success() && !is_problem {
+            return Ok(response);
+        }
         let body = http::body(response, ANSWER_SIZE_MAX).await;
         let body = body.map_err(no_answer)?;
         if is_problem && let Ok(problem) = serde_json::from_slice(&body) {
             return Err(AdminError::Rejected { status, problem });
         }
-        let answer = match status.is_success() {
-            true => serde_json::from_slice(&body).map_err(|error| error.to_string()),
-            false => Err(String::from_utf8_lossy(&body).into_owned()),
-        };
-        answer.map_err(|reason| AdminError::foreign(&self.url, status, &reason))
+        let reason = String::from_utf8_lossy(&body);
+        Err(AdminError::foreign(&self.url, status, &reason))
     }
 }
 

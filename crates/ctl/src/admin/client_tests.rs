@@ -45,7 +45,7 @@ async fn a_problem_is_printed_with_the_message_of_the_node() {
 #[tokio::test]
 async fn a_problem_of_a_newer_node_is_printed_too() {
     let mut answer = Answer::problem(ProblemType::Busy, "later");
-    answer.body = r#"{"type":"urn:quorate:problem:new","title":"New","status":409}"#.to_owned();
+    answer.body = r#"{"type":"urn:quorate:problem:new","title":"New","status":409}"#.into();
     assert_eq!(rejected(answer).await, ("New".to_owned(), 1));
 }
 
@@ -170,7 +170,7 @@ async fn an_incomplete_answer_is_an_unknown_result() {
 #[tokio::test]
 async fn an_answer_that_is_not_from_a_node_is_reported_as_such() {
     let mut page = Answer::json(StatusCode::OK, &());
-    page.body = "<html>\n\x1b[2J".to_owned();
+    page.body = "<html>\n\x1b[2J".into();
     let (text, code) = rejected(page.clone()).await;
     assert!(
         text.contains("does not have the admin API of this version: 200 OK"),
@@ -190,7 +190,7 @@ async fn an_answer_that_is_not_from_a_node_is_reported_as_such() {
 #[tokio::test]
 async fn an_endless_answer_is_cut() {
     let mut answer = Answer::json(StatusCode::OK, &());
-    answer.body = " ".repeat(ANSWER_SIZE_MAX + 1);
+    answer.body = b" ".repeat(ANSWER_SIZE_MAX + 1);
     let (text, _) = rejected(answer).await;
     assert!(text.contains("EOF while parsing"), "{text}");
 }

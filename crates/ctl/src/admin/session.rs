@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Response;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 
@@ -41,10 +42,23 @@ impl Session {
         &mut self,
         call: &ApiCall,
     ) -> Result<A, AdminError> {
+        self.retrying(async |client| client.send(call).await).await
+    }
+
+    /// The same for a request whose answer is a backup.
+    pub(crate) async fn download(&mut self, call: &ApiCall) -> Result<Response, AdminError> {
+        self.retrying(async |client| client.download(call).await)
+            .await
+    }
+
+    async fn retrying<A>(
+        &mut self,
+        send: impl AsyncFn(&AdminClient) -> Result<A, AdminError>,
+    ) -> Result<A, AdminError> {
         let deadline = Instant::now() + self.retry_policy.retry_timeout;
         let mut last_text = String::new();
         loop {
-            match self.client.send(call).await {
+            match send(&self.client).await {
                 Err(AdminError::Rejected { problem, .. })
                     if problem.retry && Instant::now() < deadline =>
                 {

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use quorate_packet::PublicKey;
-use quorate_state::{InviteId, JoinRejection, LogIndex, PublishChange, ZoneChange, millis};
+use quorate_state::{
+    BackupResult, InviteId, JoinRejection, LogIndex, PublishChange, SettingsChange, ZoneChange,
+    millis,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use strum::IntoStaticStr;
 
 use crate::{
-    ChangeReport, ChangeRequest, CreatedInvite, Deleted, InviteRequest, Members, MoveRequest,
-    NodeId, Problem, ProblemType, RaiseLevelRequest, RaisedLevel, ReplaceRequest, TransferRequest,
-    TransferResult,
+    ChangeReport, ChangeRequest, CreatedInvite, Deleted, ImportPackets, ImportReport,
+    InviteRequest, Members, MoveRequest, NodeId, Problem, ProblemType, RaiseLevelRequest,
+    RaisedLevel, ReplaceRequest, TransferRequest, TransferResult,
 };
 
 /// A kind of request to the leader, with the types of its answer and of its problems.
@@ -86,6 +89,12 @@ operations! {
     ChangePublishing(ChangePublishing) -> () [RefusedPolicy];
     /// Delete the packet of a key.
     DeletePacket(DeletePacket) -> Deleted [RefusedPolicy];
+    /// Change settings on which the cluster has agreed.
+    ChangeSettings(ChangeSettings) -> () [RefusedSettings, WouldDelete];
+    /// Store packets that the node which sends this has verified.
+    ImportPackets(ImportPackets) -> ImportReport;
+    /// Record the result of a scheduled backup of the node that sends this.
+    RecordBackup(RecordBackup) -> ();
 }
 
 /// Asks for the members and their states.
@@ -185,6 +194,23 @@ pub struct DeletePacket {
     /// For how long the key may not publish afterwards, in seconds. 0 removes a block, and `None`
     /// leaves it as it is.
     pub block_secs: Option<u64>,
+}
+
+/// Asks to change settings on which the cluster has agreed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeSettings {
+    /// The new values.
+    pub change: SettingsChange,
+    /// Whether stored packets may be deleted by it.
+    pub may_delete: bool,
+}
+
+/// Reports the result of a scheduled backup of the node that sends this. The leader adds the time and the
+/// node, so that no node can speak for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordBackup {
+    /// Whether there is a new, verified file.
+    pub result: BackupResult,
 }
 
 /// A request that a node forwards to the leader. A node of another version ignores fields that it

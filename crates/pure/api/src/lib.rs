@@ -14,12 +14,14 @@
 //! | [`CreatedInvite`], [`ChangeReport`], [`TransferResult`] | their results |
 //! | [`AdminRequest`], [`AdminOperation`], [`ForwardedRequest`], [`ForwardedAnswer`] | what a node forwards to the leader, and the leader's answer |
 //! | [`PacketPage`], [`Packet`] | stored packets |
+//! | [`PortablePacket`], [`ImportPackets`], [`ImportReport`] | packets outside of a cluster, and their import |
 //! | [`Changes`] | which packets have changed |
 //! | [`Zones`], [`Zone`], [`ZoneListing`], [`ListedRecord`] | replicated records of zones |
 //! | [`SetRecordsRequest`], [`UnsetRecordsRequest`], [`ImportZoneRequest`] | requests to change those |
 //! | [`Policy`], [`KeyPage`], [`PublishTokens`], [`DeletionPage`] | who may publish, and which packets were deleted |
 //! | [`PublishModeRequest`], [`PublishKeysRequest`], [`PublishTokenRequest`] | requests to change that |
 //! | [`NewPublishToken`], [`Deleted`] | their results |
+//! | [`SettingsRequest`] | a change of settings on which the cluster has agreed |
 //! | [`ReloadReport`], [`LogFilter`] | settings that can change while a node runs |
 
 #![warn(missing_docs)]

@@ -1,7 +1,7 @@
 //! Stored packets, and which of them have changed.
 
-use quorate_packet::PublicKey;
-use quorate_state::LogIndex;
+use quorate_packet::{PAYLOAD_SIZE_MAX, PublicKey};
+use quorate_state::{BATCH_SIZE_MAX, LogIndex};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -11,6 +11,8 @@ pub(crate) mod path {
     pub const PACKETS: &str = "/v1/packets";
     /// A packet that the node holds. GET; DELETE deletes it in the whole cluster.
     pub const PACKET: &str = "/v1/packets/{key}";
+    /// Packets that other servers received before. POST.
+    pub const IMPORT_PACKETS: &str = "/v1/packets/import";
     /// Which packets have changed after an entry of the log. GET.
     pub const CHANGES: &str = "/v1/changes";
 }
@@ -19,6 +21,62 @@ pub(crate) mod path {
 pub const PACKET_COUNT_DEFAULT: usize = 100;
 /// The most packets of a page: so many keep an answer below 200 KB.
 pub const PACKET_COUNT_MAX: usize = 1000;
+
+/// The most packets of one import: the longest ones fit into one log entry.
+pub const IMPORT_COUNT_MAX: usize = 128;
+
+const _: () = assert!(IMPORT_COUNT_MAX * (PAYLOAD_SIZE_MAX + 64) <= BATCH_SIZE_MAX);
+
+/// The largest request to import packets, in bytes: the longest packets in base64, with their keys.
+pub const IMPORT_PACKETS_SIZE_MAX: usize = IMPORT_COUNT_MAX * 2048;
+
+/// A packet outside of a cluster: a line of `quorate export`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PortablePacket {
+    /// The key that signed it, in z-base-32.
+    pub key: String,
+    /// When it was last received, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_ms: Option<u64>,
+    /// The complete packet as relays transfer it (signature, timestamp, DNS message), in base64
+    /// (RFC 4648, section 4).
+    #[schema(content_encoding = "base64")]
+    pub payload: String,
+}
+
+/// Asks to store packets that other servers received before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportPackets {
+    /// At most 128. A packet without `received_ms` counts as received now.
+    #[schema(max_items = 128)]
+    pub packets: Vec<PortablePacket>,
+}
+
+/// What became of imported packets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImportReport {
+    /// How many are stored now and were not before.
+    pub stored: u64,
+    /// How many were stored already.
+    pub unchanged: u64,
+    /// How many are older than what is stored, or than a deletion.
+    pub superseded: u64,
+    /// How many found the capacity of the cluster reached.
+    pub full: u64,
+    /// The others, in their order.
+    pub rejected: Vec<RejectedPacket>,
+}
+
+/// A packet that was not imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RejectedPacket {
+    /// Its key, as in the request.
+    pub key: String,
+    /// Why.
+    pub reason: String,
+}
 
 /// Some of the packets that a node holds, in key order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -91,6 +149,10 @@ pub struct Changes {
     /// The value of `since` for the next request.
     #[schema(value_type = u64)]
     pub next: LogIndex,
+    /// The value of `cluster` for the next request: the id of the cluster, in hex.
+    #[serde(default)]
+    #[schema(required)]
+    pub cluster: Option<String>,
 }
 
 /// A change of a packet.

@@ -141,6 +141,8 @@ problem_types! {
     TokenExists: 409, false, "A token with this name exists";
     /// The change is not possible for a node in this role or state.
     UnsuitableNode: 409, false, "The node is not suitable for the change";
+    /// A change of a setting would delete stored packets. It can be confirmed.
+    WouldDelete: 409, false, "Packets would be deleted";
     /// The cluster would have no voter left.
     LastVoter: 409, false, "It is the last voter";
     /// A newer packet of the key is stored.
@@ -162,6 +164,8 @@ problem_types! {
     RefusedZone: 422, false, "This change of the zone is not possible";
     /// The policy would be invalid, for example with one key too many.
     RefusedPolicy: 422, false, "This change of the policy is not possible";
+    /// A setting of the cluster is unknown, or its value is out of its range.
+    RefusedSettings: 422, false, "This change of the settings is not possible";
     /// The configuration on disk cannot be used. The node keeps its current one.
     RefusedReload: 422, false, "The new configuration is rejected";
     /// The header of the request has more fields than any request needs.

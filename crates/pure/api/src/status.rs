@@ -14,9 +14,42 @@ pub(crate) mod path {
     pub const STATUS: &str = "/v1/status";
     /// A digest of everything that the node stores. GET.
     pub const DIGEST: &str = "/v1/digest";
+    /// A backup of everything that the node stores. POST.
+    pub const BACKUP: &str = "/v1/backup";
     /// Metrics in the text format of Prometheus. GET.
     pub const METRICS: &str = "/metrics";
 }
+
+/// The last scheduled backups of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackupStatus {
+    /// When the last one was saved and verified, in milliseconds since 1970.
+    #[schema(required)]
+    pub saved_ms: Option<u64>,
+    /// Its name.
+    pub name: String,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// How many packets it has.
+    pub packet_count: u64,
+    /// From its start to its verification, in milliseconds.
+    pub duration_ms: u64,
+    /// When one failed last, in milliseconds since 1970.
+    #[schema(required)]
+    pub failed_ms: Option<u64>,
+    /// Why.
+    pub error: String,
+    /// How many have failed since the last one was saved.
+    pub failure_count: u32,
+}
+
+/// The name of a cluster, for people and in the names of files: the first 16 digits of its id.
+pub fn cluster_name(id: &str) -> &str {
+    id.get(..16).unwrap_or(id)
+}
+
+/// The media type of a backup.
+pub const BACKUP_CONTENT_TYPE: &str = "application/vnd.quorate.backup";
 
 /// A node's part in the cluster (Raft paper, section 5.1).
 #[derive(
@@ -55,6 +88,11 @@ pub enum Role {
 pub struct NodeStatus {
     /// The node's key.
     pub node: String,
+    /// The id of its cluster, in hex, if it has one. A cluster that was restored from a backup or recovered has
+    /// another id than before.
+    #[serde(default)]
+    #[schema(required)]
+    pub cluster: Option<String>,
     /// Its role: `leader`, `follower`, `candidate`, `learner` or `stopped`.
     #[schema(value_type = String)]
     pub role: Role,
@@ -96,6 +134,15 @@ pub struct NodeStatus {
     /// The most bytes of all packets together, if the cluster has agreed on that.
     #[schema(required)]
     pub packets_size_max: Option<u64>,
+    /// The scheduled backups of the cluster, if any was tried.
+    #[serde(default)]
+    #[schema(required)]
+    pub backup: Option<BackupStatus>,
+    /// How long the cluster keeps a packet after it was last received, in seconds, if it has agreed
+    /// on that.
+    #[serde(default)]
+    #[schema(required)]
+    pub retention_secs: Option<u64>,
     /// The size of the store's file, in bytes.
     pub store_size: u64,
     /// Whether its clock agrees with those of the voters.
@@ -153,6 +200,13 @@ pub enum NotReady {
           data directory: no packet was acknowledged yet"
     )]
     Forming(#[serde(skip)] VoterCount),
+    /// The cluster was restored or recovered and has fewer voters than it was made for: it answers reads, and
+    /// takes no packets yet.
+    #[strum(
+        to_string = "the cluster was restored or recovered: it has {0}; until all have joined it answers reads \
+          and takes no packets. Add nodes with `quorate member add`"
+    )]
+    Restored(#[serde(skip)] VoterCount),
     /// Its log is empty. It is registered in its cluster, and waits until the leader makes it a
     /// learner and sends it entries.
     #[strum(to_string = "starting: waiting for the leader of the cluster that it joins")]

@@ -179,6 +179,11 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         })
     }
 
+    /// Sets how long packets are kept, from now on.
+    pub fn set_retention(&mut self, retention: Duration) {
+        self.config.retention = retention;
+    }
+
     /// Whether the clock of a single node can be right. One that has moved by more than the retention would
     /// make every packet look old, or none ever.
     fn is_plausible(&self, now: Duration, wall: UnixMillis) -> bool {

@@ -16,16 +16,16 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
 pub use quorate_api::{
-    ChangeKind, ChangedPacket, Changes, ClockState, NodeClock, NodeStatus, NotReady, Role,
-    StateDigest, VoterCount,
+    BackupStatus, ChangeKind, ChangedPacket, Changes, ClockState, NodeClock, NodeStatus, NotReady,
+    Role, StateDigest, VoterCount,
 };
 use quorate_api::{ForwardedRequest, Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
     ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
     NodeId, PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, ReplicatedZone,
-    StoredPacket, Term, TokenHash, TooManyVersions, UnixMillis, Version, WireName, ZoneChange,
-    ZoneRejection, ZoneState, check_beside, check_owner, check_together,
+    SettingsChange, StoredPacket, Term, TokenHash, TooManyVersions, UnixMillis, Version, WireName,
+    ZoneChange, ZoneRejection, ZoneState, check_beside, check_owner, check_together,
 };
 use quorate_zone::CompiledPacket;
 

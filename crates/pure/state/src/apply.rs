@@ -6,8 +6,9 @@ use bytes::Bytes;
 use quorate_packet::PublicKey;
 
 use crate::{
-    ClusterState, Command, FoundingInvite, Level, LogIndex, NodeRegistry, Outcome, Rejection,
-    StoredPackets, UnixMillis, UnsupportedLevel, deletion::delete_packet, put_batch::put_batch,
+    ClusterState, Command, FoundingInvite, Import, LastBackup, Level, LogIndex, NodeRegistry,
+    Outcome, Rejection, StoredPackets, UnixMillis, UnsupportedLevel, deletion::delete_packet,
+    put_batch::put_batch,
 };
 
 /// Applies the command that the `entry` at `index` encodes, in a program that supports `supported`.
@@ -25,7 +26,10 @@ pub fn apply<R: StoredPackets>(
         Err(rejection) => return Ok(Outcome::Rejected(rejection)),
     };
     Ok(match command {
-        Command::PutBatch(batch) => put_batch(packets, cluster, batch),
+        Command::PutBatch(batch) => put_batch(packets, cluster, batch, None),
+        Command::Import(Import { received, batch }) => {
+            put_batch(packets, cluster, batch, Some(&received))
+        }
         Command::Expire { cutoff, count_max } => {
             Outcome::Expired(expire(packets, cutoff, count_max))
         }
@@ -37,7 +41,8 @@ pub fn apply<R: StoredPackets>(
         Command::Found(found) => {
             if cluster.id.is_none() {
                 cluster.id = Some(found.id);
-                cluster.capacity = Some(found.capacity);
+                // A restored cluster brings the capacity on which the old one had agreed.
+                cluster.capacity.get_or_insert(found.capacity);
                 cluster.forming = (found.voters > 1).then_some(found.voters);
                 if let Some(FoundingInvite { id, invite }) = found.invite {
                     node_registry(cluster).invites.insert(id, invite);
@@ -87,10 +92,18 @@ pub fn apply<R: StoredPackets>(
             blocked_until,
             now,
         } => delete_packet(packets, &mut cluster.publishing, key, blocked_until, now),
+        Command::ChangeSettings(change) => match change.apply(cluster) {
+            Ok(()) => Outcome::Agreed,
+            Err(rejection) => Outcome::Rejected(rejection),
+        },
         Command::Tick { now } => {
             cluster.time.advance(now);
             Outcome::Agreed
         }
+        Command::RecordBackup(record) => match cluster.last_backup.record(record) {
+            Ok(()) => Outcome::Agreed,
+            Err(rejection) => Outcome::Rejected(rejection),
+        },
         Command::SetBack { now } => {
             set_back(cluster, now);
             Outcome::Agreed
@@ -114,6 +127,11 @@ fn set_back(cluster: &mut ClusterState, now: UnixMillis) {
         lower(&mut invite.expires);
     }
     lower(&mut Arc::make_mut(&mut cluster.zones).cookie_secrets.rotated);
+    // Otherwise the next backup would be due too late.
+    let LastBackup { saved, failed, .. } = &mut cluster.last_backup;
+    for record in [saved, failed].into_iter().flatten() {
+        lower(&mut record.at);
+    }
 }
 
 /// Replaces `state` with the result of a change, if it differs.

@@ -301,3 +301,114 @@ fn a_batch_is_its_times_then_conditions_then_packets() {
     assert_eq!(entry[20..29], [0, 1, 0, 1, 0, 0, 0, 1, 2]);
     assert_eq!(entry[29..], packets.bytes);
 }
+
+/// Imports a packet of key 1 that was received at `received`.
+fn import(
+    replica: &mut Replica,
+    now: u64,
+    received: Option<u64>,
+    packet: SignedPacket,
+) -> PutOutcome {
+    let command = Command::Import(Import {
+        received: vec![received.map(UnixMillis)],
+        batch: PutBatch {
+            now: UnixMillis(now),
+            timestamp_max: UnixMillis(u64::MAX),
+            conditions: BatchConditions::default(),
+            packets: vec![packet],
+        },
+    });
+    match replica.apply(&command) {
+        Outcome::Put { outcomes, .. } => outcomes[0],
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_import_keeps_the_time_of_receipt_that_it_names() {
+    let received = |replica: &Replica| replica.map.0[&key(1)].received;
+    for (named, expected) in [
+        (None, 5_000),
+        (Some(3_000), 3_000),
+        // Nothing was received in the future.
+        (Some(9_000), 5_000),
+    ] {
+        let mut replica = Replica::default();
+        let outcome = import(&mut replica, 5_000, named, packet(1, 7, b"x"));
+        assert_eq!(outcome, PutOutcome::Stored);
+        assert_eq!(received(&replica), UnixMillis(expected));
+    }
+    let mut replica = Replica::default();
+    put(&mut replica, 4_000, &packet(1, 7, b"x"));
+    for (at, outcome) in [(7, PutOutcome::Unchanged), (8, PutOutcome::Stored)] {
+        let imported = import(&mut replica, 5_000, Some(1_000), packet(1, at, b"x"));
+        assert_eq!(imported, outcome);
+        // It was received later by this cluster.
+        assert_eq!(received(&replica), UnixMillis(4_000));
+    }
+}
+
+#[test]
+fn an_import_obeys_deletions_blocks_the_policy_and_newer_packets() {
+    let mut replica = Replica::default();
+    put(&mut replica, 1, &packet(1, 7, b""));
+    let older = import(&mut replica, 2, None, packet(1, 6, b""));
+    assert_eq!(older, PutOutcome::Superseded);
+    assert!(delete(&mut replica, 3, Some(9)));
+    let blocked = import(&mut replica, 4, None, packet(1, 8, b""));
+    assert_eq!(blocked, PutOutcome::Blocked);
+    let deleted = import(&mut replica, 10, None, packet(1, 7, b""));
+    assert_eq!(deleted, PutOutcome::Superseded);
+    change(&mut replica, PublishChange::SetMode(PublishMode::AllowList));
+    let forbidden = import(&mut replica, 11, None, packet(1, 9, b""));
+    assert_eq!(forbidden, PutOutcome::Forbidden);
+}
+
+#[test]
+fn an_import_needs_no_publish_token_and_evicts_nothing_that_was_received_later() {
+    let mut replica = Replica::default();
+    change(&mut replica, PublishChange::SetMode(PublishMode::Tokens));
+    let day = crate::millis(EVICTION_AGE_MIN) / 2;
+    let imported = import(&mut replica, 10 * day, Some(3 * day), packet(1, 8, b""));
+    assert_eq!(imported, PutOutcome::Stored);
+    let change = Command::ChangeSettings(crate::SettingsChange {
+        count_max: Some(1),
+        ..crate::SettingsChange::default()
+    });
+    replica.apply(&change);
+    for (received, outcome) in [
+        (Some(2 * day), PutOutcome::Full),
+        (Some(4 * day), PutOutcome::Stored),
+    ] {
+        let imported = import(&mut replica, 10 * day, received, packet(2, 8, b""));
+        assert_eq!(imported, outcome, "{received:?}");
+    }
+}
+
+#[test]
+fn a_restored_cluster_evicts_nothing_on_its_first_day() {
+    let hour = 3_600_000;
+    for (now, outcome) in [(1, PutOutcome::Full), (30 * hour, PutOutcome::Stored)] {
+        let mut replica = Replica::default();
+        replica.cluster.time = crate::ClusterTime::starting_at(UnixMillis(1_000_000 * hour));
+        replica.cluster.restored = Some(UnixMillis(1_000_000 * hour));
+        let start = 1_000_000 * hour + 1;
+        let old = start - crate::millis(EVICTION_AGE_MIN) - 3 * hour;
+        let imported = import(&mut replica, start, Some(old), packet(1, 8, b""));
+        assert_eq!(imported, PutOutcome::Stored);
+        let change = Command::ChangeSettings(crate::SettingsChange {
+            count_max: Some(1),
+            ..crate::SettingsChange::default()
+        });
+        replica.apply(&change);
+        let mut at = start;
+        while at < start + now {
+            at += crate::millis(crate::TICK_INTERVAL);
+            replica.apply(&Command::Tick {
+                now: UnixMillis(at),
+            });
+        }
+        let answer = import(&mut replica, start + now, None, packet(2, 8, b""));
+        assert_eq!(answer, outcome, "{now}");
+    }
+}

@@ -10,7 +10,8 @@ use crate::{
     BatchConditions, Capacity, ClusterId, CommandError, Condition, Conditions, CookieSecret,
     Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Found, Invite, InviteId, Join, JoinRejection,
     LEVEL_MAX, NodeId, PublishChange, PublishMode, PutBatch, PutOutcome, Registration,
-    StoredPacket, TICK_INTERVAL, TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version, Voucher,
+    SettingsChange, StoredPacket, TICK_INTERVAL, TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version,
+    Voucher,
     fixture::{change, set},
     millis,
 };
@@ -189,6 +190,20 @@ fn every_command_survives_its_encoding() {
             now: UnixMillis(8),
         },
         Command::ChangePublishing(PublishChange::SetMode(PublishMode::AllowList)),
+        Command::ChangeSettings(SettingsChange {
+            count_max: Some(7),
+            size_max: None,
+            retention_secs: Some(u64::MAX),
+        }),
+        Command::Import(Import {
+            received: vec![Some(UnixMillis(3)), None],
+            batch: PutBatch {
+                now: UnixMillis(5),
+                timestamp_max: UnixMillis(7),
+                conditions: BatchConditions::default(),
+                packets: vec![packet(1, 2, b"x"), packet(2, 3, b"")],
+            },
+        }),
         Command::DeletePacket {
             key: PublicKey::from_bytes([3; 32]),
             blocked_until: Some(UnixMillis(u64::MAX)),

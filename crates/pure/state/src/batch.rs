@@ -3,7 +3,10 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PublicKey, SignedPacket};
 
-use crate::{BatchConditions, CommandError, UnixMillis, codec::Codec};
+use crate::{
+    BatchConditions, CommandError, UnixMillis,
+    codec::{Codec, fields},
+};
 
 /// The most packets in one batch: enough to share the cost of an entry, few enough to apply a batch in
 /// much less than a heartbeat.
@@ -25,6 +28,19 @@ pub struct PutBatch {
     pub conditions: BatchConditions,
     /// At most [`BATCH_COUNT_MAX`] packets.
     pub packets: Vec<SignedPacket>,
+}
+
+/// Packets that another server or cluster received before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// When each packet was received, if that is to be kept. A packet without a time counts as received now.
+    pub received: Vec<Option<UnixMillis>>,
+    /// The packets, without conditions.
+    pub batch: PutBatch,
+}
+
+fields! {
+    Import { received, batch }
 }
 
 impl Codec for PutBatch {

@@ -1,20 +1,26 @@
 //! The replicated state other than packets.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, BytesMut};
 
 use crate::{
-    Capacity, ClusterId, ClusterTime, CommandError, CookieSecret, Invite, Level, NodeRegistry,
-    PublishState, Registration, TokenHash, Voucher, Vouchers, ZoneState,
+    Capacity, ClusterId, ClusterTime, CommandError, CookieSecret, CookieSecrets, Invite,
+    LastBackup, Level, NodeRegistry, PublishState, Registration, STEP_MIN, TokenHash, UnixMillis,
+    Voucher, Vouchers, ZoneState,
     codec::{Codec, fields},
 };
 
 /// The size of the length field, in bytes.
 const SIZE_SIZE: usize = 4;
 
-/// The encoding of an empty [`ClusterTime`].
-const NO_TIME: [u8; 8 + 8 + 4 + 8 + 1] = [0; _];
+/// Longer than the encoding of all absent fields that older programs did not write: an empty
+/// [`ClusterTime`], and a zero for each `None`.
+const ABSENT: [u8; 64] = [0; _];
+
+/// How long a cluster that was restored or recovered removes no packet for its age: operators need the time
+/// to bring clients back that publish to the addresses of the old cluster.
+pub const RESTORED_GRACE: Duration = Duration::from_secs(24 * 3600);
 
 /// The replicated state other than packets: equal on all nodes that have applied the same entries. Cheap
 /// to clone.
@@ -35,10 +41,17 @@ pub struct ClusterState {
     /// The publish policy and the deletions.
     pub publishing: Arc<PublishState>,
     pub time: ClusterTime,
+    /// How long a packet is kept after it was last received, in seconds, if the cluster has agreed on it.
+    pub retention_secs: Option<u64>,
+    /// The results of scheduled backups.
+    pub last_backup: LastBackup,
+    /// The last stamp in the packets that this cluster started with, if it was restored from a backup or
+    /// recovered from another cluster.
+    pub restored: Option<UnixMillis>,
 }
 
 fields! {
-    ClusterState { level, capacity, id, forming, node_registry, zones, publishing, time }
+    ClusterState { level, capacity, id, forming, node_registry, zones, publishing, time, retention_secs, last_backup, restored }
     NodeRegistry { registrations, invites, vouchers, removed }
     Registration { name, address, stays_learner, has_data, index }
     Invite { key, expires, stays_learner, uses, used_by }
@@ -70,8 +83,32 @@ impl ClusterState {
         public.encode()
     }
 
+    /// The state without what belongs to one cluster and its nodes: the id, awaited voters, registrations,
+    /// invites, vouchers and backups, and the secrets of DNS cookies. Publish tokens stay: only their hashes are
+    /// replicated, and nobody can publish with a hash.
+    pub fn without_secrets(&self) -> Self {
+        let mut state = self.clone();
+        state.id = None;
+        state.forming = None;
+        state.node_registry = Arc::default();
+        state.last_backup = LastBackup::default();
+        if state.zones.cookie_secrets != CookieSecrets::default() {
+            Arc::make_mut(&mut state.zones).cookie_secrets = CookieSecrets::default();
+        }
+        state
+    }
+
+    /// Whether the cluster was restored or recovered less than [`RESTORED_GRACE`] before `stamp`.
+    ///
+    /// The time from the last entry of the old cluster to the first of this one is a step, which makes
+    /// nothing older, unless it is shorter than [`STEP_MIN`].
+    pub fn is_newly_restored(&self, stamp: UnixMillis) -> bool {
+        let cutoff = self.time.cutoff(stamp, RESTORED_GRACE + STEP_MIN);
+        self.restored.is_some_and(|restored| cutoff <= restored)
+    }
+
     /// Decodes the output of [`encode`](Self::encode), and returns the bytes after it. Fields that a newer
-    /// program added at the end are skipped. If an older one wrote no [`time`](Self::time), it is empty.
+    /// program added at the end are skipped. Those that an older one did not write are empty.
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), CommandError> {
         let (mut size, behind) = bytes
             .split_at_checked(SIZE_SIZE)
@@ -80,7 +117,7 @@ impl ClusterState {
         let (own, rest) = behind
             .split_at_checked(size)
             .ok_or(CommandError::Truncated)?;
-        let state = Self::take(&mut [own, &NO_TIME].concat().into())?;
+        let state = Self::take(&mut [own, &ABSENT].concat().into())?;
         Ok((state, rest))
     }
 }

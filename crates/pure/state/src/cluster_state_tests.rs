@@ -2,7 +2,7 @@ use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 
 use super::*;
 use crate::{
-    ClusterId, InviteId, LogIndex, NodeId, UnixMillis, Vouchers,
+    ClusterId, InviteId, LogIndex, NodeId, TICK_INTERVAL, UnixMillis, Vouchers,
     fixture::{publish_state, zone_state},
 };
 
@@ -76,6 +76,9 @@ fn a_state_is_read_as_it_was_written() {
         zones: zone_state().into(),
         publishing: publish_state().into(),
         time: time(),
+        retention_secs: Some(9),
+        last_backup: crate::LastBackup::default(),
+        restored: Some(UnixMillis(8)),
     };
     for state in [ClusterState::default(), full] {
         let encoded = state.encode();
@@ -89,13 +92,15 @@ fn a_state_is_read_as_it_was_written() {
 }
 
 #[test]
-fn data_from_before_times_were_recorded_is_read() {
+fn fields_that_an_older_program_did_not_write_are_empty() {
     let state = ClusterState {
         node_registry: node_registry().into(),
         ..ClusterState::default()
     };
     let mut bytes = state.encode();
-    bytes.truncate(bytes.len() - NO_TIME.len());
+    const TIME_SIZE: usize = 8 + 8 + 4 + 8 + 1;
+    bytes.truncate(bytes.len() - TIME_SIZE - 1);
+    assert!(ABSENT.len() > TIME_SIZE + 1);
     let size = u32::try_from(bytes.len() - SIZE_SIZE).unwrap();
     bytes[..SIZE_SIZE].copy_from_slice(&size.to_be_bytes());
     assert_eq!(ClusterState::decode(&bytes), Ok((state, &b""[..])));
@@ -132,4 +137,56 @@ fn nothing_that_prints_or_digests_has_a_secret() {
         assert!(!public.windows(16).any(|bytes| bytes == secret.0));
     }
     assert!(!public.windows(32).any(|bytes| bytes == [0xab; 32]));
+}
+
+#[test]
+fn a_new_cluster_gets_all_but_what_belongs_to_the_old_one() {
+    let full = ClusterState {
+        capacity: Some(Capacity {
+            count_max: 1,
+            size_max: 2,
+        }),
+        id: Some(ClusterId([7; 32])),
+        forming: Some(3),
+        node_registry: node_registry().into(),
+        zones: zone_state().into(),
+        publishing: publish_state().into(),
+        time: time(),
+        ..ClusterState::default()
+    };
+    let kept = full.without_secrets();
+    assert_eq!((kept.id, kept.forming), (None, None));
+    assert_eq!(*kept.node_registry, NodeRegistry::default());
+    assert_eq!(kept.zones.zones, full.zones.zones);
+    let bytes = kept.encode();
+    let secrets = full.zones.cookie_secrets;
+    for secret in [secrets.current, secrets.previous].map(Option::unwrap) {
+        assert!(!bytes.windows(16).any(|found| found == secret.0));
+    }
+    assert_eq!(kept.publishing, full.publishing);
+    assert_eq!((kept.capacity, kept.time), (full.capacity, full.time));
+}
+
+#[test]
+fn nothing_expires_in_the_first_day_of_a_restored_cluster_however_late_that_begins() {
+    for pause in [Duration::from_secs(60), 9 * RESTORED_GRACE] {
+        let last = UnixMillis(1_700_000_000_000);
+        let mut state = ClusterState {
+            time: ClusterTime::starting_at(last),
+            restored: Some(last),
+            ..ClusterState::default()
+        };
+        let start = last.saturating_add(pause);
+        let mut age = Duration::ZERO;
+        while age <= RESTORED_GRACE + 4 * STEP_MIN {
+            let stamp = state.time.advance(start.saturating_add(age));
+            let is_new = state.is_newly_restored(stamp);
+            assert!(is_new || age > RESTORED_GRACE, "{pause:?} {age:?}");
+            assert!(
+                !is_new || age < RESTORED_GRACE + 2 * STEP_MIN,
+                "{pause:?} {age:?}"
+            );
+            age += TICK_INTERVAL;
+        }
+    }
 }

@@ -65,6 +65,20 @@ impl Step {
 }
 
 impl ClusterTime {
+    /// The time of a cluster whose last command was at `last`, with no step before it.
+    pub fn starting_at(last: UnixMillis) -> Self {
+        Self {
+            last_in_log: last,
+            stamp: last,
+            ..Self::default()
+        }
+    }
+
+    /// The last stamp.
+    pub fn last_stamp(&self) -> UnixMillis {
+        self.stamp
+    }
+
     /// The last time in the log, if any.
     pub fn last_in_log(&self) -> Option<UnixMillis> {
         (self.last_in_log > UnixMillis(0)).then_some(self.last_in_log)

@@ -5,8 +5,9 @@ use std::time::Duration;
 use quorate_packet::PublicKey;
 
 use crate::{
-    Capacity, ClusterId, CookieSecret, Invite, InviteId, Join, Level, LogIndex, PublishChange,
-    PutBatch, Registration, UnixMillis, Voucher, ZoneChange,
+    BackupRecord, Capacity, ClusterId, CookieSecret, Import, Invite, InviteId, Join, Level,
+    LogIndex, PublishChange, PutBatch, Registration, SettingsChange, UnixMillis, Voucher,
+    ZoneChange,
 };
 
 /// The most packets that one `Expire` removes, so that a mass expiry does not stall writes.
@@ -84,6 +85,42 @@ pub enum Command {
     SetBack {
         now: UnixMillis,
     },
+    /// Change settings on which the cluster has agreed.
+    ChangeSettings(SettingsChange),
+    Import(Import),
+    /// Record the result of a scheduled backup.
+    RecordBackup(BackupRecord),
+}
+
+impl Command {
+    /// The time of its proposal, if it has one.
+    pub fn time(&self) -> Option<UnixMillis> {
+        match self {
+            Self::PutBatch(PutBatch { now, .. })
+            | Self::Import(Import {
+                batch: PutBatch { now, .. },
+                ..
+            })
+            | Self::Invite { now, .. }
+            | Self::Join(Join { now, .. })
+            | Self::RotateCookies { now, .. }
+            | Self::DeletePacket { now, .. }
+            | Self::Tick { now }
+            | Self::SetBack { now }
+            | Self::RecordBackup(BackupRecord { at: now, .. }) => Some(*now),
+            Self::Expire { .. }
+            | Self::RaiseLevel(_)
+            | Self::Found(_)
+            | Self::Register { .. }
+            | Self::Deregister(_)
+            | Self::FinishFounding
+            | Self::Vouch(_)
+            | Self::DropVouchers(_)
+            | Self::ChangeZone(_)
+            | Self::ChangePublishing(_)
+            | Self::ChangeSettings(_) => None,
+        }
+    }
 }
 
 /// The initial state of a cluster.

@@ -43,6 +43,9 @@ kinds! {
     15u8 => DropVouchers(index),
     16u8 => Tick { now },
     17u8 => SetBack { now },
+    18u8 => ChangeSettings(change),
+    19u8 => Import(import),
+    20u8 => RecordBackup(record),
 }
 
 fields! {

@@ -38,6 +38,7 @@
 //! | [`LogPosition`] | the position of an entry: term and index |
 
 mod apply;
+mod backup_record;
 mod batch;
 mod batch_conditions;
 mod capacity;
@@ -66,6 +67,7 @@ mod publish_state;
 mod put_batch;
 mod put_outcome;
 mod record_set;
+mod settings_change;
 mod stored_packet;
 mod time;
 mod voucher;
@@ -75,11 +77,15 @@ mod zone_check;
 mod zone_state;
 
 pub use apply::apply;
-pub use batch::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, PutBatch};
+pub use backup_record::{
+    BACKUP_ERROR_SIZE_MAX, BACKUP_NAME_SIZE_MAX, BackupRecord, BackupResult, LastBackup,
+    SavedBackup,
+};
+pub use batch::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, Import, PutBatch};
 pub use batch_conditions::BatchConditions;
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
 pub use cluster_id::ClusterId;
-pub use cluster_state::ClusterState;
+pub use cluster_state::{ClusterState, RESTORED_GRACE};
 pub use cluster_time::{ClusterTime, STEP_COUNT_MAX, STEP_MIN, TICK_INTERVAL};
 pub use command::{Command, EXPIRE_COUNT_MAX, Found, FoundingInvite, TIMESTAMP_AHEAD_MAX};
 pub use command_error::CommandError;
@@ -103,6 +109,7 @@ pub use publish_state::{
 };
 pub use put_outcome::PutOutcome;
 pub use record_set::{NamedSet, RecordSet, RecordSets};
+pub use settings_change::{COUNT_MAX_RANGE, RETENTION_SECS_RANGE, SIZE_MAX_RANGE, SettingsChange};
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};
 pub use voucher::{CHAIN_LEN_MAX, VOUCHER_COUNT_MAX, Voucher, Vouchers};

@@ -46,6 +46,12 @@ pub enum Rejection {
     /// A registration exceeds a limit, or there are too many.
     #[error("a registration exceeds its limits")]
     Registration,
+    /// A setting is out of its range.
+    #[error("a setting is out of its range")]
+    Settings,
+    /// The result of a backup has a text that exceeds its limit.
+    #[error("the result of a backup exceeds its limits")]
+    BackupRecord,
     /// The zone would be invalid.
     #[error("this change of the zone is invalid")]
     Zone(#[from] ZoneRejection),

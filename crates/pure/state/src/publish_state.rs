@@ -118,7 +118,19 @@ impl PublishState {
         now: impl FnOnce() -> Option<UnixMillis>,
     ) -> Option<PutOutcome> {
         let lacks_token = || !token.is_some_and(|token| self.has_token(token));
-        if self.forbids(key) || (self.needs_token(key) && lacks_token()) {
+        if self.needs_token(key) && lacks_token() {
+            return Some(PutOutcome::Forbidden);
+        }
+        self.rejection_with_token(key, now)
+    }
+
+    /// The same for a key whose publisher has a token.
+    pub(crate) fn rejection_with_token(
+        &self,
+        key: &PublicKey,
+        now: impl FnOnce() -> Option<UnixMillis>,
+    ) -> Option<PutOutcome> {
+        if self.forbids(key) {
             return Some(PutOutcome::Forbidden);
         }
         let blocked_until = self.blocked_until(key)?;

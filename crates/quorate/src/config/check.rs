@@ -25,6 +25,7 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
     check_node(config, &mut findings);
     config.dns.origins(&"dns".into(), &mut findings);
     check_elections(config, &mut findings);
+    config.backup.check_target(&mut findings);
     findings
 }
 

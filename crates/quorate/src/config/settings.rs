@@ -9,6 +9,7 @@ use quorate_raft::{
 };
 use quorate_setting::settings;
 
+use crate::backup::BackupSettings;
 use crate::logging::{LogFormat, NODE_LOGS};
 
 /// The version of the format that this program reads.
@@ -55,6 +56,8 @@ settings! {
         /// What is kept in the Raft log after a checkpoint covers it. A node that was away for longer gets
         /// a snapshot of all packets.
         log: LogSettings = LogSettings::default();
+        /// Scheduled backups.
+        backup: BackupSettings = BackupSettings::default();
         /// The log lines on standard error (not the Raft log).
         logging: LoggingSettings = LoggingSettings::default();
     }

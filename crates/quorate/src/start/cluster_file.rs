@@ -7,8 +7,8 @@
 //! index 812
 //! member 36hua9cfga3q…@node1.example.org:7700
 //! ```
-//! Until a founder has founded, the file also contains `voters`, `expires` and the secret `token`, and
-//! `made key` if the key was created together with the file.
+//! Until a founder has founded, the file also contains `voters`, `expires` and the secret `token`, `made key` if
+//! the key was created together with the file, and `brings packets` if log and packets were.
 
 use std::{fmt::Write, str::FromStr};
 
@@ -48,6 +48,8 @@ pub(crate) struct ClusterFile {
     pub(crate) token: Option<(JoinToken, UnixMillis)>,
     /// Whether the founding command also created the key.
     pub(crate) has_made_key: bool,
+    /// Whether the cluster begins with the packets in this directory.
+    pub(crate) brings_packets: bool,
     /// The known members.
     pub(crate) known: KnownMembers,
 }
@@ -61,6 +63,7 @@ impl ClusterFile {
             voters: 0,
             token: None,
             has_made_key: false,
+            brings_packets: false,
             known,
         }
     }
@@ -90,6 +93,9 @@ impl ClusterFile {
         }
         if self.has_made_key {
             line("made", &"key");
+        }
+        if self.brings_packets {
+            line("brings", &"packets");
         }
         for (node, address) in members {
             line("member", &format_args!("{node}@{address}"));
@@ -142,6 +148,7 @@ fn parse_lines(lines: &str) -> Result<ClusterFile, String> {
                 token.map(|parsed| file.token = Some(parsed))
             }
             "made" => (text == "key").then(|| file.has_made_key = true),
+            "brings" => (text == "packets").then(|| file.brings_packets = true),
             "member" => parse_member(text).map(|(node, address)| {
                 file.known.members.insert(node, address);
             }),

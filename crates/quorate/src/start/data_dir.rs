@@ -17,12 +17,16 @@ use std::{
 
 use anyhow::{Context, bail};
 use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode, remove_if_present, replace};
-use quorate_peer::{Identity, IdentityError};
+use quorate_peer::{Identity, IdentityError, NodeId};
+use quorate_state::ClusterId;
 
 use super::cluster_file::ClusterFile;
 
 /// The name of the file with the secret key.
 pub(crate) const KEY_FILE: &str = "node.key";
+
+/// The file that the process locks.
+const LOCK_FILE: &str = "lock";
 
 /// The file with the cluster of the data.
 pub(super) const CLUSTER_FILE: &str = "cluster";
@@ -46,7 +50,7 @@ impl DataDir {
             .create_dir(path)
             .with_context(|| format!("the data directory {shown} cannot be created"))?;
         let lock = LinuxDisk
-            .open(&path.join("lock"), OpenMode::Create)
+            .open(&path.join(LOCK_FILE), OpenMode::Create)
             .with_context(|| format!("the data directory {shown} cannot be written"))?;
         let locked = lock.try_lock();
         match locked.with_context(|| format!("the data directory {shown} cannot be locked"))? {
@@ -107,6 +111,31 @@ impl DataDir {
         replace(&LinuxDisk, &path, text.as_bytes(), OpenMode::CreateSecret)
             .with_context(|| format!("{} cannot be written", path.display()))
     }
+}
+
+/// Locks an existing directory without writing to it, unless it is a copy without the lock file.
+pub(crate) fn lock_existing(path: &Path) -> anyhow::Result<Option<Arc<dyn DiskFile>>> {
+    let shown = path.display();
+    let lock = match LinuxDisk.open(&path.join(LOCK_FILE), OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        lock => lock.with_context(|| format!("the data directory {shown} cannot be read"))?,
+    };
+    let locked = lock.try_lock();
+    match locked.with_context(|| format!("the data directory {shown} cannot be locked"))? {
+        true => Ok(Some(lock)),
+        false => {
+            bail!("the data directory {shown} is in use by another process; stop that one first")
+        }
+    }
+}
+
+/// The node of a directory and its cluster, as far as its files can be read.
+pub(crate) fn read_identity(dir: &Path) -> (Option<NodeId>, Option<ClusterId>) {
+    let identity = Identity::load(&LinuxDisk, &dir.join(KEY_FILE)).ok();
+    let cluster = fs::read_to_string(dir.join(CLUSTER_FILE)).ok();
+    let cluster = cluster.and_then(|text| text.parse::<ClusterFile>().ok());
+    let node = identity.map(|identity| NodeId(identity.public_key()));
+    (node, cluster.map(|cluster| cluster.id))
 }
 
 /// The cluster in which the key of this directory was used, if any.

@@ -136,7 +136,7 @@ fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> 
     })
 }
 
-fn random<const SIZE: usize>() -> anyhow::Result<[u8; SIZE]> {
+pub(super) fn random<const SIZE: usize>() -> anyhow::Result<[u8; SIZE]> {
     let mut bytes = [0; SIZE];
     let filled = getrandom::fill(&mut bytes);
     filled.map_err(|error| anyhow!("the system returned no random bytes: {error}"))?;

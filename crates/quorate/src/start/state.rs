@@ -68,7 +68,10 @@ impl BootState {
             _ if used_in.as_ref().is_some_and(|other| *other != id) => Self::Damaged(format!(
                 "its key was used in another cluster than its data, which belongs to {id}"
             )),
-            stage if !has(LOG_DIR) && (stage == Stage::Member || used_in.is_some()) => {
+            stage
+                if !has(LOG_DIR)
+                    && (stage == Stage::Member || cluster.brings_packets || used_in.is_some()) =>
+            {
                 Self::DataLost(id)
             }
             // The process ended after its key was marked, when the first entry was on disk.

@@ -9,7 +9,8 @@ use axum::{
 use http_body_util::BodyExt;
 use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
 use quorate_replica::{
-    ClockState, LogIndex, NodeClock, NodeStatus, NotReady, Observer, Role, Term, VoterCount,
+    BackupStatus, ClockState, LogIndex, NodeClock, NodeStatus, NotReady, Observer, Role, Term,
+    VoterCount,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -37,6 +38,11 @@ fn follower() -> Arc<FakeReplica> {
             feature_level: 2,
             packet_count_max: Some(1000),
             packets_size: 1500,
+            backup: Some(BackupStatus {
+                saved_ms: Some(9_000),
+                size: 700,
+                ..BackupStatus::default()
+            }),
             clock: NodeClock {
                 state: ClockState::Agreed,
                 offset_ms: Some(1500),
@@ -243,6 +249,10 @@ async fn a_scrape_shows_the_current_state_of_the_replica() {
         ("quorate_clock_state{state=\"held\"}", 0),
         ("quorate_clock_state{state=\"unknown\"}", 0),
         ("quorate_clock_offset_seconds", 1),
+        ("quorate_backup_saved_timestamp_seconds", 9),
+        ("quorate_backup_size_bytes", 700),
+        ("quorate_backup_failed_timestamp_seconds", 0),
+        ("quorate_backup_failures", 0),
         ("quorate_store_packets", 5),
         ("quorate_store_packets_max", 1000),
         ("quorate_store_packets_bytes", 1500),
@@ -256,7 +266,7 @@ async fn a_scrape_shows_the_current_state_of_the_replica() {
             .lines()
             .filter(|line| !line.starts_with('#'))
             .count(),
-        28,
+        32,
         "the list above is complete"
     );
 

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
-use quorate_api::ProblemType;
+use quorate_api::{ProblemType, path};
 use quorate_http::{ProblemResponse, read_body};
 use tracing::Instrument;
 
@@ -86,7 +86,12 @@ async fn admit(
     check_media_type(request.method(), request.headers())?;
     let body = std::mem::replace(request.body_mut(), Body::empty());
     let body = read_body(body, size_max).await?;
-    let shown = &body[..body.len().min(BODY_SIZE_MAX)];
+    let shown_max = match request.uri().path() {
+        // Packets say nothing to people, and an import has thousands of requests.
+        path::IMPORT_PACKETS => 0,
+        _ => BODY_SIZE_MAX,
+    };
+    let shown = &body[..body.len().min(shown_max)];
     line.request = String::from_utf8_lossy(shown).into_owned();
     request.extensions_mut().insert(RequestBody(body));
     request.extensions_mut().insert(CallerName(caller.name));

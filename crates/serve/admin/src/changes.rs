@@ -24,6 +24,9 @@ pub(crate) struct ChangesQuery {
     /// by default 100.
     #[param(minimum = 1, maximum = 1000)]
     count: Option<usize>,
+    /// `cluster` of the previous answer, or of `/v1/status`. If the packets come from a backup or from a
+    /// recovery since, the cluster has another id, and the answer is 410.
+    cluster: Option<String>,
 }
 
 operations! {
@@ -42,10 +45,16 @@ operations! {
         let count = query.count.unwrap_or(CHANGE_COUNT_DEFAULT);
         let count = check_range("count", count, 1..=CHANGE_COUNT_MAX)?;
         let since = LogIndex(query.since);
+        let cluster = shared.node.replica.status().cluster;
+        if query.cluster.is_some() && query.cluster != cluster {
+            let detail = "the entry is of another cluster, from which this one was restored or recovered: list \
+                all packets, and continue from there";
+            return Err(ProblemResponse::new(ProblemType::ChangesLost, detail));
+        }
         let changes = shared.node.replica.changes_since(since, count);
         let changes = changes
             .map_err(|error| ProblemResponse::new(ProblemType::ChangesLost, error.to_string()))?;
-        Ok(uncached(Json(changes)))
+        Ok(uncached(Json(Changes { cluster, ..changes })))
     }
 }
 

@@ -54,6 +54,26 @@ async fn forgotten_changes_are_reported_as_lost() {
 }
 
 #[tokio::test]
+async fn an_entry_of_another_cluster_is_reported_as_lost() {
+    let admin = Fixture::new();
+    admin
+        .replica
+        .change_status(|status| status.cluster = Some("c2".to_owned()));
+    let begin = applied_index(&admin).await;
+    let status = admin.get("/v1/status").await.json();
+    assert_eq!(status["cluster"], "c2");
+    let same = format!("/v1/changes?since={begin}&cluster=c2");
+    assert_eq!(admin.get(&same).await.json()["cluster"], "c2");
+    let path = format!("/v1/changes?since={begin}&cluster=c1");
+    let other = admin.get(&path).await;
+    assert_eq!(
+        (other.status.as_u16(), other.slug()),
+        (410, "changes-lost".into())
+    );
+    assert!(other.problem().detail.contains("another cluster"));
+}
+
+#[tokio::test]
 async fn an_invalid_query_for_changes_is_rejected() {
     let admin = Fixture::new();
     for query in [

@@ -13,19 +13,19 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header},
 };
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, future::BoxFuture, stream};
 use http_body_util::BodyExt;
 use prometheus::Registry;
 use quorate_api::{PROBLEM_CONTENT_TYPE, Problem, ReloadReport};
 use quorate_fake::FakeReplica;
-use quorate_replica::{NamedSet, WireName};
+use quorate_replica::{NamedSet, ReadError, WireName};
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::{
-    AdminConfig, AdminNode, AdminRouters, Build, LogControl, Reload, Scope, ServedZones, Token,
-    TokenList, Tokens, routers,
+    AdminConfig, AdminNode, AdminRouters, BackupBytes, Backups, Build, LogControl, Reload, Scope,
+    ServedZones, Token, TokenList, Tokens, routers,
 };
 
 pub(crate) const BUILD: Build = Build {
@@ -73,6 +73,7 @@ impl Fixture {
             reload: Box::new(runtime.clone()),
             log: Box::new(runtime.clone()),
             zones: Box::new(FakeZones(served.clone())),
+            backups: Box::new(FakeBackups::default()),
         };
         let AdminRouters { tcp, socket } = routers(node, &tokens, config).unwrap();
         Self {
@@ -229,5 +230,22 @@ impl LogControl for Arc<FakeRuntime> {
         }
         filter.clone_into(&mut self.filter.lock().unwrap());
         Ok(())
+    }
+}
+
+/// Backups of three bytes, one at a time.
+#[derive(Default)]
+struct FakeBackups(Arc<tokio::sync::Mutex<()>>);
+
+impl Backups for FakeBackups {
+    fn start(&self) -> BoxFuture<'_, Result<Option<BackupBytes>, ReadError>> {
+        let turn = self.0.clone().try_lock_owned();
+        Box::pin(async {
+            Ok(turn.ok().map(|turn| -> BackupBytes {
+                stream::iter([Ok(Bytes::from_static(b"abc"))])
+                    .inspect(move |_| _ = &turn)
+                    .boxed()
+            }))
+        })
     }
 }

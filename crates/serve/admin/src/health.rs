@@ -74,7 +74,7 @@ fn health(node: &NodeStatus) -> (&'static str, StatusCode) {
     match node.not_ready {
         None if !node.disk_full && node.clock.state == ClockState::Agreed => ("ok", StatusCode::OK),
         // It serves all reads and DNS, and needs an operator.
-        None | Some(NotReady::NoLeader) => ("degraded", StatusCode::OK),
+        None | Some(NotReady::NoLeader | NotReady::Restored(_)) => ("degraded", StatusCode::OK),
         Some(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
     }
 }

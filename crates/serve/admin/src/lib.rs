@@ -80,7 +80,7 @@ pub use group::{GroupError, socket_group};
 pub use health::{Build, health_router};
 pub use quorate_api::{AUDIT_TARGET, ReloadReport};
 pub use router::{AdminRouters, routers};
-pub use shared::{AdminNode, LogControl, Reload, ServedZones};
+pub use shared::{AdminNode, BackupBytes, Backups, LogControl, Reload, ServedZones};
 pub use token::{Scope, Token, TokenName, TokenNameError};
 pub use tokens::{TokenLineError, TokenList, Tokens, TokensError};
 

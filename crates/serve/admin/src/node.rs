@@ -1,8 +1,8 @@
 //! The status, digest and metrics of the node.
 
-use axum::{Json, http::header, response::IntoResponse};
+use axum::{Json, body::Body, http::header, response::IntoResponse};
 use prometheus::{TEXT_FORMAT, TextEncoder};
-use quorate_api::{NodeStatus, ProblemType, StateDigest};
+use quorate_api::{BACKUP_CONTENT_TYPE, NodeStatus, ProblemType, StateDigest};
 use quorate_http::{ProblemResponse, uncached};
 
 use crate::operations::operations;
@@ -45,5 +45,21 @@ operations! {
     async fn digest(shared) {
         let _permit = shared.digesting.lock().await;
         Ok(uncached(Json(shared.node.replica.digest().await?)))
+    }
+
+    /// A backup of everything that this node stores
+    ///
+    /// It needs no leader, and contains no secret. A connection that ends early means that the
+    /// backup is not complete.
+    "operate" post BACKUP or Busy or Unavailable {
+        responses((status = 200, description = "The file", body = Vec<u8>, content_type = "application/vnd.quorate.backup")),
+    }
+    async fn backup(shared) {
+        let bytes = shared.node.backups.start().await?.ok_or_else(|| {
+            let detail = "this node is making another backup: wait until that is done";
+            ProblemResponse::new(ProblemType::Busy, detail)
+        })?;
+        let content_type = [(header::CONTENT_TYPE, BACKUP_CONTENT_TYPE)];
+        Ok(uncached((content_type, Body::from_stream(bytes))))
     }
 }

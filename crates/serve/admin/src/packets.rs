@@ -7,18 +7,19 @@ use hickory_proto::{
     rr::{RData, Record},
 };
 use quorate_api::{
-    BLOCK_SECS_MAX, DeletePacket, Deleted, Packet, PacketPage, PacketRecord, PacketSummary,
-    ProblemType,
+    BLOCK_SECS_MAX, DeletePacket, Deleted, IMPORT_COUNT_MAX, IMPORT_PACKETS_SIZE_MAX,
+    ImportPackets, ImportReport, Packet, PacketPage, PacketRecord, PacketSummary, PortablePacket,
+    ProblemType, RejectedPacket,
 };
 use quorate_http::{ProblemResponse, uncached};
-use quorate_packet::{SignedPacket, message::counts_fit, txt_text};
+use quorate_packet::{KeyError, SignedPacket, message::counts_fit, txt_text};
 use quorate_replica::StoredPacket;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
     authorize::CallerName,
-    input::{PathParam, QueryParams, blocking, parse_key},
+    input::{JsonBody, PathParam, QueryParams, blocking, check_range, parse_key},
     operations::operations,
     page::{self, PageQuery},
 };
@@ -62,6 +63,30 @@ operations! {
         })))
     }
 
+    /// Stores packets that other servers received before
+    ///
+    /// The limits of the relay do not apply, and the publish policy, blocks and deletions do. The
+    /// request can be repeated.
+    "operate" post IMPORT_PACKETS up to IMPORT_PACKETS_SIZE_MAX sends ImportPackets {
+        operation_id = "import_packets",
+        request_body = ImportPackets,
+        responses((status = 200, description = "What became of them", body = ImportReport)),
+    }
+    async fn import(
+        shared,
+        caller: CallerName,
+        JsonBody(request): JsonBody<ImportPackets>,
+    ) {
+        check_range("packets", request.packets.len(), 1..=IMPORT_COUNT_MAX)?;
+        let (import, mut invalid) = blocking(move || verified(request)).await;
+        let mut report = match import.packets.is_empty() {
+            true => ImportReport::default(),
+            false => shared.submit(&caller, import).await?,
+        };
+        report.rejected.append(&mut invalid);
+        Ok(uncached(Json(report)))
+    }
+
     /// Deletes a packet in the whole cluster
     ///
     /// Afterwards no node serves it, and neither it nor an older one can be stored again. The
@@ -101,6 +126,33 @@ pub(crate) struct DeleteQuery {
     /// block. By default, a block stays as it is.
     #[param(maximum = 31_622_400)]
     block_secs: Option<u64>,
+}
+
+/// The packets with a valid signature, and the others.
+fn verified(request: ImportPackets) -> (ImportPackets, Vec<RejectedPacket>) {
+    let mut rejected = Vec::new();
+    let mut packets = request.packets;
+    packets.retain(|packet| {
+        let reason = check(packet).err();
+        let is_valid = reason.is_none();
+        rejected.extend(reason.map(|reason| RejectedPacket {
+            key: packet.key.clone(),
+            reason,
+        }));
+        is_valid
+    });
+    (ImportPackets { packets }, rejected)
+}
+
+fn check(packet: &PortablePacket) -> Result<(), String> {
+    let key = packet
+        .key
+        .parse()
+        .map_err(|error: KeyError| error.to_string())?;
+    let payload = BASE64.decode(packet.payload.as_bytes());
+    let payload = payload.map_err(|error| format!("its payload is not base64: {error}"))?;
+    let parsed = SignedPacket::parse(key, payload.into());
+    parsed.map(drop).map_err(|error| error.to_string())
 }
 
 fn summary(stored: &StoredPacket) -> PacketSummary {

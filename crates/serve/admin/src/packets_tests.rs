@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use axum::http::StatusCode;
 use data_encoding::BASE64;
 use quorate_fake::{packet, received_now, unverified};
-use quorate_packet::PublicKey;
+use quorate_packet::{PublicKey, SignedPacket};
+use quorate_replica::Reader;
 use serde_json::json;
 
 use crate::fixture::Fixture;
@@ -112,4 +113,51 @@ async fn an_unreadable_packet_is_reported_with_the_cause() {
     admin.replica.fail_reads(true);
     assert_eq!(admin.get(&path).await.slug(), "unavailable");
     assert_eq!(admin.get("/v1/packets").await.slug(), "unavailable");
+}
+
+#[tokio::test]
+async fn only_valid_packets_are_imported() {
+    let admin = Fixture::new();
+    let valid = packet(1, 7, "x", 30);
+    let invalid = unverified(PublicKey::from_bytes([2; 32]), b"").packet;
+    let portable = |packet: &SignedPacket| {
+        json!({
+            "key": packet.key().to_string(),
+            "received_ms": 5,
+            "payload": BASE64.encode(packet.payload()),
+        })
+    };
+    let no_key = json!({ "key": "a", "payload": "" });
+    let no_base64 = json!({ "key": valid.key().to_string(), "payload": "." });
+    let packets = [portable(&invalid), portable(&valid), no_key, no_base64];
+    let body = json!({ "packets": packets }).to_string();
+    let report = admin.ask("POST", "/v1/packets/import", &body).await.json();
+    assert_eq!(report["stored"], 1);
+    let rejected = report["rejected"].as_array().unwrap();
+    let keys: Vec<_> = rejected
+        .iter()
+        .map(|packet| packet["key"].clone())
+        .collect();
+    let expected = [
+        invalid.key().to_string(),
+        "a".to_owned(),
+        valid.key().to_string(),
+    ];
+    assert_eq!(keys, expected);
+    let reason = rejected[2]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("its payload is not base64"), "{reason}");
+    let stored = admin.replica.stored_packet(valid.key()).unwrap().unwrap();
+    assert_eq!((stored.received.0, &stored.packet), (5, &valid));
+    assert_eq!(admin.replica.stored_packet(invalid.key()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_import_has_a_bound() {
+    let admin = Fixture::new();
+    let packet = json!({ "key": "a", "payload": "" });
+    for count in [0, 129] {
+        let body = json!({ "packets": vec![packet.clone(); count] }).to_string();
+        let answer = admin.ask("POST", "/v1/packets/import", &body).await;
+        assert_eq!(answer.slug(), "bad-request", "{count}");
+    }
 }

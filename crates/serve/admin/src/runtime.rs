@@ -1,10 +1,14 @@
 //! Changes of a running node: reload of the configuration, and the log filter.
 
 use axum::Json;
-use quorate_api::{LogFilter, ProblemType, ReloadReport};
+use quorate_api::{
+    ChangeSettings, LogFilter, NodeStatus, ProblemType, ReloadReport, SettingsRequest,
+};
 use quorate_http::{ProblemResponse, uncached};
+use quorate_replica::SettingsChange;
 
 use crate::{
+    authorize::CallerName,
     input::{EmptyBody, JsonBody, blocking},
     operations::operations,
 };
@@ -22,6 +26,28 @@ operations! {
         let reloaded = blocking(move || shared.node.reload.reload()).await;
         let problem = |detail| ProblemResponse::new(ProblemType::RefusedReload, detail);
         Ok(uncached(Json(reloaded.map_err(problem)?)))
+    }
+
+    /// Changes settings on which the cluster has agreed
+    ///
+    /// They apply on all nodes; what the configuration of a node says about them does not matter.
+    "operate" post SETTINGS sends ChangeSettings {
+        request_body = SettingsRequest,
+        responses((status = 200, description = "The status of this node now", body = NodeStatus)),
+    }
+    async fn settings(shared, caller: CallerName, JsonBody(request): JsonBody<SettingsRequest>) {
+        let change = SettingsChange {
+            count_max: request.count_max,
+            size_max: request.size_max,
+            retention_secs: request.retention_secs,
+        };
+        if change == SettingsChange::default() {
+            let detail = "the request names no setting";
+            return Err(ProblemResponse::new(ProblemType::RefusedSettings, detail));
+        }
+        let may_delete = request.may_delete;
+        shared.submit(&caller, ChangeSettings { change, may_delete }).await?;
+        Ok(uncached(Json(shared.node.replica.status())))
     }
 
     /// The log filter

@@ -1,12 +1,12 @@
 //! The state that all handlers share, with the node that they use.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{future::BoxFuture, stream::BoxStream};
 use prometheus::Registry;
 use quorate_api::{AdminOperation, ForwardedRequest, Problem, ReloadReport, decode_answer};
-use quorate_replica::{NamedSet, Operator, WireName};
+use quorate_replica::{NamedSet, Operator, ReadError, WireName};
 use tokio::sync::Mutex;
 
 use crate::{Build, authorize::CallerName, status_metrics::StatusMetrics};
@@ -30,6 +30,18 @@ pub struct AdminNode {
     pub log: Box<dyn LogControl>,
     /// The zones that it serves.
     pub zones: Box<dyn ServedZones>,
+    /// Makes backups of it.
+    pub backups: Box<dyn Backups>,
+}
+
+/// The bytes of a backup.
+pub type BackupBytes = BoxStream<'static, io::Result<Bytes>>;
+
+/// Makes backups of the node.
+pub trait Backups: Send + Sync + 'static {
+    /// Starts a backup, which continues while its bytes are read. It ends with an error if it
+    /// cannot be completed. `None` if this node is making another one.
+    fn start(&self) -> BoxFuture<'_, Result<Option<BackupBytes>, ReadError>>;
 }
 
 /// Reloads the configuration and the files that it names.

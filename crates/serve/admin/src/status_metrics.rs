@@ -2,7 +2,7 @@
 
 use prometheus::Opts;
 use quorate_metrics::{Error, Gauge, Registry};
-use quorate_replica::{ClockState, NodeStatus, Role};
+use quorate_replica::{BackupStatus, ClockState, NodeStatus, Role};
 use strum::VariantArray;
 
 use crate::Build;
@@ -48,6 +48,19 @@ quorate_metrics::metrics! {
 }
 
 quorate_metrics::metrics! {
+    struct BackupMetrics in "quorate_backup" {
+        /// When the last scheduled backup of the cluster was saved and verified, in seconds since 1970; 0 if none was
+        saved_timestamp_seconds: Gauge,
+        /// Its size, in bytes
+        size_bytes: Gauge,
+        /// When a scheduled backup of the cluster failed last, in seconds since 1970; 0 if none did
+        failed_timestamp_seconds: Gauge,
+        /// How many have failed since the last one was saved
+        failures: Gauge,
+    }
+}
+
+quorate_metrics::metrics! {
     struct StoreMetrics in "quorate_store" {
         /// The number of packets
         packets: Gauge,
@@ -67,6 +80,7 @@ quorate_metrics::metrics! {
 pub(crate) struct StatusMetrics {
     raft: RaftMetrics,
     clock: ClockMetrics,
+    backup: BackupMetrics,
     store: StoreMetrics,
 }
 
@@ -87,6 +101,7 @@ impl StatusMetrics {
         Ok(Self {
             raft: RaftMetrics::register(registry)?,
             clock: ClockMetrics::register(registry)?,
+            backup: BackupMetrics::register(registry)?,
             store: StoreMetrics::register(registry)?,
         })
     }
@@ -118,6 +133,13 @@ impl StatusMetrics {
         let offset_ms = status.clock.offset_ms.unwrap_or(0);
         self.clock.offset_seconds.set(offset_ms / 1000);
         set(&raft.feature_level, status.feature_level.into());
+        let (backup, none) = (&self.backup, BackupStatus::default());
+        let last = status.backup.as_ref().unwrap_or(&none);
+        let secs = |ms: Option<u64>| ms.unwrap_or(0) / 1000;
+        set(&backup.saved_timestamp_seconds, secs(last.saved_ms));
+        set(&backup.size_bytes, last.size);
+        set(&backup.failed_timestamp_seconds, secs(last.failed_ms));
+        set(&backup.failures, last.failure_count.into());
         let store = &self.store;
         set(&store.packets, status.packet_count);
         set(&store.packets_max, status.packet_count_max.unwrap_or(0));

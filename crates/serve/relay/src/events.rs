@@ -36,6 +36,9 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// Sends the stored packet, unless the reader has it already, and then each change.
 ///
+/// The first event is `cluster`, with an object with the id of the `cluster`: a restored or recovered cluster
+/// has another one, and may have older packets than the reader knows.
+///
 /// If changes come faster than the reader reads, it only receives the last one. The event `stored`
 /// has the packet's tag as its id, and as data an object with `key`, `timestamp_us`, and in
 /// base64 the `payload` that GET returns. The event `deleted` has an empty id and an object with
@@ -50,6 +53,7 @@ pub(crate) async fn events(State(relay): State<Arc<Relay>>, request: Request) ->
         // Read once now, while the status can still report an error.
         relay.replica.packet(&key)?;
         Ok(PacketEvents {
+            cluster: relay.replica.status().cluster,
             key,
             known_tag: last_event_id(&parts.headers),
             slot: relay.watchers.admit(client, WatchLabel::Events)?,
@@ -81,6 +85,8 @@ fn last_event_id(fields: &HeaderMap) -> Option<String> {
 /// another client needs its place: then the reader reconnects, perhaps to another node.
 struct PacketEvents {
     relay: Arc<Relay>,
+    /// The id of the cluster, until it is sent.
+    cluster: Option<String>,
     key: PublicKey,
     /// It was started before the first read, so that no change in between is missed.
     watch: Watch,
@@ -92,6 +98,9 @@ struct PacketEvents {
 impl PacketEvents {
     /// The next event and the rest of the stream, or `None` at the end.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        if let Some(id) = self.cluster.take() {
+            return Some((Ok(cluster(&id)), self));
+        }
         loop {
             match self.changed() {
                 Ok(Some(event)) => return Some((Ok(event), self)),
@@ -126,6 +135,13 @@ impl PacketEvents {
 }
 
 // No value in these JSON objects needs escaping.
+
+/// Without an id, the reader keeps the last one.
+fn cluster(id: &str) -> Event {
+    Event::default()
+        .event("cluster")
+        .data(format!(r#"{{"cluster":"{id}"}}"#))
+}
 
 fn stored(packet: &SignedPacket) -> Event {
     let (key, timestamp) = (packet.key(), packet.timestamp());

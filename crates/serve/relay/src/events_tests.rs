@@ -114,6 +114,20 @@ async fn a_reader_that_reconnects_receives_what_it_missed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_learns_of_which_cluster_the_packets_are() {
+    let relay = fixture();
+    relay
+        .replica
+        .change_status(|status| status.cluster = Some("c1".to_owned()));
+    relay.store(&version(1));
+    let mut reader = Reader::open(&relay, &[]).await;
+    let cluster = "event: cluster\ndata: {\"cluster\":\"c1\"}\n\n";
+    assert_eq!(reader.next().await.as_deref(), Some(cluster));
+    assert_eq!(reader.next().await, stored_event(1));
+    reader.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_after_the_first_read_is_sent() {
     let relay = fixture();
     relay.store(&version(1));

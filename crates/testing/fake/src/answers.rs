@@ -1,14 +1,16 @@
 //! The answers of the replica to operators.
 
+use data_encoding::BASE64;
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_api::{
-    AdminRequest, ChangeReport, ChangeState, CreatedInvite, Deleted, ForwardedRequest, Member,
-    MemberRole, MemberState, Members, Problem, ProblemType, RaisedLevel, TransferResult,
+    AdminRequest, ChangeReport, ChangeState, CreatedInvite, Deleted, ForwardedRequest,
+    ImportPackets, ImportReport, Member, MemberRole, MemberState, Members, Problem, ProblemType,
+    RaisedLevel, TransferResult,
 };
-use quorate_packet::PublicKey;
+use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::JoinToken;
 use quorate_replica::{ClusterId, Operator, ReadError, StoredPacket};
-use quorate_state::InviteId;
+use quorate_state::{InviteId, UnixMillis};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -93,12 +95,33 @@ impl FakeReplica {
             }
             AdminRequest::DeletePacket(request) => json(Deleted {
                 key: request.key.to_string(),
-                was_stored: self.take_out(&request.key),
+                was_stored: self.remove(request.key),
             }),
+            AdminRequest::ChangeSettings(_) => json(()),
+            AdminRequest::ImportPackets(import) => json(self.import(&import)),
             other => Err(Problem::new(
                 ProblemType::BadRequest,
                 format!("operators do not send {other:?}"),
             )),
+        }
+    }
+}
+
+impl FakeReplica {
+    /// Stores packets that the admin API has verified.
+    fn import(&self, import: &ImportPackets) -> ImportReport {
+        for packet in &import.packets {
+            let payload = BASE64.decode(packet.payload.as_bytes());
+            let payload = payload.expect("the payload was verified");
+            let key = packet.key.parse().expect("the key was verified");
+            self.store(StoredPacket {
+                received: UnixMillis(packet.received_ms.unwrap_or_default()),
+                packet: SignedPacket::parse(key, payload.into()).expect("it was verified"),
+            });
+        }
+        ImportReport {
+            stored: import.packets.len() as u64,
+            ..ImportReport::default()
         }
     }
 }

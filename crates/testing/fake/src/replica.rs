@@ -55,14 +55,9 @@ impl FakeReplica {
         self.publish(change);
     }
 
-    /// Removes what the key has.
-    pub fn remove(&self, key: PublicKey) {
-        self.take_out(&key);
-    }
-
     /// Removes the packet of the key. Returns whether there was one.
-    pub(crate) fn take_out(&self, key: &PublicKey) -> bool {
-        let change = self.lock().remove(*key);
+    pub fn remove(&self, key: PublicKey) -> bool {
+        let change = self.lock().remove(key);
         self.publish(change);
         change.is_some()
     }

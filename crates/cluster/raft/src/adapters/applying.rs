@@ -100,7 +100,7 @@ impl StateMachine {
         LogPosition { index, .. }: LogPosition,
         command: EncodedCommand,
     ) -> io::Result<Outcome> {
-        let before = (cluster.level, cluster.capacity, cluster.id, cluster.forming);
+        let before = agreed(cluster);
         let zones_before = cluster.zones.clone();
         let publishing_before = cluster.publishing.clone();
         let time_before = cluster.time.clone();
@@ -127,9 +127,7 @@ impl StateMachine {
                 let mode = cluster.publishing.mode;
                 tracing::info!(%index, ?mode, "who may publish has changed");
             }
-            Outcome::Agreed
-                if before == (cluster.level, cluster.capacity, cluster.id, cluster.forming) =>
-            {
+            Outcome::Agreed if before == agreed(cluster) => {
                 tracing::debug!(%index, "the cluster time, or the data about the nodes, has changed");
             }
             Outcome::Agreed => tracing::info!(
@@ -139,7 +137,8 @@ impl StateMachine {
                 level = %cluster.level,
                 packets_max = cluster.capacity.map(|capacity| capacity.count_max),
                 size_max = cluster.capacity.map(|capacity| capacity.size_max),
-                "the id, capacity, level or awaited voters of the cluster have changed"
+                retention_secs = cluster.retention_secs,
+                "the id, settings, level or awaited voters of the cluster have changed"
             ),
             Outcome::Rejected(error) => {
                 let reason = chain(error);
@@ -151,6 +150,19 @@ impl StateMachine {
 }
 
 /// Logs steps of the cluster time, and when it is set back.
+/// What is logged when it changes.
+fn agreed(cluster: &ClusterState) -> impl PartialEq + use<> {
+    let ClusterState {
+        level,
+        capacity,
+        retention_secs,
+        id,
+        forming,
+        ..
+    } = cluster;
+    (*level, *capacity, *retention_secs, *id, *forming)
+}
+
 fn log_time_change(index: LogIndex, before: &ClusterTime, now: &ClusterTime) {
     if now.last_step() != before.last_step()
         && let Some((_, by)) = now.last_step()

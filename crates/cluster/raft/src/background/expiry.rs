@@ -16,10 +16,10 @@ const EXPIRE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 impl NodeContext {
     /// Removes old packets while this node leads. Never returns.
     pub(crate) async fn expire_packets(self: Arc<Self>) {
-        let pause = (self.config.retention() / 10).clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX);
         loop {
             self.remove_old().await;
-            sleep(pause).await;
+            let pause = self.retention(&self.state_machine.meta().cluster) / 10;
+            sleep(pause.clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX)).await;
         }
     }
 
@@ -50,9 +50,11 @@ impl NodeContext {
     /// After a step of time, the step must be in the log first.
     fn due_cutoff(&self) -> Option<UnixMillis> {
         let reading = self.gossip.time();
-        let time = self.state_machine.meta().cluster.time.clone();
-        let cutoff = time.cutoff(time.stamp_at(reading.time)?, self.config.retention());
-        let is_due = reading.may_expire && self.store.oldest_received()? < cutoff;
+        let cluster = self.state_machine.meta().cluster.clone();
+        let stamp = cluster.time.stamp_at(reading.time)?;
+        let cutoff = cluster.time.cutoff(stamp, self.retention(&cluster));
+        let may_expire = reading.may_expire && !cluster.is_newly_restored(stamp);
+        let is_due = may_expire && self.store.oldest_received()? < cutoff;
         is_due.then_some(cutoff)
     }
 }

@@ -7,13 +7,13 @@ use quorate_clock::ClockState;
 use quorate_peer::{NodeId, message::Proposed};
 use quorate_replica::Role;
 use quorate_state::{
-    ClusterTime, Command, CookieSecret, CookieSecrets, Found, Level, TICK_INTERVAL,
+    ClusterState, Command, CookieSecret, CookieSecrets, Found, Level, SettingsChange, TICK_INTERVAL,
 };
 use quorate_store::Meta;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    adapters::applied_membership, membership::admin::SILENT_ELECTION_TIMEOUTS,
+    PacketSettings, adapters::applied_membership, membership::admin::SILENT_ELECTION_TIMEOUTS,
     node_context::NodeContext,
 };
 
@@ -30,9 +30,11 @@ const WAITS_PER_RETENTION: u32 = 8;
 impl NodeContext {
     /// Proposes what is due while this node leads. Never returns.
     pub(crate) async fn propose_due_commands(self: Arc<Self>) {
-        let (mut has_warned, mut logged) = (false, None);
+        let (mut warned_of, mut logged) = (Vec::new(), None);
         for check in 0_u64.. {
-            has_warned = has_warned || self.warn_of_different_capacity();
+            self.warn_of_different_settings(&mut warned_of);
+            let retention = self.retention(&self.state_machine.meta().cluster);
+            self.gossip.set_retention(retention);
             let leads = self.raft.view().role == Role::Leader;
             let mut is_rejected = false;
             // Another leader may have proposed it before, and an operator may have requested it.
@@ -83,11 +85,18 @@ impl NodeContext {
         {
             return Some(Command::FinishFounding);
         }
+        if cluster.retention_secs.is_none() {
+            let retention_secs = Some(self.config.settings.packets.retention_secs);
+            return Some(Command::ChangeSettings(SettingsChange {
+                retention_secs,
+                ..SettingsChange::default()
+            }));
+        }
         let common = common_level(&members(&meta), |member| self.gossip.level(member));
         match common.filter(|common| *common > cluster.level && !self.is_level_on_hold(&meta)) {
             Some(common) => Some(Command::RaiseLevel(common)),
             None => self
-                .due_time(&cluster.time)
+                .due_time(cluster)
                 .or_else(|| self.due_rotation(&cluster.zones.cookie_secrets)),
         }
     }
@@ -95,13 +104,14 @@ impl NodeContext {
     /// Proposes the time if the last time in the log is old or does not fit. Proposes to set time
     /// back if a majority has agreed for an eighth of the retention that it is earlier. All of that
     /// is stored in the log, so neither a new leader nor a restart starts the wait again.
-    fn due_time(&self, time: &ClusterTime) -> Option<Command> {
+    fn due_time(&self, cluster: &ClusterState) -> Option<Command> {
+        let time = &cluster.time;
         let (reading, last) = (self.gossip.time(), time.last_in_log()?);
         let now = reading.time;
         let is_old = now.since(last) >= TICK_INTERVAL || time.stamp_at(now).is_none();
         let behind_for = time.behind_for(now).unwrap_or_default();
         let is_agreed = reading.state == ClockState::Agreed;
-        if is_agreed && behind_for >= self.config.retention() / WAITS_PER_RETENTION {
+        if is_agreed && behind_for >= self.retention(cluster) / WAITS_PER_RETENTION {
             return Some(Command::SetBack { now });
         }
         (is_agreed && is_old).then_some(Command::Tick { now })
@@ -135,23 +145,47 @@ impl NodeContext {
         })
     }
 
-    /// Logs a warning and returns true if the capacity of the cluster differs from the configured
-    /// one.
-    fn warn_of_different_capacity(&self) -> bool {
-        let (agreed, configured) = (
-            self.state_machine.meta().cluster.capacity,
-            self.config.capacity(),
-        );
-        let differs = agreed.is_some_and(|agreed| agreed != configured);
-        if differs {
+    /// How long a packet is kept after it was last received.
+    pub(crate) fn retention(&self, cluster: &ClusterState) -> Duration {
+        let agreed = cluster.retention();
+        agreed.unwrap_or_else(|| self.config.retention())
+    }
+
+    /// Logs a warning, once, if the cluster has agreed on other settings than are configured.
+    fn warn_of_different_settings(&self, warned_of: &mut Vec<(&'static str, u64)>) {
+        let PacketSettings {
+            count_max,
+            size_max,
+            retention_secs,
+        } = self.config.settings.packets;
+        let (capacity, agreed_secs) = {
+            let meta = self.state_machine.meta();
+            (meta.cluster.capacity, meta.cluster.retention_secs)
+        };
+        let agreed_count = capacity.map(|capacity| capacity.count_max);
+        let agreed_size = capacity.map(|capacity| capacity.size_max);
+        let differs = [
+            ("packets.count_max", count_max, agreed_count),
+            ("packets.size_max", size_max, agreed_size),
+            ("packets.retention_secs", retention_secs, agreed_secs),
+        ]
+        .into_iter()
+        .filter_map(|(setting, configured, agreed)| Some((setting, configured, agreed?)))
+        .filter(|(_, configured, agreed)| agreed != configured);
+        for (setting, configured, agreed) in differs {
+            if warned_of.contains(&(setting, agreed)) {
+                continue;
+            }
+            warned_of.retain(|(known, _)| *known != setting);
+            warned_of.push((setting, agreed));
             tracing::warn!(
-                ?agreed,
-                ?configured,
-                "the capacity of the cluster differs from [packets] in the configuration, which is only \
-                 used to found a cluster: the capacity of the cluster applies"
+                setting,
+                configured,
+                agreed,
+                "the cluster has agreed on another value than is configured, and that one applies: \
+                 correct the configuration, or change the cluster with `quorate cluster set`"
             );
         }
-        differs
     }
 }
 
@@ -159,6 +193,7 @@ impl NodeContext {
 fn subject(command: &Command) -> &'static str {
     match command {
         Command::Found(_) => "its id and capacity",
+        Command::ChangeSettings(_) => "its retention",
         Command::FinishFounding => "that all its first voters have joined",
         Command::RaiseLevel(_) => "its feature level",
         Command::Tick { .. } => "what time it is",

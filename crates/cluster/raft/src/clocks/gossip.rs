@@ -215,6 +215,11 @@ impl PeerGossip {
         lock(&self.clock).set_start(Start { at, last_in_log });
     }
 
+    /// Sets how long packets are kept.
+    pub(crate) fn set_retention(&self, retention: Duration) {
+        lock(&self.clock).set_retention(retention);
+    }
+
     pub(crate) fn set_voters(&self, voters: impl IntoIterator<Item = NodeId>) {
         lock(&self.clock).set_voters(voters);
     }

@@ -6,7 +6,8 @@ use quorate_replica::Role;
 use quorate_state::{ClusterState, UnixMillis};
 use tokio::{sync::Mutex, time::Instant};
 
-use quorate_api::{Member, Problem};
+use quorate_api::{Member, Problem, ProblemType};
+use quorate_clock::Stamp;
 use quorate_peer::NodeId;
 
 use super::{membership_snapshot::MembershipSnapshot, problems::no_leader};
@@ -100,5 +101,12 @@ impl Admin {
 
     pub(super) fn now(&self) -> UnixMillis {
         self.context.gossip.time().time
+    }
+
+    /// The stamp for a command. Fails while a majority disagrees with the clock of this node.
+    pub(super) fn stamp(&self) -> Result<Stamp, Problem> {
+        let detail = "a majority disagrees with the clock of the leader: wait for another one";
+        let stamp = self.context.gossip.stamp();
+        stamp.ok_or_else(|| Problem::new(ProblemType::Unavailable, detail))
     }
 }

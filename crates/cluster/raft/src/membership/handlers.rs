@@ -1,12 +1,12 @@
 //! The leader's handler for each request, no matter which node received it.
 
 use quorate_api::{
-    AdminOperation, AdminRequest, ChangeMember, ChangePublishing, ChangeZone, DeletePacket,
-    ForwardedAnswer, ListMembers, Members, OpenInvite, Problem, ProblemType, RaiseLevelRequest,
-    RegisterNode, Rename, TransferRequest,
+    AdminOperation, AdminRequest, ChangeMember, ChangePublishing, ChangeSettings, ChangeZone,
+    DeletePacket, ForwardedAnswer, ImportPackets, ListMembers, Members, OpenInvite, Problem,
+    ProblemType, RaiseLevelRequest, RecordBackup, RegisterNode, Rename, TransferRequest,
 };
 use quorate_peer::{NodeId, chain, message::Proposed};
-use quorate_state::{Command, LogIndex, Outcome, Rejection};
+use quorate_state::{BackupRecord, Command, LogIndex, Outcome, Rejection};
 use tokio::{sync::MutexGuard, time::timeout_at};
 
 use super::{
@@ -57,6 +57,22 @@ impl LeaderTask<'_> {
             }
             AdminRequest::ChangePublishing(ChangePublishing { change }) => {
                 answer::<ChangePublishing>(self.change_publishing(change).await?, &())
+            }
+            AdminRequest::ChangeSettings(change) => {
+                answer::<ChangeSettings>(self.change_settings(change).await?, &())
+            }
+            AdminRequest::ImportPackets(import) => {
+                let (index, report) = self.import(import).await?;
+                answer::<ImportPackets>(index, &report)
+            }
+            AdminRequest::RecordBackup(RecordBackup { result }) => {
+                let record = BackupRecord {
+                    at: self.stamp()?.now,
+                    node: requester,
+                    result,
+                };
+                let (index, _) = self.commit(Command::RecordBackup(record)).await?;
+                answer::<RecordBackup>(index, &())
             }
             AdminRequest::DeletePacket(delete) => {
                 let (index, deleted) = self.delete_packet(delete).await?;

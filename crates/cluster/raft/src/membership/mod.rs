@@ -11,7 +11,7 @@
 //! | [`membership_snapshot`] | the members as their leader knows them at one time |
 //! | [`admin`] | the entry to all administration requests |
 //! | [`handlers`] | the leader's handler for each request |
-//! | [`changes`], [`change_steps`], [`transfer`], [`registering`], [`publishing`], [`level_upgrade`] | what these handlers do |
+//! | [`changes`], [`change_steps`], [`transfer`], [`registering`], [`publishing`], [`importing`], [`setting`], [`level_upgrade`] | what these handlers do |
 //! | [`problems`] | the errors that these requests return |
 //! | [`operator`], [`leader_client`] | requests to any node, which forwards them to the leader |
 //! | [`audit`] | the leader's audit log of requests that other nodes forwarded |
@@ -29,6 +29,7 @@ mod audit;
 mod change_steps;
 mod changes;
 mod handlers;
+mod importing;
 mod joining;
 pub(crate) mod leader_client;
 mod leaderless_view;
@@ -44,5 +45,6 @@ mod publishing;
 pub(crate) mod reconciler;
 mod registering;
 pub(crate) mod removal;
+mod setting;
 mod transfer;
 pub(crate) mod view_updater;

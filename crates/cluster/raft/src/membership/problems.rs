@@ -16,7 +16,8 @@ pub(crate) fn no_leader() -> Problem {
 pub(crate) fn majority_lost(voters: usize, silent: &[String]) -> Problem {
     let text = format!(
         "no majority of the voters is left: {} of {voters} voters answer, {} are needed, silent: {}. No \
-         change is possible until enough of them are started again, not even with --force: read \
+         change is possible until enough of them are started again, not even with --force. If their disks \
+         are gone for good, `quorate recover` makes a new cluster of what is left: read \
          docs/trouble/lost-majority.md",
         voters - silent.len(),
         voters / 2 + 1,

@@ -1,5 +1,6 @@
 //! Checkpoints of this node, and snapshots that are sent to and received from peers.
 
+pub(crate) mod backup_source;
 pub(crate) mod checkpoint;
 pub(crate) mod pull;
 pub(crate) mod receive_slot;

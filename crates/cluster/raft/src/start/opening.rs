@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use quorate_log::Log;
+use quorate_log::{LOG_DIR, Log};
 use quorate_peer::chain;
 use quorate_replica::NotReady;
 use quorate_state::LogPosition;
 use quorate_store::{Store, StoreError};
 
 use crate::{
-    NodeMetrics, OpenError, RaftConfig, adapters::flushed, config::LOG_DIR,
-    leadership::slow_disk::SyncMeter, links::peers::Peers, metrics::ScrubTarget,
-    snapshots::pull::pull_packets,
+    NodeMetrics, OpenError, RaftConfig, adapters::flushed, leadership::slow_disk::SyncMeter,
+    links::peers::Peers, metrics::ScrubTarget, snapshots::pull::pull_packets,
 };
 
 /// Opens the store. If its packets are damaged, or older than the first entry of the log, they are

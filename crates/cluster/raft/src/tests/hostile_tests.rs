@@ -3,7 +3,8 @@
 use futures_util::stream;
 use quorate_api::{
     AdminRequest, ChangeRequest, DeletePacket, ForwardedAnswer, ForwardedRequest, InviteRequest,
-    MemberChange, OpenInvite, Problem, ProblemType, RegisterNode, Rename, TransferRequest,
+    MemberChange, OpenInvite, Problem, ProblemType, RecordBackup, RegisterNode, Rename,
+    TransferRequest,
 };
 use quorate_log::State;
 use quorate_peer::{
@@ -15,7 +16,7 @@ use quorate_peer::{
         VoteResponse,
     },
 };
-use quorate_state::{Conditions, EncodedPackets, InviteId, LogPosition};
+use quorate_state::{BackupResult, Conditions, EncodedPackets, InviteId, LogPosition};
 
 use super::{elections::calm, test_members::*, *};
 
@@ -565,6 +566,9 @@ async fn a_learner_makes_requests_only_about_itself_and_publishes_for_no_key() {
         remove(id(1)),
         AdminRequest::from(DeletePacket { key, block_secs }),
         AdminRequest::from(TransferRequest { to: None }),
+        AdminRequest::from(RecordBackup {
+            result: BackupResult::failed("the target refused"),
+        }),
     ] {
         let rejected = ask(request.clone()).await.unwrap_err();
         assert_eq!(rejected.problem_type, ProblemType::NotVoter, "{request:?}");

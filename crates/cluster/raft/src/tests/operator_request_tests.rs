@@ -2,9 +2,10 @@
 
 use quorate_api::{
     ChangeRequest, DeletePacket, ForwardedAnswer, ForwardedRequest, Member, MemberChange,
-    MemberState, Problem, ProblemType,
+    MemberState, Problem, ProblemType, RecordBackup,
 };
 use quorate_replica::Operator;
+use quorate_state::BackupResult;
 
 use super::{elections::calm, test_members::*, *};
 
@@ -90,5 +91,39 @@ async fn a_leader_of_an_older_version_rejects_unknown_requests() {
     assert_eq!(rejected.problem_type, ProblemType::UnsupportedLevel);
     // An unknown field does no harm.
     assert!(ask(r#"{"members": {"later": 1}}"#).await.is_ok());
+    cluster.shutdown().await;
+}
+
+/// A node cannot record a backup of another one: the leader adds the node and the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_follower_is_recorded_on_all_nodes_as_its_own() {
+    let cluster = Cluster::start(3, calm).await;
+    let follower = cluster.followers().next().unwrap();
+    let result = BackupResult::failed("the target refused");
+    let record = RecordBackup {
+        result: result.clone(),
+    };
+    let recorded = timeout(TIMEOUT, test_members::ask(follower, record)).await;
+    recorded.expect("it is answered").unwrap();
+    for node in cluster.nodes.values() {
+        let applied = async {
+            loop {
+                let last = node
+                    .context()
+                    .state_machine
+                    .meta()
+                    .cluster
+                    .last_backup
+                    .clone();
+                if let Some(failed) = last.failed {
+                    return failed;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let failed = timeout(TIMEOUT, applied).await.expect("all nodes apply it");
+        assert_eq!((failed.node, &failed.result), (follower.id, &result));
+        assert!(failed.at.0 > 0, "{failed:?}");
+    }
     cluster.shutdown().await;
 }
