@@ -13,7 +13,7 @@ test test-crates test-processes test-interop walk compat: export QUORATE_BIN = $
 bench-% failover: export QUORATE_BIN = $(DIST)
 
 .PHONY: run release dist bench test test-crates test-processes test-interop walk compat fuzz verify fix \
-    coverage book bench-smoke bench-checkpoints bench-peers bench-dns bench-relay bench-restart bench-day \
+    coverage book bench-smoke bench-checkpoints bench-backups bench-peers bench-dns bench-relay bench-restart bench-day \
     failover crash-images
 
 ## Builds the program and runs three nodes on loopback.
@@ -111,6 +111,10 @@ bench-smoke: bench
 bench-checkpoints: bench
 	$(BENCH) checkpoints --keys 100000
 	$(BENCH) checkpoints --keys 1000000
+
+## PUT latencies while backups are saved, and how long they take to verify and restore: about five minutes.
+bench-backups: bench
+	$(BENCH) backups
 
 ## PUTs compared with iroh-dns-server, built below target/peers, and etcd, installed or named: about five
 ## minutes after that.

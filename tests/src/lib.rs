@@ -25,6 +25,7 @@
 //! | [`Packet`], [`packet`] | signed packets, good and bad, from their bytes |
 //! | [`Answer`], [`Status`], [`Digest`] | answers of a node |
 //! | [`dns`] | a DNS client |
+//! | [`s3`] | a server with the S3 protocol |
 //! | [`binary`] | finds the program |
 //!
 //! `quorate-bench` starts its clusters with this crate too, so the library depends on no pkarr client
@@ -49,6 +50,7 @@ mod process;
 mod publisher;
 mod readers;
 mod requests;
+pub mod s3;
 pub mod wait;
 
 pub use cluster::{Cluster, ORIGIN, OTHER_ORIGIN, Plan, voters};

@@ -178,7 +178,8 @@ impl Node {
         self.data_dir().join("node.key")
     }
 
-    fn config_file(&self) -> PathBuf {
+    /// Where its configuration is.
+    pub fn config_file(&self) -> PathBuf {
         self.dir.join("config.toml")
     }
 

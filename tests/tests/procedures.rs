@@ -1,6 +1,6 @@
 //! Runs the procedures of the documents: the commands below a heading, exactly as they are written.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use quorate_tests::{Cluster, Node, Nodes, ORIGIN, binary, voters};
 use tempfile::TempDir;
@@ -78,7 +78,10 @@ impl Machines {
                 }
                 ["quorate" | "(umask", ..] => self.run_in_shell(&machine, line).await,
                 ["systemctl", "stop", "quorate"] => machine.terminate().await,
-                ["systemctl", "start", "quorate"] => machine.start(),
+                ["systemctl", "start", "quorate"] => {
+                    machine.start();
+                    machine.wait_alive().await;
+                }
                 _ => panic!("{heading}: the test cannot run {line:?}"),
             }
         }
@@ -87,6 +90,9 @@ impl Machines {
     /// Runs a line as an operator types it on this machine.
     async fn run_in_shell(&self, machine: &Node, line: &str) {
         let admin = machine.admin_url();
+        let (data_dir, config) = (machine.data_dir(), machine.config_file());
+        let line = line.replace("/var/lib/quorate", text(&data_dir));
+        let line = line.replace("/etc/quorate/config.toml", text(&config));
         let script = format!("quorate() {{ \"$PROGRAM\" \"$@\"; }}\n{line}");
         let mut command = Command::new("sh");
         command.args(["-ec", &script]).current_dir(&self.dir);
@@ -96,6 +102,10 @@ impl Machines {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{line}: {error}");
     }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("it is a name of ours")
 }
 
 /// The first block of commands below a heading of `docs/{page}`.
@@ -193,4 +203,51 @@ async fn the_procedures_of_the_documents_work() {
         .await;
     let zones = first.operate(&["zone", "list", words[0].1]).await;
     assert!(zones.contains("20 mail.example.net."), "{zones}");
+}
+
+/// Two of five survive. Their old data is moved aside, as the page says, and becomes a new cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_lost_majority_leads_to_a_new_cluster() {
+    let machines = Machines::new(["ns1", "ns2", "ns3", "ns4", "ns5"]).await;
+    let first = machines.by_name["ns1"].clone();
+    for name in ["ns2", "ns3", "ns4", "ns5"] {
+        let node = &machines.by_name[name];
+        node.join(&first.invite(&[]).await);
+        first.wait_for_role(node, "voter").await;
+        node.wait_ready().await;
+    }
+    let alice = machines.cluster.publisher("alice");
+    alice.put(&first, "before").await.expect_acked();
+    machines.cluster.nodes().expect_converged().await;
+    let name = first.operate(&["status"]).await;
+    let name = name.lines().find_map(|line| line.strip_prefix("cluster"));
+    let name = name.expect("it is printed").trim().to_owned();
+    machines.cluster.nodes().kill();
+    for node in machines.cluster.nodes().iter() {
+        let (dir, old) = (node.data_dir(), node.data_dir().with_extension("old"));
+        fs::rename(&dir, &old).expect("it can be moved aside");
+        fs::create_dir(&dir).expect("it can be created");
+        // The test knows a node by its key, so it keeps that.
+        let key = fs::read_to_string(old.join("node.key")).expect("it is there");
+        let key = key.lines().find(|line| !line.starts_with('#'));
+        fs::write(node.key_file(), key.expect("it has a key")).expect("it can be written");
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(node.key_file(), private).expect("it is ours");
+    }
+    let words = [("NAME", &*name)];
+    machines
+        .follow(
+            "trouble/lost-majority.md",
+            "Make the survivors a new cluster",
+            &words,
+        )
+        .await;
+    let second = machines.by_name["ns2"].clone();
+    first.wait_for_role(&second, "voter").await;
+    let new = machines.nodes(&["ns1", "ns2"]);
+    new.wait_ready().await;
+    new.expect_to_be_the_voters().await;
+    new.expect_txt(&alice, "before").await;
+    alice.put(&second, "after").await.expect_acked();
+    new.expect_txt(&alice, "after").await;
 }

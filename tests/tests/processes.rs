@@ -2,6 +2,7 @@
 
 mod absence;
 mod admin;
+mod backups;
 mod bad_input;
 mod bad_peers;
 mod bad_starts;
@@ -28,6 +29,7 @@ mod peer;
 mod procedures;
 mod programs;
 mod publishing;
+mod recovery;
 mod removal;
 mod replacement;
 mod rolling;

@@ -65,7 +65,7 @@ pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
     for _ in 0..args.secs {
         before.add(second().await?);
     }
-    print("before", &before);
+    before.print("before");
     let started = Instant::now();
     late.start();
     let leader = cluster.live().without(&late).wait_for_leader().await;
@@ -84,13 +84,13 @@ pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
             tally = &mut measured => meanwhile.add(tally?),
         }
     };
-    print("meanwhile", &meanwhile);
+    meanwhile.print("meanwhile");
     println!("caught up  in {took:.1?}");
     let mut after = Tally::new();
     for _ in 0..args.secs {
         after.add(second().await?);
     }
-    print("after", &after);
+    after.print("after");
     Ok(())
 }
 
@@ -102,17 +102,4 @@ async fn catch_up(node: &Node, index: u64) {
         Err(reason) => Err(reason),
     })
     .await;
-}
-
-fn print(when: &str, tally: &Tally) {
-    let millis = |quantile| tally.latency.value_at_quantile(quantile) as f64 / 1e3;
-    println!(
-        "{when:10} {} PUTs, {} failed, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.1} ms",
-        tally.ok_count(),
-        tally.error_count,
-        millis(0.5),
-        millis(0.99),
-        millis(0.999),
-        tally.latency.max() as f64 / 1e3,
-    );
 }

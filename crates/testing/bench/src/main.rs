@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `smoke` | every workload in turn, on a cluster that it starts |
 //! | `checkpoints` | PUTs while the nodes of such a cluster write checkpoints |
+//! | `backups` | PUTs while a node of such a cluster makes a backup, and how long it takes to verify and restore it |
 //! | `catch_up` | PUTs while a node of such a cluster gets a snapshot |
 //! | `failover` | the gap in writes after the leader is lost, and unnecessary elections |
 //! | `peers`, `peers_table` | PUTs compared with iroh-dns-server and etcd |
@@ -37,6 +38,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod backups;
 mod catch_up;
 mod checkpoints;
 mod cluster;
@@ -82,6 +84,8 @@ enum Command {
     Smoke(smoke::SmokeArgs),
     /// Starts three nodes on loopback and measures PUTs while they write checkpoints.
     Checkpoints(checkpoints::CheckpointsArgs),
+    /// Starts three nodes on loopback, fills them, and measures PUTs while backups are saved.
+    Backups(backups::BackupsArgs),
     /// Starts two nodes of three on loopback, fills them, and measures PUTs while the third catches up.
     CatchUp(catch_up::CatchUpArgs),
     /// Starts three nodes on loopback, kills and cuts off leaders, and measures when writes continue.
@@ -113,6 +117,7 @@ async fn main() -> ExitCode {
         match Command::parse() {
             Command::Smoke(args) => smoke::run(args).await,
             Command::Checkpoints(args) => checkpoints::run(args).await,
+            Command::Backups(args) => backups::run(args).await,
             Command::CatchUp(args) => catch_up::run(args).await,
             Command::Failover(args) => failover::run(args).await,
             Command::Peers(args) => peers::run(args).await,

@@ -1,4 +1,5 @@
-//! Fuzz targets: one function for each place where the server reads bytes from unknown clients.
+//! Fuzz targets: one function for each place where the server reads bytes from unknown clients, and one for
+//! files that operators read.
 //!
 //! The fuzzers themselves, a few lines each, are in `tests/fuzz`. That is a separate workspace,
 //! because they need a nightly compiler (`make fuzz`). The same functions run in `make test`, on
@@ -17,19 +18,23 @@
 //! | [`packet`] | the DNS message that a key publishes; each of its records is queried |
 //! | [`answer`] | such a message, and a query |
 //! | [`doh`] | an HTTP request |
+//! | [`backup()`] | a backup, or the contents of its chunks |
 
+mod backup;
 mod choices;
 mod fixture;
 mod response;
 mod targets;
 
+pub use backup::backup;
 pub use targets::{answer, datagram, doh, packet, query};
 
 pub type Target = fn(&[u8]);
 
 /// All targets with their names.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("answer", answer),
+    ("backup", backup),
     ("datagram", datagram),
     ("doh", doh),
     ("packet", packet),

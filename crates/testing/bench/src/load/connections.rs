@@ -14,7 +14,7 @@ use hyper::{Request, body::Bytes};
 use quorate_ctl::RelayUrl;
 use tokio::{
     task::JoinSet,
-    time::{sleep, timeout_at},
+    time::{sleep, sleep_until, timeout_at},
 };
 
 use super::{Bounds, Clock, Outcome, Tally, requests::Requests};
@@ -62,8 +62,12 @@ struct Phase {
 impl Phase {
     async fn drive_one(self: Arc<Self>, relay: RelayUrl, mut connection: Connection) -> Tally {
         let mut tally = Tally::new();
-        while let Some(request) = self.next(&relay) {
-            let started = Instant::now();
+        while let Some((number, request)) = self.next(&relay) {
+            let mut started = Instant::now();
+            if !self.requests.pause.is_zero() {
+                started = self.clock.started + self.requests.pause.mul_f64(number as f64);
+                sleep_until(started.into()).await;
+            }
             let give_up = self.clock.give_up().into();
             match timeout_at(give_up, connection.exchange(request)).await {
                 Ok(Ok(answer)) if answer.status() == self.requests.status => {
@@ -87,10 +91,11 @@ impl Phase {
         tally
     }
 
-    /// The next request, if time and work are left.
-    fn next(&self, relay: &RelayUrl) -> Option<Request<Full<Bytes>>> {
+    /// The next request and its number, if time and work are left.
+    fn next(&self, relay: &RelayUrl) -> Option<(u64, Request<Full<Bytes>>)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let goes_on = number < self.count_max && Instant::now() < self.clock.end;
-        goes_on.then(|| self.requests.request(number, relay))?
+        let request = goes_on.then(|| self.requests.request(number, relay))?;
+        Some((number, request?))
     }
 }

@@ -85,6 +85,20 @@ impl Tally {
         self.first_error.get_or_insert_with(error);
     }
 
+    /// Prints the counts and the latencies of PUTs.
+    pub(crate) fn print(&self, when: &str) {
+        let millis = |quantile| self.latency.value_at_quantile(quantile) as f64 / 1e3;
+        println!(
+            "{when:10} {} PUTs, {} failed, p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, max {:.1} ms",
+            self.ok_count(),
+            self.error_count,
+            millis(0.5),
+            millis(0.99),
+            millis(0.999),
+            self.latency.max() as f64 / 1e3,
+        );
+    }
+
     /// Adds the results of another one.
     pub(crate) fn add(&mut self, other: Self) {
         self.latency

@@ -1,5 +1,7 @@
 //! PUTs and GETs of packets.
 
+use std::time::Duration;
+
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode, body::Bytes};
 use quorate_ctl::RelayUrl;
@@ -15,6 +17,8 @@ pub(crate) struct Requests {
     of: Vec<(String, Bytes)>,
     /// Whether they start again after the last one.
     again: bool,
+    /// The time from one to the next at least. A later start counts as latency.
+    pub(crate) pause: Duration,
     /// The expected status.
     pub(crate) status: StatusCode,
 }
@@ -27,7 +31,16 @@ impl Requests {
             method: Method::PUT,
             of: packets.map(|packet| (packet.key, packet.payload)).collect(),
             again: false,
+            pause: Duration::ZERO,
             status: StatusCode::NO_CONTENT,
+        }
+    }
+
+    /// The same, so many a second.
+    pub(crate) fn paced(self, per_sec: u32) -> Self {
+        Self {
+            pause: Duration::from_secs(1) / per_sec,
+            ..self
         }
     }
 
@@ -45,6 +58,7 @@ impl Requests {
             method: Method::GET,
             of: keys.into_iter().map(|key| (key, Bytes::new())).collect(),
             again: true,
+            pause: Duration::ZERO,
             status: match expect {
                 Expect::Found => StatusCode::OK,
                 Expect::Absent => StatusCode::NOT_FOUND,
