@@ -26,7 +26,7 @@ values says so at its start.
   quorate cluster set packets.retention_secs 14d")]
     Set {
         /// The setting
-        setting: Setting,
+        setting: ClusterSetting,
         /// Its value: a number, or for a time a span such as 12h or 7d
         value: String,
         /// Do it even if it deletes stored packets
@@ -37,7 +37,7 @@ values says so at its start.
 
 /// A setting on which the cluster has agreed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Setting {
+pub enum ClusterSetting {
     /// The most packets that the cluster stores
     #[value(name = "packets.count_max")]
     CountMax,
@@ -49,7 +49,7 @@ pub enum Setting {
     RetentionSecs,
 }
 
-impl Setting {
+impl ClusterSetting {
     fn parse(self, text: &str) -> anyhow::Result<u64> {
         let name = self.to_possible_value().expect("none is skipped");
         let name = name.get_name().to_owned();
@@ -90,21 +90,21 @@ impl ClusterCommand {
     }
 }
 
-fn request(setting: Setting, value: u64, may_delete: bool) -> SettingsRequest {
+fn request(setting: ClusterSetting, value: u64, may_delete: bool) -> SettingsRequest {
     let unchanged = SettingsRequest {
         may_delete,
         ..SettingsRequest::default()
     };
     match setting {
-        Setting::CountMax => SettingsRequest {
+        ClusterSetting::CountMax => SettingsRequest {
             count_max: Some(value),
             ..unchanged
         },
-        Setting::SizeMax => SettingsRequest {
+        ClusterSetting::SizeMax => SettingsRequest {
             size_max: Some(value),
             ..unchanged
         },
-        Setting::RetentionSecs => SettingsRequest {
+        ClusterSetting::RetentionSecs => SettingsRequest {
             retention_secs: Some(value),
             ..unchanged
         },

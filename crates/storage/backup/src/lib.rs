@@ -51,7 +51,7 @@ pub use contents::Contents;
 pub use error::BackupError;
 pub use header::{BackupHeader, BackupMember};
 pub use reader::BackupReader;
-pub use verify::{Damage, Report, salvage, verify};
+pub use verify::{BackupDamage, Report, salvage, verify};
 pub use writer::{BackupWriter, Written};
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub struct Report {
     /// How many packets are valid.
     pub valid_count: u64,
     /// The first damage.
-    pub damage: Vec<Damage>,
+    pub damage: Vec<BackupDamage>,
     pub damage_count: u64,
 }
 
@@ -50,7 +50,7 @@ impl Report {
         self.damage_count == 0
     }
 
-    fn add(&mut self, damage: Damage) {
+    fn add(&mut self, damage: BackupDamage) {
         self.damage_count += 1;
         if self.damage.len() < LISTED_DAMAGE_MAX {
             self.damage.push(damage);
@@ -60,7 +60,7 @@ impl Report {
 
 /// Damage in a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
+pub struct BackupDamage {
     /// The number of the chunk, if it is readable or expected.
     pub chunk: u32,
     /// Where the chunk starts in the file.
@@ -70,7 +70,7 @@ pub struct Damage {
     pub reason: String,
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for BackupDamage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "chunk {} at byte {}", self.chunk, self.offset)?;
         if let Some(key) = &self.key {
@@ -132,7 +132,7 @@ pub fn verify(
             while waiting > 0 && (is_end || waiting >= cores * CHUNKS_PER_CORE) {
                 let verified = workers[oldest % cores].1.recv().map_err(io::Error::other)?;
                 (oldest, waiting) = (oldest + 1, waiting - 1);
-                let (valid, damage): (Vec<StoredPacket>, Vec<Damage>) = verified;
+                let (valid, damage): (Vec<StoredPacket>, Vec<BackupDamage>) = verified;
                 report.valid_count += valid.len() as u64;
                 damage.into_iter().for_each(|damage| report.add(damage));
                 visit(&report, scan.offset, valid)?;
@@ -152,14 +152,14 @@ struct Work {
 }
 
 impl Work {
-    fn verify(self) -> (Vec<StoredPacket>, Vec<Damage>) {
+    fn verify(self) -> (Vec<StoredPacket>, Vec<BackupDamage>) {
         let mut damage = Vec::new();
         let mut valid = self.packets;
         valid.retain(|stored| {
             let (key, payload) = (*stored.packet.key(), stored.packet.payload().clone());
             let parsed = SignedPacket::parse(key, payload);
             let is_valid = parsed.is_ok();
-            damage.extend(parsed.err().map(|error| Damage {
+            damage.extend(parsed.err().map(|error| BackupDamage {
                 chunk: self.chunk,
                 offset: self.offset,
                 key: Some(key),
@@ -208,7 +208,7 @@ impl<R: Read + Seek> Scan<R> {
                     }
                     // What looks like a chunk within damage is part of it.
                     if !self.is_after_damage {
-                        report.add(Damage {
+                        report.add(BackupDamage {
                             chunk: self.expected,
                             offset: start,
                             key: None,
@@ -226,7 +226,7 @@ impl<R: Read + Seek> Scan<R> {
 
     fn take(&mut self, chunk: Chunk, start: u64, report: &mut Report) -> Option<Work> {
         let (number, kind) = (chunk.number, chunk.kind);
-        let damage = |key, reason: &str| Damage {
+        let damage = |key, reason: &str| BackupDamage {
             chunk: number,
             offset: start,
             key,

@@ -24,7 +24,7 @@ pub fn backup(data: &[u8]) {
     let report = verify(Cursor::new(&file), |_, _, _| Ok(()));
     if is_readable {
         let report = report.as_ref().expect("it can be read");
-        let is_signature = |damage: &quorate_backup::Damage| damage.key.is_some();
+        let is_signature = |damage: &quorate_backup::BackupDamage| damage.key.is_some();
         assert!(
             report.damage.iter().all(is_signature),
             "{:?}",
