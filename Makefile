@@ -112,7 +112,7 @@ bench-checkpoints: bench
 	$(BENCH) checkpoints --keys 100000
 	$(BENCH) checkpoints --keys 1000000
 
-## PUT latencies while backups are saved, and how long they take to verify and restore: about five minutes.
+## PUT latencies while backups are saved, and how long they take to verify and restore: about ten minutes.
 bench-backups: bench
 	$(BENCH) backups
 

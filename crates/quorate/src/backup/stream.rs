@@ -4,6 +4,7 @@ use std::{
     io::{self, Write},
     sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -21,6 +22,15 @@ const WAITING_PIECES_MAX: usize = 4;
 
 /// The size of a piece, in bytes.
 const PIECE_SIZE: usize = 1024 * 1024;
+
+/// How long to work without a pause: less than a publisher waits anyway.
+const WORK_MAX: Duration = Duration::from_millis(1);
+
+/// How many times as long as the work before it a pause is.
+const PAUSE_PER_WORK: u32 = 3;
+
+/// The longest pause. The work before it includes the time for which the reader was slow.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Makes backups of a node, one at a time.
 #[derive(Clone)]
@@ -92,11 +102,12 @@ pub(super) fn background<T: Send + 'static>(
     result
 }
 
-/// Writes a backup.
+/// Writes a backup, with pauses: even a thread of low priority delays requests that share its caches.
 pub(super) fn write(mut source: BackupSource, out: impl Write) -> io::Result<()> {
     let header = header(&source);
     let out = io::BufWriter::with_capacity(PIECE_SIZE, out);
     let mut writer = BackupWriter::new(out, &header, &source.meta.cluster)?;
+    let mut started = Instant::now();
     loop {
         let batch = source.packets.next_batch().map_err(io::Error::other)?;
         if batch.is_empty() {
@@ -104,6 +115,11 @@ pub(super) fn write(mut source: BackupSource, out: impl Write) -> io::Result<()>
         }
         for stored in &batch {
             writer.push(stored)?;
+            let worked = started.elapsed();
+            if worked >= WORK_MAX {
+                thread::sleep((worked * PAUSE_PER_WORK).min(PAUSE_MAX));
+                started = Instant::now();
+            }
         }
     }
     writer.finish().map(drop)
