@@ -11,7 +11,8 @@
 //! | `live_settings`, `logging` | settings that can be changed while a node runs; log lines |
 //! | `stop` | signals and exit codes |
 //! | `log` | inspection of the Raft log |
-//! | `recover` | a new cluster from what is left of one that has lost its majority |
+//! | `backup` | backups of the running node: streamed to operators, and scheduled |
+//! | `restore`, `recover` | a new cluster from a backup, or from what is left of one that has lost its majority |
 //! | `admin_token` | tokens for the admin API |
 //! The commands for relays, DNS servers and running nodes are in `quorate-ctl`.
 

@@ -106,13 +106,14 @@ pub fn salvage(
             (new.create_store(Store::open)?, completeness)
         }
     };
-    let known_max = summaries
-        .iter()
-        .map(|it| it.index_max())
-        .max()
-        .unwrap_or_default();
-    let first = applied.map_or(0, |applied| applied.index.next().0);
-    let wanted = (known_max + 1).saturating_sub(first);
+    // A log without packets on disk counts from its first entry: what was before it is unknown.
+    let first = applied.map(|applied| applied.index.next());
+    let first = first.or_else(|| after.keys().next().copied());
+    let known_max = summaries.iter().map(|it| it.index_max()).max();
+    let wanted = match (first, known_max) {
+        (Some(first), Some(last)) => (last + 1).saturating_sub(first.0),
+        _ => 0,
+    };
     let (_, read) = store.transact(|packets, meta| {
         let count = apply_all(packets, &mut meta.cluster, &after, &mut invalid_count);
         add(packets, &meta.cluster, &unknown);

@@ -149,7 +149,6 @@ impl StateMachine {
     }
 }
 
-/// Logs steps of the cluster time, and when it is set back.
 /// What is logged when it changes.
 fn agreed(cluster: &ClusterState) -> impl PartialEq + use<> {
     let ClusterState {
@@ -163,6 +162,7 @@ fn agreed(cluster: &ClusterState) -> impl PartialEq + use<> {
     (*level, *capacity, *retention_secs, *id, *forming)
 }
 
+/// Logs steps of the cluster time, and when it is set back.
 fn log_time_change(index: LogIndex, before: &ClusterTime, now: &ClusterTime) {
     if now.last_step() != before.last_step()
         && let Some((_, by)) = now.last_step()
