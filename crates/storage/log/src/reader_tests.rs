@@ -168,7 +168,9 @@ fn what_the_disk_cannot_read_is_damage() {
     let reader = read(&disk);
     let damage = reader.damage().unwrap();
     assert_eq!(damage.path, last);
-    assert!(!entries(&reader).is_empty());
+    // The purge is recorded in that segment, and those before it may be removed already.
+    let mut after = reader.entries(Some(at(1, 20)));
+    assert!(after.next().is_some_and(|entry| entry.is_ok()));
 }
 
 #[test]
