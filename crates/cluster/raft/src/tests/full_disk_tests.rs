@@ -168,7 +168,11 @@ async fn a_full_disk_never_stops_a_node() {
         // A full node that lacks a proposal of the leader cannot linearize.
         leader_proposals::agreed_count_max(node).await;
     }
-    let full: Vec<_> = simulated.disks.keys().copied().collect();
+    // The leader comes last: it would hand over to a node with space, which proposes commands that
+    // the full ones reject.
+    let leader = simulated.cluster.leader().context().config.node;
+    let mut full: Vec<_> = simulated.disks.keys().copied().collect();
+    full.sort_by_key(|node| *node == leader);
     for node in &full {
         fill(&simulated, *node).await;
     }

@@ -22,7 +22,10 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
         };
         let is_founded = cluster.id.is_some() && members.keys().all(is_registered);
         let has_cookies = cluster.zones.cookie_secrets.current.is_some();
-        cluster.capacity.is_some() && is_founded && has_cookies
+        let leader = node.context().write_path.raft.view().leader;
+        let is_vouched =
+            leader.is_some_and(|(leader, _)| cluster.node_registry.unvouched(leader).is_none());
+        cluster.capacity.is_some() && is_founded && is_vouched && has_cookies
     });
     let meta = timeout(TIMEOUT, agreed)
         .await
