@@ -140,6 +140,7 @@ async fn start_tasks(
     tasks.spawn(keep_log_short(context.clone()));
     tasks.spawn(context.raft.receive_slot.clone().drop_idle());
     tasks.spawn(context.clone().propose_due_commands());
+    tasks.spawn(context.clone().report_publishers());
     tasks.spawn(sync_commit_index(context.clone()));
     tasks.spawn(context.clone().expire_packets());
     tasks.spawn(context.clone().scrub());

@@ -12,8 +12,8 @@ use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::chain;
 use quorate_replica::{
     BackupStatus, Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, LogIndex,
-    NodeClock, NodeStatus, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState,
-    Reader, Replica, StateDigest, StoredPacket, Watch, ZoneState,
+    NodeClock, NodeStatus, Observer, PublishState, Publishers, PutError, PutOutcome, ReadError,
+    ReadState, Reader, Replica, StateDigest, StoredPacket, Watch, ZoneState,
 };
 use quorate_state::{BackupResult, EVICTION_AGE_MIN, LastBackup, UnixMillis, millis};
 use quorate_store::{CheckpointScope, IoSpeed};
@@ -133,6 +133,22 @@ impl Replica for Node {
     fn publishing(&self) -> Arc<PublishState> {
         let open = self.open.get();
         open.map(OpenNode::publishing).unwrap_or_default()
+    }
+
+    fn publishers(&self) -> Publishers {
+        let open = self.open.get();
+        Publishers {
+            own: self.id,
+            live: open
+                .map(|open| open.context.publishers())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn set_publishes(&self, publishes: bool) {
+        if let Some(open) = self.open.get() {
+            open.context.gossip.set_publishes(publishes);
+        }
     }
 
     fn watch(&self, key: &PublicKey) -> Watch {

@@ -22,11 +22,13 @@
 //! | [`PublishModeRequest`], [`PublishKeysRequest`], [`PublishTokenRequest`] | requests to change that |
 //! | [`NewPublishToken`], [`Deleted`] | their results |
 //! | [`SettingsRequest`] | a change of settings on which the cluster has agreed |
+//! | [`DhtStatus`], [`DhtPacket`], [`DhtPublished`] | the bridge to the Mainline DHT |
 //! | [`ReloadReport`], [`LogFilter`] | settings that can change while a node runs |
 
 #![warn(missing_docs)]
 
 mod admin_request;
+mod dht;
 mod member;
 mod packet;
 pub mod path;
@@ -38,6 +40,7 @@ mod text;
 mod zone;
 
 pub use admin_request::*;
+pub use dht::*;
 pub use member::*;
 pub use packet::*;
 pub use policy::*;

@@ -145,6 +145,8 @@ problem_types! {
     WouldDelete: 409, false, "Packets would be deleted";
     /// The cluster would have no voter left.
     LastVoter: 409, false, "It is the last voter";
+    /// The node does not use the DHT.
+    DhtOff: 409, false, "The bridge to the DHT is off";
     /// A newer packet of the key is stored.
     Superseded: 409, false, "A newer packet is stored";
     /// The node no longer knows changes this old: it forgets all of them at a restart or when it

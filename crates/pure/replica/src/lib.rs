@@ -9,23 +9,26 @@
 //! | [`Observer`] | the status of the node | relay, admin |
 //! | [`Replica`] | these two; stores packets, makes the next read linearizable, reports changes | relay, admin |
 //! | [`Operator`] | all of that, and operators' requests | admin |
+//! | [`DhtBridge`] | the Mainline DHT: packets that the cluster does not store, and the publication of those that it does | relay, DNS |
+//! | [`DhtOperator`] | that, its state, and operators' requests | admin |
 
 #![warn(missing_docs)]
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
 pub use quorate_api::{
-    BackupStatus, ChangeKind, ChangedPacket, Changes, ClockState, NodeClock, NodeStatus, NotReady,
-    Role, StateDigest, VoterCount,
+    BackupStatus, ChangeKind, ChangedPacket, Changes, ClockState, DhtPublished, DhtStatus,
+    NodeClock, NodeStatus, NotReady, Role, StateDigest, VoterCount,
 };
 use quorate_api::{ForwardedRequest, Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
     ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
     NodeId, PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, ReplicatedZone,
-    SettingsChange, StoredPacket, Term, TokenHash, TooManyVersions, UnixMillis, Version, WireName,
-    ZoneChange, ZoneRejection, ZoneState, check_beside, check_owner, check_together,
+    SettingsChange, StoredPacket, TIMESTAMP_AHEAD_MAX, Term, TokenHash, TooManyVersions,
+    UnixMillis, Version, WireName, ZoneChange, ZoneRejection, ZoneState, check_beside, check_owner,
+    check_together,
 };
 use quorate_zone::CompiledPacket;
 
@@ -135,6 +138,12 @@ pub trait Replica: Reader + Observer {
     /// The publish policy and the deletions that this node has applied.
     fn publishing(&self) -> Arc<PublishState>;
 
+    /// The live members that publish in the DHT, as the leader last reported; none while no leader is known.
+    fn publishers(&self) -> Publishers;
+
+    /// Tells the cluster whether this node can publish in the DHT now.
+    fn set_publishes(&self, publishes: bool);
+
     /// Watches a key until the watch is dropped. To miss nothing, read only after this call. The caller
     /// bounds the number of watches.
     fn watch(&self, key: &PublicKey) -> Watch;
@@ -165,6 +174,76 @@ pub trait Operator: Replica {
         after: Option<PublicKey>,
         count: usize,
     ) -> Result<Vec<StoredPacket>, ReadError>;
+}
+
+/// Finds packets in the Mainline DHT (BEP 44), and publishes there, if the operator wants that.
+pub trait DhtBridge: Send + Sync + 'static {
+    /// The newest packet of `key` that the DHT returns within `deadline`, for the client at this address,
+    /// whose limits apply. Without a lookup if the answer is known from an earlier one.
+    fn lookup<'a>(
+        &'a self,
+        key: &'a PublicKey,
+        client: IpAddr,
+        deadline: Duration,
+    ) -> BoxFuture<'a, DhtAnswer>;
+
+    /// What is known of `key` from a lookup that has ended. `None` if only [`lookup`](Self::lookup) can tell.
+    /// Takes a short lock.
+    fn known(&self, key: &PublicKey) -> Option<DhtAnswer>;
+
+    /// The same, or what the running lookup has found so far.
+    fn known_so_far(&self, key: &PublicKey) -> Option<DhtAnswer>;
+
+    /// Publishes the stored packet of `key` soon, if this node publishes at all. Never waits.
+    fn publish(&self, key: &PublicKey);
+}
+
+/// The bridge to the Mainline DHT for operators.
+pub trait DhtOperator: DhtBridge {
+    /// Its state.
+    fn status(&self) -> DhtStatus;
+
+    /// Looks `key` up now, whatever is stored, known or permitted.
+    fn find<'a>(&'a self, key: &'a PublicKey) -> BoxFuture<'a, Result<DhtFinding, Problem>>;
+
+    /// Publishes the stored packet of `key` now.
+    fn publish_now<'a>(
+        &'a self,
+        key: &'a PublicKey,
+    ) -> BoxFuture<'a, Result<DhtPublished, Problem>>;
+}
+
+/// The result of an operator's lookup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DhtFinding {
+    /// The newest valid packet.
+    pub packet: StoredPacket,
+    /// Nodes of the DHT that were asked.
+    pub nodes_asked: u32,
+    /// Nodes of the DHT that answered.
+    pub nodes_answered: u32,
+}
+
+/// Who publishes in the DHT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publishers {
+    /// This node.
+    pub own: NodeId,
+    /// The live members that publish, perhaps this one too.
+    pub live: Vec<NodeId>,
+}
+
+/// What the DHT answered.
+#[derive(Debug, Clone)]
+pub enum DhtAnswer {
+    /// This packet, which the cluster would accept.
+    Found(Arc<IndexedPacket>),
+    /// The DHT has no packet of the key that the cluster would accept.
+    Absent,
+    /// Too few nodes of the DHT have answered. It may have a packet.
+    Unanswered,
+    /// Nothing was asked: too many lookups run, or the DHT cannot be reached.
+    Refused,
 }
 
 /// An item whenever the packet of the key may have changed and can be read. Several changes between two

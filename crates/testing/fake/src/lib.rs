@@ -7,16 +7,19 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`FakeReplica`] | `Reader`, `Observer`, `Replica` and `Operator` in one |
+//! | [`FakeDht`] | a bridge to a DHT |
 //! | [`Operators`] | the requests of operators, and their answers |
 //! | [`packet`] | a packet signed by the `pkarr` crate |
 //! | [`received_now`], [`unverified`] | packets that a test can store in it |
 
 mod answers;
+mod dht;
 mod operator;
 mod packet;
 mod replica;
 mod state;
 
+pub use dht::FakeDht;
 pub use operator::Operators;
 pub use packet::{packet, received_now, unverified};
 pub use replica::FakeReplica;

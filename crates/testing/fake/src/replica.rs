@@ -10,13 +10,16 @@ use quorate_api::{Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
     ChangedPacket, Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, LogIndex,
-    NodeStatus, Observer, PublishChange, PublishState, PutError, PutOutcome, ReadError, ReadState,
-    Reader, Replica, StateDigest, StoredPacket, Watch, ZoneChange, ZoneState,
+    NodeId, NodeStatus, Observer, PublishChange, PublishState, Publishers, PutError, PutOutcome,
+    ReadError, ReadState, Reader, Replica, StateDigest, StoredPacket, Watch, ZoneChange, ZoneState,
 };
 use quorate_store::ChangeFeed;
 use tokio::sync::watch;
 
-use crate::{Operators, state::State};
+use crate::{
+    Operators,
+    state::{OWN, State},
+};
 
 /// A replica that is the only node of its cluster. Tests can make it fail.
 #[derive(Debug)]
@@ -66,6 +69,11 @@ impl FakeReplica {
     pub fn set_zone_state(&self, zone_state: ZoneState) {
         self.lock().zone_state = Arc::new(zone_state);
         self.zone_version.send_modify(|version| *version += 1);
+    }
+
+    /// Sets the live members that publish in the DHT.
+    pub fn set_publishers(&self, live: Vec<NodeId>) {
+        self.lock().publishers = live;
     }
 
     /// Replaces the agreed rules of who may publish.
@@ -302,6 +310,15 @@ impl Replica for FakeReplica {
     fn publishing(&self) -> Arc<PublishState> {
         self.lock().publishing.clone()
     }
+
+    fn publishers(&self) -> Publishers {
+        Publishers {
+            own: OWN,
+            live: self.lock().publishers.clone(),
+        }
+    }
+
+    fn set_publishes(&self, _: bool) {}
 
     fn watch(&self, key: &PublicKey) -> Watch {
         self.feed.watch(key)

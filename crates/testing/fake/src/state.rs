@@ -5,13 +5,16 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
 use data_encoding::HEXLOWER;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ChangeKind, ChangedPacket, ClockState, Conditions, LogIndex, NodeClock, NodeStatus,
+    ChangeKind, ChangedPacket, ClockState, Conditions, LogIndex, NodeClock, NodeId, NodeStatus,
     PublishState, PutError, PutOutcome, ReadError, Role, StateDigest, StoredPacket, Term,
     ZoneState,
 };
 use sha2::{Digest, Sha256};
 
 use crate::received_now;
+
+/// The node itself.
+pub(crate) const OWN: NodeId = NodeId(PublicKey::from_bytes([1; 32]));
 
 /// The error of reads and digests that a test makes fail.
 pub const READ_ERROR: &str = "page 7 is damaged";
@@ -24,6 +27,8 @@ pub(crate) struct State {
     pub(crate) packets: BTreeMap<PublicKey, StoredPacket>,
     pub(crate) zone_state: Arc<ZoneState>,
     pub(crate) publishing: Arc<PublishState>,
+    /// The live members that publish in the DHT: by default, this one.
+    pub(crate) publishers: Vec<NodeId>,
     /// Becomes visible to reads after the next linearizable read.
     pub(crate) committed: Option<StoredPacket>,
     /// The entry of the last change. The status does not follow it: it stays as the test set it.
@@ -47,6 +52,7 @@ impl Default for State {
             packets: BTreeMap::new(),
             zone_state: Arc::default(),
             publishing: Arc::default(),
+            publishers: vec![OWN],
             committed: None,
             change_index: LogIndex(41),
             stored_after_reads: None,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// The most bytes of metadata that a node reads. This version takes at most 75; the rest belongs to later
+/// The most bytes of metadata that a node reads. This version takes at most 86; the rest belongs to later
 /// versions.
 const READ_SIZE_MAX: usize = 128;
 
@@ -40,6 +40,10 @@ pub struct FrameMetadata {
     pub committed: u64,
     /// Whether the sender's operator holds back the feature level.
     pub level_hold: bool,
+    /// Whether the sender publishes packets in the DHT.
+    pub publishes: bool,
+    /// From a leader: the live members that do, each a bit at its place among all members ordered by key.
+    pub publishers: u64,
 }
 
 /// The reasons why a node should not lead.
@@ -119,6 +123,8 @@ mod tests {
             checkpoint: u64::MAX,
             committed: u64::MAX,
             level_hold: true,
+            publishes: true,
+            publishers: u64::MAX,
         }
     }
 
@@ -158,10 +164,12 @@ mod tests {
             checkpoint: 8,
             committed: 9,
             level_hold: true,
+            publishes: true,
+            publishers: 10,
         };
         assert_eq!(
             postcard::to_stdvec(&metadata).unwrap(),
-            [1, 2, 3, 4, 5, 2, 7, 8, 9, 1]
+            [1, 2, 3, 4, 5, 2, 7, 8, 9, 1, 1, 10]
         );
     }
 

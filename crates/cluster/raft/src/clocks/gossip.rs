@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,6 +27,9 @@ pub(crate) struct PeerGossip {
     first_stamp_ms: u64,
     level: Level,
     level_hold: bool,
+    publishes: AtomicBool,
+    /// If this node leads: the live members that publish in the DHT, as bits.
+    publishers: AtomicU64,
     wall_clock: WallClock,
     not_electable: watch::Sender<NotElectable>,
     checkpoint: AtomicU64,
@@ -56,6 +59,8 @@ impl PeerGossip {
             first_stamp_ms: config.wall_clock.now().0.max(1),
             level: config.level_max,
             level_hold: config.level_hold,
+            publishes: AtomicBool::new(false),
+            publishers: AtomicU64::new(0),
             wall_clock: config.wall_clock.clone(),
             not_electable: watch::Sender::default(),
             checkpoint: AtomicU64::new(0),
@@ -85,6 +90,8 @@ impl PeerGossip {
             checkpoint: self.checkpoint.load(Ordering::Relaxed),
             committed: quorum_ack.map_or(0, |(_, committed)| committed.0),
             level_hold: self.level_hold,
+            publishes: self.publishes.load(Ordering::Relaxed),
+            publishers: quorum_ack.map_or(0, |_| self.publishers.load(Ordering::Relaxed)),
         }
     }
 
@@ -117,6 +124,38 @@ impl PeerGossip {
             false => self
                 .last_received(node)
                 .is_some_and(|received| received.metadata.level_hold),
+        }
+    }
+
+    /// Whether `node`, this one or a peer that was heard from within this time, publishes in the DHT.
+    pub(crate) fn publishes(&self, node: NodeId, silence_max: Duration) -> bool {
+        match node == self.node {
+            true => self.publishes.load(Ordering::Relaxed),
+            false => self.last_received(node).is_some_and(|received| {
+                received.metadata.publishes && received.at.elapsed() <= silence_max
+            }),
+        }
+    }
+
+    /// Sets whether this node can publish in the DHT.
+    pub(crate) fn set_publishes(&self, publishes: bool) {
+        self.publishes.store(publishes, Ordering::Relaxed);
+    }
+
+    /// Sets which live members publish in the DHT, for the messages of a leader.
+    pub(crate) fn set_publishers(&self, bits: u64) {
+        self.publishers.store(bits, Ordering::Relaxed);
+    }
+
+    /// Which live members publish in the DHT, as the leader last reported; none if it is unknown.
+    pub(crate) fn publishers(&self) -> u64 {
+        let leader = *lock(&self.leader);
+        match leader {
+            None => 0,
+            Some(leader) if leader == self.node => self.publishers.load(Ordering::Relaxed),
+            Some(leader) => self
+                .last_received(leader)
+                .map_or(0, |received| received.metadata.publishers),
         }
     }
 

@@ -133,3 +133,24 @@ async fn a_repeated_future_stamp_makes_no_packet_fresh() {
     advance(SECOND).await;
     assert!(!two.is_current(LogIndex(7)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_learns_from_the_leader_who_publishes_in_the_dht() {
+    let ((one, _), (two, _)) = (node(1, 1_000_000), node(2, 1_000_000));
+    let (first, second) = (NodeId::from(1), NodeId::from(2));
+    one.set_leader(Some(first), Some((Instant::now(), LogIndex(1))));
+    two.set_leader(Some(first), None);
+    send((&two, 2), (&one, 1));
+    assert!(!one.publishes(second, SECOND));
+    two.set_publishes(true);
+    send((&two, 2), (&one, 1));
+    assert!(one.publishes(second, SECOND));
+    advance(2 * SECOND).await;
+    assert!(!one.publishes(second, SECOND), "it was not heard from");
+
+    one.set_publishers(0b10);
+    send((&one, 1), (&two, 2));
+    assert_eq!((one.publishers(), two.publishers()), (0b10, 0b10));
+    two.set_leader(None, None);
+    assert_eq!(two.publishers(), 0, "no leader vouches for it");
+}
