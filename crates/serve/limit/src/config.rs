@@ -72,16 +72,27 @@ settings! {
         byte_per_sec: u32 = 8 * MEBIBYTE, in 1_024..=256 * MEBIBYTE,
             "less is not enough for one answer per second, and more limits nothing";
         /// How many clients, networks or keys each table of a limit can hold. Idle ones need no
-        /// entry. A full table evicts the entry that has used the least. The 17 tables take 17
-        /// bytes for each: 14.5 MB by default.
+        /// entry. A full table evicts the entry that has used the least. The 20 tables take 17
+        /// bytes for each: 17.0 MB by default.
         client_count_max: usize = 50_000, in 1_000..=10_000_000,
-            "there are 17 tables with 17 bytes per client, and a small one forgets clients that used little";
+            "there are 20 tables with 17 bytes per client, and a small one forgets clients that used little";
         /// How many DNS queries a client that was idle may send in a burst over HTTPS, TCP, TLS and
         /// QUIC together. More wait over TCP, TLS and QUIC; over HTTPS they are answered with 429.
         query_burst: u32 = 20_000, in 1..=BURST_MAX, RATE;
         /// How many of these queries per second a client may send continuously: the resolver of a
         /// provider sends a thousand.
         query_per_sec: u32 = 2_000, in 1..=1_000_000, RATE;
+        /// How many lookups in the DHT a client that was idle may cause in a burst. Only for nodes
+        /// with the bridge (dht.mode).
+        lookup_burst: u32 = 50, in 1..=BURST_MAX, RATE;
+        /// How many lookups in the DHT per second a client may cause continuously. Each sends some
+        /// 100 datagrams to strangers.
+        lookup_per_sec: u32 = 2, in 1..=1_000_000, RATE;
+        /// How many lookups in the DHT this node makes in a burst for all clients.
+        total_lookup_burst: u32 = 1_000, in 1..=BURST_MAX, RATE;
+        /// How many lookups in the DHT per second this node makes continuously: some 5,000 datagrams
+        /// per second.
+        total_lookup_per_sec: u32 = 50, in 1..=1_000_000, RATE;
         /// How many answers over UDP an address that was idle may get in a burst. Answers beyond it
         /// are empty and truncated, so that the client retries over TCP. Networks have limits too,
         /// multiples of this: an IPv4 /24 that of 32 addresses, a /20 of 256, a /18 of 768; an IPv6

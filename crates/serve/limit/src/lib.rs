@@ -39,6 +39,7 @@
 //! | GET, HEAD, `/events`, the page `/` | client and networks, all |
 //! | `policy=NetworkOnly` | a place among the reads that wait for the leader |
 //! | a DNS query over HTTPS, TCP, TLS or QUIC | client and networks: over HTTPS more are rejected, otherwise the next waits |
+//! | a lookup in the DHT, for a key that is not known | client and networks, all |
 //! | bytes in both directions, of all connections | connection (HTTP), client and networks: the next bytes wait |
 //! | `?wait=`, `/events`; a connection | a place of client and networks (which leave half of what one client leaves), and one of all |
 //!

@@ -32,6 +32,12 @@ pub enum Limit {
     LinearizableReads,
     /// DNS queries over HTTPS of one client, or of a network around it.
     Queries,
+    /// Lookups in the DHT of one client.
+    ClientLookups,
+    /// Lookups in the DHT of a network.
+    NetworkLookups,
+    /// Lookups in the DHT of all clients.
+    TotalLookups,
 }
 
 /// A request exceeded a limit. The text is for the client, and says what to do.
@@ -49,7 +55,7 @@ impl Limit {
     /// have used it up: the response is that the node is busy (503), not the client (429).
     pub fn is_shared(self) -> bool {
         use Limit::{
-            LinearizableReads, TotalBusyPuts, TotalGets, TotalNewKeys, TotalPuts,
+            LinearizableReads, TotalBusyPuts, TotalGets, TotalLookups, TotalNewKeys, TotalPuts,
             TotalUnchangedPuts,
         };
         matches!(
@@ -60,6 +66,7 @@ impl Limit {
                 | TotalUnchangedPuts
                 | TotalGets
                 | LinearizableReads
+                | TotalLookups
         )
     }
 
@@ -89,6 +96,12 @@ impl Limit {
                 "too many DNS queries from this address or its network",
                 keep,
             ),
+            Self::ClientLookups => ("too many lookups in the DHT from this address", keep),
+            Self::NetworkLookups => (
+                "too many lookups in the DHT from the network of this address",
+                keep,
+            ),
+            Self::TotalLookups => ("this node makes too many lookups in the DHT", other),
             Self::LinearizableReads => (
                 "too many reads are waiting for the leader",
                 "or send `policy=CacheFirst` to read what this node holds",

@@ -24,6 +24,8 @@ pub enum TableLabel {
     Bytes,
     /// DNS queries of clients and networks, except those over UDP.
     Queries,
+    /// Lookups in the DHT of clients and networks.
+    Lookups,
     /// Answers over UDP.
     DnsAnswers,
 }

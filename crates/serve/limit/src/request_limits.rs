@@ -32,6 +32,7 @@ impl RequestLimits {
             TableLabel::Keys,
             TableLabel::IdleKeys,
             TableLabel::Queries,
+            TableLabel::Lookups,
             TableLabel::Totals,
         ] {
             metrics.set_memory(table, 0);
@@ -64,6 +65,11 @@ impl RequestLimits {
     /// is counted, and otherwise nothing is.
     pub fn check_query(&self, client: IpAddr) -> Result<(), LimitExceeded> {
         self.check(|rates| rates.check_query(client))
+    }
+
+    /// Checks whether the client at this address may cause a lookup in the DHT.
+    pub fn check_lookup(&self, client: IpAddr) -> Result<(), LimitExceeded> {
+        self.check(|rates| rates.check_lookup(client))
     }
 
     /// Counts a DNS query over TCP, TLS or QUIC from this address. Returns how long the connection

@@ -118,6 +118,8 @@ pub(crate) struct RequestRates<C: Clock> {
     /// The share of PUTs that change no packet.
     total_unchanged_puts: Rate<C>,
     total_gets: Rate<C>,
+    lookups: ClientRates<C>,
+    total_lookups: Rate<C>,
     linearizable_reads: Arc<Semaphore>,
     queries: PacedRates<C>,
     /// Clients whose DNS queries have no limits, in addition to this machine.
@@ -140,9 +142,11 @@ impl<C: Clock + Clone> RequestRates<C> {
         let gets = TokenRate::new(config.get_burst, config.get_per_sec, SECOND);
         let new_keys = TokenRate::new(config.new_key_burst, config.new_key_per_hour, HOUR);
         let keys = TokenRate::new(config.key_put_burst, config.key_put_per_min, MINUTE);
+        let lookups = TokenRate::new(config.lookup_burst, config.lookup_per_sec, SECOND);
         let put_limits = [Limit::ClientPuts, Limit::NetworkPuts];
         let get_limits = [Limit::ClientGets, Limit::NetworkGets];
         let key_limits = [Limit::ClientNewKeys, Limit::NetworkNewKeys];
+        let lookup_limits = [Limit::ClientLookups, Limit::NetworkLookups];
         let queries = TokenRate::new(config.query_burst, config.query_per_sec, SECOND);
         let rates = Self {
             queries: PacedRates::new(queries, slots, &forgotten(TableLabel::Queries), clock),
@@ -163,6 +167,13 @@ impl<C: Clock + Clone> RequestRates<C> {
             total_busy_puts: total_of(total_puts.tenths(BUSY_TENTHS)),
             total_unchanged_puts: total_of(total_puts.tenths(UNCHANGED_TENTHS)),
             total_gets: total(config.total_get_burst, config.total_get_per_sec),
+            lookups: of_clients(
+                lookups,
+                REQUEST_MULTIPLES,
+                lookup_limits,
+                TableLabel::Lookups,
+            ),
+            total_lookups: total(config.total_lookup_burst, config.total_lookup_per_sec),
             linearizable_reads: Arc::new(Semaphore::new(config.linearizable_read_count_max)),
             metrics: metrics.clone(),
         };
@@ -198,6 +209,12 @@ impl<C: Clock + Clone> RequestRates<C> {
     pub(crate) fn check_get(&self, client: IpAddr) -> Result<(), LimitExceeded> {
         let total = total(&self.total_gets, Limit::TotalGets);
         self.take(self.gets.buckets(client).chain([total]), [])
+    }
+
+    /// Checks whether this client may cause a lookup in the DHT.
+    pub(crate) fn check_lookup(&self, client: IpAddr) -> Result<(), LimitExceeded> {
+        let total = total(&self.total_lookups, Limit::TotalLookups);
+        self.take(self.lookups.buckets(client).chain([total]), [])
     }
 
     /// Checks whether this client may send a DNS query. If so, the query is counted.
@@ -313,13 +330,14 @@ impl<C: Clock + Clone> RequestRates<C> {
     }
 
     /// The memory that the tables take, in bytes.
-    fn sizes(&self) -> [(TableLabel, usize); 7] {
+    fn sizes(&self) -> [(TableLabel, usize); 8] {
         let totals = [
             &self.total_new_keys,
             &self.total_puts,
             &self.total_busy_puts,
             &self.total_unchanged_puts,
             &self.total_gets,
+            &self.total_lookups,
         ];
         [
             (TableLabel::Puts, self.puts.size()),
@@ -328,6 +346,7 @@ impl<C: Clock + Clone> RequestRates<C> {
             (TableLabel::Keys, self.keys.size()),
             (TableLabel::IdleKeys, self.idle_keys.size()),
             (TableLabel::Queries, self.queries.size()),
+            (TableLabel::Lookups, self.lookups.size()),
             (TableLabel::Totals, totals.map(Rate::size).iter().sum()),
         ]
     }
