@@ -39,6 +39,7 @@ pub(crate) fn origin(text: &str) -> Origin {
         sets: Default::default(),
         ttl_secs_min: 0,
         ttl_secs_max: TTL_SECS_MAX,
+        dht: false,
         name: canonical(&apex),
     };
     for line in [

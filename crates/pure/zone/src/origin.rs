@@ -23,6 +23,8 @@ pub struct Origin {
     pub ttl_secs_min: u32,
     /// The largest TTL that records of packets are served with, in seconds.
     pub ttl_secs_max: u32,
+    /// Whether a key without a packet may have one in the DHT.
+    pub dht: bool,
 }
 
 /// The start of authority (RFC 1035, section 3.3.13). All times are in seconds.

@@ -35,6 +35,11 @@ impl<'a> PacketLookup<'a> {
         self.zone.index
     }
 
+    /// Whether a key without a packet may have one in the DHT.
+    pub fn may_be_in_dht(&self) -> bool {
+        self.zone.dht
+    }
+
     /// The answer from the packet of [`key`](Self::key); `None` means that the key has no packet.
     pub fn answer(
         &self,

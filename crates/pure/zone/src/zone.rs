@@ -28,6 +28,7 @@ pub(crate) struct Zone {
     pub(crate) negative_ttl_secs: u32,
     /// The smallest and the largest TTL of served packet records, in seconds.
     ttl_secs: RangeInclusive<u32>,
+    pub(crate) dht: bool,
 }
 
 impl Zone {
@@ -50,6 +51,7 @@ impl Zone {
             tree,
             negative_ttl_secs: negative_ttl_secs.min(NEGATIVE_TTL_SECS_MAX),
             ttl_secs: origin.ttl_secs_min..=origin.ttl_secs_max,
+            dht: origin.dht,
         })
     }
 

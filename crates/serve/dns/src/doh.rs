@@ -135,12 +135,12 @@ async fn get(
     match parameters.find(|(name, _)| *name == "dns") {
         Some((_, encoded)) => {
             let format = Format::Message.negotiated(&parts.headers)?;
-            respond(&doh.responder, &client, &decode(encoded)?, format)
+            respond(&doh.responder, &client, &decode(encoded)?, format).await
         }
         None => {
             let format = Format::Json.negotiated(&parts.headers)?;
             let Query(query) = Query::<JsonQuery>::try_from_uri(&parts.uri)?;
-            respond(&doh.responder, &client, &query.message()?, format)
+            respond(&doh.responder, &client, &query.message()?, format).await
         }
     }
 }
@@ -169,7 +169,7 @@ async fn post(
     // The client chooses how large it is and how long the body takes.
     drop(parts);
     let message = read_body(body, QUERY_SIZE_MAX).await?;
-    respond(&doh.responder, &client, &message, format)
+    respond(&doh.responder, &client, &message, format).await
 }
 
 /// The client is the peer of the connection, which the HTTP server stores in the request.
@@ -183,7 +183,7 @@ impl<S: Sync> FromRequestParts<S> for DnsClient {
     }
 }
 
-fn respond(
+async fn respond(
     responder: &Responder,
     client: &DnsClient,
     message: &[u8],
@@ -191,7 +191,8 @@ fn respond(
 ) -> Result<Response, RequestError> {
     let mut out = Vec::new();
     let ResponseSummary { ttl_secs } = responder
-        .respond(message, client, &mut out)
+        .respond_in_time(message, client, &mut out)
+        .await
         .ok_or(RequestError::NotAQuery)?;
     // RFC 8484, section 5.1: never fresh for longer than the smallest TTL in it.
     let cache_control = match ttl_secs {

@@ -13,6 +13,8 @@ pub(crate) enum ExtendedError {
     NotAuthoritative = 20,
     /// This server does not support the opcode.
     NotSupported = 21,
+    /// The DHT may have a packet of the key, but did not answer in time.
+    Unreachable = 22,
     /// The stored packet of the key cannot be decoded.
     InvalidData = 24,
 }

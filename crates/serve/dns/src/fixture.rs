@@ -1,6 +1,6 @@
 //! A replica with a few packets, and queries as bytes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hickory_proto::{
@@ -10,7 +10,7 @@ use hickory_proto::{
         rdata::{self, TXT},
     },
 };
-use quorate_fake::{FakeReplica, unverified};
+use quorate_fake::{FakeDht, FakeReplica, unverified};
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
 use quorate_replica::{CookieSecret, CookieSecrets, NamedSet, RecordSet, WireName, ZoneState};
@@ -20,7 +20,7 @@ use quorate_zone::{
 };
 
 use crate::{
-    AnswerLimits, DnsClient, DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits,
+    AnswerLimits, DnsClient, DnsConfig, DnsDht, DnsMetrics, DnsTransport, Responder, SharedLimits,
 };
 
 /// This key publishes `_iroh` and more.
@@ -81,6 +81,16 @@ impl Fixture {
             replica,
             registry,
             connections,
+        }
+    }
+
+    /// The same with a DHT for the zone `dns.test.`, which a query waits for so long.
+    pub(crate) fn with_dht(self, bridge: Arc<FakeDht>, deadline: Duration) -> Self {
+        let responder = Arc::into_inner(self.responder).expect("nobody uses it yet");
+        let dht = DnsDht { bridge, deadline };
+        Self {
+            responder: Arc::new(responder.with_dht(Some(dht))),
+            ..self
         }
     }
 
@@ -165,6 +175,7 @@ pub(crate) fn origin(text: &str) -> Origin {
         sets: record_sets([set(2, below("ns1").as_bytes()), set(1, &[192, 0, 2, 1])]),
         ttl_secs_min: 0,
         ttl_secs_max: i32::MAX as u32,
+        dht: text == "dns.test.",
         name: apex,
     }
 }

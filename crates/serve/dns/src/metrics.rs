@@ -12,6 +12,8 @@ quorate_metrics::metrics! {
     pub(crate) struct SharedMetrics in "quorate_dns" {
         /// Messages ignored because they were shorter than a header, were responses, or broke the rules of their transport
         pub(crate) messages_ignored_total: Counter,
+        /// SERVFAIL responses because the DHT had not answered
+        pub(crate) dht_unanswered_total: Counter,
         /// Responses truncated to fit the largest datagram that the client accepts
         pub(crate) responses_truncated_total: Counter,
         /// Responses sent empty and truncated because the client's address exceeded its rate limit

@@ -48,6 +48,8 @@ settings! {
         ttl_secs_min: u32 = 0, in 0..=WEEK_SECS, "resolvers cache a mistake this long";
         /// Largest TTL of a record that a key has published: a larger TTL is lowered to it.
         ttl_secs_max: u32 = WEEK_SECS, in 1..=WEEK_SECS, "resolvers cache a mistake this long";
+        /// Whether keys that the cluster does not store are looked up in the DHT, if dht.mode allows it.
+        dht: bool = true;
         /// Addresses of the name servers whose names are inside the zone.
         ns_addresses: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     }
@@ -144,6 +146,7 @@ impl OriginSettings {
             sets,
             ttl_secs_min: self.ttl_secs_min,
             ttl_secs_max: self.ttl_secs_max,
+            dht: self.dht,
         })
     }
 

@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use quorate_replica::{ReadError, Reader};
-use quorate_zone::{
-    Answer, AnswerKind, LookupResult, Origin, OriginError, Question, UndecodableError,
-};
+use quorate_packet::PublicKey;
+use quorate_replica::Reader;
+use quorate_zone::{Answer, AnswerKind, LookupResult, Origin, OriginError, Question};
 use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
-    ConfiguredZones, DnsClient, DnsConfig, DnsMetrics, DnsTransport, SharedLimits,
+    ConfiguredZones, DnsClient, DnsConfig, DnsDht, DnsMetrics, DnsTransport, SharedLimits,
+    answer_error::AnswerError,
     answer_limits::AnswerLimit,
     chaos::{CLASS_CH, Identity},
     cookie::CookieStatus,
@@ -54,6 +54,8 @@ pub struct ResponseSummary {
 pub struct Responder {
     pub(crate) zones: Zones,
     replica: Arc<dyn Reader>,
+    /// Where keys are looked up that the replica does not have, if anywhere.
+    pub(crate) dht: Option<DnsDht>,
     limits: SharedLimits,
     identity: Identity,
     /// How long an idle connection stays open, in units of 100 ms.
@@ -62,24 +64,19 @@ pub struct Responder {
     metrics: DnsMetrics,
 }
 
+/// Whether a response may wait for the DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    MayWait,
+    AtOnce,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Outcome {
     rcode: Rcode,
     ttl_secs: Option<u32>,
     /// The index of the origin that the question's name is in.
     origin: Option<usize>,
-}
-
-/// Why there is no answer. Clients get SERVFAIL for each: resolvers would believe and cache a
-/// negative answer.
-#[derive(Debug, thiserror::Error)]
-enum AnswerError {
-    #[error("the replica cannot be read")]
-    Read(#[from] ReadError),
-    #[error("starting: building the zones")]
-    ZonesNotBuilt,
-    #[error("the stored packet cannot be served")]
-    Undecodable(#[from] UndecodableError),
 }
 
 impl Responder {
@@ -96,6 +93,7 @@ impl Responder {
         Ok(Self {
             zones: Zones::new(origins, config.cookies, metrics.clone(), &*replica)?,
             replica,
+            dht: None,
             limits,
             identity: Identity {
                 id: config.server_id.clone(),
@@ -105,6 +103,11 @@ impl Responder {
             query_log: QueryLog::new(config.query_log_one_in),
             metrics,
         })
+    }
+
+    /// Answers for keys that the replica does not have from the DHT.
+    pub fn with_dht(self, dht: Option<DnsDht>) -> Self {
+        Self { dht, ..self }
     }
 
     /// The zones as they are configured.
@@ -159,32 +162,57 @@ impl Responder {
 
     /// Writes the response to a client's `message` to `out`, and replaces its content. `None` if
     /// the message must not be answered: it is shorter than a header, is a response, or breaks the
-    /// rules of its transport.
+    /// rules of its transport. What only the DHT can tell is SERVFAIL.
     pub fn respond(
         &self,
         message: &[u8],
         client: &DnsClient,
         out: &mut Vec<u8>,
     ) -> Option<ResponseSummary> {
+        let responded = self.respond_with(message, client, Patience::AtOnce, out);
+        responded.expect("it does not wait")
+    }
+
+    /// The same, unless the response needs the DHT.
+    ///
+    /// # Errors
+    /// The key to look up first. Nothing was written or counted.
+    pub(crate) fn try_respond(
+        &self,
+        message: &[u8],
+        client: &DnsClient,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<ResponseSummary>, PublicKey> {
+        self.respond_with(message, client, Patience::MayWait, out)
+    }
+
+    fn respond_with(
+        &self,
+        message: &[u8],
+        client: &DnsClient,
+        patience: Patience,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<ResponseSummary>, PublicKey> {
         let number = QueryNumber::next();
         let started = number.is_timed().then(Instant::now);
         let query =
             Query::parse(message).filter(|query| !breaks_transport_rules(query, client.transport));
         let Some(query) = query else {
             self.metrics.shared.messages_ignored_total.inc();
-            return None;
+            return Ok(None);
         };
         let zones = self.zones.current();
         // Anybody can publish what is read here. If a packet ever causes a panic, that must not end
         // the thread that answers all other clients.
-        let attempt = AssertUnwindSafe(|| self.write_response(&query, client, &zones, out));
+        let attempt =
+            AssertUnwindSafe(|| self.write_response(&query, client, patience, &zones, out));
         let outcome = catch_unwind(attempt).unwrap_or_else(|_| {
             tracing::error!("answering a query panicked: the client received SERVFAIL");
             let mut response = Response::new(&query, size_max(&query, client.transport));
             response.explain(ExtendedError::Other);
             response.write_empty(Rcode::ServFail, out);
-            Rcode::ServFail.into()
-        });
+            Ok(Rcode::ServFail.into())
+        })?;
         self.count(&outcome, client);
         if self.query_log.is_sampled(number) {
             let question = query.question.as_ref().ok();
@@ -197,7 +225,7 @@ impl Responder {
             durations.of(client.transport).observe(duration);
         }
         let ttl_secs = outcome.ttl_secs;
-        Some(ResponseSummary { ttl_secs })
+        Ok(Some(ResponseSummary { ttl_secs }))
     }
 
     fn count(&self, outcome: &Outcome, client: &DnsClient) {
@@ -210,9 +238,10 @@ impl Responder {
         &self,
         query: &Query<'_>,
         client: &DnsClient,
+        patience: Patience,
         zones: &ServedZones,
         out: &mut Vec<u8>,
-    ) -> Outcome {
+    ) -> Result<Outcome, PublicKey> {
         let mut response = Response::new(query, size_max(query, client.transport));
         let mut cookie_status = None;
         if let (Some(edns), Some(opt)) = (&query.edns, &mut response.opt) {
@@ -226,7 +255,7 @@ impl Responder {
                     response.explain(ExtendedError::NotSupported);
                 }
                 response.write_empty(rcode, out);
-                return rcode.into();
+                return Ok(rcode.into());
             }
         };
         match self.answer_limit(client, cookie_status) {
@@ -235,22 +264,34 @@ impl Responder {
             AnswerLimit::RetryOverTcp => {
                 self.metrics.shared.responses_rate_limited_total.inc();
                 response.write_truncated(out);
-                return Rcode::NoError.into();
+                return Ok(Rcode::NoError.into());
             }
         }
         if question.class() == CLASS_CH {
-            return self.write_identity(question, response, out);
+            return Ok(self.write_identity(question, response, out));
         }
-        let answered = self.write_answer(question, &mut response, zones, out);
-        answered.unwrap_or_else(|error| {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "answered SERVFAIL"
-            );
-            response.explain(error.extended_error());
-            response.write_empty(Rcode::ServFail, out);
-            Rcode::ServFail.into()
-        })
+        let error = match self.write_answer(question, &mut response, patience, zones, out) {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) => error,
+        };
+        if let AnswerError::NotLookedUp(key) = error {
+            // Its source may be forged.
+            if client.transport.is_datagram() && cookie_status != Some(CookieStatus::Valid) {
+                response.write_truncated(out);
+                return Ok(Rcode::NoError.into());
+            }
+            match patience {
+                Patience::MayWait => return Err(key),
+                Patience::AtOnce => self.metrics.shared.dht_unanswered_total.inc(),
+            }
+        }
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "answered SERVFAIL"
+        );
+        response.explain(error.extended_error());
+        response.write_empty(Rcode::ServFail, out);
+        Ok(Rcode::ServFail.into())
     }
 
     /// Sets the options that the client requested.
@@ -310,6 +351,7 @@ impl Responder {
         &self,
         question: &Question<'_>,
         response: &mut Response<'_>,
+        patience: Patience,
         zones: &ServedZones,
         out: &mut Vec<u8>,
     ) -> Result<Outcome, AnswerError> {
@@ -323,8 +365,11 @@ impl Responder {
                 Ok(self.write(question, &answer, response, out))
             }
             LookupResult::NeedsPacket(packet_lookup) => {
-                let indexed = self.replica.packet(packet_lookup.key())?;
+                let mut indexed = self.replica.packet(packet_lookup.key())?;
                 self.check_zones(zones)?;
+                if indexed.is_none() && packet_lookup.may_be_in_dht() {
+                    indexed = self.known_in_dht(packet_lookup.key(), patience)?;
+                }
                 let compiled = indexed.as_ref().map(|indexed| &indexed.compiled);
                 let answer = packet_lookup.answer(compiled)?;
                 Ok(self.write(question, &answer, response, out))
@@ -371,16 +416,6 @@ impl Responder {
             rcode,
             ttl_secs: answer.ttl_secs_min(),
             origin: answer.origin_index(),
-        }
-    }
-}
-
-impl AnswerError {
-    fn extended_error(&self) -> ExtendedError {
-        match self {
-            Self::Read(ReadError::NotReady(_)) | Self::ZonesNotBuilt => ExtendedError::NotReady,
-            Self::Read(ReadError::Failed(_)) => ExtendedError::Other,
-            Self::Undecodable(_) => ExtendedError::InvalidData,
         }
     }
 }

@@ -107,7 +107,7 @@ impl TcpProtocol {
 }
 
 /// One connection. Queries are answered in order, because none waits for anything but the limits of
-/// its client.
+/// its client and the DHT, which few need.
 struct Connection<'a, S> {
     protocol: &'a TcpProtocol,
     stream: S,
@@ -166,7 +166,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             match self.next_size() {
                 Ok(Some(size)) => {
                     self.wait_for_limits(stop).await?;
-                    if let Err(error) = self.answer_next(size) {
+                    if let Err(error) = self.answer_next(size).await {
                         break Err(error);
                     }
                     if self.unsent.len() >= FLUSH_SIZE {
@@ -206,13 +206,21 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         Ok(())
     }
 
-    /// Answers the next query, which has this size.
-    fn answer_next(&mut self, size: usize) -> io::Result<()> {
-        let message = &self.received[PREFIX_SIZE..PREFIX_SIZE + size];
-        self.protocol
-            .responder
-            .respond(message, &self.client, &mut self.response)
-            .ok_or_else(|| io::Error::other("a message is not a query"))?;
+    /// Answers the next query, which has this size. If it must wait for the DHT, the responses before it
+    /// are sent first.
+    async fn answer_next(&mut self, size: usize) -> io::Result<()> {
+        let responder = self.protocol.responder.clone();
+        let query = PREFIX_SIZE..PREFIX_SIZE + size;
+        let message = &self.received[query.clone()];
+        let mut responded = responder.try_respond(message, &self.client, &mut self.response);
+        if let Err(key) = responded {
+            self.flush().await?;
+            responder.look_up(&key, &self.client).await;
+            let message = &self.received[query];
+            responded = Ok(responder.respond(message, &self.client, &mut self.response));
+        }
+        let responded = responded.ok().flatten();
+        responded.ok_or_else(|| io::Error::other("a message is not a query"))?;
         let length = u16::try_from(self.response.len()).expect("size_max bounds responses");
         self.unsent.extend_from_slice(&length.to_be_bytes());
         self.unsent.extend_from_slice(&self.response);

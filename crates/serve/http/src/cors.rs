@@ -18,7 +18,7 @@ const ANSWER_FIELDS: [(HeaderName, HeaderValue); 2] = [
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         value(
             "ETag, Retry-After, Quorate-Applied-Index, Quorate-Consistency, \
-             Quorate-Known-Leader, X-Request-Id",
+             Quorate-Known-Leader, Quorate-Source, X-Request-Id",
         ),
     ),
 ];

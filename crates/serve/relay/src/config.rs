@@ -1,8 +1,9 @@
 //! Limits and deadlines of the relay.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use quorate_http::ClientRules;
+use quorate_replica::DhtBridge;
 use quorate_setting::settings;
 
 /// How much longer the relay waits than the replica, because the replica's own error says more.
@@ -17,6 +18,16 @@ pub struct RelayConfig {
     pub deadline: Duration,
     /// How many requests may wait for changes, and how long.
     pub watch: WatchSettings,
+    /// Where keys are looked up that the cluster does not store, if anywhere.
+    pub dht: Option<RelayDht>,
+}
+
+/// The DHT, for GETs.
+#[derive(Clone)]
+pub struct RelayDht {
+    pub bridge: Arc<dyn DhtBridge>,
+    /// How long a GET waits for the newest packet.
+    pub deadline: Duration,
 }
 
 settings! {
@@ -44,6 +55,7 @@ impl Default for RelayConfig {
             rules: ClientRules::default(),
             deadline: Duration::from_secs(10) + ANSWER_MARGIN,
             watch: WatchSettings::default(),
+            dht: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use axum::{
 use quorate_http::{ProblemResponse, ProblemType, limit_problem, uncached};
 use quorate_limit::LimitExceeded;
 use quorate_packet::{KeyError, PublicKey};
-use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
+use quorate_replica::{DhtAnswer, IndexedPacket, LinearizeError, ReadError, ReadState};
 
 use crate::{
     conditions,
@@ -38,6 +38,9 @@ const MAX_AGE_SECS_MIN: u32 = 10;
 const MAX_AGE_SECS_MAX: u32 = 5 * 60;
 
 const CONSISTENCY: HeaderName = HeaderName::from_static("quorate-consistency");
+/// Tells that the packet is not one of the cluster.
+const SOURCE: HeaderName = HeaderName::from_static("quorate-source");
+
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("quorate-known-leader");
 const APPLIED_INDEX: HeaderName = HeaderName::from_static("quorate-applied-index");
 
@@ -56,7 +59,7 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
                     (label, response, max_age_secs(indexed))
                 }
                 None => {
-                    let response = missing().into_response();
+                    let response = missing(read.dht).into_response();
                     (GetLabel::Missing, response, MISSING_MAX_AGE_SECS)
                 }
             };
@@ -84,6 +87,18 @@ struct ReadResult {
     /// Otherwise the local replica may lag.
     is_linearizable: bool,
     state: ReadState,
+    dht: DhtPart,
+}
+
+/// What the DHT has to do with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DhtPart {
+    /// Nothing: it was not asked, or has nothing newer.
+    None,
+    /// The packet is from there.
+    Found,
+    /// It did not answer in time, or was not asked because of limits. It may have a packet.
+    Unanswered,
 }
 
 impl ReadResult {
@@ -101,6 +116,13 @@ impl ReadResult {
             true => "true",
             false => "false",
         };
+        let cache_control = match self.dht {
+            DhtPart::Unanswered => HeaderValue::from_static("no-store"),
+            DhtPart::None | DhtPart::Found => cache_control,
+        };
+        if self.dht == DhtPart::Found {
+            headers.insert(SOURCE, HeaderValue::from_static("dht"));
+        }
         headers.insert(header::CACHE_CONTROL, cache_control);
         headers.insert(CONSISTENCY, HeaderValue::from_static(consistency));
         headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
@@ -156,7 +178,7 @@ impl GetFailure {
 impl Relay {
     async fn read(&self, request: &mut Parts) -> Result<ReadResult, GetFailure> {
         let key = key(&request.uri, 0)?;
-        let is_linearizable = wants_linearizable(&request.uri)?;
+        let policy = policy(&request.uri)?;
         let wait = watch::wait(&request.uri)?;
         let client = self
             .config
@@ -169,16 +191,53 @@ impl Relay {
             // Boxed, because few requests wait and the future of every request would get larger.
             Box::pin(self.wait_for_change(&key, &request.headers, client, wait)).await?;
         }
+        let is_linearizable = policy == Policy::NetworkOnly;
         if is_linearizable {
             let _permit = limits.admit_linearizable()?;
             self.linearize().await?;
         }
         let state = self.replica.read_state();
-        Ok(ReadResult {
+        let mut read = ReadResult {
             packet: self.packet(&key)?,
             is_linearizable,
             state,
-        })
+            dht: DhtPart::None,
+        };
+        let asks_dht = match policy {
+            Policy::CacheOnly => false,
+            Policy::CacheFirst => read.packet.is_none(),
+            Policy::NetworkOnly => true,
+        };
+        // Who waits for a change is told by the cluster.
+        if asks_dht
+            && wait.is_none()
+            && let Some(dht) = &self.config.dht
+        {
+            self.replica.check_ready()?;
+            match dht.bridge.lookup(&key, client, dht.deadline).await {
+                DhtAnswer::Found(found) => {
+                    read.packet = self.packet(&key)?;
+                    let is_newer = |stored: &Arc<IndexedPacket>| {
+                        let found = found.compiled.packet();
+                        found.recency(stored.compiled.packet()).is_gt()
+                    };
+                    if read.packet.as_ref().is_none_or(is_newer) {
+                        read.packet = Some(found);
+                        read.dht = DhtPart::Found;
+                    }
+                }
+                // Perhaps it was stored meanwhile.
+                DhtAnswer::Absent => read.packet = self.packet(&key)?,
+                DhtAnswer::Unanswered | DhtAnswer::Refused => {
+                    read.packet = self.packet(&key)?;
+                    // A stored packet is an answer nevertheless.
+                    if read.packet.is_none() {
+                        read.dht = DhtPart::Unanswered;
+                    }
+                }
+            }
+        }
+        Ok(read)
     }
 
     async fn linearize(&self) -> Result<(), LinearizeError> {
@@ -194,13 +253,24 @@ impl Relay {
     }
 }
 
-/// Whether `policy`, which pkarr's clients send, asks for a linearizable read. For pkarr's
-/// "network" and "cache", the relay uses this cluster and its local replica.
-fn wants_linearizable(uri: &Uri) -> Result<bool, GetFailure> {
+/// What `policy`, which pkarr's clients send, allows. For pkarr's "cache" the relay uses its local
+/// replica, for "network" this cluster and the DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Policy {
+    /// Only what this node holds.
+    CacheOnly,
+    /// That, and the DHT for a key without a packet.
+    CacheFirst,
+    /// A linearizable read, and the DHT in any case: the newer packet wins.
+    NetworkOnly,
+}
+
+fn policy(uri: &Uri) -> Result<Policy, GetFailure> {
     let pairs = uri.query().unwrap_or_default().split('&');
     match pairs.filter_map(|pair| pair.strip_prefix("policy=")).next() {
-        None | Some("CacheOnly" | "CacheFirst") => Ok(false),
-        Some("NetworkOnly") => Ok(true),
+        Some("CacheOnly") => Ok(Policy::CacheOnly),
+        None | Some("CacheFirst") => Ok(Policy::CacheFirst),
+        Some("NetworkOnly") => Ok(Policy::NetworkOnly),
         Some(_) => Err(GetFailure::Policy),
     }
 }
@@ -237,9 +307,12 @@ fn found_response(request: &HeaderMap, indexed: &IndexedPacket) -> (GetLabel, Re
     (label, response)
 }
 
-fn missing() -> ProblemResponse {
-    ProblemResponse::new(
-        ProblemType::UnknownPacket,
-        "no packet of this key is stored",
-    )
+fn missing(dht: DhtPart) -> ProblemResponse {
+    let detail = match dht {
+        DhtPart::Unanswered => {
+            "no packet of this key is stored, and the DHT did not answer in time: ask again"
+        }
+        DhtPart::None | DhtPart::Found => "no packet of this key is stored",
+    };
+    ProblemResponse::new(ProblemType::UnknownPacket, detail)
 }

@@ -1,8 +1,10 @@
 //! The pkarr relay: stores and serves signed DNS packets over HTTP.
 //!
 //! The packet of a PUT is verified here, once, and passed to the [`Replica`]. A GET is answered
-//! from the local replica. Three rules apply to every request: it is answered before a deadline,
-//! the answer says what was wrong, and the memory that it needs is bounded.
+//! from the local replica, or from the Mainline DHT if the operator has switched that on; then it
+//! waits for [`RelayDht::deadline`] at most. A PUT never waits for the DHT. Three rules apply to
+//! every request: it is answered before a deadline, the answer says what was wrong, and the memory
+//! that it needs is bounded.
 //!
 //! 204 as the answer to a PUT means: a majority has accepted the packet, or this node has stored
 //! the same bytes already. The second case only looks at this node's own replica, which makes
@@ -13,6 +15,7 @@
 //! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}`; events at `/events` after these; a page for people at `/` |
 //! | [`RelayConfig`] | limits and deadlines of the relay |
 //! | [`WatchSettings`] | how many requests may wait for changes |
+//! | [`RelayDht`] | where GETs look up keys that the cluster does not store |
 //! | [`RelayMetrics`] | the metrics of the relay |
 //!
 //! ## Answers to a PUT
@@ -40,8 +43,10 @@
 //! | what happened | HTTP | `outcome` |
 //! |---|---|---|
 //! | found; the client already has it | 200; 304 | `found`; `not_modified` |
+//! | found in the DHT | the same, with `quorate-source: dht` | the same |
 //! | invalid key, policy or `wait` | 400 | `invalid` |
 //! | no packet | 404 | `missing` |
+//! | not stored, and the DHT has not answered | 404, with `no-store` | `missing` |
 //! | too many GETs of this client or network; of all clients | 429; 503 | `limited` |
 //! | too many waiting requests of this client or network; of all | 429; 503 | `not_held` |
 //! | a linearizable read is not possible now | 503 | `not_linearizable` |
@@ -72,6 +77,6 @@ mod watch;
 mod watch_fixture;
 mod watchers;
 
-pub use config::{ANSWER_MARGIN, RelayConfig, WatchSettings};
+pub use config::{ANSWER_MARGIN, RelayConfig, RelayDht, WatchSettings};
 pub use metrics::RelayMetrics;
 pub use router::router;

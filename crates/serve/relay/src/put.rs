@@ -172,6 +172,7 @@ impl Relay {
         let packet = verified(key, payload, &indexed)?;
         // The metric measures the replica's work, which starts here.
         let started = Instant::now();
+        let changes_records = changes_records(&packet, &indexed);
         let outcome = match self.replica.known_outcome(&packet, &conditions) {
             Some(outcome) => Ok(outcome),
             None => {
@@ -190,7 +191,12 @@ impl Relay {
         let duration = started.elapsed().as_secs_f64();
         self.metrics.put_duration_seconds.observe(duration);
         match outcome? {
-            PutOutcome::Stored => Ok(PutLabel::Stored),
+            PutOutcome::Stored => {
+                if changes_records && let Some(dht) = &self.config.dht {
+                    dht.bridge.publish(&key);
+                }
+                Ok(PutLabel::Stored)
+            }
             PutOutcome::Unchanged => Ok(PutLabel::Unchanged),
             PutOutcome::Superseded => Err(PutFailure::Superseded),
             PutOutcome::TooFarAhead => Err(PutFailure::TooFarAhead),
@@ -239,6 +245,13 @@ fn is_ahead(packet: &SignedPacket) -> bool {
     let now = SystemTime::now() + AHEAD_MAX;
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     u128::from(packet.timestamp().as_micros()) > now.as_micros()
+}
+
+/// Whether the packet has other records than the stored one. Endpoints sign the same ones again and
+/// again.
+fn changes_records(packet: &SignedPacket, indexed: &Indexed) -> bool {
+    let stored = indexed.iter().flatten().next();
+    stored.is_none_or(|stored| stored.compiled.packet().dns() != packet.dns())
 }
 
 /// What the local replica has of a key.

@@ -17,6 +17,9 @@ use super::*;
 #[path = "condition_tests.rs"]
 mod conditions;
 
+#[path = "dht_tests.rs"]
+mod dht;
+
 #[path = "publish_tests.rs"]
 mod publishing;
 

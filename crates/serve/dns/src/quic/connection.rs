@@ -145,11 +145,11 @@ impl QuicProtocol {
             }
         };
         let mut response = Vec::new();
-        let answered = message(&received)
-            .and_then(|message| self.responder.respond(message, &client, &mut response));
-        if answered.is_none() {
-            return Err(StreamError::Protocol);
-        }
+        let message = message(&received).ok_or(StreamError::Protocol)?;
+        self.responder
+            .respond_in_time(message, &client, &mut response)
+            .await
+            .ok_or(StreamError::Protocol)?;
         let byte_count = received.len() + response.len();
         self.rules.charge(client.address, byte_count);
         let length = u16::try_from(response.len()).expect("size_max bounds responses");

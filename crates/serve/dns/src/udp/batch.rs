@@ -3,13 +3,13 @@
 use std::{
     array,
     io::{IoSlice, IoSliceMut},
-    net::{IpAddr, UdpSocket},
+    net::UdpSocket,
     os::fd::AsRawFd,
 };
 
 use nix::{
     errno::Errno,
-    sys::socket::{MsgFlags, MultiHeaders, recvmmsg, sendmmsg},
+    sys::socket::{MsgFlags, MultiHeaders, recvmmsg, sendmmsg, sendmsg},
 };
 
 use super::AddressFamily;
@@ -36,9 +36,31 @@ pub(super) struct Batch<F: AddressFamily> {
 /// An answer that was not sent yet.
 struct Reply<F: AddressFamily> {
     answer: usize,
-    client: F::Client,
+    destination: Destination<F>,
+}
+
+/// Where the answer to a datagram goes.
+pub(super) struct Destination<F: AddressFamily> {
+    pub(super) client: F::Client,
     /// The address to send from, if the socket has more than one.
-    source: Option<F::Source>,
+    pub(super) source: Option<F::Source>,
+}
+
+impl<F: AddressFamily> Destination<F> {
+    /// Sends one answer there, or drops it if the queue is full.
+    pub(super) fn send(&self, socket: &UdpSocket, answer: &[u8]) -> nix::Result<()> {
+        let control = self.source.as_ref().map(F::control);
+        let (flags, client) = (MsgFlags::MSG_DONTWAIT, Some(&self.client));
+        let message = [IoSlice::new(answer)];
+        sendmsg(
+            socket.as_raw_fd(),
+            &message,
+            control.as_slice(),
+            flags,
+            client,
+        )?;
+        Ok(())
+    }
 }
 
 impl<F: AddressFamily> Batch<F> {
@@ -59,13 +81,13 @@ impl<F: AddressFamily> Batch<F> {
     }
 
     /// Waits for datagrams, receives those that are there, and answers each. `answer` gets the
-    /// datagram and the client's address, and returns whether it wrote an answer. `is_stopped` is
+    /// datagram and where an answer goes, and returns whether it wrote one. `is_stopped` is
     /// checked after the wait, because a stop ends the wait without a datagram.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,
         is_stopped: impl Fn() -> bool,
-        mut answer: impl FnMut(&[u8], IpAddr, &mut Vec<u8>) -> bool,
+        mut answer: impl FnMut(&[u8], &Destination<F>, &mut Vec<u8>) -> bool,
     ) -> nix::Result<()> {
         let mut is_source_lost = false;
         let mut buffers = self.datagrams.iter_mut();
@@ -101,11 +123,11 @@ impl<F: AddressFamily> Batch<F> {
                 continue;
             }
             let bytes = datagram.iovs().next().unwrap_or_default();
-            if answer(bytes, F::ip(&client), out) && out.len() <= UDP_SIZE_MAX.into() {
+            let destination = Destination { client, source };
+            if answer(bytes, &destination, out) && out.len() <= UDP_SIZE_MAX.into() {
                 self.replies.push(Reply {
                     answer: index,
-                    client,
-                    source,
+                    destination,
                 });
             }
         }
@@ -124,14 +146,14 @@ impl<F: AddressFamily> Batch<F> {
             let answer = answers.next().expect("there is an answer for each");
             [IoSlice::new(answer)]
         });
-        while let Some(source) = self.replies.first().map(|reply| reply.source) {
+        while let Some(source) = self.replies.first().map(|reply| reply.destination.source) {
             self.group.clear();
             self.clients.clear();
             self.replies.retain(|reply| {
-                let has_this_source = reply.source == source;
+                let has_this_source = reply.destination.source == source;
                 if has_this_source {
                     self.group.push(reply.answer);
-                    self.clients.push(Some(reply.client));
+                    self.clients.push(Some(reply.destination.client));
                 }
                 !has_this_source
             });

@@ -44,8 +44,10 @@ fn a_failed_datagram_does_not_block_others() {
             batch.answers[answer] = vec![answer as u8];
             batch.replies.push(Reply {
                 answer,
-                client: SockaddrIn::new(127, 0, 0, 1, port),
-                source: is_wildcard.then(|| local_source(1 + answer as u8 % 2)),
+                destination: Destination {
+                    client: SockaddrIn::new(127, 0, 0, 1, port),
+                    source: is_wildcard.then(|| local_source(1 + answer as u8 % 2)),
+                },
             });
         }
         let mut failed = Vec::new();
@@ -77,8 +79,8 @@ fn more_queries_than_a_batch_are_all_answered() {
     client.send(&[]).unwrap();
     let mut received = Vec::new();
     while received.len() <= count.into() {
-        let answer = |datagram: &[u8], from: IpAddr, out: &mut Vec<u8>| {
-            assert_eq!(from, Ipv4Addr::LOCALHOST);
+        let answer = |datagram: &[u8], from: &Destination<V4>, out: &mut Vec<u8>| {
+            assert_eq!(from.client.ip(), Ipv4Addr::LOCALHOST);
             received.push(datagram.to_vec());
             out.clear();
             out.extend_from_slice(datagram);
@@ -107,7 +109,7 @@ fn no_answer_is_larger_than_the_datagram_limit() {
     }
     let mut received = 0;
     while received < 2 {
-        let answer = |datagram: &[u8], _, out: &mut Vec<u8>| {
+        let answer = |datagram: &[u8], _: &Destination<V4>, out: &mut Vec<u8>| {
             received += 1;
             let size = u16::from_be_bytes(datagram.try_into().unwrap());
             *out = vec![0; size.into()];

@@ -9,12 +9,12 @@ use nix::{
 };
 
 /// An address family, as the system calls use it.
-pub(super) trait AddressFamily {
+pub(super) trait AddressFamily: 'static {
     /// The address that a datagram comes from.
-    type Client: SockaddrLike + Copy;
+    type Client: SockaddrLike + Copy + Send + Sync;
     /// The address that the query was sent to. The response must come from it (RFC 2181,
     /// section 4.1).
-    type Source: Copy + PartialEq;
+    type Source: Copy + PartialEq + Send + Sync;
 
     fn ip(client: &Self::Client) -> IpAddr;
 

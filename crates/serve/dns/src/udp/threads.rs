@@ -16,7 +16,7 @@ use quorate_http::{IsTrusted, listener::ProxiedClient};
 use socket2::SockRef;
 
 use super::{
-    AddressFamily, Batch,
+    AddressFamily, Batch, Destination, WaitingPlaces, WaitingQuery,
     family::{V4, V6},
 };
 use crate::{DnsClient, DnsTransport, Responder};
@@ -53,12 +53,14 @@ impl UdpThreads {
                 sockets: sockets.into_iter().map(Arc::new).collect(),
             },
         };
+        let waiting = WaitingPlaces::new();
         for (number, socket) in started.stop.sockets.iter().enumerate() {
             let worker = UdpWorker {
                 local_addr: socket.local_addr()?,
                 socket: socket.clone(),
                 responder: responder.clone(),
                 proxies: proxies.clone(),
+                waiting: waiting.clone(),
                 is_stopped: started.stop.is_stopped.clone(),
             };
             let thread = thread::Builder::new().name(format!("dns-udp-{number}"));
@@ -112,6 +114,7 @@ struct UdpWorker {
     local_addr: SocketAddr,
     responder: Arc<Responder>,
     proxies: Option<IsTrusted>,
+    waiting: WaitingPlaces,
     is_stopped: Arc<AtomicBool>,
 }
 
@@ -138,7 +141,7 @@ impl UdpWorker {
             let received = batch.receive(
                 &self.socket,
                 || self.is_stopped(),
-                |datagram, client, out| self.respond(datagram, client, out),
+                |datagram, destination, out| self.respond(datagram, destination, out),
             );
             if let Err(error) = received {
                 tracing::debug!(%error, "datagrams could not be received");
@@ -151,7 +154,14 @@ impl UdpWorker {
         }
     }
 
-    fn respond(&self, datagram: &[u8], peer: IpAddr, out: &mut Vec<u8>) -> bool {
+    /// Writes the answer to a datagram, unless it has none or waits for the DHT.
+    fn respond<F: AddressFamily>(
+        &self,
+        datagram: &[u8],
+        destination: &Destination<F>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let peer = F::ip(&destination.client);
         let (client, message) = match &self.proxies {
             None => (peer, datagram),
             Some(is_trusted) => match client_of(datagram, peer, is_trusted) {
@@ -160,7 +170,17 @@ impl UdpWorker {
             },
         };
         let client = DnsClient::new(client, DnsTransport::Udp);
-        self.responder.respond(message, &client, out).is_some()
+        match self.responder.try_respond(message, &client, out) {
+            Ok(responded) => responded.is_some(),
+            Err(key) => match self.waiting.place(client.address) {
+                Some(place) => {
+                    let query = WaitingQuery::new(key, message, client, destination);
+                    place.answer(query, &self.socket, &self.responder);
+                    false
+                }
+                None => self.responder.respond(message, &client, out).is_some(),
+            },
+        }
     }
 
     fn is_stopped(&self) -> bool {
