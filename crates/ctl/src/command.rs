@@ -8,6 +8,7 @@ use crate::{
     admin::{AdminArgs, Session, SocketOf},
     backup::BackupCommand,
     cluster::ClusterCommand,
+    dht::{self, DhtCommand},
     exit,
     leader::LeaderCommand,
     member::{self, MemberCommand},
@@ -52,6 +53,9 @@ pub enum NodeCommand {
     /// Show or change the static records of the cluster
     #[command(after_help = zone::HELP)]
     Zone(NodeCall<ZoneCommand>),
+    /// Show or use the bridge of a node to the Mainline DHT
+    #[command(after_help = dht::HELP)]
+    Dht(NodeCall<DhtCommand>),
     /// Make a backup, and inspect or verify one
     #[command(subcommand)]
     Backup(BackupCommand),
@@ -113,6 +117,7 @@ impl NodeCommand {
             Self::Packet(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Policy(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Zone(args) => args.command.run(&mut open(&args.admin)?).await,
+            Self::Dht(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Backup(command) => command.run(open).await,
             Self::Export(args) => {
                 let mut session = open(&args.admin)?;

@@ -18,6 +18,7 @@ mod backup;
 mod cluster;
 mod command;
 mod console;
+mod dht;
 mod dns;
 mod exit;
 mod http;

@@ -118,13 +118,17 @@ impl PacketCommand {
 async fn print(key: &PublicKey, session: &mut Session) -> anyhow::Result<()> {
     let call = ApiCall::get(path::with(path::PACKET, &key.to_string()));
     let packet: Packet = session.call(&call).await?;
-    let verified = verify(key, &packet);
-    let verified = verified.context("the packet from the node is invalid")?;
-    let text = describe(&verified)?;
+    let text = verified_text(key, &packet)?;
     let received = span::date(packet.received_ms);
     session
         .console
         .print(&packet, |_| format!("{text}; received {received}\n"))
+}
+
+/// Verifies a packet from a node, and describes it.
+pub(crate) fn verified_text(key: &PublicKey, packet: &Packet) -> anyhow::Result<String> {
+    let verified = verify(key, packet);
+    describe(&verified.context("the packet from the node is invalid")?)
 }
 
 fn verify(key: &PublicKey, packet: &Packet) -> anyhow::Result<SignedPacket> {

@@ -123,6 +123,7 @@ impl Backups for TwoPackets {
 fn routers_of(config: &AdminConfig) -> (Arc<FakeReplica>, AdminRouters) {
     let replica = FakeReplica::new();
     let node = AdminNode {
+        dht: None,
         replica: replica.clone(),
         registry: Registry::new(),
         build: BUILD,

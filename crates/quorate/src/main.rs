@@ -5,7 +5,8 @@
 //! | `cli` | the commands and their arguments |
 //! | `config` | layers of settings and their checks |
 //! | `serve`, `dev` | one node, and a complete cluster in one process |
-//! | `node`, `servers`, `replication` | the assembly of a node; its servers; the thread of its consensus |
+//! | `node` | the assembly of a node |
+//! | `servers`, `replication` | the servers of a node and its bridge to the DHT; the thread of its consensus |
 //! | `start` | identity and state at start, founding and joining |
 //! | `advertised` | the address of a node for other nodes |
 //! | `live_settings`, `logging` | settings that can be changed while a node runs; log lines |

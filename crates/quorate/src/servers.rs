@@ -6,14 +6,16 @@ use anyhow::Context;
 use futures_util::future::BoxFuture;
 use prometheus::Registry;
 use quorate_admin::{AdminRouters, Build, ServedZones};
-use quorate_dns::{ConnectionRules, DnsListeners, DnsServer, Responder};
+use quorate_dht::{Bridge, DhtMetrics};
+use quorate_dns::{ConnectionRules, DnsDht, DnsListeners, DnsServer, Responder};
 use quorate_http::{
     CertificateMetrics, HttpListeners, SocketListener, SocketServer,
     listener::{Listener, ListenerMetrics, ListenerName},
     with_cors,
 };
 use quorate_raft::Node;
-use quorate_replica::{NamedSet, WireName};
+use quorate_relay::RelayDht;
+use quorate_replica::{DhtOperator, NamedSet, WireName};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{backup::NodeBackups, config::ConfigV1, live_settings::LiveSettings};
@@ -80,26 +82,45 @@ impl Listeners {
     ) -> anyhow::Result<(Servers, Vec<Listener>)> {
         let config = settings.in_force().clone();
         let limits = settings.answer_limits.clone();
-        let responder = Arc::new(Responder::new(
+        let dht = Bridge::start(
+            config.dht.clone(),
+            replica.clone(),
+            settings.rules.limits.clone(),
+            DhtMetrics::register(&registry)?,
+        );
+        let dht = dht.map(|bridge| Arc::new(bridge) as Arc<dyn DhtOperator>);
+        let responder = Responder::new(
             &config.dns,
             config.origins(),
             limits.clone(),
             replica.clone(),
             quorate_dns::DnsMetrics::register(&registry)?,
-        )?);
+        )?;
+        let responder = Arc::new(responder.with_dht(dht.clone().map(|bridge| DnsDht {
+            bridge,
+            deadline: config.dht.dns_deadline(),
+        })));
         let relay_metrics = quorate_relay::RelayMetrics::register(&registry)?;
         let certificate_metrics = CertificateMetrics::register(&registry)?;
         let relay = quorate_relay::RelayConfig {
             rules: settings.rules.clone(),
             deadline: config.relay_deadline(),
             watch: config.watch.clone(),
+            dht: dht.clone().map(|bridge| RelayDht {
+                bridge,
+                deadline: config.dht.http_deadline(),
+            }),
         };
         let public = quorate_relay::router(replica.clone(), relay, relay_metrics)
             .merge(quorate_dns::doh_router(
                 responder.clone(),
                 settings.rules.clone(),
             ))
-            .merge(quorate_admin::health_router(replica.clone(), BUILD));
+            .merge(quorate_admin::health_router(
+                replica.clone(),
+                dht.clone(),
+                BUILD,
+            ));
         let admin_node = quorate_admin::AdminNode {
             registry,
             build: BUILD,
@@ -107,6 +128,7 @@ impl Listeners {
             log: Box::new(settings.logging.clone()),
             zones: Box::new(AdminZones(responder.clone())),
             backups: Box::new(backups),
+            dht,
             replica,
         };
         let AdminRouters { tcp, socket } =

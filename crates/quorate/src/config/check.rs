@@ -26,6 +26,7 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
     config.dns.origins(&"dns".into(), &mut findings);
     check_elections(config, &mut findings);
     config.backup.check_target(&mut findings);
+    config.dht.check_bridge(&"dht".into(), &mut findings);
     findings
 }
 

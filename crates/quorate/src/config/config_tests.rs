@@ -253,8 +253,8 @@ fn every_mistake_is_reported_with_its_line() {
              `connection_count_per_client_max`, `connection_bytes_per_sec`, `trusted_proxies`",
             "FILE:4: http.connection_count_max: \"many\" is not a whole number",
             "FILE:5: htpp: unknown field `htpp`, expected one of `version`, `data_dir`, `cluster`, \
-             `http`, `peer`, `admin`, `dns`, `tls`, `limit`, `watch`, `packets`, `put`, `clock`, `raft`, `store`, \
-             `log`, `backup`, `logging`",
+             `http`, `peer`, `admin`, `dns`, `tls`, `limit`, `watch`, `dht`, `packets`, `put`, `clock`, `raft`, \
+             `store`, `log`, `backup`, `logging`",
             "FILE:7: put.deadline_ms: -1 is not a whole number",
             "FILE:8: admin.listen: a table is neither an address, such as \"127.0.0.1:8080\", nor a list of them",
             "FILE:11: cluster.nodes: this setting was removed: `quorate init --found` founds a cluster, and others join with a token",

@@ -97,8 +97,11 @@ fn write_table(out: &mut String, settings: &[Setting], table: &Value, at: &KeyPa
         let value = &table[setting.key];
         // The version is always written.
         let is_default = *value == setting.default && setting.key != "version";
-        let sign = if is_default { "# " } else { "" };
-        let _ = writeln!(out, "{sign}{} = {}", setting.key, text(value));
+        let _ = match is_default {
+            // A comment is one line, so that who removes its sign has a setting.
+            true => writeln!(out, "# {} = {value}", setting.key),
+            false => writeln!(out, "{} = {}", setting.key, text(value)),
+        };
     }
     for setting in blocks {
         let path = at.key(setting.key);

@@ -41,6 +41,9 @@ settings! {
         limit: quorate_limit::LimitConfig = quorate_limit::LimitConfig::default();
         /// Requests that wait for changes of a packet: /pkarr/<key>?wait=30s and /pkarr/<key>/events.
         watch: quorate_relay::WatchSettings = quorate_relay::WatchSettings::default();
+        /// The bridge to the Mainline DHT, the public network of BitTorrent (BEP 5, BEP 44). It is off:
+        /// nothing is sent there.
+        dht: quorate_dht::DhtSettings = quorate_dht::DhtSettings::default();
         /// The lifetime, number and size of packets.
         packets: PacketSettings = PacketSettings::default();
         /// How PUTs are answered.

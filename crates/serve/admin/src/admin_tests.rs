@@ -86,7 +86,7 @@ fn metric(metrics: &str, name: &str) -> f64 {
 #[tokio::test]
 async fn a_node_that_is_not_ready_reports_why() {
     let replica = follower();
-    let router = health_router(replica.clone(), BUILD);
+    let router = health_router(replica.clone(), None, BUILD);
     assert_eq!(ask(&router, "/readyz").await.0, StatusCode::OK);
     for (reason, expected) in [
         (NotReady::Asking, "asking the cluster to accept this node"),
@@ -117,7 +117,7 @@ async fn a_node_that_is_not_ready_reports_why() {
 #[tokio::test]
 async fn a_node_with_a_full_disk_is_ready_and_reports_it() {
     let replica = follower();
-    let router = health_router(replica.clone(), BUILD);
+    let router = health_router(replica.clone(), None, BUILD);
     replica.change_status(|status| status.disk_full = true);
     let (status, response) = ask(&router, "/readyz").await;
     let expected = text(response).await;
@@ -133,7 +133,7 @@ async fn a_node_with_a_full_disk_is_ready_and_reports_it() {
 #[tokio::test]
 async fn livez_fails_only_after_a_fatal_error() {
     let replica = follower();
-    let router = health_router(replica.clone(), BUILD);
+    let router = health_router(replica.clone(), None, BUILD);
     for (not_ready, alive) in [
         (None, StatusCode::OK),
         (Some(NotReady::Recovering), StatusCode::OK),
@@ -149,7 +149,7 @@ async fn livez_fails_only_after_a_fatal_error() {
 #[tokio::test]
 async fn health_has_the_keys_of_iroh_dns_server() {
     let replica = follower();
-    let router = health_router(replica.clone(), BUILD);
+    let router = health_router(replica.clone(), None, BUILD);
     let (status, response) = ask(&router, "/healthz").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
@@ -174,7 +174,7 @@ async fn health_has_the_keys_of_iroh_dns_server() {
 #[tokio::test]
 async fn a_node_without_a_leader_stays_in_its_load_balancer() {
     let replica = follower();
-    let router = health_router(replica.clone(), BUILD);
+    let router = health_router(replica.clone(), None, BUILD);
     for (reason, status, word) in [
         (NotReady::NoLeader, StatusCode::OK, "degraded"),
         (
@@ -193,7 +193,7 @@ async fn a_node_without_a_leader_stays_in_its_load_balancer() {
 #[tokio::test]
 async fn a_clock_that_disagrees_does_not_make_a_node_unready() {
     let replica = follower();
-    let router = health_router(replica.clone(), BUILD);
+    let router = health_router(replica.clone(), None, BUILD);
     for state in [ClockState::Disagrees, ClockState::Held, ClockState::Unknown] {
         replica.change_status(|status| status.clock.state = state);
         let (got, response) = ask(&router, "/healthz").await;
@@ -207,7 +207,7 @@ async fn a_clock_that_disagrees_does_not_make_a_node_unready() {
 
 #[tokio::test]
 async fn the_admin_api_is_not_served_in_public() {
-    let public = health_router(follower(), BUILD);
+    let public = health_router(follower(), None, BUILD);
     for path in ["/metrics", "/v1/status", "/v1/digest"] {
         assert_eq!(ask(&public, path).await.0, StatusCode::NOT_FOUND, "{path}");
     }

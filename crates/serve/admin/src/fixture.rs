@@ -17,8 +17,8 @@ use futures_util::{StreamExt, future::BoxFuture, stream};
 use http_body_util::BodyExt;
 use prometheus::Registry;
 use quorate_api::{PROBLEM_CONTENT_TYPE, Problem, ReloadReport};
-use quorate_fake::FakeReplica;
-use quorate_replica::{NamedSet, ReadError, WireName};
+use quorate_fake::{FakeDht, FakeReplica};
+use quorate_replica::{DhtOperator, NamedSet, ReadError, WireName};
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -38,6 +38,7 @@ pub(crate) const ELSEWHERE: &str = "192.0.2.1:4000";
 
 pub(crate) struct Fixture {
     pub(crate) replica: Arc<FakeReplica>,
+    pub(crate) dht: Arc<FakeDht>,
     pub(crate) runtime: Arc<FakeRuntime>,
     pub(crate) tokens: Arc<Tokens>,
     /// The version of the zones that is served: at first, every version.
@@ -56,6 +57,15 @@ impl Fixture {
     }
 
     pub(crate) fn over(replica: Arc<FakeReplica>, config: &AdminConfig) -> Self {
+        Self::with(replica, config, true)
+    }
+
+    pub(crate) fn without_dht() -> Self {
+        Self::with(FakeReplica::new(), &AdminConfig::default(), false)
+    }
+
+    fn with(replica: Arc<FakeReplica>, config: &AdminConfig, uses_dht: bool) -> Self {
+        let dht = FakeDht::new();
         let scopes = [Scope::Metrics, Scope::Read, Scope::Operate];
         let known = scopes.map(|scope| (scope, Token::generate().unwrap()));
         let line = |(scope, token): &(Scope, Token)| {
@@ -74,6 +84,7 @@ impl Fixture {
             log: Box::new(runtime.clone()),
             zones: Box::new(FakeZones(served.clone())),
             backups: Box::new(FakeBackups::default()),
+            dht: uses_dht.then(|| dht.clone() as Arc<dyn DhtOperator>),
         };
         let AdminRouters { tcp, socket } = routers(node, &tokens, config).unwrap();
         Self {
@@ -81,6 +92,7 @@ impl Fixture {
             socket,
             known: known.into(),
             replica,
+            dht,
             runtime,
             tokens,
             served,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use quorate_http::{text, uncached};
-use quorate_replica::{ClockState, LogIndex, NodeClock, NodeStatus, NotReady, Observer, Role};
+use quorate_replica::{
+    ClockState, DhtOperator, DhtStatus, LogIndex, NodeClock, NodeStatus, NotReady, Observer, Role,
+};
 use serde::Serialize;
 
 /// The version of the program.
@@ -21,17 +23,26 @@ pub struct Build {
 /// A node that knows no leader is not ready, because PUTs would wait. But it is healthy: it answers
 /// reads and DNS, and a load balancer must not drop a cluster without quorum. A node whose disk is
 /// nearly full is ready, because it serves reads.
-pub fn health_router(replica: Arc<dyn Observer>, build: Build) -> Router {
+pub fn health_router(
+    replica: Arc<dyn Observer>,
+    dht: Option<Arc<dyn DhtOperator>>,
+    build: Build,
+) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/healthz", get(healthz))
-        .with_state(Shared { replica, build })
+        .with_state(Shared {
+            replica,
+            dht,
+            build,
+        })
 }
 
 #[derive(Clone)]
 struct Shared {
     replica: Arc<dyn Observer>,
+    dht: Option<Arc<dyn DhtOperator>>,
     build: Build,
 }
 
@@ -46,12 +57,23 @@ async fn readyz(State(shared): State<Shared>) -> Response {
     let node = shared.replica.status();
     uncached(match node.not_ready {
         Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
-        None if node.disk_full => text(
-            StatusCode::OK,
-            "ready for reads: the disk is nearly full, so PUTs are rejected",
-        ),
-        None => text(StatusCode::OK, "ready"),
+        None => {
+            let ready = match node.disk_full {
+                true => "ready for reads: the disk is nearly full, so PUTs are rejected",
+                false => "ready",
+            };
+            let dht = shared.dht.map(|dht| dht_line(&dht.status()));
+            text(StatusCode::OK, ready.to_owned() + &dht.unwrap_or_default())
+        }
     })
+}
+
+/// For information: without the DHT a node is ready, too.
+fn dht_line(dht: &DhtStatus) -> String {
+    match dht.routing_nodes {
+        0 => "\nthe DHT cannot be reached".to_owned(),
+        nodes => format!("\nthe DHT is reached, and {nodes} of its nodes are known"),
+    }
 }
 
 /// The first keys are those of iroh-dns-server 1.4, so that a monitor for it works here.

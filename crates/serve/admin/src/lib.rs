@@ -56,6 +56,7 @@ mod change;
 mod changes;
 mod config;
 mod declaration;
+mod dht;
 mod group;
 mod health;
 mod input;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A valid body for each operation that has one.
-const BODIES: [(&str, &str); 18] = [
+const BODIES: [(&str, &str); 19] = [
     ("/v1/members/invites", r#"{"learner":true,"valid_secs":60}"#),
     ("/v1/members/{node}/promote", r#"{"force":true}"#),
     ("/v1/members/{node}/demote", r#"{"force":true}"#),
@@ -39,6 +39,7 @@ const BODIES: [(&str, &str); 18] = [
     ),
     ("/v1/policy/tokens", r#"{"name":"new"}"#),
     ("/v1/backup", ""),
+    ("/v1/dht/{key}", ""),
     (
         "/v1/packets/import",
         r#"{"packets":[{"key":"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy","received_ms":1,"payload":""}]}"#,
@@ -113,6 +114,7 @@ fn holding_one_of_each() -> Fixture {
     let admin = Fixture::new();
     let stored = packet(1, 7, "x", 30);
     let key = *stored.key();
+    admin.dht.store(stored.clone());
     admin.replica.store(received_now(stored));
     let deletion = Deletion {
         timestamp: Timestamp::from_micros(6),
@@ -215,8 +217,8 @@ async fn every_request_body_matches_its_schema() {
     }
     assert_eq!(
         count,
-        BODIES.len() - 2,
-        "a reload and a backup have no body"
+        BODIES.len() - 3,
+        "a reload, a backup and a publication in the DHT have no body"
     );
 }
 

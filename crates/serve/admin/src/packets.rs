@@ -53,14 +53,7 @@ operations! {
             let detail = format!("this node holds no packet of {key}");
             ProblemResponse::new(ProblemType::UnknownPacket, detail)
         })?;
-        let summary = summary(&stored);
-        Ok(uncached(Json(Packet {
-            key: summary.key,
-            timestamp_us: summary.timestamp_us,
-            received_ms: summary.received_ms,
-            payload: BASE64.encode(stored.packet.payload()),
-            records: records(&stored.packet),
-        })))
+        Ok(uncached(Json(described(&stored))))
     }
 
     /// Stores packets that other servers received before
@@ -162,6 +155,18 @@ fn summary(stored: &StoredPacket) -> PacketSummary {
         timestamp_us: packet.timestamp().as_micros(),
         received_ms: stored.received.0,
         size: packet.payload().len(),
+    }
+}
+
+/// A packet with its content.
+pub(crate) fn described(stored: &StoredPacket) -> Packet {
+    let summary = summary(stored);
+    Packet {
+        key: summary.key,
+        timestamp_us: summary.timestamp_us,
+        received_ms: summary.received_ms,
+        payload: BASE64.encode(stored.packet.payload()),
+        records: records(&stored.packet),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     AdminConfig, AdminNode, Tokens,
     audit::AuditLog,
     authorize::{Authorizer, Entrance},
-    changes, health_router, members, node,
+    changes, dht, health_router, members, node,
     openapi::{document, full_document},
     operations::Route,
     packets, policy,
@@ -46,7 +46,7 @@ pub fn routers(
     tokens: &Arc<Tokens>,
     config: &AdminConfig,
 ) -> Result<AdminRouters, quorate_metrics::Error> {
-    let health = health_router(node.replica.clone(), node.build);
+    let health = health_router(node.replica.clone(), node.dht.clone(), node.build);
     let shared = Arc::new(Shared {
         status_metrics: StatusMetrics::register(&node.registry, node.build)?,
         document: full_document(OPERATION_GROUPS.map(|(_, document)| document()))
@@ -85,13 +85,14 @@ async fn without_address(mut request: Request) -> Request {
 type OperationGroup = (fn(&Authorizer) -> Vec<Route>, fn() -> OpenApi);
 
 /// All operations of the API, in groups.
-const OPERATION_GROUPS: [OperationGroup; 7] = [
+const OPERATION_GROUPS: [OperationGroup; 8] = [
     (node::routes, node::document),
     (members::routes, members::document),
     (packets::routes, packets::document),
     (changes::routes, changes::document),
     (policy::routes, policy::document),
     (zones::routes, zones::document),
+    (dht::routes, dht::document),
     (runtime::routes, runtime::document),
 ];
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use prometheus::Registry;
 use quorate_api::{AdminOperation, ForwardedRequest, Problem, ReloadReport, decode_answer};
-use quorate_replica::{NamedSet, Operator, ReadError, WireName};
+use quorate_replica::{DhtOperator, NamedSet, Operator, ReadError, WireName};
 use tokio::sync::Mutex;
 
 use crate::{Build, authorize::CallerName, status_metrics::StatusMetrics};
@@ -32,6 +32,8 @@ pub struct AdminNode {
     pub zones: Box<dyn ServedZones>,
     /// Makes backups of it.
     pub backups: Box<dyn Backups>,
+    /// Its bridge to the DHT, if it has one.
+    pub dht: Option<Arc<dyn DhtOperator>>,
 }
 
 /// The bytes of a backup.
