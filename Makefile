@@ -133,6 +133,12 @@ bench-relay: bench
 	crates/testing/bench/peers iroh-dns-server
 	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(BENCH) relay-peers
 
+## Lookups in a DHT of 300 nodes compared with pkarr-relay and iroh-dns-server, and what they and
+## publications cost: about ten minutes after building the others.
+bench-dht: bench
+	crates/testing/bench/peers iroh-dns-server pkarr-relay
+	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(BENCH) dht $(OPTIONS)
+
 ## 2,000 endpoints behind one address start within a second: no request may fail.
 bench-restart: bench
 	$(BENCH) restart --plots docs/plots

@@ -102,7 +102,7 @@ impl DnsPeers {
         let zone = ZoneFile::write(names, &dir)?;
         let ours = self.node(Checks::Off).await?;
         self.fill(&relays(&ours.nodes()), self.args.keys).await?;
-        let iroh = OtherServers::iroh(&self.args.iroh, &dir).await?;
+        let iroh = OtherServers::iroh(&self.args.iroh, &dir, &[]).await?;
         self.fill(&[iroh_relay(iroh.addresses[0])?], self.args.keys)
             .await?;
         let others = [

@@ -19,6 +19,7 @@
 //! | `peers`, `peers_table` | PUTs compared with iroh-dns-server and etcd |
 //! | `dns_peers` | DNS compared with Knot, NSD and iroh-dns-server, and the cost of expensive packets |
 //! | `relay_peers` | GETs, and PUTs of the same bytes, compared with iroh-dns-server |
+//! | `dht`, `dht_network` | lookups in the DHT compared with pkarr-relay and iroh-dns-server, and what they cost |
 //! | `restart`, `day` | iroh endpoints that all start at the same time, and during a day |
 //! | `endpoint`, `online_times`, `kinds`, `plot` | one endpoint, when it is online, and its results |
 //! | `contender` | one of the compared name servers, and its queries |
@@ -46,6 +47,8 @@ mod commands;
 mod contender;
 mod cpu;
 mod day;
+mod dht;
+mod dht_network;
 mod dns_peers;
 mod echo;
 mod endpoint;
@@ -96,6 +99,8 @@ enum Command {
     DnsPeers(dns_peers::DnsPeersArgs),
     /// Starts a node and iroh-dns-server on loopback and measures GETs and PUTs of the same bytes.
     RelayPeers(relay_peers::RelayPeersArgs),
+    /// Starts nodes of the DHT, a node, pkarr-relay and iroh-dns-server on loopback and measures lookups.
+    Dht(dht::DhtArgs),
     /// Starts three nodes, and endpoints behind one address that all start within a second.
     Restart(restart::RestartArgs),
     /// Starts three nodes, and simulates a day of many endpoints in minutes.
@@ -123,6 +128,7 @@ async fn main() -> ExitCode {
             Command::Peers(args) => peers::run(args).await,
             Command::DnsPeers(args) => dns_peers::run(args).await,
             Command::RelayPeers(args) => relay_peers::run(args).await,
+            Command::Dht(args) => dht::run(args).await,
             Command::Restart(args) => restart::run(args).await,
             Command::Day(args) => day::run(args).await,
             Command::Echo(args) => echo::run(&args),

@@ -52,7 +52,7 @@ pub(crate) async fn run(args: PeersArgs) -> anyhow::Result<()> {
     let dir = args.cluster.dir()?;
     let peers = Peers {
         quorate: args.cluster.start().await?,
-        iroh: OtherServers::iroh(&args.iroh, &dir).await?,
+        iroh: OtherServers::iroh(&args.iroh, &dir, &[]).await?,
         etcd: OtherServers::etcd(&args.etcd, &dir).await?,
         keys: Keys::new(0, usize::try_from(args.keys)?),
         secs: args.secs,

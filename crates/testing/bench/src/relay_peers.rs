@@ -60,7 +60,7 @@ pub(crate) async fn run(args: RelayPeersArgs) -> anyhow::Result<()> {
         args.keys, args.clients, args.turns, args.secs
     );
     let ours = node(&args.cluster).await?;
-    let iroh = OtherServers::iroh(&args.iroh, &args.cluster.dir()?).await?;
+    let iroh = OtherServers::iroh(&args.iroh, &args.cluster.dir()?, &[]).await?;
     let both = [
         Relay {
             name: "quorate",

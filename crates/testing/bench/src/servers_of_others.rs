@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{SocketAddr, SocketAddrV4},
     path::Path,
     process::Stdio,
     time::{Duration, Instant},
@@ -45,12 +45,19 @@ pub(crate) struct OtherServers {
 }
 
 impl OtherServers {
-    /// One iroh-dns-server: without a limit of PUTs, without the DHT, over plain HTTP.
-    pub(crate) async fn iroh(program: &Path, below: &Path) -> anyhow::Result<Self> {
+    /// One iroh-dns-server: without a limit of PUTs, over plain HTTP. It uses the DHT if it gets nodes of it.
+    pub(crate) async fn iroh(
+        program: &Path,
+        below: &Path,
+        dht: &[SocketAddrV4],
+    ) -> anyhow::Result<Self> {
         let dir = TempDir::with_prefix_in("iroh-", below)?;
         let [http, dns] = std::array::from_fn(|_| ports::take_address());
         let config = dir.path().join("config.toml");
-        fs::write(&config, iroh_config(&dir.path().join("data"), http, dns))?;
+        fs::write(
+            &config,
+            iroh_config(&dir.path().join("data"), http, dns, dht),
+        )?;
         let mut command = Command::new(program);
         command.arg("--config").arg(config).env("RUST_LOG", "error");
         let mut servers = Self {
@@ -59,6 +66,39 @@ impl OtherServers {
             addresses: vec![http],
             dns: Some(dns),
             taken: vec![http, dns],
+            _dir: dir,
+        };
+        servers.wait_for("/", |_| true).await?;
+        Ok(servers)
+    }
+
+    /// One pkarr-relay without limits. The names of the nodes of the DHT that are built into it lead to this
+    /// machine.
+    pub(crate) async fn pkarr(program: &Path, below: &Path) -> anyhow::Result<Self> {
+        let dir = TempDir::with_prefix_in("pkarr-", below)?;
+        let http = ports::take_address();
+        let (config, hosts) = (dir.path().join("config.toml"), dir.path().join("hosts"));
+        let port = http.port();
+        fs::write(
+            &config,
+            format!("[http]\nport = {port}\n[mainline]\n[cache]\n"),
+        )?;
+        fs::write(
+            &hosts,
+            "127.0.0.1 localhost router.bittorrent.com dht.transmissionbt.com \
+             dht.libtorrent.org relay.pkarr.org\n",
+        )?;
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+        command.arg("mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"");
+        command.arg("sh").arg(hosts).arg(program);
+        command.arg("--config").arg(config);
+        let mut servers = Self {
+            name: "pkarr-relay",
+            processes: vec![spawn(command)?],
+            addresses: vec![http],
+            dns: None,
+            taken: vec![http],
             _dir: dir,
         };
         servers.wait_for("/", |_| true).await?;
@@ -201,7 +241,8 @@ fn number_of<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     Some(value.split_once('"')?.0)
 }
 
-fn iroh_config(data_dir: &Path, http: SocketAddr, dns: SocketAddr) -> String {
+fn iroh_config(data_dir: &Path, http: SocketAddr, dns: SocketAddr, dht: &[SocketAddrV4]) -> String {
+    let bootstrap: Vec<_> = dht.iter().map(ToString::to_string).collect();
     format!(
         r#"pkarr_put_rate_limit = "disabled"
 data_dir = {data_dir:?}
@@ -223,8 +264,10 @@ rr_ns = "ns1.quorate.test."
 disabled = true
 
 [mainline]
-enabled = false
+enabled = {uses_dht}
+bootstrap = {bootstrap:?}
 "#,
+        uses_dht = !dht.is_empty(),
         http_port = http.port(),
         http_ip = http.ip(),
         dns_port = dns.port(),
