@@ -95,6 +95,8 @@ async fn promtool_finds_no_fault_with_the_metrics() {
 fn the_alerts_are_rules_about_metrics_that_exist() {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus-rules.yml");
     run(promtool().args(["check", "rules"]).arg(&rules));
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("prometheus-rules-tests.yml");
+    run(promtool().args(["test", "rules"]).arg(tests));
 
     let documentation = fs::read_to_string(documentation()).expect("the page is there");
     let rows = documentation.lines().filter_map(|line| {

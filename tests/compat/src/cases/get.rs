@@ -73,7 +73,7 @@ fn answers() -> Vec<Case> {
             ],
         )
         .but(
-            "Quorate does not use the DHT. With the time of the PUT in this field, a pkarr client would drop a packet from its cache as old although there is no newer one.",
+            "A stored packet was received, and not seen in the DHT. With the time of the PUT in this field, a pkarr client would drop a packet from its cache as old although there is no newer one.",
         ),
         Case::should(
             "the answer has a Content-Length",

@@ -140,7 +140,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 .has("pkarr-dht-stored-nodes", "")],
         )
         .but(
-            "Quorate does not use the DHT. pkarr 8 takes an answer without the field as stored, which is right; 0 would mean that no node stores it.",
+            "Quorate does not use the DHT by default, and an answer never waits for it. pkarr 8 takes an answer without the field as stored, which is right; 0 would mean that no node stores it.",
         ),
         Case::must(
             "too many PUTs from an address: 429",
