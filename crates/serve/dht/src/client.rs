@@ -59,8 +59,8 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(600);
 /// longer than the present one: the library cannot change it.
 const TIMEOUT_CHANGE: f64 = 2.0;
 
-/// How many nodes of the DHT are remembered for the next start, which uses them instead of the configured
-/// ones. If the library gets more than 20, it asks all of them in each lookup.
+/// How many nodes of the DHT are remembered for the next start, beside the configured ones. If the library
+/// gets more than 20 together, it asks all of them in each lookup.
 const REMEMBERED_COUNT: usize = 8;
 
 /// The client. Only here is the library used, apart from its items.
@@ -241,11 +241,9 @@ impl Client {
     /// Starts the client, and waits until a node of the DHT answers.
     async fn start(&self, remembered: &mut Vec<SocketAddrV4>) -> Result<AsyncDht, ClientError> {
         self.metrics.starts_total.inc();
-        // The library asks all of these in each lookup: strangers should not be the same ones for ever.
-        let mut bootstrap = remembered.clone();
-        if bootstrap.len() < REMEMBERED_COUNT {
-            bootstrap.extend(resolve(&self.settings.bootstrap).await);
-        }
+        // Those that are remembered may all be liars.
+        let mut bootstrap = resolve(&self.settings.bootstrap).await;
+        bootstrap.extend(&*remembered);
         if bootstrap.is_empty() {
             return Err(ClientError::NoBootstrap);
         }
