@@ -7,8 +7,8 @@ use quorate_packet::PublicKey;
 
 use crate::{
     ClusterState, Command, FoundingInvite, Import, LastBackup, Level, LogIndex, NodeRegistry,
-    Outcome, Rejection, StoredPackets, UnixMillis, UnsupportedLevel, deletion::delete_packet,
-    put_batch::put_batch,
+    Outcome, Rejection, Renewal, SecretKind, SecretState, StoredPackets, UnixMillis,
+    UnsupportedLevel, deletion::delete_packet, put_batch::put_batch,
 };
 
 /// Applies the command that the `entry` at `index` encodes, in a program that supports `supported`.
@@ -64,6 +64,14 @@ pub fn apply<R: StoredPackets>(
         }
         Command::Deregister(node) => {
             node_registry(cluster).deregister(node, index);
+            // The removed node has the key.
+            secrets(cluster).key_due = Some(index);
+            Outcome::Agreed
+        }
+        Command::DeregisterCompromised(node) => {
+            node_registry(cluster).deregister(node, index);
+            let kinds = SecretKind::of_operators();
+            secrets(cluster).demand(kinds, Renewal::Compromised, index);
             Outcome::Agreed
         }
         Command::FinishFounding => {
@@ -79,11 +87,6 @@ pub fn apply<R: StoredPackets>(
             Outcome::Agreed
         }
         Command::ChangeZone(change) => agree(&mut cluster.zones, |zones| change.changed(zones)),
-        Command::RotateCookies { secret, now } => {
-            let zones = Arc::make_mut(&mut cluster.zones);
-            zones.cookie_secrets.rotate(secret, now);
-            Outcome::Agreed
-        }
         Command::ChangePublishing(change) => agree(&mut cluster.publishing, |publishing| {
             change.changed(publishing)
         }),
@@ -108,11 +111,31 @@ pub fn apply<R: StoredPackets>(
             set_back(cluster, now);
             Outcome::Agreed
         }
+        Command::DemandKey => {
+            secrets(cluster).key_due = Some(index);
+            Outcome::Agreed
+        }
+        Command::SwitchKey(switch) => {
+            secrets(cluster).switch_key(switch);
+            Outcome::Agreed
+        }
+        Command::StoreSecret(secret) => match secrets(cluster).store(secret, index) {
+            Ok(()) => Outcome::Agreed,
+            Err(rejection) => Outcome::Rejected(rejection.into()),
+        },
+        Command::DropSecrets(kinds) => {
+            secrets(cluster).drop_lost(&kinds);
+            Outcome::Agreed
+        }
+        Command::DemandSecrets { kinds, renewal } => {
+            secrets(cluster).demand(kinds, renewal, index);
+            Outcome::Agreed
+        }
     })
 }
 
-/// Sets time back, and with it times that are wrong: the expiry of tokens created meanwhile, and the day
-/// of the cookie secret. Blocks stay: one that ends late can be lifted, and one that ended early would
+/// Sets time back, and with it times that are wrong: the expiry of tokens created meanwhile, and when
+/// secrets were made. Blocks stay: one that ends late can be lifted, and one that ended early would
 /// accept what an operator excluded.
 fn set_back(cluster: &mut ClusterState, now: UnixMillis) {
     let Some((after, by)) = cluster.time.set_back(now) else {
@@ -126,7 +149,9 @@ fn set_back(cluster: &mut ClusterState, now: UnixMillis) {
     for invite in node_registry(cluster).invites.values_mut() {
         lower(&mut invite.expires);
     }
-    lower(&mut Arc::make_mut(&mut cluster.zones).cookie_secrets.rotated);
+    for secret in secrets(cluster).stored.values_mut() {
+        lower(&mut secret.sealed.made);
+    }
     // Otherwise the next backup would be due too late.
     let LastBackup { saved, failed, .. } = &mut cluster.last_backup;
     for record in [saved, failed].into_iter().flatten() {
@@ -145,6 +170,10 @@ fn agree<S, E: Into<Rejection>>(
         Err(rejection) => return Outcome::Rejected(rejection.into()),
     }
     Outcome::Agreed
+}
+
+fn secrets(cluster: &mut ClusterState) -> &mut SecretState {
+    Arc::make_mut(&mut cluster.secrets)
 }
 
 fn node_registry(cluster: &mut ClusterState) -> &mut NodeRegistry {

@@ -1,12 +1,17 @@
 //! The laws of `apply`, whatever the log holds.
 
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{self, Index},
+};
+use strum::VariantArray;
 
 use super::{
     capacity::{UNBOUNDED, capacity},
     *,
 };
-use crate::fixture::name;
+use crate::{KeyId, Renewal, SealedSecret, SecretKind, StoreSecret, SwitchKey, fixture::name};
 
 fn config() -> ProptestConfig {
     ProptestConfig {
@@ -226,12 +231,36 @@ fn any_of_zones() -> impl Strategy<Value = Command> {
         change.unset = unset.map(|(owner, of)| (name(&owner), of)).collect();
         Command::ChangeZone(change)
     });
-    let rotate = (any::<[u8; 16]>(), any_now());
-    let rotate = rotate.prop_map(|(secret, now)| Command::RotateCookies {
-        secret: CookieSecret(secret),
-        now,
-    });
-    prop_oneof![3 => changed, 1 => rotate]
+    prop_oneof![3 => changed, 1 => any_secret_change()]
+}
+
+fn any_secret_change() -> impl Strategy<Value = Command> {
+    let kinds = sample::subsequence(SecretKind::VARIANTS, 0..=SecretKind::VARIANTS.len());
+    let parts = (0..3_u8, any::<u8>(), kinds, any_now(), any::<Option<u8>>());
+    (0..5_u8, parts).prop_map(
+        |(choice, (key, byte, kinds, made, replaces))| match choice {
+            0 => Command::DemandKey,
+            1 => Command::SwitchKey(SwitchKey {
+                key: KeyId([key; _]),
+                made_after: LogIndex(byte.into()),
+            }),
+            2 => Command::DemandSecrets {
+                kinds,
+                renewal: Renewal::Requested,
+            },
+            3 => Command::DropSecrets(kinds),
+            _ => Command::StoreSecret(StoreSecret {
+                kind: SecretKind::DnsCookies,
+                replaces: replaces.map(|index| LogIndex(index.into())),
+                is_new: byte > 9,
+                sealed: SealedSecret {
+                    key: KeyId([key; _]),
+                    bytes: vec![byte; byte.into()].into(),
+                    made,
+                },
+            }),
+        },
+    )
 }
 
 /// Entries of every kind: commands, commands with a byte changed and the end cut off, and what

@@ -5,13 +5,15 @@ use std::{
 
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
+use strum::VariantArray;
+
 use super::*;
 use crate::{
-    BatchConditions, Capacity, ClusterId, CommandError, Condition, Conditions, CookieSecret,
-    Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Found, Invite, InviteId, Join, JoinRejection,
-    LEVEL_MAX, NodeId, PublishChange, PublishMode, PutBatch, PutOutcome, Registration,
-    SettingsChange, StoredPacket, TICK_INTERVAL, TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version,
-    Voucher,
+    BatchConditions, Capacity, ClusterId, CommandError, Condition, Conditions, Deletion,
+    EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Found, Invite, InviteId, Join, JoinRejection, KeyId,
+    LEVEL_MAX, NodeId, PublishChange, PublishMode, PutBatch, PutOutcome, Registration, Renewal,
+    SealedSecret, SecretKind, SettingsChange, StoreSecret, StoredPacket, SwitchKey, TICK_INTERVAL,
+    TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version, Voucher,
     fixture::{change, set},
     millis,
 };
@@ -185,9 +187,26 @@ fn every_command_survives_its_encoding() {
         register(1, "name"),
         Command::Deregister(PublicKey::from_bytes([3; 32])),
         Command::ChangeZone(change("a.", vec![set("w.a.", 1, &[b"1111"])])),
-        Command::RotateCookies {
-            secret: CookieSecret([4; 16]),
-            now: UnixMillis(8),
+        Command::DemandKey,
+        Command::SwitchKey(SwitchKey {
+            key: KeyId([4; _]),
+            made_after: LogIndex(u64::MAX),
+        }),
+        Command::StoreSecret(StoreSecret {
+            kind: SecretKind::AcmeOrder,
+            replaces: Some(LogIndex(5)),
+            is_new: true,
+            sealed: SealedSecret {
+                key: KeyId([4; _]),
+                bytes: Bytes::from_static(b"sealed"),
+                made: UnixMillis(8),
+            },
+        }),
+        Command::DropSecrets(vec![SecretKind::Certificate]),
+        Command::DeregisterCompromised(PublicKey::from_bytes([3; 32])),
+        Command::DemandSecrets {
+            kinds: SecretKind::VARIANTS.to_vec(),
+            renewal: Renewal::Compromised,
         },
         Command::ChangePublishing(PublishChange::SetMode(PublishMode::AllowList)),
         Command::ChangeSettings(SettingsChange {
@@ -562,3 +581,26 @@ mod publishing;
 
 #[path = "apply_properties.rs"]
 mod properties;
+
+/// In one entry: a leader that fails between two would leave the secrets of a stolen machine in use.
+#[test]
+fn the_removal_of_a_compromised_node_demands_all_secrets_anew() {
+    let mut replica = Replica::default();
+    let key = PublicKey::from_bytes([3; 32]);
+    replica.apply(&Command::DeregisterCompromised(key));
+    let secrets = &replica.cluster.secrets;
+    assert!(secrets.key_due.is_some());
+    let due: Vec<_> = secrets
+        .due
+        .iter()
+        .map(|(kind, why)| (*kind, *why))
+        .collect();
+    let expected = SecretKind::of_operators().into_iter();
+    assert_eq!(
+        due,
+        expected
+            .map(|kind| (kind, Renewal::Compromised))
+            .collect::<Vec<_>>()
+    );
+    assert!(replica.cluster.node_registry.removed.contains_key(&key));
+}

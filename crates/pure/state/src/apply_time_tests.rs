@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
 
+use crate::{KeyId, SealedSecret, SecretKind, StoreSecret, SwitchKey};
+
 use super::{
     capacity::{UNBOUNDED, capacity},
     *,
 };
-use crate::CookieSecrets;
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -70,7 +71,7 @@ fn a_block_holds_by_the_time_that_a_majority_agrees_on() {
 
 /// What is made while the clocks are ahead would end a month late.
 #[test]
-fn tokens_and_cookie_secrets_of_meanwhile_are_set_back_and_others_are_not() {
+fn tokens_and_secrets_of_meanwhile_are_set_back_and_others_are_not() {
     let mut replica = Replica::default();
     let mut invite = |id, now: u64| {
         let invite = Invite {
@@ -86,10 +87,21 @@ fn tokens_and_cookie_secrets_of_meanwhile_are_set_back_and_others_are_not() {
     };
     invite(1, STEP);
     invite(2, STEP + MONTH_MS);
-    replica.apply(&Command::RotateCookies {
-        secret: CookieSecret([1; 16]),
-        now: UnixMillis(STEP + MONTH_MS),
-    });
+    let key = KeyId([1; _]);
+    replica.apply(&Command::SwitchKey(SwitchKey {
+        key,
+        made_after: LogIndex(0),
+    }));
+    replica.apply(&Command::StoreSecret(StoreSecret {
+        kind: SecretKind::DnsCookies,
+        replaces: None,
+        is_new: true,
+        sealed: SealedSecret {
+            key,
+            bytes: Bytes::new(),
+            made: UnixMillis(STEP + MONTH_MS),
+        },
+    }));
     replica.put(STEP + MONTH_MS + DAY_MS, &[]);
     replica.apply(&Command::Tick {
         now: UnixMillis(STEP + DAY_MS),
@@ -103,8 +115,8 @@ fn tokens_and_cookie_secrets_of_meanwhile_are_set_back_and_others_are_not() {
         .values()
         .map(|it| it.expires.0);
     assert_eq!(expires.collect::<Vec<_>>(), [STEP + DAY_MS, STEP + DAY_MS]);
-    let CookieSecrets { rotated, .. } = replica.cluster.zones.cookie_secrets;
-    assert_eq!(rotated, UnixMillis(STEP));
+    let stored = &replica.cluster.secrets.stored[&SecretKind::DnsCookies];
+    assert_eq!(stored.sealed.made, UnixMillis(STEP));
 }
 
 proptest! {

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Buf, BytesMut};
 
 use crate::{
-    Capacity, ClusterId, ClusterTime, CommandError, CookieSecret, CookieSecrets, Invite,
-    LastBackup, Level, NodeRegistry, PublishState, Registration, STEP_MIN, TokenHash, UnixMillis,
-    Voucher, Vouchers, ZoneState,
+    Capacity, ClusterId, ClusterTime, CommandError, Invite, LastBackup, Level, NodeRegistry,
+    PublishState, Registration, STEP_MIN, SecretState, TokenHash, UnixMillis, Voucher, Vouchers,
+    ZoneState,
     codec::{Codec, fields},
 };
 
@@ -15,8 +15,8 @@ use crate::{
 const SIZE_SIZE: usize = 4;
 
 /// Longer than the encoding of all absent fields that older programs did not write: an empty
-/// [`ClusterTime`], and a zero for each `None`.
-const ABSENT: [u8; 64] = [0; _];
+/// [`ClusterTime`] and [`SecretState`], and a zero for each `None`.
+const ABSENT: [u8; 96] = [0; _];
 
 /// How long a cluster that was restored or recovered removes no packet for its age: operators need the time
 /// to bring clients back that publish to the addresses of the old cluster.
@@ -36,7 +36,6 @@ pub struct ClusterState {
     /// once.
     pub forming: Option<u32>,
     pub node_registry: Arc<NodeRegistry>,
-    /// The replicated zones and cookie secrets.
     pub zones: Arc<ZoneState>,
     /// The publish policy and the deletions.
     pub publishing: Arc<PublishState>,
@@ -48,10 +47,11 @@ pub struct ClusterState {
     /// The last stamp in the packets that this cluster started with, if it was restored from a backup or
     /// recovered from another cluster.
     pub restored: Option<UnixMillis>,
+    pub secrets: Arc<SecretState>,
 }
 
 fields! {
-    ClusterState { level, capacity, id, forming, node_registry, zones, publishing, time, retention_secs, last_backup, restored }
+    ClusterState { level, capacity, id, forming, node_registry, zones, publishing, time, retention_secs, last_backup, restored, secrets }
     NodeRegistry { registrations, invites, vouchers, removed }
     Registration { name, address, stays_learner, has_data, index }
     Invite { key, expires, stays_learner, uses, used_by }
@@ -69,13 +69,9 @@ impl ClusterState {
         out.into()
     }
 
-    /// The same with zeros for every secret, for digests and output.
+    /// The same with zeros for every secret that is not sealed, for digests and output.
     pub fn encode_public(&self) -> Vec<u8> {
         let mut public = self.clone();
-        let secrets = &mut Arc::make_mut(&mut public.zones).cookie_secrets;
-        for secret in [&mut secrets.current, &mut secrets.previous] {
-            *secret = secret.map(|_| CookieSecret([0; _]));
-        }
         let tokens = &mut Arc::make_mut(&mut public.publishing).tokens;
         tokens
             .values_mut()
@@ -84,7 +80,7 @@ impl ClusterState {
     }
 
     /// The state without what belongs to one cluster and its nodes: the id, awaited voters, registrations,
-    /// invites, vouchers and backups, and the secrets of DNS cookies. Publish tokens stay: only their hashes are
+    /// invites, vouchers and backups, and the sealed secrets. Publish tokens stay: only their hashes are
     /// replicated, and nobody can publish with a hash.
     pub fn without_secrets(&self) -> Self {
         let mut state = self.clone();
@@ -92,9 +88,7 @@ impl ClusterState {
         state.forming = None;
         state.node_registry = Arc::default();
         state.last_backup = LastBackup::default();
-        if state.zones.cookie_secrets != CookieSecrets::default() {
-            Arc::make_mut(&mut state.zones).cookie_secrets = CookieSecrets::default();
-        }
+        state.secrets = Arc::default();
         state
     }
 

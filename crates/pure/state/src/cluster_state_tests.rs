@@ -3,7 +3,7 @@ use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 use super::*;
 use crate::{
     ClusterId, InviteId, LogIndex, NodeId, TICK_INTERVAL, UnixMillis, Vouchers,
-    fixture::{publish_state, zone_state},
+    fixture::{publish_state, secret_state, zone_state},
 };
 
 fn key(byte: u8) -> PublicKey {
@@ -79,6 +79,7 @@ fn a_state_is_read_as_it_was_written() {
         retention_secs: Some(9),
         last_backup: crate::LastBackup::default(),
         restored: Some(UnixMillis(8)),
+        secrets: secret_state().into(),
     };
     for state in [ClusterState::default(), full] {
         let encoded = state.encode();
@@ -99,8 +100,9 @@ fn fields_that_an_older_program_did_not_write_are_empty() {
     };
     let mut bytes = state.encode();
     const TIME_SIZE: usize = 8 + 8 + 4 + 8 + 1;
-    bytes.truncate(bytes.len() - TIME_SIZE - 1);
-    assert!(ABSENT.len() > TIME_SIZE + 1);
+    const SECRETS_SIZE: usize = 1 + 1 + 4 + 4;
+    bytes.truncate(bytes.len() - TIME_SIZE - 1 - SECRETS_SIZE);
+    assert!(ABSENT.len() > TIME_SIZE + 1 + SECRETS_SIZE);
     let size = u32::try_from(bytes.len() - SIZE_SIZE).unwrap();
     bytes[..SIZE_SIZE].copy_from_slice(&size.to_be_bytes());
     assert_eq!(ClusterState::decode(&bytes), Ok((state, &b""[..])));
@@ -123,19 +125,12 @@ fn nothing_that_prints_or_digests_has_a_secret() {
         ..ClusterState::default()
     };
     let mut others = state.clone();
-    let secrets = &mut Arc::make_mut(&mut others.zones).cookie_secrets;
-    secrets.current = Some(CookieSecret([0x11; 16]));
-    secrets.previous = Some(CookieSecret([0x12; 16]));
     let tokens = &mut Arc::make_mut(&mut others.publishing).tokens;
     tokens.insert("tenant".to_owned(), TokenHash([0x13; 32]));
     assert_ne!(state, others);
     assert_eq!(format!("{state:?}"), format!("{others:?}"));
     let public = state.encode_public();
     assert_eq!(public, others.encode_public());
-    let secrets = state.zones.cookie_secrets;
-    for secret in [secrets.current, secrets.previous].map(Option::unwrap) {
-        assert!(!public.windows(16).any(|bytes| bytes == secret.0));
-    }
     assert!(!public.windows(32).any(|bytes| bytes == [0xab; 32]));
 }
 
@@ -152,17 +147,14 @@ fn a_new_cluster_gets_all_but_what_belongs_to_the_old_one() {
         zones: zone_state().into(),
         publishing: publish_state().into(),
         time: time(),
+        secrets: secret_state().into(),
         ..ClusterState::default()
     };
     let kept = full.without_secrets();
     assert_eq!((kept.id, kept.forming), (None, None));
     assert_eq!(*kept.node_registry, NodeRegistry::default());
     assert_eq!(kept.zones.zones, full.zones.zones);
-    let bytes = kept.encode();
-    let secrets = full.zones.cookie_secrets;
-    for secret in [secrets.current, secrets.previous].map(Option::unwrap) {
-        assert!(!bytes.windows(16).any(|found| found == secret.0));
-    }
+    assert_eq!(*kept.secrets, SecretState::default());
     assert_eq!(kept.publishing, full.publishing);
     assert_eq!((kept.capacity, kept.time), (full.capacity, full.time));
 }

@@ -11,9 +11,7 @@ use std::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PublicKey, Timestamp};
 
-use crate::{
-    ClusterId, CommandError, CookieSecret, InviteId, Level, LogIndex, NodeId, UnixMillis, WireName,
-};
+use crate::{ClusterId, CommandError, InviteId, Level, LogIndex, NodeId, UnixMillis, WireName};
 
 pub(crate) trait Codec: Sized {
     fn put(&self, out: &mut BytesMut);
@@ -119,7 +117,7 @@ macro_rules! wrappers {
 
 pub(crate) use {fields, kinds, wrappers};
 
-wrappers! { ClusterId CookieSecret InviteId Level LogIndex NodeId UnixMillis }
+wrappers! { ClusterId InviteId Level LogIndex NodeId UnixMillis }
 
 impl Codec for bool {
     fn put(&self, out: &mut BytesMut) {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use quorate_packet::PublicKey;
 
 use crate::{
-    BackupRecord, Capacity, ClusterId, CookieSecret, Import, Invite, InviteId, Join, Level,
-    LogIndex, PublishChange, PutBatch, Registration, SettingsChange, UnixMillis, Voucher,
-    ZoneChange,
+    BackupRecord, Capacity, ClusterId, Import, Invite, InviteId, Join, Level, LogIndex,
+    PublishChange, PutBatch, Registration, Renewal, SecretKind, SettingsChange, StoreSecret,
+    SwitchKey, UnixMillis, Voucher, ZoneChange,
 };
 
 /// The most packets that one `Expire` removes, so that a mass expiry does not stall writes.
@@ -61,12 +61,6 @@ pub enum Command {
     DropVouchers(LogIndex),
     /// Change the replicated records of a zone.
     ChangeZone(ZoneChange),
-    /// Replace the secret of DNS cookies, if that is due.
-    RotateCookies {
-        secret: CookieSecret,
-        /// The cluster time of the proposal.
-        now: UnixMillis,
-    },
     ChangePublishing(PublishChange),
     /// Delete the packet of a key; it and earlier ones cannot be stored again.
     DeletePacket {
@@ -90,6 +84,19 @@ pub enum Command {
     Import(Import),
     /// Record the result of a scheduled backup.
     RecordBackup(BackupRecord),
+    /// Demand a new cluster key.
+    DemandKey,
+    SwitchKey(SwitchKey),
+    StoreSecret(StoreSecret),
+    /// Drop the secrets of these kinds that an earlier key has sealed: no node has that key any more.
+    DropSecrets(Vec<SecretKind>),
+    /// Remove the registration of a node whose machine others may know, and demand new secrets.
+    DeregisterCompromised(PublicKey),
+    /// Demand new secrets of these kinds, and another cluster key if others may know the old ones.
+    DemandSecrets {
+        kinds: Vec<SecretKind>,
+        renewal: Renewal,
+    },
 }
 
 impl Command {
@@ -103,7 +110,6 @@ impl Command {
             })
             | Self::Invite { now, .. }
             | Self::Join(Join { now, .. })
-            | Self::RotateCookies { now, .. }
             | Self::DeletePacket { now, .. }
             | Self::Tick { now }
             | Self::SetBack { now }
@@ -113,12 +119,18 @@ impl Command {
             | Self::Found(_)
             | Self::Register { .. }
             | Self::Deregister(_)
+            | Self::DeregisterCompromised(_)
             | Self::FinishFounding
             | Self::Vouch(_)
             | Self::DropVouchers(_)
             | Self::ChangeZone(_)
             | Self::ChangePublishing(_)
-            | Self::ChangeSettings(_) => None,
+            | Self::ChangeSettings(_)
+            | Self::DemandKey
+            | Self::SwitchKey(_)
+            | Self::StoreSecret(_)
+            | Self::DropSecrets(_)
+            | Self::DemandSecrets { .. } => None,
         }
     }
 }

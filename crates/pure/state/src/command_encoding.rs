@@ -24,6 +24,7 @@ const HEADER: [u8; 3] = [MAGIC, 0, Level::FIRST.0 as u8];
 /// The bytes before the conditions and packets of a batch. The fields of other commands start here.
 const BATCH_HEADER_SIZE: usize = HEADER.len() + 1 + 8 + 8;
 
+// 10 was `RotateCookies`, with a secret that was not sealed. It is not used again.
 kinds! {
     Command, |kind| CommandError::Kind { level: Level::FIRST, kind },
     1u8 => PutBatch(batch),
@@ -35,7 +36,6 @@ kinds! {
     7u8 => Register { node, registration },
     8u8 => Deregister(node),
     9u8 => ChangeZone(change),
-    10u8 => RotateCookies { secret, now },
     11u8 => ChangePublishing(change),
     12u8 => DeletePacket { key, blocked_until, now },
     13u8 => FinishFounding,
@@ -46,6 +46,12 @@ kinds! {
     18u8 => ChangeSettings(change),
     19u8 => Import(import),
     20u8 => RecordBackup(record),
+    21u8 => DemandKey,
+    22u8 => SwitchKey(switch),
+    23u8 => StoreSecret(secret),
+    24u8 => DemandSecrets { kinds, renewal },
+    25u8 => DropSecrets(kinds),
+    26u8 => DeregisterCompromised(node),
 }
 
 fields! {

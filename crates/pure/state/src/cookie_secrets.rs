@@ -2,8 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use crate::UnixMillis;
-
 /// How long a secret creates cookies. For the same time afterwards its cookies are still accepted.
 ///
 /// RFC 9018, section 5, allows a secret for at most 36 days, and requires accepting both the old and the new
@@ -26,53 +24,55 @@ impl fmt::Debug for CookieSecret {
 }
 
 /// The secrets of DNS cookies (RFC 7873, RFC 9018), equal on all nodes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CookieSecrets {
     /// Creates and checks cookies.
-    pub current: Option<CookieSecret>,
-    /// Checks its earlier cookies.
+    pub current: CookieSecret,
+    /// Checks the cookies of the day before.
     pub previous: Option<CookieSecret>,
-    /// The cluster time at which the current one was proposed.
-    pub rotated: UnixMillis,
 }
 
 impl CookieSecrets {
-    /// Whether a new secret is due.
-    pub fn is_due(&self, now: UnixMillis) -> bool {
-        self.current.is_none() || now.since(self.rotated) >= COOKIE_SECRET_AGE
+    /// The bytes that are sealed: the current secret, and the previous one if there is one.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let previous = self.previous.map(|previous| previous.0);
+        [
+            &self.current.0[..],
+            previous.as_ref().map_or(&[], |bytes| &bytes[..]),
+        ]
+        .concat()
     }
 
-    /// Makes `secret` the current one, if due. Of two leaders that propose one each, only the first
-    /// succeeds; otherwise the cookies of the last day would become invalid.
-    pub(crate) fn rotate(&mut self, secret: CookieSecret, now: UnixMillis) {
-        if self.is_due(now) {
-            self.previous = self.current.replace(secret);
-            self.rotated = now;
-        }
+    /// Reads the output of [`to_bytes`](Self::to_bytes). `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (current, rest) = bytes.split_first_chunk()?;
+        let previous = match rest.is_empty() {
+            true => None,
+            false => Some(CookieSecret(rest.try_into().ok()?)),
+        };
+        Some(Self {
+            current: CookieSecret(*current),
+            previous,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::millis;
 
     #[test]
-    fn a_secret_makes_cookies_for_a_day_and_knows_them_for_another() {
-        let mut secrets = CookieSecrets::default();
-        let [a, b, c] = [1, 2, 3].map(|byte| CookieSecret([byte; COOKIE_SECRET_SIZE]));
-        let day = millis(COOKIE_SECRET_AGE);
-        secrets.rotate(a, UnixMillis(5));
-        assert_eq!((secrets.current, secrets.previous), (Some(a), None));
-        for early in [0, 5, 4 + day] {
-            secrets.rotate(b, UnixMillis(early));
-            assert_eq!((secrets.current, secrets.previous), (Some(a), None));
+    fn secrets_are_read_as_they_were_written() {
+        let current = CookieSecret([1; _]);
+        for previous in [None, Some(CookieSecret([2; _]))] {
+            let secrets = CookieSecrets { current, previous };
+            assert_eq!(
+                CookieSecrets::from_bytes(&secrets.to_bytes()),
+                Some(secrets)
+            );
         }
-        secrets.rotate(b, UnixMillis(5 + day));
-        assert_eq!((secrets.current, secrets.previous), (Some(b), Some(a)));
-        secrets.rotate(c, UnixMillis(5 + day));
-        assert_eq!(secrets.current, Some(b), "another leader's, at once");
-        secrets.rotate(c, UnixMillis(5 + 2 * day));
-        assert_eq!((secrets.current, secrets.previous), (Some(c), Some(b)));
+        for size in [0, 15, 17, 31, 33] {
+            assert_eq!(CookieSecrets::from_bytes(&vec![0; size]), None, "{size}");
+        }
     }
 }

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use quorate_packet::{PublicKey, Timestamp};
 
 use crate::{
-    CookieSecret, CookieSecrets, Deletion, NamedSet, PublishMode, PublishState, RecordSet,
-    ReplicatedZone, TokenHash, UnixMillis, WireName, ZoneChange, ZoneState,
+    Deletion, KeyId, LogIndex, NamedSet, PublishMode, PublishState, RecordSet, Renewal,
+    ReplicatedZone, SealedSecret, SecretKind, SecretState, StoredSecret, TokenHash, UnixMillis,
+    WireName, ZoneChange, ZoneState,
 };
 
 pub(crate) fn name(text: &str) -> WireName {
@@ -50,11 +51,27 @@ pub(crate) fn zone_state() -> ZoneState {
             (name("."), zone(2, [].into())),
         ]
         .into(),
-        cookie_secrets: CookieSecrets {
-            current: Some(CookieSecret([0xc1; 16])),
-            previous: Some(CookieSecret([0xc2; 16])),
-            rotated: UnixMillis(u64::MAX),
+    }
+}
+
+pub(crate) fn secret_state() -> SecretState {
+    let stored = |key, byte| StoredSecret {
+        sealed: SealedSecret {
+            key: KeyId([key; _]),
+            bytes: vec![byte; 40].into(),
+            made: UnixMillis(u64::MAX),
         },
+        index: LogIndex(6),
+    };
+    SecretState {
+        key: Some(KeyId([1; _])),
+        key_due: Some(LogIndex(u64::MAX)),
+        stored: [
+            (SecretKind::DnsCookies, stored(1, 0xc1)),
+            (SecretKind::Certificate, stored(2, 0xc2)),
+        ]
+        .into(),
+        due: [(SecretKind::AcmeAccount, Renewal::Compromised)].into(),
     }
 }
 

@@ -26,11 +26,12 @@
 //! | [`PutBatch`] | the command that stores packets |
 //! | [`StoredPackets`] | the storage of packets: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
-//! | [`ClusterState`] | the replicated state other than packets: [`Level`], [`Capacity`], [`ClusterId`], [`NodeRegistry`], [`ZoneState`], [`PublishState`], [`ClusterTime`] |
+//! | [`ClusterState`] | the replicated state other than packets: [`Level`], [`Capacity`], [`ClusterId`], [`NodeRegistry`], [`ZoneState`], [`PublishState`], [`ClusterTime`], [`SecretState`] |
 //! | [`ClusterTime`] | the time in the log, and its undone steps |
 //! | [`NodeRegistry`] | registered nodes, removed nodes, and invites |
 //! | [`Voucher`], [`Vouchers`] | proof of a registration for nodes that have not applied it yet |
-//! | [`ZoneState`] | replicated DNS records and cookie secrets |
+//! | [`ZoneState`] | replicated DNS records |
+//! | [`SecretState`] | the id of the cluster key, and the secrets that it has sealed |
 //! | [`ZoneChange`] | a change of a zone |
 //! | [`NamedSet::check_in`], [`check_together`], [`check_beside`] | which records a zone may have |
 //! | [`Conditions`], [`BatchConditions`] | the conditions of storing a packet, and of the packets of a batch |
@@ -67,6 +68,7 @@ mod publish_state;
 mod put_batch;
 mod put_outcome;
 mod record_set;
+mod secret_state;
 mod settings_change;
 mod stored_packet;
 mod time;
@@ -109,6 +111,10 @@ pub use publish_state::{
 };
 pub use put_outcome::PutOutcome;
 pub use record_set::{NamedSet, RecordSet, RecordSets};
+pub use secret_state::{
+    KEY_ID_SIZE, KeyId, Renewal, SEALED_SIZE_MAX, SealedSecret, SecretKind, SecretRejection,
+    SecretState, StoreSecret, StoredSecret, SwitchKey,
+};
 pub use settings_change::{COUNT_MAX_RANGE, RETENTION_SECS_RANGE, SIZE_MAX_RANGE, SettingsChange};
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};

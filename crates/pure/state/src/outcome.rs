@@ -1,6 +1,9 @@
 //! Outcomes of commands.
 
-use crate::{CommandError, JoinRejection, Level, PublishRejection, PutOutcome, ZoneRejection};
+use crate::{
+    CommandError, JoinRejection, Level, PublishRejection, PutOutcome, SecretRejection,
+    ZoneRejection,
+};
 
 /// The outcome of applying a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,4 +61,7 @@ pub enum Rejection {
     /// The publish policy would be invalid.
     #[error("this change of the publish policy is invalid")]
     Publishing(#[from] PublishRejection),
+    /// The secret is not stored.
+    #[error("this secret is not stored")]
+    Secret(#[from] SecretRejection),
 }

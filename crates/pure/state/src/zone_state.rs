@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::{CookieSecrets, RecordSet, RecordSets, WireName, codec::fields};
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    CommandError, RecordSet, RecordSets, WireName,
+    codec::{Codec, fields},
+};
 
 /// The most bytes of all zones together, as counted by [`ZoneState::size`].
 ///
@@ -24,7 +29,6 @@ const _: () = assert!(ZONES_SIZE_MAX < u32::MAX as usize);
 pub struct ZoneState {
     /// Zones by name. A zone without records keeps its serial.
     pub zones: BTreeMap<WireName, ReplicatedZone>,
-    pub cookie_secrets: CookieSecrets,
 }
 
 /// The replicated records of a zone.
@@ -46,10 +50,23 @@ impl ZoneState {
 }
 
 fields! {
-    ZoneState { zones, cookie_secrets }
     ReplicatedZone { serial, sets }
     RecordSet { ttl_secs, rdata }
-    CookieSecrets { current, previous, rotated }
+}
+
+/// Behind the zones, older programs have written the secrets of DNS cookies: two of 16 bytes, if there are any,
+/// and a time. They are skipped, and written as absent.
+impl Codec for ZoneState {
+    fn put(&self, out: &mut BytesMut) {
+        self.zones.put(out);
+        (None::<[u8; 16]>, (None::<[u8; 16]>, 0_u64)).put(out);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        let zones = Codec::take(bytes)?;
+        <(Option<[u8; 16]>, (Option<[u8; 16]>, u64))>::take(bytes)?;
+        Ok(Self { zones })
+    }
 }
 
 impl ReplicatedZone {

@@ -2,7 +2,6 @@ use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::{
-    CookieSecret, UnixMillis,
     codec::Codec,
     fixture::{name, zone_state},
 };
@@ -40,17 +39,16 @@ fn the_encoding_is_this() {
     };
     let state = ZoneState {
         zones: [(name("a."), zone)].into(),
-        cookie_secrets: CookieSecrets {
-            current: Some(CookieSecret([0xcc; 16])),
-            previous: None,
-            rotated: UnixMillis(9),
-        },
     };
     let zones = b"\0\0\0\x01\x01a\0\0\0\0\x07\0\0\0\x01\x01w\x01a\0\0\x01\0\0\x01\x2c\0\0\0\x01\
         \0\0\0\x04\xc0\0\x02\x01";
-    let secrets = [b"\x01", &[0xcc; 16][..], b"\0", b"\0\0\0\0\0\0\0\x09"].concat();
-    let whole = [&zones[..], &secrets].concat();
+    let whole = [&zones[..], &[0; 10]].concat();
     assert_eq!(encoded(&state), whole);
+    // An older program has written secrets of DNS cookies there.
+    let secrets = [b"\x01", &[0xcc; 16][..], b"\0", b"\0\0\0\0\0\0\0\x09"].concat();
+    let mut older = Bytes::from([&zones[..], &secrets].concat());
+    assert_eq!(ZoneState::take(&mut older), Ok(state));
+    assert!(older.is_empty());
 }
 
 #[test]
