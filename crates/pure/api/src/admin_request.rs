@@ -13,7 +13,8 @@ use strum::IntoStaticStr;
 use crate::{
     ChangeReport, ChangeRequest, CreatedInvite, Deleted, ImportPackets, ImportReport,
     InviteRequest, Members, MoveRequest, NodeId, Problem, ProblemType, RaiseLevelRequest,
-    RaisedLevel, ReplaceRequest, TransferRequest, TransferResult,
+    RaisedLevel, RemoveRequest, RenewCertificateRequest, ReplaceRequest, RotateKeyRequest,
+    RotatedKey, TransferRequest, TransferResult,
 };
 
 /// A kind of request to the leader, with the types of its answer and of its problems.
@@ -95,6 +96,10 @@ operations! {
     ImportPackets(ImportPackets) -> ImportReport;
     /// Record the result of a scheduled backup of the node that sends this.
     RecordBackup(RecordBackup) -> ();
+    /// Replace the cluster key.
+    RotateKey(RotateKeyRequest) -> RotatedKey;
+    /// Demand a new certificate.
+    RenewCertificate(RenewCertificateRequest) -> ();
 }
 
 /// Asks for the members and their states.
@@ -152,7 +157,7 @@ pub enum MemberChange {
     /// Make a voter a learner, which it stays.
     Demote(ChangeRequest),
     /// Remove it from the cluster.
-    Remove(ChangeRequest),
+    Remove(RemoveRequest),
     /// Replace it by another node and remove it, in one step once the other has caught up.
     Replace(ReplaceRequest),
     /// Change its address.

@@ -10,7 +10,7 @@
 //! | [`Problem`], [`ProblemType`] | why a request failed (RFC 9457) |
 //! | [`NodeStatus`], [`StateDigest`] | the state of a node |
 //! | [`Members`], [`Member`] | the members of the cluster |
-//! | [`InviteRequest`], [`ChangeRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | requests to change the members |
+//! | [`InviteRequest`], [`ChangeRequest`], [`RemoveRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | requests to change the members |
 //! | [`CreatedInvite`], [`ChangeReport`], [`TransferResult`] | their results |
 //! | [`AdminRequest`], [`AdminOperation`], [`ForwardedRequest`], [`ForwardedAnswer`] | what a node forwards to the leader, and the leader's answer |
 //! | [`PacketPage`], [`Packet`] | stored packets |
@@ -22,12 +22,15 @@
 //! | [`PublishModeRequest`], [`PublishKeysRequest`], [`PublishTokenRequest`] | requests to change that |
 //! | [`NewPublishToken`], [`Deleted`] | their results |
 //! | [`SettingsRequest`] | a change of settings on which the cluster has agreed |
+//! | [`CertificateStatus`], [`RenewCertificateRequest`] | the certificate of the cluster |
 //! | [`DhtStatus`], [`DhtPacket`], [`DhtPublished`] | the bridge to the Mainline DHT |
+//! | [`RotateKeyRequest`], [`RotatedKey`] | the cluster key |
 //! | [`ReloadReport`], [`LogFilter`] | settings that can change while a node runs |
 
 #![warn(missing_docs)]
 
 mod admin_request;
+mod certificate;
 mod dht;
 mod member;
 mod packet;
@@ -35,11 +38,13 @@ pub mod path;
 mod policy;
 mod problem;
 mod runtime;
+mod secrets;
 mod status;
 mod text;
 mod zone;
 
 pub use admin_request::*;
+pub use certificate::*;
 pub use dht::*;
 pub use member::*;
 pub use packet::*;
@@ -47,6 +52,7 @@ pub use policy::*;
 pub use problem::*;
 pub use quorate_state::{INVITE_USES_MAX, LogIndex, NodeId, Term};
 pub use runtime::*;
+pub use secrets::*;
 pub use status::*;
 pub use zone::*;
 

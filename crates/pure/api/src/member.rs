@@ -63,7 +63,7 @@ pub struct Member {
     #[schema(required)]
     pub last_heard_ms: Option<u64>,
     /// Why it must not become leader now, although it votes: `clock` (it disagrees with a majority
-    /// of the voters), `disk_full`, `disk_slow`.
+    /// of the voters), `disk_full`, `disk_slow`, `no_key` (it does not have the cluster key).
     #[serde(default)]
     pub not_electable: Vec<String>,
     /// The highest feature level that it supports, if that is known.
@@ -168,6 +168,17 @@ impl fmt::Debug for CreatedInvite {
 pub struct ChangeRequest {
     /// Whether to do it even if fewer than a majority of the voters would be live.
     pub force: bool,
+}
+
+/// Asks to remove a member.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RemoveRequest {
+    /// Whether to do it even if fewer than a majority of the voters would be live.
+    pub force: bool,
+    /// Whether others may know what is on its machine: then the certificate, its key and the account key are
+    /// replaced, and the certificate is revoked.
+    pub compromised: bool,
 }
 
 /// Asks to replace a member by another node.

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 pub use crate::{
-    dht::path::*, member::path::*, packet::path::*, policy::path::*, runtime::path::*,
-    status::path::*, zone::path::*,
+    certificate::path::*, dht::path::*, member::path::*, packet::path::*, policy::path::*,
+    runtime::path::*, secrets::path::*, status::path::*, zone::path::*,
 };
 
 /// This API as an OpenAPI document. GET.

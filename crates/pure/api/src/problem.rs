@@ -147,6 +147,8 @@ problem_types! {
     LastVoter: 409, false, "It is the last voter";
     /// The node does not use the DHT.
     DhtOff: 409, false, "The bridge to the DHT is off";
+    /// The cluster orders no certificate.
+    CertificateOff: 409, false, "No certificate is ordered";
     /// A newer packet of the key is stored.
     Superseded: 409, false, "A newer packet is stored";
     /// The node no longer knows changes this old: it forgets all of them at a restart or when it

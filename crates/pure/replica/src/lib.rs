@@ -9,30 +9,36 @@
 //! | [`Observer`] | the status of the node | relay, admin |
 //! | [`Replica`] | these two; stores packets, makes the next read linearizable, reports changes | relay, admin |
 //! | [`Operator`] | all of that, and operators' requests | admin |
+//! | [`SecretStore`] | all of that, and the replicated secrets | ACME |
 //! | [`DhtBridge`] | the Mainline DHT: packets that the cluster does not store, and the publication of those that it does | relay, DNS |
 //! | [`DhtOperator`] | that, its state, and operators' requests | admin |
+//! | [`CertificateOperator`] | the certificate of the cluster | admin |
 
 #![warn(missing_docs)]
+
+mod secret_store;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
 pub use quorate_api::{
-    BackupStatus, ChangeKind, ChangedPacket, Changes, ClockState, DhtPublished, DhtStatus,
-    NodeClock, NodeStatus, NotReady, Role, StateDigest, VoterCount,
+    BackupStatus, CertificateStatus, ChangeKind, ChangedPacket, Changes, ClockState, DhtPublished,
+    DhtStatus, NodeClock, NodeStatus, NotReady, Role, StateDigest, VoterCount,
 };
 use quorate_api::{ForwardedRequest, Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
     ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
-    NodeId, PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, ReplicatedZone,
-    SettingsChange, StoredPacket, TIMESTAMP_AHEAD_MAX, Term, TokenHash, TooManyVersions,
-    UnixMillis, Version, WireName, ZoneChange, ZoneRejection, ZoneState, check_beside, check_owner,
-    check_together,
+    NodeId, PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, Renewal,
+    ReplicatedZone, SecretKind, SettingsChange, StoredPacket, TIMESTAMP_AHEAD_MAX, Term, TokenHash,
+    TooManyVersions, UnixMillis, Version, WireName, ZoneChange, ZoneRejection, ZoneState,
+    check_beside, check_owner, check_together,
 };
 use quorate_zone::CompiledPacket;
 
-/// Reads the packets in the local replica.
+pub use secret_store::{OpenSecret, SecretError, SecretStore};
+
+/// Reads what the local replica holds.
 pub trait Reader: Send + Sync + 'static {
     /// The packet of `key` in the local replica, compiled for answers. It may be older than the leader's.
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError>;
@@ -47,7 +53,8 @@ pub trait Reader: Send + Sync + 'static {
     /// absent.
     fn check_ready(&self) -> Result<(), ReadError>;
 
-    /// A number that grows whenever [`zone_state`](Self::zone_state) changes; 0 while the node has none.
+    /// A number that grows whenever [`zone_state`](Self::zone_state) or
+    /// [`cookie_secrets`](Self::cookie_secrets) changes; 0 while the node has none.
     fn zone_version(&self) -> u64;
 
     /// Resolves when [`zone_version`](Self::zone_version) is larger than `version`. The zone state is then
@@ -56,6 +63,12 @@ pub trait Reader: Send + Sync + 'static {
 
     /// The replicated zones.
     fn zone_state(&self) -> Arc<ZoneState>;
+
+    /// The secrets of DNS cookies. `None` until this node can open them.
+    fn cookie_secrets(&self) -> Option<CookieSecrets>;
+
+    /// Tells the cluster that this node serves the zones of this [`zone_version`](Self::zone_version).
+    fn set_zones_served(&self, version: u64);
 }
 
 /// A packet, compiled for answers when it was applied.
@@ -211,6 +224,12 @@ pub trait DhtOperator: DhtBridge {
         &'a self,
         key: &'a PublicKey,
     ) -> BoxFuture<'a, Result<DhtPublished, Problem>>;
+}
+
+/// The certificate of the cluster, for operators.
+pub trait CertificateOperator: Send + Sync + 'static {
+    /// The stored certificate, and the state of its renewal.
+    fn status(&self) -> CertificateStatus;
 }
 
 /// The result of an operator's lookup.

@@ -5,7 +5,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use quorate_api::{
     AdminRequest, ChangeReport, ChangeState, CreatedInvite, Deleted, ForwardedRequest,
     ImportPackets, ImportReport, Member, MemberRole, MemberState, Members, Problem, ProblemType,
-    RaisedLevel, TransferResult,
+    RaisedLevel, RotatedKey, TransferResult,
 };
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::JoinToken;
@@ -89,6 +89,12 @@ impl FakeReplica {
                 leader: NODE.to_string(),
             }),
             AdminRequest::RaiseLevel(_) => json(RaisedLevel { level: 1 }),
+            AdminRequest::RotateKey(request) => json(RotatedKey {
+                key: "0102030405060708".to_owned(),
+                lost: Vec::new(),
+                discarded: request.discard_lost,
+            }),
+            AdminRequest::RenewCertificate(_) => json(()),
             AdminRequest::ChangeZone(request) => json(self.apply_zone_change(&request.change)?),
             AdminRequest::ChangePublishing(request) => {
                 json(self.apply_publish_change(&request.change)?)

@@ -6,21 +6,28 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`FakeReplica`] | `Reader`, `Observer`, `Replica` and `Operator` in one |
+//! | [`FakeReplica`] | `Reader`, `Observer`, `Replica`, `Operator` and `SecretStore` in one |
+//! | [`FakeCertificate`] | the state of a certificate |
 //! | [`FakeDht`] | a bridge to a DHT |
 //! | [`Operators`] | the requests of operators, and their answers |
+//! | [`Secrets`] | the replicated secrets |
 //! | [`packet`] | a packet signed by the `pkarr` crate |
 //! | [`received_now`], [`unverified`] | packets that a test can store in it |
 
 mod answers;
+mod certificate;
 mod dht;
 mod operator;
 mod packet;
 mod replica;
+mod secret_store;
+mod secrets;
 mod state;
 
+pub use certificate::FakeCertificate;
 pub use dht::FakeDht;
 pub use operator::Operators;
 pub use packet::{packet, received_now, unverified};
 pub use replica::FakeReplica;
+pub use secrets::Secrets;
 pub use state::READ_ERROR;

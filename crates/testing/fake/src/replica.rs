@@ -9,15 +9,16 @@ use futures_util::{FutureExt, future::BoxFuture};
 use quorate_api::{Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ChangedPacket, Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, LogIndex,
-    NodeId, NodeStatus, Observer, PublishChange, PublishState, Publishers, PutError, PutOutcome,
-    ReadError, ReadState, Reader, Replica, StateDigest, StoredPacket, Watch, ZoneChange, ZoneState,
+    ChangedPacket, Changes, ChangesLost, Conditions, CookieSecrets, IndexedPacket, LinearizeError,
+    LogIndex, NodeId, NodeStatus, Observer, PublishChange, PublishState, Publishers, PutError,
+    PutOutcome, ReadError, ReadState, Reader, Replica, StateDigest, StoredPacket, Watch,
+    ZoneChange, ZoneState,
 };
 use quorate_store::ChangeFeed;
 use tokio::sync::watch;
 
 use crate::{
-    Operators,
+    Operators, Secrets,
     state::{OWN, State},
 };
 
@@ -29,6 +30,8 @@ pub struct FakeReplica {
     zone_version: watch::Sender<u64>,
     /// The requests of operators, and their answers.
     pub operators: Operators,
+    /// The replicated secrets, and what of them fails.
+    pub secrets: Secrets,
     /// PUTs wait until this is true.
     pub answers_puts: watch::Sender<bool>,
     /// Linearizable reads wait until this is true.
@@ -46,6 +49,7 @@ impl FakeReplica {
             state: Mutex::new(state),
             zone_version: watch::Sender::new(0),
             operators: Operators::default(),
+            secrets: Secrets::default(),
             answers_puts: watch::Sender::new(true),
             answers_linearize: watch::Sender::new(true),
             put_count: watch::Sender::new(0),
@@ -69,6 +73,17 @@ impl FakeReplica {
     pub fn set_zone_state(&self, zone_state: ZoneState) {
         self.lock().zone_state = Arc::new(zone_state);
         self.zone_version.send_modify(|version| *version += 1);
+    }
+
+    /// Sets the secrets of DNS cookies.
+    pub fn set_cookie_secrets(&self, secrets: CookieSecrets) {
+        self.lock().cookie_secrets = Some(secrets);
+        self.zone_version.send_modify(|version| *version += 1);
+    }
+
+    /// The last version of the zones that DNS has reported as served.
+    pub fn zones_served(&self) -> u64 {
+        self.lock().zones_served
     }
 
     /// Sets the live members that publish in the DHT.
@@ -233,6 +248,14 @@ impl Reader for FakeReplica {
 
     fn zone_state(&self) -> Arc<ZoneState> {
         self.lock().zone_state.clone()
+    }
+
+    fn cookie_secrets(&self) -> Option<CookieSecrets> {
+        self.lock().cookie_secrets
+    }
+
+    fn set_zones_served(&self, version: u64) {
+        self.lock().zones_served = version;
     }
 }
 

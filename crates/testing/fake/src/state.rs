@@ -5,9 +5,9 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc, time::Duration};
 use data_encoding::HEXLOWER;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ChangeKind, ChangedPacket, ClockState, Conditions, LogIndex, NodeClock, NodeId, NodeStatus,
-    PublishState, PutError, PutOutcome, ReadError, Role, StateDigest, StoredPacket, Term,
-    ZoneState,
+    ChangeKind, ChangedPacket, ClockState, Conditions, CookieSecrets, LogIndex, NodeClock, NodeId,
+    NodeStatus, PublishState, PutError, PutOutcome, ReadError, Role, StateDigest, StoredPacket,
+    Term, ZoneState,
 };
 use sha2::{Digest, Sha256};
 
@@ -26,6 +26,8 @@ const RENEWAL_AGE: Duration = Duration::from_hours(24);
 pub(crate) struct State {
     pub(crate) packets: BTreeMap<PublicKey, StoredPacket>,
     pub(crate) zone_state: Arc<ZoneState>,
+    pub(crate) cookie_secrets: Option<CookieSecrets>,
+    pub(crate) zones_served: u64,
     pub(crate) publishing: Arc<PublishState>,
     /// The live members that publish in the DHT: by default, this one.
     pub(crate) publishers: Vec<NodeId>,
@@ -51,6 +53,8 @@ impl Default for State {
         Self {
             packets: BTreeMap::new(),
             zone_state: Arc::default(),
+            cookie_secrets: None,
+            zones_served: 0,
             publishing: Arc::default(),
             publishers: vec![OWN],
             committed: None,
