@@ -112,6 +112,7 @@ pub use message::{
 };
 pub use metrics::PeerMetrics;
 pub use quorate_limit::{LogBudget, Unlogged};
+pub use quorate_secrets::ClusterKey;
 pub use quorate_state::{ClusterId, InviteId, JoinRejection, NodeId, Voucher};
 pub use server::LinkServer;
 pub use transport::PeerTransport;

@@ -27,7 +27,7 @@ use crate::{
     node::OpenNode,
     node_context::NodeContext,
     snapshots::checkpoint::{checkpoint_applied, keep_log_short},
-    start::opening::{open_log, open_packets},
+    start::opening::{open_keys, open_log, open_packets},
     start::recovery::Recovery,
     writes::WriteQueue,
     writes::read_index::ReadIndexRequests,
@@ -61,6 +61,7 @@ impl Node {
         let gossip = Arc::new(PeerGossip::new(&config));
         let sync_meter = SyncMeter::new(config.settings.raft.slow_sync_ms);
         let log = open_log(&config, &metrics, sync_meter.clone()).await?;
+        let cluster_keys = open_keys(&config).await?;
         let peers = connect(&config, transport, gossip.clone(), &log, &metrics);
         let store = open_packets(&config, &peers, &metrics, &log, &|step| self.enter(step)).await?;
         peers.membership_view.set_store(&store);
@@ -83,6 +84,8 @@ impl Node {
             gossip.set_retention(retention);
         }
         gossip.set_start(store.meta().cluster.time.last_in_log());
+        let progress = state_machine.clone();
+        gossip.report_zones(move || progress.zones_served());
         raft.run();
         let mut tasks = JoinSet::new();
         let (failure, has_leader) = (watch::Sender::default(), Arc::<AtomicBool>::default());
@@ -101,6 +104,7 @@ impl Node {
             metrics,
             gossip,
             peers,
+            cluster_keys,
             log,
             store,
             state_machine,
@@ -140,6 +144,8 @@ async fn start_tasks(
     tasks.spawn(keep_log_short(context.clone()));
     tasks.spawn(context.raft.receive_slot.clone().drop_idle());
     tasks.spawn(context.clone().propose_due_commands());
+    tasks.spawn(context.clone().keep_needed_keys());
+    tasks.spawn(context.clone().keep_secrets_sealed());
     tasks.spawn(context.clone().report_publishers());
     tasks.spawn(sync_commit_index(context.clone()));
     tasks.spawn(context.clone().expire_packets());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use quorate_log::LogError;
+use quorate_secrets::KeyFileError;
 use quorate_state::{LogIndex, UnsupportedLevel};
 use quorate_store::StoreError;
 
@@ -18,6 +19,9 @@ pub enum OpenError {
     /// The store cannot be opened.
     #[error("the node cannot open its store")]
     Store(#[from] StoreError),
+    /// The file of the cluster keys cannot be used.
+    #[error("the node cannot open its cluster keys")]
+    Keys(#[from] KeyFileError),
     /// The node was a voter and has lost its votes. With its vote a leader could be elected that
     /// lacks entries which this node once acknowledged.
     #[error(
@@ -82,6 +86,7 @@ impl OpenError {
             Self::Log(error) => error.is_data_error(),
             Self::Store(error) => error.is_data_error(),
             Self::DataLost(_) | Self::Gap { .. } | Self::Level(_) | Self::Raft(_) => true,
+            Self::Keys(error) => matches!(error, KeyFileError::Damaged(_)),
             Self::Config(_) | Self::Step { .. } => false,
         }
     }

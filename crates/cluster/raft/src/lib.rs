@@ -64,6 +64,7 @@ mod metrics;
 mod node;
 mod node_context;
 mod replica;
+mod secrets;
 mod settings;
 mod snapshots;
 mod start;

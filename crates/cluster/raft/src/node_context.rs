@@ -15,6 +15,7 @@ use crate::{
     clocks::gossip::PeerGossip,
     leadership::leader::Leader,
     links::peers::Peers,
+    secrets::cluster_keys::ClusterKeys,
     start::recovery::Recovery,
 };
 
@@ -24,6 +25,7 @@ pub(crate) struct NodeContext {
     pub(crate) metrics: NodeMetrics,
     pub(crate) gossip: Arc<PeerGossip>,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) cluster_keys: ClusterKeys,
     pub(crate) log: Arc<Log>,
     pub(crate) store: Arc<Store>,
     pub(crate) state_machine: StateMachine,

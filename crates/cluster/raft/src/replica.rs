@@ -11,11 +11,11 @@ use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::chain;
 use quorate_replica::{
-    BackupStatus, Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, LogIndex,
-    NodeClock, NodeStatus, Observer, PublishState, Publishers, PutError, PutOutcome, ReadError,
-    ReadState, Reader, Replica, StateDigest, StoredPacket, Watch, ZoneState,
+    BackupStatus, Changes, ChangesLost, Conditions, CookieSecrets, IndexedPacket, LinearizeError,
+    LogIndex, NodeClock, NodeStatus, Observer, PublishState, Publishers, PutError, PutOutcome,
+    ReadError, ReadState, Reader, Replica, StateDigest, StoredPacket, Watch, ZoneState,
 };
-use quorate_state::{BackupResult, EVICTION_AGE_MIN, LastBackup, UnixMillis, millis};
+use quorate_state::{BackupResult, EVICTION_AGE_MIN, LastBackup, SecretKind, UnixMillis, millis};
 use quorate_store::{CheckpointScope, IoSpeed};
 use tokio::time::{Instant, timeout};
 
@@ -66,6 +66,18 @@ impl Reader for Node {
         let open = self.open.get();
         let zones = |open: &OpenNode| open.write_path.applied.borrow().cluster.zones.clone();
         open.map(zones).unwrap_or_default()
+    }
+
+    fn cookie_secrets(&self) -> Option<CookieSecrets> {
+        let context = &self.open.get()?.context;
+        let secret = context.open_secret(SecretKind::DnsCookies).ok()??;
+        CookieSecrets::from_bytes(&secret.content)
+    }
+
+    fn set_zones_served(&self, version: u64) {
+        if let Some(open) = self.open.get() {
+            open.context.state_machine.set_served_version(version);
+        }
     }
 }
 

@@ -27,11 +27,11 @@ settings! {
         /// machine (IPv6 only if the machine has it). Resolvers query port 53: forward it here, or
         /// listen on it (the program then needs CAP_NET_BIND_SERVICE).
         listen: ListenAddresses = ListenAddresses::everywhere(PORT);
-        /// Addresses where DNS over TLS listens (RFC 7858), usually on port 853. It needs
-        /// tls.certificate_file.
+        /// Addresses where DNS over TLS listens (RFC 7858), usually on port 853. It needs a
+        /// certificate (tls).
         tls_listen: ListenAddresses = ListenAddresses::default();
         /// Addresses where DNS over QUIC listens (RFC 9250), usually on port 853 of UDP.
-        /// Experimental. It needs tls.certificate_file.
+        /// Experimental. It needs a certificate (tls).
         quic_listen: ListenAddresses = ListenAddresses::default();
         /// Addresses for plain DNS, over UDP and TCP, from proxies that name the client with version
         /// 2 of the PROXY protocol, such as dnsdist's useProxyProtocol. Only http.trusted_proxies

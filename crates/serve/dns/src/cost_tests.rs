@@ -9,7 +9,7 @@ use hickory_proto::{
 };
 use quorate_fake::unverified;
 use quorate_packet::PublicKey;
-use quorate_replica::{IndexedPacket, ReadError, Reader, ZoneState};
+use quorate_replica::{CookieSecrets, IndexedPacket, ReadError, Reader, ZoneState};
 
 use crate::{
     AnswerLimits, DnsClient, DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits,
@@ -39,6 +39,12 @@ impl Reader for IndexedReplica {
     fn zone_state(&self) -> Arc<ZoneState> {
         Arc::default()
     }
+
+    fn cookie_secrets(&self) -> Option<CookieSecrets> {
+        None
+    }
+
+    fn set_zones_served(&self, _version: u64) {}
 }
 
 fn key(number: usize) -> PublicKey {

@@ -96,14 +96,11 @@ impl Fixture {
 
     /// Sets the secrets of cookies for later queries.
     pub(crate) fn set_cookie_secrets(&self, current: [u8; 16], previous: Option<[u8; 16]>) {
-        self.serve(ZoneState {
-            cookie_secrets: CookieSecrets {
-                current: Some(CookieSecret(current)),
-                previous: previous.map(CookieSecret),
-                ..CookieSecrets::default()
-            },
-            ..ZoneState::default()
+        self.replica.set_cookie_secrets(CookieSecrets {
+            current: CookieSecret(current),
+            previous: previous.map(CookieSecret),
         });
+        self.responder.update_zones();
     }
 
     /// Replaces the replicated zones, and waits until they are served.

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use hickory_proto::rr::RecordType;
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
-use quorate_replica::{IndexedPacket, NotReady, ReadError, Reader, ZoneState};
+use quorate_replica::{CookieSecrets, IndexedPacket, NotReady, ReadError, Reader, ZoneState};
 
 use crate::{
     DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits, edns::option, fixture::*,
@@ -264,6 +264,12 @@ impl Reader for NotReadyReplica {
     fn zone_state(&self) -> Arc<ZoneState> {
         Arc::default()
     }
+
+    fn cookie_secrets(&self) -> Option<CookieSecrets> {
+        None
+    }
+
+    fn set_zones_served(&self, _version: u64) {}
 }
 
 /// RFC 8914, section 4.15; resolvers then ask another server.

@@ -52,7 +52,6 @@ fn state(zones: &[WireName], count: usize, serial: u32) -> ZoneState {
     });
     ZoneState {
         zones: zones.collect(),
-        ..ZoneState::default()
     }
 }
 

@@ -103,12 +103,10 @@ impl Zones {
 
     /// Uses the present secrets of the replica for cookies. Builds no zone.
     pub(crate) fn update_cookies(&self, replica: &dyn Reader) {
-        let state = replica.zone_state();
-        let stored = &state.cookie_secrets;
-        let current = stored.current.filter(|_| self.cookies_enabled);
-        let cookies = current.map(|current| ServerCookies {
-            current: current.0,
-            previous: stored.previous.map(|secret| secret.0),
+        let secrets = replica.cookie_secrets().filter(|_| self.cookies_enabled);
+        let cookies = secrets.map(|secrets| ServerCookies {
+            current: secrets.current.0,
+            previous: secrets.previous.map(|secret| secret.0),
         });
         self.cookies.store(cookies.map(Arc::new));
     }
@@ -141,6 +139,7 @@ impl Zones {
         });
         *before = Some(self.served.swap(now));
         self.served_version.send_replace(version);
+        replica.set_zones_served(version);
         version
     }
 

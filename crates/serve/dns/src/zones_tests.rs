@@ -5,9 +5,7 @@ use hickory_proto::{
     op::{Message, ResponseCode},
     rr::{RData, RecordType},
 };
-use quorate_replica::{
-    CookieSecret, CookieSecrets, Reader, RecordSet, ReplicatedZone, WireName, ZoneChange, ZoneState,
-};
+use quorate_replica::{Reader, RecordSet, ReplicatedZone, WireName, ZoneChange, ZoneState};
 use quorate_zone::file::{parse, parse_name, record_sets};
 
 use super::ConfiguredZones;
@@ -124,7 +122,6 @@ fn unchecked(owner: &str, record_type: RecordType, data: &[u8]) -> ZoneState {
     };
     ZoneState {
         zones: [(zone, records)].into(),
-        ..ZoneState::default()
     }
 }
 
@@ -163,13 +160,7 @@ fn new_cookie_secrets_build_no_zone() {
     let fixture = Fixture::new();
     fixture.serve(www(7));
     let before = fixture.responder.zones.current();
-    fixture.serve(ZoneState {
-        cookie_secrets: CookieSecrets {
-            current: Some(CookieSecret([9; 16])),
-            ..CookieSecrets::default()
-        },
-        ..www(7)
-    });
+    fixture.set_cookie_secrets([9; 16], None);
     assert_eq!(built_count(&fixture), 1);
     assert!(fixture.responder.zones.cookies().is_some());
     assert!(fixture.responder.zones.current().version > before.version);

@@ -7,7 +7,7 @@ use quorate_dns::{DnsClient, DnsConfig, DnsMetrics, DnsTransport, Responder, Sha
 use quorate_fake::{FakeReplica, received_now};
 use quorate_metrics::Registry;
 use quorate_packet::SignedPacket;
-use quorate_replica::{CookieSecret, CookieSecrets, ZoneState};
+use quorate_replica::{CookieSecret, CookieSecrets};
 use quorate_setting::{Findings, KeyPath, Merged, SettingValue, Table};
 
 const TRANSPORTS: [(Transport, DnsTransport); 5] = [
@@ -75,12 +75,9 @@ fn responder(script: &Script) -> Responder {
             signed.unwrap_or_else(|error| panic!("{}, {}: {error}", script.name, packet.key));
         replica.store(received_now(signed));
     }
-    replica.set_zone_state(ZoneState {
-        cookie_secrets: CookieSecrets {
-            current: Some(CookieSecret([7; 16])),
-            ..CookieSecrets::default()
-        },
-        ..ZoneState::default()
+    replica.set_cookie_secrets(CookieSecrets {
+        current: CookieSecret([7; 16]),
+        previous: None,
     });
     let metrics = DnsMetrics::register(&Registry::new()).expect("the metrics are new");
     let responder = Responder::new(&config, origins, SharedLimits::default(), replica, metrics);

@@ -28,7 +28,7 @@ pub enum StreamKind {
     Snapshot = 3,
     /// Snapshots for a member with damaged packets.
     Pull = 4,
-    /// Operators' requests from other nodes to the leader.
+    /// Operators' requests from other nodes to the leader, and cluster keys.
     Admin = 5,
     /// A request of an unknown node to join ([`JoinRequest`]). It does not become a link.
     Join = 6,

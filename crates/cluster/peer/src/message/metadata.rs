@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, not_electable u8,
-//! agreed_ms u64, checkpoint u64, committed u64, level_hold u8
+//! agreed_ms u64, checkpoint u64, committed u64, level_hold u8, publishes u8, publishers u64, zones_served u64
 //! ```
 //! in postcard, after the message, up to the end of the frame. The metadata grows only by fields at its end
 //! whose zero means "unknown": older nodes skip fields that they do not know, and newer ones read missing
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// The most bytes of metadata that a node reads. This version takes at most 86; the rest belongs to later
+/// The most bytes of metadata that a node reads. This version takes at most 96; the rest belongs to later
 /// versions.
 const READ_SIZE_MAX: usize = 128;
 
@@ -44,6 +44,8 @@ pub struct FrameMetadata {
     pub publishes: bool,
     /// From a leader: the live members that do, each a bit at its place among all members ordered by key.
     pub publishers: u64,
+    /// The sender's DNS server serves the zones as of this entry.
+    pub zones_served: u64,
 }
 
 /// The reasons why a node should not lead.
@@ -57,9 +59,11 @@ impl NotElectable {
     /// Its disk is nearly full.
     pub const DISK_FULL: Self = Self(1 << 1);
     pub const DISK_SLOW: Self = Self(1 << 2);
+    /// It does not have the cluster key.
+    pub const NO_KEY: Self = Self(1 << 3);
 
     /// Each reason, its keyword and its text.
-    const REASONS: [(Self, &str, &str); 3] = [
+    const REASONS: [(Self, &str, &str); 4] = [
         (
             Self::CLOCK,
             "clock",
@@ -67,6 +71,7 @@ impl NotElectable {
         ),
         (Self::DISK_FULL, "disk_full", "its disk is nearly full"),
         (Self::DISK_SLOW, "disk_slow", "its disk is too slow"),
+        (Self::NO_KEY, "no_key", "it does not have the cluster key"),
     ];
 
     /// The given reasons, each with its keyword and text.
@@ -125,6 +130,7 @@ mod tests {
             level_hold: true,
             publishes: true,
             publishers: u64::MAX,
+            zones_served: u64::MAX,
         }
     }
 
@@ -166,10 +172,11 @@ mod tests {
             level_hold: true,
             publishes: true,
             publishers: 10,
+            zones_served: 11,
         };
         assert_eq!(
             postcard::to_stdvec(&metadata).unwrap(),
-            [1, 2, 3, 4, 5, 2, 7, 8, 9, 1, 1, 10]
+            [1, 2, 3, 4, 5, 2, 7, 8, 9, 1, 1, 10, 11]
         );
     }
 

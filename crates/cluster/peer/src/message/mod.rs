@@ -12,8 +12,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use quorate_secrets::ClusterKey;
 pub use quorate_state::LogPosition;
-use quorate_state::{LogIndex, PutOutcome, Term};
+use quorate_state::{KeyId, LogIndex, PutOutcome, Term};
 use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
@@ -101,6 +102,12 @@ pub enum Request {
     /// On the stream [`Admin`](crate::StreamKind::Admin): a request for the leader, as JSON of
     /// `quorate_api::ForwardedRequest`.
     Admin(Bytes),
+    /// On the stream [`Admin`](crate::StreamKind::Admin), from the leader: keep this cluster key, because the
+    /// cluster may switch to it.
+    KeepKey(ClusterKey),
+    /// On the stream [`Admin`](crate::StreamKind::Admin): asks for a cluster key that opens a secret, or that is
+    /// in use.
+    Key(KeyId),
 }
 
 /// To the node that opened the link, one for each request.
@@ -131,6 +138,10 @@ pub enum Response {
     PulledChunk(Option<Bytes>),
     /// To [`Request::Admin`]: an answer or a problem, as JSON.
     Admin(Bytes),
+    /// To [`Request::KeepKey`]: the key is on disk.
+    KeyKept,
+    /// To [`Request::Key`]: the key, if this node has it and the other one may have it.
+    Key(Option<ClusterKey>),
 }
 
 /// AppendEntries (Raft paper, figure 2).

@@ -101,7 +101,7 @@ impl StateMachine {
         command: EncodedCommand,
     ) -> io::Result<Outcome> {
         let before = agreed(cluster);
-        let zones_before = cluster.zones.clone();
+        let (zones_before, secrets_before) = (cluster.zones.clone(), cluster.secrets.clone());
         let publishing_before = cluster.publishing.clone();
         let time_before = cluster.time.clone();
         let applied = quorate_state::apply(packets, cluster, self.level_max, index, command.0);
@@ -120,8 +120,11 @@ impl StateMachine {
             }
             Outcome::Agreed if zones_before != cluster.zones => {
                 let records_size = cluster.zones.size();
-                let rotated = cluster.zones.cookie_secrets.rotated;
-                tracing::debug!(%index, records_size, %rotated, "zones or cookie secrets have changed");
+                tracing::debug!(%index, records_size, "zones have changed");
+            }
+            Outcome::Agreed if secrets_before != cluster.secrets => {
+                let key = cluster.secrets.key.map(tracing::field::display);
+                tracing::debug!(%index, key, "secrets have changed");
             }
             Outcome::Agreed if publishing_before != cluster.publishing => {
                 let mode = cluster.publishing.mode;

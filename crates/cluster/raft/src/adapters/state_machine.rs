@@ -55,9 +55,11 @@ pub(crate) struct StateMachine {
     set_back_ms: Arc<AtomicU64>,
     /// The changes of packets, for clients that watch them.
     pub(crate) feed: Arc<ChangeFeed>,
-    /// Grows when the applied zones or cookie secrets change. Starts at 1: 0 means a node that has
-    /// none yet.
+    /// Grows when the applied zones or secrets change, and when more secrets can be opened. Starts at 1: 0
+    /// means a node that has none yet.
     zone_version: watch::Sender<u64>,
+    /// The version that DNS serves.
+    served_version: Arc<AtomicU64>,
     /// Notified when damage of the store on disk was seen.
     pub(crate) damage: Arc<Notify>,
     /// The snapshots of the store that are being sent to peers.
@@ -90,6 +92,7 @@ impl StateMachine {
             set_back_ms: Arc::new(AtomicU64::new(set_back_ms)),
             feed: Arc::new(ChangeFeed::new(applied_index)),
             zone_version: watch::Sender::new(1),
+            served_version: Arc::default(),
             damage: Arc::default(),
             transfers: SnapshotTransfers::default(),
             level_max,
@@ -125,7 +128,7 @@ impl StateMachine {
         Duration::from_millis(self.set_back_ms.load(Ordering::Relaxed))
     }
 
-    /// A number that changes each time the applied zones or cookie secrets change.
+    /// A number that changes each time the applied zones or secrets change.
     pub(crate) fn zone_version(&self) -> u64 {
         *self.zone_version.borrow()
     }
@@ -135,20 +138,41 @@ impl StateMachine {
         self.zone_version.subscribe()
     }
 
+    /// More secrets can be opened than before.
+    pub(crate) fn bump_zone_version(&self) {
+        self.zone_version.send_modify(|version| *version += 1);
+    }
+
+    /// DNS serves the zones of this version.
+    pub(crate) fn set_served_version(&self, version: u64) {
+        self.served_version.store(version, Ordering::Release);
+    }
+
+    /// DNS serves the zones as of this entry; 0 while it does not serve the last change of them.
+    pub(crate) fn zones_served(&self) -> LogIndex {
+        // Read first: a change of the zones raises the version before the index.
+        let applied = self.applied_index();
+        match self.served_version.load(Ordering::Acquire) >= self.zone_version() {
+            true => applied,
+            false => LogIndex(0),
+        }
+    }
+
     /// Publishes what is applied. A task that waits for it also finds the new version of its zones.
     pub(super) fn publish(&self, meta: Meta) {
         self.applied.send_modify(|applied| {
-            let has_same_zones = applied.cluster.zones == meta.cluster.zones;
+            let has_same_zones = applied.cluster.zones == meta.cluster.zones
+                && applied.cluster.secrets == meta.cluster.secrets;
             *applied = meta;
+            if !has_same_zones {
+                self.bump_zone_version();
+            }
             let index = applied.applied_index();
             self.applied_index.store(index.0, Ordering::Release);
             let forming = voters_awaited(&applied.cluster);
             self.forming.store(forming, Ordering::Release);
             let set_back = applied.cluster.time.set_back_by();
             self.set_back_ms.store(millis(set_back), Ordering::Relaxed);
-            if !has_same_zones {
-                self.zone_version.send_modify(|version| *version += 1);
-            }
         });
     }
 

@@ -1,14 +1,12 @@
 //! What a leader proposes on its own: the id and the capacity of the cluster, a feature level that
-//! all members support, the time, and the secrets of DNS cookies.
+//! all members support, and the time.
 
 use std::{sync::Arc, time::Duration};
 
 use quorate_clock::ClockState;
 use quorate_peer::{NodeId, message::Proposed};
 use quorate_replica::Role;
-use quorate_state::{
-    ClusterState, Command, CookieSecret, CookieSecrets, Found, Level, SettingsChange, TICK_INTERVAL,
-};
+use quorate_state::{ClusterState, Command, Found, Level, SettingsChange, TICK_INTERVAL};
 use quorate_store::Meta;
 use tokio::time::{sleep, timeout};
 
@@ -95,9 +93,7 @@ impl NodeContext {
         let common = common_level(&members(&meta), |member| self.gossip.level(member));
         match common.filter(|common| *common > cluster.level && !self.is_level_on_hold(&meta)) {
             Some(common) => Some(Command::RaiseLevel(common)),
-            None => self
-                .due_time(cluster)
-                .or_else(|| self.due_rotation(&cluster.zones.cookie_secrets)),
+            None => self.due_time(cluster),
         }
     }
 
@@ -129,20 +125,6 @@ impl NodeContext {
         };
         let holds = |node: &NodeId| self.gossip.holds_level(*node) && !is_gone(*node);
         members(meta).iter().any(holds)
-    }
-
-    /// A new secret of DNS cookies, if one is due. While clocks do not agree, only the first one
-    /// is.
-    fn due_rotation(&self, secrets: &CookieSecrets) -> Option<Command> {
-        let reading = self.gossip.time();
-        let knows_time = reading.state == ClockState::Agreed || secrets.current.is_none();
-        if !knows_time || !secrets.is_due(reading.time) {
-            return None;
-        }
-        Some(Command::RotateCookies {
-            secret: CookieSecret(random_bytes()?),
-            now: reading.time,
-        })
     }
 
     /// How long a packet is kept after it was last received.
@@ -198,15 +180,8 @@ fn subject(command: &Command) -> &'static str {
         Command::RaiseLevel(_) => "its feature level",
         Command::Tick { .. } => "what time it is",
         Command::SetBack { .. } => "to set time back",
-        Command::RotateCookies { .. } => "a new secret of DNS cookies",
         _ => "a request of an operator or a node",
     }
-}
-
-fn random_bytes<const SIZE: usize>() -> Option<[u8; SIZE]> {
-    let mut bytes = [0; SIZE];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(bytes)
 }
 
 /// The number of voters, as of what is applied; 0 during a change of the voters.

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -33,6 +33,8 @@ pub(crate) struct PeerGossip {
     wall_clock: WallClock,
     not_electable: watch::Sender<NotElectable>,
     checkpoint: AtomicU64,
+    /// Returns the entry as of which DNS serves the zones.
+    zones_served: OnceLock<Box<dyn Fn() -> LogIndex + Send + Sync>>,
     /// If this node leads: when a quorum last acknowledged it, as of the last check, and what was
     /// committed.
     quorum_ack: Mutex<Option<(Instant, LogIndex)>>,
@@ -64,6 +66,7 @@ impl PeerGossip {
             wall_clock: config.wall_clock.clone(),
             not_electable: watch::Sender::default(),
             checkpoint: AtomicU64::new(0),
+            zones_served: OnceLock::new(),
             quorum_ack: Mutex::default(),
             leader: Mutex::default(),
             commit_freshness: Mutex::default(),
@@ -92,6 +95,7 @@ impl PeerGossip {
             level_hold: self.level_hold,
             publishes: self.publishes.load(Ordering::Relaxed),
             publishers: quorum_ack.map_or(0, |_| self.publishers.load(Ordering::Relaxed)),
+            zones_served: self.own_zones_served().0,
         }
     }
 
@@ -172,6 +176,29 @@ impl PeerGossip {
                 .last_received(node)
                 .map_or(0, |received| received.metadata.checkpoint),
         })
+    }
+
+    /// From now on reports as of which entry DNS serves the zones.
+    pub(crate) fn report_zones(&self, served: impl Fn() -> LogIndex + Send + Sync + 'static) {
+        // A node is opened once.
+        let _ = self.zones_served.set(Box::new(served));
+    }
+
+    fn own_zones_served(&self) -> LogIndex {
+        self.zones_served
+            .get()
+            .map_or(LogIndex(0), |served| served())
+    }
+
+    /// The entry as of which DNS of `node`, this one or a peer, serves the zones. `None` if the peer has not been
+    /// heard from within this time.
+    pub(crate) fn zones_served(&self, node: NodeId, silence_max: Duration) -> Option<LogIndex> {
+        if node == self.node {
+            return Some(self.own_zones_served());
+        }
+        let received = self.last_received(node)?;
+        let served = LogIndex(received.metadata.zones_served);
+        (received.at.elapsed() < silence_max).then_some(served)
     }
 
     /// Forgets what was received from all peers but these.

@@ -161,9 +161,13 @@ impl PeerService {
             Request::Admin(forwarded) if stream_kind == StreamKind::Admin => {
                 Response::Admin(self.admin.answer_peer(peer, &forwarded).await)
             }
-            _ if stream_kind == StreamKind::Admin => {
-                Response::Failed("this stream accepts only requests of operators".to_owned())
+            Request::KeepKey(key) if stream_kind == StreamKind::Admin => {
+                self.context.keep_key(peer, key).await
             }
+            Request::Key(id) if stream_kind == StreamKind::Admin => self.context.give_key(peer, id),
+            _ if stream_kind == StreamKind::Admin => Response::Failed(
+                "this stream accepts only requests of operators, and for cluster keys".to_owned(),
+            ),
             Request::Propose(packets) => Response::Proposed(self.propose(peer, packets).await),
             Request::ReadIndex => Response::ReadIndex(self.context.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)

@@ -127,15 +127,21 @@ impl LeaderTask<'_> {
     }
 
     /// Removes a node from the cluster, so that the voters are `rest`. Deregisters it first: if that
-    /// came last and the leader failed before it, the next leader would add the node again.
+    /// came last and the leader failed before it, the next leader would add the node again. `compromised` is
+    /// whether others may know the secrets on its machine.
     pub(super) async fn remove_member(
         &self,
         snapshot: &MembershipSnapshot,
         node: NodeId,
         rest: BTreeSet<NodeId>,
+        compromised: bool,
     ) -> Result<(), Problem> {
-        if snapshot.registration(node).is_some() {
-            self.commit(Command::Deregister(node.0)).await?;
+        // In one entry, so that no leader can fail in between.
+        match (snapshot.registration(node).is_some(), compromised) {
+            (true, true) => drop(self.commit(Command::DeregisterCompromised(node.0)).await?),
+            (true, false) => drop(self.commit(Command::Deregister(node.0)).await?),
+            (false, true) => self.replace_secrets().await?,
+            (false, false) => {}
         }
         if snapshot.membership.is_voter(node) {
             self.set_voters(snapshot, rest, false).await?;

@@ -1,7 +1,9 @@
 //! Changes of the members that operators request. Each may be requested again at any time: the steps
 //! that an earlier attempt has done stay, and the others are done.
 
-use quorate_api::{ChangeMember, ChangeReport, ChangeState, MemberChange, Problem, ReplaceRequest};
+use quorate_api::{
+    ChangeMember, ChangeReport, ChangeState, MemberChange, Problem, RemoveRequest, ReplaceRequest,
+};
 use quorate_peer::NodeId;
 use quorate_state::Registration;
 
@@ -27,7 +29,7 @@ impl LeaderTask<'_> {
         match change {
             MemberChange::Promote(request) => self.promote(snapshot, &node, request.force).await,
             MemberChange::Demote(request) => self.demote(snapshot, &node, request.force).await,
-            MemberChange::Remove(request) => self.remove(snapshot, &node, request.force).await,
+            MemberChange::Remove(request) => self.remove(snapshot, &node, request).await,
             MemberChange::Replace(request) => self.replace(snapshot, &node, request).await,
             MemberChange::Move(request) => self.move_to(snapshot, &node, request.address).await,
         }
@@ -61,10 +63,19 @@ impl LeaderTask<'_> {
         Ok(done_report(node, warnings(&voters)))
     }
 
-    async fn remove(&self, snapshot: MembershipSnapshot, text: &str, force: bool) -> ChangeResult {
+    /// Removes a member. Its removal demands another cluster key.
+    async fn remove(
+        &self,
+        snapshot: MembershipSnapshot,
+        text: &str,
+        RemoveRequest { force, compromised }: RemoveRequest,
+    ) -> ChangeResult {
         let mut voters = snapshot.membership.voters();
         let node = snapshot.find(text)?;
         if !snapshot.knows(node) {
+            if compromised {
+                self.replace_secrets().await?;
+            }
             let mut changed = done_report(node, warnings(&voters));
             changed.warnings.push("it is not a member".to_owned());
             return Ok(changed);
@@ -73,7 +84,9 @@ impl LeaderTask<'_> {
             self.check_quorum(&voters, force).await?;
             self.step_down(&snapshot, node).await?;
         }
-        self.remove_member(&snapshot, node, voters.clone()).await?;
+        let rest = voters.clone();
+        self.remove_member(&snapshot, node, rest, compromised)
+            .await?;
         Ok(done_report(node, warnings(&voters)))
     }
 
@@ -121,7 +134,8 @@ impl LeaderTask<'_> {
         replaced.remove(&old);
         self.check_quorum(&replaced, force).await?;
         self.step_down(&snapshot, old).await?;
-        self.remove_member(&snapshot, old, replaced.clone()).await?;
+        self.remove_member(&snapshot, old, replaced.clone(), false)
+            .await?;
         tracing::info!(%old, %new, "a node has replaced another");
         Ok(done_report(new, warnings(&replaced)))
     }

@@ -3,7 +3,8 @@
 use quorate_api::{
     AdminOperation, AdminRequest, ChangeMember, ChangePublishing, ChangeSettings, ChangeZone,
     DeletePacket, ForwardedAnswer, ImportPackets, ListMembers, Members, OpenInvite, Problem,
-    ProblemType, RaiseLevelRequest, RecordBackup, RegisterNode, Rename, TransferRequest,
+    ProblemType, RaiseLevelRequest, RecordBackup, RegisterNode, Rename, RenewCertificateRequest,
+    RotateKeyRequest, TransferRequest,
 };
 use quorate_peer::{NodeId, chain, message::Proposed};
 use quorate_state::{BackupRecord, Command, LogIndex, Outcome, Rejection};
@@ -51,6 +52,14 @@ impl LeaderTask<'_> {
             AdminRequest::RaiseLevel(_) => {
                 let (index, raised) = self.raise_level().await?;
                 answer::<RaiseLevelRequest>(index, &raised)
+            }
+            AdminRequest::RenewCertificate(_) => {
+                let index = self.demand_certificate().await?;
+                answer::<RenewCertificateRequest>(index, &())
+            }
+            AdminRequest::RotateKey(request) => {
+                let (index, rotated) = self.rotate_key(request).await?;
+                answer::<RotateKeyRequest>(index, &rotated)
             }
             AdminRequest::ChangeZone(ChangeZone { change }) => {
                 answer::<ChangeZone>(self.change_zone(change).await?, &())

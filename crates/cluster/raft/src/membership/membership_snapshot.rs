@@ -47,8 +47,15 @@ impl MembershipSnapshot {
         let is_named = |node: &&NodeId| !text.is_empty() && self.name(**node) == text;
         let mut nodes: Vec<_> = known.iter().filter(is_named).copied().collect();
         if nodes.is_empty() && text.len() >= PREFIX_LEN_MIN {
-            let has_prefix = |node: &&NodeId| node.to_string().starts_with(text);
-            nodes = known.iter().filter(has_prefix).copied().collect();
+            // A removal that is repeated finds the node that is removed already.
+            let removed = self.node_registry.removed.keys();
+            let keys = known.iter().copied().chain(removed.map(|key| NodeId(*key)));
+            let has_prefix = |node: &NodeId| node.to_string().starts_with(text);
+            nodes = keys
+                .filter(has_prefix)
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
         }
         match nodes.as_slice() {
             [] => Err(unknown_node(text)),

@@ -31,6 +31,7 @@ mod changes;
 mod handlers;
 mod importing;
 mod joining;
+mod key_rotation;
 pub(crate) mod leader_client;
 mod leaderless_view;
 mod level_upgrade;

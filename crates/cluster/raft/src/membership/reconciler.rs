@@ -155,7 +155,7 @@ impl Admin {
                 tracing::warn!(%node, "removing a voter that was silent for long");
                 let mut rest = snapshot.membership.voters();
                 rest.remove(&node);
-                task.remove_member(&snapshot, node, rest).await
+                task.remove_member(&snapshot, node, rest, false).await
             }
         }
     }

@@ -11,7 +11,8 @@ use quorate_store::{Store, StoreError};
 
 use crate::{
     NodeMetrics, OpenError, RaftConfig, adapters::flushed, leadership::slow_disk::SyncMeter,
-    links::peers::Peers, metrics::ScrubTarget, snapshots::pull::pull_packets,
+    links::peers::Peers, metrics::ScrubTarget, secrets::cluster_keys::ClusterKeys,
+    snapshots::pull::pull_packets,
 };
 
 /// Opens the store. If its packets are damaged, or older than the first entry of the log, they are
@@ -65,6 +66,11 @@ pub(crate) async fn open_log(
         }
     })
     .await
+}
+
+pub(crate) async fn open_keys(config: &RaftConfig) -> Result<ClusterKeys, OpenError> {
+    let (disk, dir) = (config.disk.clone(), config.dir.clone());
+    run_blocking(move || Ok(ClusterKeys::open(disk, &dir)?)).await
 }
 
 async fn open_store(config: &RaftConfig, metrics: &NodeMetrics) -> Result<Arc<Store>, OpenError> {

@@ -40,7 +40,7 @@ pub(super) fn calm(config: &mut RaftConfig) {
 
 impl Cluster {
     /// The process of `node` dies, and its host closes its connections.
-    fn kill(&mut self, node: NodeId) {
+    pub(super) fn kill(&mut self, node: NodeId) {
         self.board.hang_up(node);
         self.nodes.remove(&node);
     }

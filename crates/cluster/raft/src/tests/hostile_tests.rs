@@ -2,8 +2,8 @@
 
 use futures_util::stream;
 use quorate_api::{
-    AdminRequest, ChangeRequest, DeletePacket, ForwardedAnswer, ForwardedRequest, InviteRequest,
-    MemberChange, OpenInvite, Problem, ProblemType, RecordBackup, RegisterNode, Rename,
+    AdminRequest, DeletePacket, ForwardedAnswer, ForwardedRequest, InviteRequest, MemberChange,
+    OpenInvite, Problem, ProblemType, RecordBackup, RegisterNode, RemoveRequest, Rename,
     TransferRequest,
 };
 use quorate_log::State;
@@ -541,8 +541,11 @@ async fn a_learner_makes_requests_only_about_itself_and_publishes_for_no_key() {
     };
     let key = PublicKey::from_bytes([1; 32]);
     let remove = |node: NodeId| {
-        let change = ChangeRequest { force: true };
-        AdminRequest::from(MemberChange::Remove(change).of(node.to_string()))
+        let request = RemoveRequest {
+            force: true,
+            ..RemoveRequest::default()
+        };
+        AdminRequest::from(MemberChange::Remove(request).of(node.to_string()))
     };
     let block_secs = None;
     let open = OpenInvite {

@@ -1,7 +1,9 @@
 //! What a leader proposes on its own, in clusters of mixed versions and in full clusters.
 
 use quorate_peer::message::Proposed;
-use quorate_state::{Command, LEVEL_MAX, Level, NodeRegistry, PutBatch, STEP_MIN, UnixMillis};
+use quorate_state::{
+    Command, LEVEL_MAX, Level, NodeRegistry, PutBatch, STEP_MIN, SecretKind, UnixMillis,
+};
 
 use super::{disk_faults::Simulated, *};
 
@@ -21,7 +23,7 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
             registration.is_some_and(|registration| registration.has_data)
         };
         let is_founded = cluster.id.is_some() && members.keys().all(is_registered);
-        let has_cookies = cluster.zones.cookie_secrets.current.is_some();
+        let has_cookies = cluster.secrets.stored.contains_key(&SecretKind::DnsCookies);
         let leader = node.context().write_path.raft.view().leader;
         let is_vouched =
             leader.is_some_and(|(leader, _)| cluster.node_registry.unvouched(leader).is_none());

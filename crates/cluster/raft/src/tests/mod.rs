@@ -58,6 +58,9 @@ mod sizes;
 #[path = "voucher_tests.rs"]
 mod vouchers;
 
+#[path = "secret_tests.rs"]
+mod secrets;
+
 #[path = "zone_tests.rs"]
 mod zones;
 

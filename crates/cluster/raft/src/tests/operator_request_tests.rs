@@ -1,8 +1,8 @@
 //! Requests of operators that a node sends to the leader.
 
 use quorate_api::{
-    ChangeRequest, DeletePacket, ForwardedAnswer, ForwardedRequest, Member, MemberChange,
-    MemberState, Problem, ProblemType, RecordBackup,
+    DeletePacket, ForwardedAnswer, ForwardedRequest, Member, MemberState, Problem, ProblemType,
+    RecordBackup,
 };
 use quorate_replica::Operator;
 use quorate_state::BackupResult;
@@ -58,7 +58,7 @@ async fn a_leader_that_has_lost_its_majority_reports_who_is_silent() {
     let committed = timeout(TIMEOUT, committed).await;
     committed.expect("the last change is committed");
     cluster.board.cut_off.lock().unwrap().extend([id(2), id(3)]);
-    let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
+    let force = force_out(2);
     let problem = timeout(TIMEOUT / 2, ask(&leader, force)).await.unwrap();
     let problem = problem.unwrap_err();
     assert_eq!(problem.problem_type, ProblemType::MajorityLost, "{problem}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_api::{ChangeRequest, MemberChange, MemberRole, MemberState};
+use quorate_api::{MemberChange, MemberRole, MemberState, RemoveRequest};
 use quorate_state::{Command, Registration};
 
 use super::{elections::calm, test_members::*, *};
@@ -36,6 +36,9 @@ async fn a_leader_that_is_removed_hands_over_first() {
     // A repeated request succeeds.
     let again = cluster.change(remove(1)).await.unwrap();
     assert_eq!(again.node, id(1).to_string());
+    let prefix = &id(1).to_string()[..8];
+    let by_prefix = MemberChange::Remove(RemoveRequest::default()).of(prefix);
+    assert_eq!(cluster.change(by_prefix).await.unwrap().node, again.node);
     removed.shutdown().await.unwrap();
     cluster.shutdown().await;
 }
@@ -276,7 +279,7 @@ async fn a_change_that_leaves_no_live_quorum_is_rejected_unless_forced() {
     assert!(put(&cluster.nodes[&id(1)], &packet(1, 5)).await.is_ok());
     // Forced, the change waits for the dead voter.
     let leader = cluster.nodes[&id(1)].clone();
-    let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
+    let force = force_out(2);
     let forced = tokio::spawn(async move { ask(&leader, force).await });
     let raft = &cluster.nodes[&id(1)].context().write_path.raft;
     let starts = async {

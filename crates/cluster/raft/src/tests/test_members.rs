@@ -3,7 +3,7 @@
 use quorate_api::{
     AdminOperation, ChangeMember, ChangeReport, ChangeRequest, CreatedInvite, ForwardedRequest,
     InviteRequest, ListMembers, Member, MemberChange, MemberRole, Members, Problem, ProblemType,
-    ReplaceRequest, TransferRequest, decode_answer,
+    RemoveRequest, ReplaceRequest, TransferRequest, decode_answer,
 };
 use quorate_peer::{Admission, JoinAnswer, JoinRequest, JoinToken, Service};
 use quorate_replica::Operator;
@@ -286,7 +286,16 @@ pub(super) fn demote(number: u64) -> ChangeMember {
 }
 
 pub(super) fn remove(number: u64) -> ChangeMember {
-    MemberChange::Remove(ChangeRequest::default()).of(id(number).to_string())
+    MemberChange::Remove(RemoveRequest::default()).of(id(number).to_string())
+}
+
+/// Removes a node even if no majority is left.
+pub(super) fn force_out(number: u64) -> ChangeMember {
+    let request = RemoveRequest {
+        force: true,
+        ..RemoveRequest::default()
+    };
+    MemberChange::Remove(request).of(id(number).to_string())
 }
 
 pub(super) fn replacing(old: &str, new: NodeId) -> ChangeMember {
