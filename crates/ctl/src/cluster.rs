@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
-use quorate_api::{NodeStatus, RaiseLevelRequest, RaisedLevel, SettingsRequest, path};
+use quorate_api::{
+    NodeStatus, RaiseLevelRequest, RaisedLevel, RotateKeyRequest, RotatedKey, SettingsRequest, path,
+};
 
 use crate::{
     admin::{ApiCall, Session},
@@ -15,6 +17,15 @@ pub enum ClusterCommand {
     /// Raise the feature level to the highest that all members support, even if some hold it back
     /// (cluster.level_hold). Afterwards no older version of Quorate can run in the cluster
     RaiseLevel,
+    /// Replace the cluster key, which seals the secrets of the cluster, and the secrets of DNS cookies
+    #[command(after_help = "\
+The removal of a member does it too. Secrets that no node can open any more are lost, as after the loss of
+cluster.key on all nodes: the certificate is then ordered anew.")]
+    RotateKey {
+        /// Drop the secrets that no node can open any more
+        #[arg(long)]
+        discard_lost: bool,
+    },
     /// Show the settings on which the cluster has agreed
     Show,
     /// Change a setting of the cluster, on all nodes
@@ -72,6 +83,11 @@ impl ClusterCommand {
                 let raised = |now: &RaisedLevel| format!("the cluster is at level {}", now.level);
                 session.change(&call, raised).await?;
             }
+            Self::RotateKey { discard_lost } => {
+                let request = RotateKeyRequest { discard_lost };
+                let call = ApiCall::post(path::CLUSTER_KEY, &request);
+                session.change(&call, rotated).await?;
+            }
             Self::Show => {
                 session.show(&ApiCall::get(path::STATUS), settings).await?;
             }
@@ -87,6 +103,20 @@ impl ClusterCommand {
             }
         }
         Ok(())
+    }
+}
+
+fn rotated(rotated: &RotatedKey) -> String {
+    let key = &rotated.key;
+    let lost: Vec<&str> = rotated.lost.iter().map(Into::into).collect();
+    let lost = lost.join(", ");
+    match (lost.is_empty(), rotated.discarded) {
+        (true, _) => format!("the cluster has the new key {key}"),
+        (false, true) => format!("the cluster has the new key {key}; dropped: {lost}"),
+        (false, false) => format!(
+            "the cluster has the new key {key}, but no node that answers can open: {lost}. Start the nodes \
+             that are down; if none of them has the old cluster.key, repeat this with --discard-lost"
+        ),
     }
 }
 

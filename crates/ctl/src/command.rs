@@ -7,6 +7,7 @@ use clap::{Args, Command, Subcommand};
 use crate::{
     admin::{AdminArgs, Session, SocketOf},
     backup::BackupCommand,
+    certificate::{self, CertificateCommand},
     cluster::ClusterCommand,
     dht::{self, DhtCommand},
     exit,
@@ -53,6 +54,9 @@ pub enum NodeCommand {
     /// Show or change the static records of the cluster
     #[command(after_help = zone::HELP)]
     Zone(NodeCall<ZoneCommand>),
+    /// Show or renew the certificate that the cluster orders itself
+    #[command(after_help = certificate::HELP)]
+    Certificate(NodeCall<CertificateCommand>),
     /// Show or use the bridge of a node to the Mainline DHT
     #[command(after_help = dht::HELP)]
     Dht(NodeCall<DhtCommand>),
@@ -117,6 +121,7 @@ impl NodeCommand {
             Self::Packet(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Policy(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Zone(args) => args.command.run(&mut open(&args.admin)?).await,
+            Self::Certificate(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Dht(args) => args.command.run(&mut open(&args.admin)?).await,
             Self::Backup(command) => command.run(open).await,
             Self::Export(args) => {

@@ -15,6 +15,7 @@
 
 mod admin;
 mod backup;
+mod certificate;
 mod cluster;
 mod command;
 mod console;

@@ -61,8 +61,16 @@ pub enum ChangeCommand {
     Promote(ChangeArgs),
     /// Make a voter a learner: it stays a replica, without a vote
     Demote(ChangeArgs),
-    /// Remove a node permanently. It is cut off immediately, and its key needs a new token to come back
-    Remove(ChangeArgs),
+    /// Remove a node permanently. It is cut off immediately, and its key needs a new token to come back.
+    /// The cluster key and the secrets of DNS cookies are replaced
+    Remove {
+        #[command(flatten)]
+        args: ChangeArgs,
+        /// Others may know what is on its machine: replace the account key, order a certificate with
+        /// another key, and revoke the present one
+        #[arg(long)]
+        compromised: bool,
+    },
     /// Replace OLD with NEW: NEW becomes a voter when it has caught up, then OLD is removed
     #[command(after_help = "\
 NEW has joined with a token of `quorate member add`, as a voter or a learner. After an interruption,
@@ -185,10 +193,16 @@ impl ChangeCommand {
         let (call, timeout, done) = match self {
             Self::Promote(args) => post(path::PROMOTE, args, "a voter"),
             Self::Demote(args) => post(path::DEMOTE, args, "a learner"),
-            Self::Remove(ChangeArgs { node, options }) => {
+            Self::Remove {
+                args: ChangeArgs { node, options },
+                compromised,
+            } => {
                 let mut call = ApiCall::delete(path::with(path::MEMBER, nodes.key(&node)));
                 if options.force {
                     call = call.query("force", true);
+                }
+                if compromised {
+                    call = call.query("compromised", true);
                 }
                 (call, options.timeout, "no longer a member".to_owned())
             }

@@ -17,11 +17,11 @@ use quorate_admin::{
 };
 use quorate_api::{BACKUP_CONTENT_TYPE, NodeStatus, Role, path};
 use quorate_api::{
-    ChangeRequest, InviteRequest, MemberChange, MoveRequest, Problem, ProblemType, ReplaceRequest,
-    TransferRequest,
+    ChangeRequest, InviteRequest, MemberChange, MoveRequest, Problem, ProblemType, RemoveRequest,
+    ReplaceRequest, TransferRequest,
 };
 use quorate_backup::{BackupHeader, BackupWriter};
-use quorate_fake::{FakeReplica, packet, received_now};
+use quorate_fake::{FakeCertificate, FakeReplica, packet, received_now};
 use quorate_packet::PublicKey;
 use quorate_replica::{NamedSet, ReadError, Reader, Replica, WireName, ZoneState};
 use quorate_state::ClusterState;
@@ -124,6 +124,7 @@ fn routers_of(config: &AdminConfig) -> (Arc<FakeReplica>, AdminRouters) {
     let replica = FakeReplica::new();
     let node = AdminNode {
         dht: None,
+        certificate: Arc::new(FakeCertificate),
         replica: replica.clone(),
         registry: Registry::new(),
         build: BUILD,
@@ -341,6 +342,7 @@ async fn every_change_reaches_the_cluster() {
     let key = || NODE.to_string();
     let other = PublicKey::from_bytes([9; 32]).to_string();
     let call = |force| ChangeRequest { force };
+    let removal = |force, compromised| RemoveRequest { force, compromised };
     let with = ReplaceRequest {
         with: key(),
         force: true,
@@ -359,11 +361,15 @@ async fn every_change_reaches_the_cluster() {
         ),
         (
             &["remove", "fra-1"],
-            MemberChange::Remove(call(false)).of(key()),
+            MemberChange::Remove(removal(false, false)).of(key()),
         ),
         (
             &["remove", "fra-1", "--force"],
-            MemberChange::Remove(call(true)).of(key()),
+            MemberChange::Remove(removal(true, false)).of(key()),
+        ),
+        (
+            &["remove", "fra-1", "--compromised"],
+            MemberChange::Remove(removal(false, true)).of(key()),
         ),
         (
             &["replace", &other, "fra-1", "--force"],

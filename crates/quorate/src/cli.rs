@@ -343,7 +343,7 @@ fn check(file: &Path) -> anyhow::Result<String> {
         config.backup.target()?;
     }
     if config.tls.is_set() {
-        let certificate = ServerCertificate::open(Arc::new(LinuxDisk), config.tls.all());
+        let certificate = ServerCertificate::open(Arc::new(LinuxDisk), config.tls.files());
         for warning in certificate.context("tls")?.warnings() {
             eprintln!("quorate: warning: {warning}");
         }

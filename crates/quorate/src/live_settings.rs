@@ -77,7 +77,7 @@ impl LiveSettings {
     ) -> anyhow::Result<Self> {
         let requests = RequestLimits::new(&config.limit, &limit_metrics);
         note_memory_of_answers(config, &limit_metrics);
-        let files = config.tls.is_set().then(|| config.tls.all());
+        let files = config.tls.is_set().then(|| config.tls.files());
         let certificate = files.map(|files| ServerCertificate::open(Arc::new(LinuxDisk), files));
         Ok(Self {
             certificate: certificate.transpose()?,

@@ -5,17 +5,19 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use futures_util::future::BoxFuture;
 use prometheus::Registry;
+use quorate_acme::{Acme, AcmeMetrics, CertificatePem, watch_certificate};
 use quorate_admin::{AdminRouters, Build, ServedZones};
 use quorate_dht::{Bridge, DhtMetrics};
+use quorate_disk::LinuxDisk;
 use quorate_dns::{ConnectionRules, DnsDht, DnsListeners, DnsServer, Responder};
 use quorate_http::{
-    CertificateMetrics, HttpListeners, SocketListener, SocketServer,
+    CertificateMetrics, HttpListeners, ServerCertificate, SocketListener, SocketServer,
     listener::{Listener, ListenerMetrics, ListenerName},
     with_cors,
 };
 use quorate_raft::Node;
 use quorate_relay::RelayDht;
-use quorate_replica::{DhtOperator, NamedSet, WireName};
+use quorate_replica::{CertificateOperator, DhtOperator, NamedSet, SecretStore, WireName};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{backup::NodeBackups, config::ConfigV1, live_settings::LiveSettings};
@@ -89,9 +91,11 @@ impl Listeners {
             DhtMetrics::register(&registry)?,
         );
         let dht = dht.map(|bridge| Arc::new(bridge) as Arc<dyn DhtOperator>);
+        let origins = config.origins();
+        let zone_names: Vec<_> = origins.iter().map(|origin| origin.name.clone()).collect();
         let responder = Responder::new(
             &config.dns,
-            config.origins(),
+            origins,
             limits.clone(),
             replica.clone(),
             quorate_dns::DnsMetrics::register(&registry)?,
@@ -121,6 +125,13 @@ impl Listeners {
                 dht.clone(),
                 BUILD,
             ));
+        let acme: Arc<dyn CertificateOperator> = Arc::new(Acme::start(
+            config.tls.acme.clone(),
+            &zone_names,
+            replica.clone(),
+            Arc::new(LinuxDisk),
+            AcmeMetrics::register(&registry)?,
+        ));
         let admin_node = quorate_admin::AdminNode {
             registry,
             build: BUILD,
@@ -129,7 +140,8 @@ impl Listeners {
             zones: Box::new(AdminZones(responder.clone())),
             backups: Box::new(backups),
             dht,
-            replica,
+            certificate: acme,
+            replica: replica.clone(),
         };
         let AdminRouters { tcp, socket } =
             quorate_admin::routers(admin_node, &settings.tokens, &config.admin)?;
@@ -162,11 +174,32 @@ impl Listeners {
             dns: dns.context("dns")?,
             admin: admin.serve(tcp, ListenerName::Admin, metrics),
             admin_socket: self.socket.map(serve_socket),
-            _certificate_watch: certificate
-                .map(|certificate| certificate.watch(certificate_metrics)),
+            _certificate_watch: certificate.map(|certificate| {
+                let follow = config.tls.acme.is_on().then(|| {
+                    let follow = follow_certificate(certificate.clone(), replica);
+                    AbortOnDropHandle::new(tokio::spawn(follow))
+                });
+                (certificate.watch(certificate_metrics), follow)
+            }),
         };
         Ok((servers, self.peer))
     }
+}
+
+/// Serves the certificate that the cluster has ordered, now and whenever there is another one.
+async fn follow_certificate(certificate: ServerCertificate, replica: Arc<dyn SecretStore>) {
+    let on_change = |CertificatePem { chain, key }| match certificate.set(
+        "the secrets of the cluster",
+        chain,
+        key,
+    ) {
+        Ok(()) => tracing::info!("serving another certificate that the cluster has ordered"),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the certificate of the cluster is not usable");
+        }
+    };
+    watch_certificate(replica, on_change).await;
 }
 
 /// The zones that DNS serves, for the admin API.
@@ -194,6 +227,6 @@ pub(crate) struct Servers {
     pub(crate) dns: DnsServer,
     pub(crate) admin: quorate_http::Server,
     pub(crate) admin_socket: Option<SocketServer>,
-    /// Reloads the certificate when its files change.
-    pub(crate) _certificate_watch: Option<AbortOnDropHandle<()>>,
+    /// Reloads the certificates when their files change, and the ordered one when it is renewed.
+    pub(crate) _certificate_watch: Option<(AbortOnDropHandle<()>, Option<AbortOnDropHandle<()>>)>,
 }

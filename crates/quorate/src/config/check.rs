@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use quorate_raft::is_dialable;
 use quorate_setting::{Findings, KeyPath, SettingValue};
 use quorate_state::NAME_SIZE_MAX;
+use quorate_zone::Origin;
 
 use super::ConfigV1;
 use crate::logging;
@@ -23,7 +24,8 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
     check_listeners(config, &mut findings);
     check_networks(config, &mut findings);
     check_node(config, &mut findings);
-    config.dns.origins(&"dns".into(), &mut findings);
+    let origins = config.dns.origins(&"dns".into(), &mut findings);
+    check_acme(config, &origins.unwrap_or_default(), &mut findings);
     check_elections(config, &mut findings);
     config.backup.check_target(&mut findings);
     config.dht.check_bridge(&"dht".into(), &mut findings);
@@ -148,10 +150,17 @@ fn check_certificate(config: &ConfigV1, findings: &mut Findings) {
         ("admin.tls", config.admin.tls),
     ] {
         if needs_it && !tls.is_set() {
-            let reason = "it needs a certificate: set tls.certificate_file and tls.key_file";
+            let reason = "it needs a certificate: set tls.certificate_file and tls.key_file, or tls.acme.directory";
             findings.error(key, reason);
         }
     }
+}
+
+/// Checks that the names of the certificate that is ordered are ours.
+fn check_acme(config: &ConfigV1, origins: &[Origin], findings: &mut Findings) {
+    let zones: Vec<_> = origins.iter().map(|origin| origin.name.clone()).collect();
+    let at = KeyPath::from("tls.acme");
+    config.tls.acme.check_acme(&zones, &at, findings);
 }
 
 /// Rejects lists of networks that cover every address.

@@ -80,7 +80,7 @@ fn encrypted_listeners_need_a_certificate_and_its_key() {
         "[dns]\ntls_listen = [\"0.0.0.0:853\"]\n",
         &[
             "FILE:3: dns.tls_listen: it needs a certificate: set tls.certificate_file and \
-             tls.key_file",
+             tls.key_file, or tls.acme.directory",
         ],
     );
     for name in ["tls_listen", "proxy_tls_listen"] {
@@ -88,7 +88,7 @@ fn encrypted_listeners_need_a_certificate_and_its_key() {
             &format!("[http]\ntrusted_proxies = [\"10.0.0.1\"]\n{name} = [\"0.0.0.0:443\"]\n"),
             &[&format!(
                 "FILE:4: http.{name}: it needs a certificate: set tls.certificate_file and \
-                 tls.key_file"
+                 tls.key_file, or tls.acme.directory"
             )],
         );
     }

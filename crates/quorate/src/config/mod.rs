@@ -19,6 +19,7 @@ mod layers;
 mod problem;
 mod settings;
 mod show;
+mod tls;
 
 use std::path::PathBuf;
 

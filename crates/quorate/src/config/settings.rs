@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use quorate_http::CertificateConfig;
 use quorate_peer::LinkServerConfig;
 use quorate_raft::{
     ClockSettings, LogSettings, PacketSettings, PutSettings, RaftSettings, StoreSettings,
 };
 use quorate_setting::settings;
 
+use super::tls::TlsSettings;
 use crate::backup::BackupSettings;
 use crate::logging::{LogFormat, NODE_LOGS};
 
@@ -34,7 +34,7 @@ settings! {
         /// Authoritative DNS over UDP and TCP, and encrypted over TLS and QUIC.
         dns: quorate_dns::DnsConfig = quorate_dns::DnsConfig::default();
         /// The certificate of HTTPS and of encrypted DNS.
-        tls: CertificateConfig = CertificateConfig::default();
+        tls: TlsSettings = TlsSettings::default();
         /// The limits of each client (an IPv4 address or an IPv6 /64), and of UDP answers to each address.
         /// Networks have limits too: an IPv4 /24 and an IPv6 /48 may PUT and GET 16 times as much as a
         /// client, an IPv6 /32 64 times; new keys 4 and 8 times as many. Each node counts separately.

@@ -62,7 +62,9 @@ pub(crate) fn next_steps(config: &ConfigV1, cluster: &ClusterId, state: &Cluster
          1. Keep all nodes of the old cluster stopped. Clients that still reach one would get old packets, and \
          no node of the old cluster can join the new one.\n\
          2. Set data_dir = \"{dir}\" and start `quorate serve`. It answers reads at once. {trust}\n\
-         3. Run `quorate member add` for each further node, with an empty data directory each.\n",
+         3. Run `quorate member add` for each further node, with an empty data directory each.\n\
+         The new cluster makes its own secrets: the cluster key, those of DNS cookies, and with tls.acme.directory \
+         also the account at the authority and the certificate.\n",
         cluster_name(&cluster.to_string())
     )
 }

@@ -17,7 +17,7 @@ use futures_util::{StreamExt, future::BoxFuture, stream};
 use http_body_util::BodyExt;
 use prometheus::Registry;
 use quorate_api::{PROBLEM_CONTENT_TYPE, Problem, ReloadReport};
-use quorate_fake::{FakeDht, FakeReplica};
+use quorate_fake::{FakeCertificate, FakeDht, FakeReplica};
 use quorate_replica::{DhtOperator, NamedSet, ReadError, WireName};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -85,6 +85,7 @@ impl Fixture {
             zones: Box::new(FakeZones(served.clone())),
             backups: Box::new(FakeBackups::default()),
             dht: uses_dht.then(|| dht.clone() as Arc<dyn DhtOperator>),
+            certificate: Arc::new(FakeCertificate),
         };
         let AdminRouters { tcp, socket } = routers(node, &tokens, config).unwrap();
         Self {

@@ -70,6 +70,7 @@ mod policy;
 mod problem;
 mod router;
 mod runtime;
+mod secrets;
 mod shared;
 mod status_metrics;
 mod token;

@@ -4,8 +4,8 @@ use axum::{Extension, Json, http::StatusCode, response::Response};
 use quorate_api::{
     ChangeMember, ChangeReport, ChangeRequest, ChangeState, CreatedInvite, INVITE_USES_MAX,
     INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN, InviteRequest, ListMembers, MemberChange,
-    Members, MoveRequest, RaiseLevelRequest, RaisedLevel, ReplaceRequest, TransferRequest,
-    TransferResult,
+    Members, MoveRequest, RaiseLevelRequest, RaisedLevel, RemoveRequest, ReplaceRequest,
+    TransferRequest, TransferResult,
 };
 use quorate_http::{ProblemResponse, uncached};
 use utoipa::IntoResponses;
@@ -80,16 +80,19 @@ operations! {
 
     /// Removes a member
     ///
-    /// It is disconnected immediately.
+    /// It is disconnected immediately, and the cluster key is replaced.
     "operate" delete MEMBER sends ChangeMember {
-        params(("force" = Option<bool>, Query, description = "Whether to do it even if fewer than a majority of the voters would be live")),
+        params(
+            ("force" = Option<bool>, Query, description = "Whether to do it even if fewer than a majority of the voters would be live"),
+            ("compromised" = Option<bool>, Query, description = "Whether others may know what is on its machine: then the certificate, its key and the account key are replaced"),
+        ),
         responses(ChangeAnswers),
     }
     async fn remove(
         shared,
         caller: CallerName,
         PathParam(node): PathParam,
-        QueryParams(request): QueryParams<ChangeRequest>,
+        QueryParams(request): QueryParams<RemoveRequest>,
         JsonBody(EmptyBody {}): JsonBody<EmptyBody>,
     ) {
         change(&shared, &caller, node, MemberChange::Remove(request)).await

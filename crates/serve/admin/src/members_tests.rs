@@ -1,7 +1,7 @@
 use axum::http::{StatusCode, header};
 use quorate_api::{
     AdminRequest, ChangeRequest, InviteRequest, MemberChange, MoveRequest, NodeId, Problem,
-    ProblemType, ReplaceRequest, TransferRequest,
+    ProblemType, RemoveRequest, ReplaceRequest, TransferRequest,
 };
 use serde_json::{Value, json};
 
@@ -86,6 +86,7 @@ async fn requests_reach_the_cluster_unchanged() {
         address: "b:1".to_owned(),
     };
     let forced = r#"{"force":true}"#;
+    let removal = |force, compromised| RemoveRequest { force, compromised };
     for (method, path, body, change) in [
         ("POST", "/promote", "", MemberChange::Promote(force(false))),
         (
@@ -95,18 +96,23 @@ async fn requests_reach_the_cluster_unchanged() {
             MemberChange::Promote(force(true)),
         ),
         ("POST", "/demote", forced, MemberChange::Demote(force(true))),
-        ("DELETE", "", "", MemberChange::Remove(force(false))),
         (
             "DELETE",
-            "?force=false",
             "",
-            MemberChange::Remove(force(false)),
+            "",
+            MemberChange::Remove(removal(false, false)),
+        ),
+        (
+            "DELETE",
+            "?compromised=true",
+            "",
+            MemberChange::Remove(removal(false, true)),
         ),
         (
             "DELETE",
             "?force=true",
             "",
-            MemberChange::Remove(force(true)),
+            MemberChange::Remove(removal(true, false)),
         ),
         (
             "POST",

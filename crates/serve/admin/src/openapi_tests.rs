@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A valid body for each operation that has one.
-const BODIES: [(&str, &str); 19] = [
+const BODIES: [(&str, &str); 21] = [
     ("/v1/members/invites", r#"{"learner":true,"valid_secs":60}"#),
     ("/v1/members/{node}/promote", r#"{"force":true}"#),
     ("/v1/members/{node}/demote", r#"{"force":true}"#),
@@ -32,6 +32,8 @@ const BODIES: [(&str, &str); 19] = [
     ("/v1/zones/{zone}/unset", r#"{"name":"@","type":"TXT"}"#),
     ("/v1/zones/{zone}/import", r#"{"text":"a A 192.0.2.1"}"#),
     ("/v1/level/raise", "{}"),
+    ("/v1/certificate/renewal", "{}"),
+    ("/v1/cluster-key", r#"{"discard_lost":true}"#),
     ("/v1/policy/mode", r#"{"mode":"tokens"}"#),
     (
         "/v1/policy/keys",
@@ -139,7 +141,6 @@ fn holding_one_of_each() -> Fixture {
     };
     admin.replica.set_zone_state(ZoneState {
         zones: [(zone, replicated)].into(),
-        ..ZoneState::default()
     });
     admin
 }

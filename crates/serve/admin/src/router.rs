@@ -21,7 +21,7 @@ use crate::{
     operations::Route,
     packets, policy,
     problem::{unknown_method, unknown_path},
-    runtime,
+    runtime, secrets,
     shared::Shared,
     status_metrics::StatusMetrics,
     zones,
@@ -85,7 +85,7 @@ async fn without_address(mut request: Request) -> Request {
 type OperationGroup = (fn(&Authorizer) -> Vec<Route>, fn() -> OpenApi);
 
 /// All operations of the API, in groups.
-const OPERATION_GROUPS: [OperationGroup; 8] = [
+const OPERATION_GROUPS: [OperationGroup; 9] = [
     (node::routes, node::document),
     (members::routes, members::document),
     (packets::routes, packets::document),
@@ -93,6 +93,7 @@ const OPERATION_GROUPS: [OperationGroup; 8] = [
     (policy::routes, policy::document),
     (zones::routes, zones::document),
     (dht::routes, dht::document),
+    (secrets::routes, secrets::document),
     (runtime::routes, runtime::document),
 ];
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use prometheus::Registry;
 use quorate_api::{AdminOperation, ForwardedRequest, Problem, ReloadReport, decode_answer};
-use quorate_replica::{DhtOperator, NamedSet, Operator, ReadError, WireName};
+use quorate_replica::{CertificateOperator, DhtOperator, NamedSet, Operator, ReadError, WireName};
 use tokio::sync::Mutex;
 
 use crate::{Build, authorize::CallerName, status_metrics::StatusMetrics};
@@ -34,6 +34,8 @@ pub struct AdminNode {
     pub backups: Box<dyn Backups>,
     /// Its bridge to the DHT, if it has one.
     pub dht: Option<Arc<dyn DhtOperator>>,
+    /// The certificate of the cluster.
+    pub certificate: Arc<dyn CertificateOperator>,
 }
 
 /// The bytes of a backup.

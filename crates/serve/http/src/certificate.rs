@@ -13,7 +13,7 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{sync::watch, task::spawn_blocking, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::certificate_files::{CertificateError, CertificateFiles, CertificatePair};
@@ -40,6 +40,8 @@ struct Shared {
     files: Vec<CertificateFiles>,
     /// The pair of each of the files.
     pairs: RwLock<Vec<CertificatePair>>,
+    /// A pair that is in no file.
+    set: watch::Sender<Option<CertificatePair>>,
 }
 
 impl ServerCertificate {
@@ -49,12 +51,29 @@ impl ServerCertificate {
         files: Vec<CertificateFiles>,
     ) -> Result<Self, CertificateError> {
         let pairs = RwLock::new(read_all(&*disk, &files)?);
-        Ok(Self(Arc::new(Shared { disk, files, pairs })))
+        Ok(Self(Arc::new(Shared {
+            disk,
+            files,
+            pairs,
+            set: watch::Sender::new(None),
+        })))
     }
 
     /// Reads the certificates and keys that are in the files now.
     pub fn read(&self) -> Result<Vec<CertificatePair>, CertificateError> {
         read_all(&*self.0.disk, &self.0.files)
+    }
+
+    /// Uses also this chain and key, in PEM, for new handshakes. `name` stands for their files in messages.
+    /// Fails, and keeps the pair before, if they do not belong together.
+    pub fn set(&self, name: &str, chain: String, key: String) -> Result<(), CertificateError> {
+        let files = CertificateFiles {
+            certificate_file: name.into(),
+            key_file: name.into(),
+        };
+        let pair = CertificatePair::parse(&files, [chain.into(), key.into()])?;
+        self.0.set.send_replace(Some(pair));
+        Ok(())
     }
 
     /// Uses `pairs` for new handshakes. Returns whether they differ from the previous ones.
@@ -85,13 +104,15 @@ impl ServerCertificate {
     pub fn watch(&self, metrics: CertificateMetrics) -> AbortOnDropHandle<()> {
         let certificate = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut logged_warnings = vec![None; certificate.0.files.len()];
-            let mut logged_errors = logged_warnings.clone();
+            let mut logged_errors = vec![None; certificate.0.files.len()];
+            let mut logged_warnings = vec![None; certificate.0.files.len() + 1];
+            let mut set = certificate.0.set.subscribe();
             loop {
                 certificate.log_warnings(&mut logged_warnings);
                 let expiry = certificate.first_expiry();
                 metrics.expiry_timestamp_seconds.set(expiry);
-                sleep(WATCH_INTERVAL).await;
+                // The sender is here, so waiting never fails.
+                let _ = timeout(WATCH_INTERVAL, set.changed()).await;
                 for (at, logged) in logged_errors.iter_mut().enumerate() {
                     let shared = certificate.0.clone();
                     let read = spawn_blocking(move || shared.files[at].read(&*shared.disk));
@@ -135,7 +156,9 @@ impl ServerCertificate {
 
     fn log_warnings(&self, logged: &mut [Option<String>]) {
         let now = SystemTime::now();
-        for (pair, logged) in self.0.pairs().iter().zip(logged) {
+        let pairs = self.0.pairs();
+        let set = self.0.set.borrow();
+        for (pair, logged) in set.iter().chain(pairs.iter()).zip(logged) {
             let warning = pair.warning(now);
             if let Some(warning) = warning.as_ref().filter(|_| *logged != warning) {
                 tracing::warn!("{warning}");
@@ -146,7 +169,9 @@ impl ServerCertificate {
 
     /// When the first of the certificates expires, in seconds since 1970.
     fn first_expiry(&self) -> i64 {
-        let first = self.0.pairs().iter().map(|pair| pair.expires_at).min();
+        let (pairs, set) = (self.0.pairs(), self.0.set.borrow());
+        let all = pairs.iter().chain(set.iter());
+        let first = all.map(|pair| pair.expires_at).min();
         let first = first.and_then(|first| first.duration_since(UNIX_EPOCH).ok());
         first.map_or(0, |first| first.as_secs() as i64)
     }
@@ -178,16 +203,20 @@ impl Shared {
 }
 
 impl ResolvesServerCert for Shared {
-    /// The first certificate for the name that the client asks for (RFC 6066, section 3), or else
-    /// the default one.
+    /// The first certificate for the name that the client asks for (RFC 6066, section 3), those in
+    /// files first, or else the default one.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let pairs = self.pairs();
+        let (pairs, set) = (self.pairs(), self.set.borrow());
+        let mut all = pairs.iter().chain(set.iter());
         let name = hello
             .server_name()
             .and_then(|name| DnsName::try_from(name).ok());
-        let name = name.map(ServerName::DnsName).filter(|_| pairs.len() > 1);
-        let named = name.and_then(|name| pairs.iter().find(|pair| pair.is_for(&name)));
-        let pair = named.or(pairs.first())?;
+        let name = name.map(ServerName::DnsName);
+        let is_one_of_several = pairs.len() + usize::from(set.is_some()) > 1;
+        let named = name
+            .filter(|_| is_one_of_several)
+            .and_then(|name| all.clone().find(|pair| pair.is_for(&name)));
+        let pair = named.or_else(|| all.next())?;
         Some(pair.certified_key.clone())
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use quorate_disk::{Disk, DiskFile, OpenMode, replace};
-use quorate_setting::{Findings, KeyPath, settings};
+use quorate_setting::settings;
 use rustls::{
     Error, InconsistentKeys,
     crypto::ring::default_provider,
@@ -31,21 +31,8 @@ const OTHERS: u32 = 0o007;
 /// are replaced weeks before.
 const WARN_BEFORE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-settings! {
-    /// The certificates of the encrypted listeners. The files may be replaced while the program
-    /// runs.
-    pub struct CertificateConfig {
-        /// The file with the certificate chain in PEM, the server's own certificate first. If it is
-        /// empty, there is no certificate and there can be no encrypted listeners.
-        certificate_file: PathBuf = PathBuf::new();
-        /// The file with its private key in PEM: RSA, ECDSA or Ed25519. Not every user of the
-        /// machine may have access to it.
-        key_file: PathBuf = PathBuf::new();
-        /// Certificates for other names. A client gets the first that is valid for the name that it
-        /// asks for (SNI), and the one above if none is.
-        additional: Vec<CertificateFiles> = Vec::new();
-    }
-}
+/// The same for short lifetimes, as a part of them: a certificate of six days is replaced after four.
+const WARN_PARTS: u32 = 6;
 
 settings! {
     /// A certificate for other names.
@@ -54,56 +41,6 @@ settings! {
         certificate_file: PathBuf = PathBuf::new();
         /// The file with its private key in PEM.
         key_file: PathBuf = PathBuf::new();
-    }
-}
-
-impl CertificateConfig {
-    /// Whether there is a certificate.
-    pub fn is_set(&self) -> bool {
-        *self != Self::default()
-    }
-
-    /// The files of all certificates, the default one first.
-    pub fn all(&self) -> Vec<CertificateFiles> {
-        let default = CertificateFiles {
-            certificate_file: self.certificate_file.clone(),
-            key_file: self.key_file.clone(),
-        };
-        [vec![default], self.additional.clone()].concat()
-    }
-
-    /// Reports files that lack their counterpart. `at` is the path of these settings.
-    pub fn check_pairs(&self, at: &KeyPath, findings: &mut Findings) {
-        if !self.is_set() {
-            return;
-        }
-        for (index, files) in self.all().iter().enumerate() {
-            let at = match index {
-                0 => at.clone(),
-                _ => at.key("additional").index(index - 1),
-            };
-            let is_empty = |path: &Path| path.as_os_str().is_empty();
-            if is_empty(&files.certificate_file) || is_empty(&files.key_file) {
-                let reason = "a certificate and its key belong together: set both or neither";
-                let [certificate, key] =
-                    ["certificate_file", "key_file"].map(|key| at.key(key).to_string());
-                findings.error_between([&certificate, &key], reason);
-            }
-        }
-    }
-}
-
-impl From<CertificateFiles> for CertificateConfig {
-    fn from(files: CertificateFiles) -> Self {
-        let CertificateFiles {
-            certificate_file,
-            key_file,
-        } = files;
-        Self {
-            certificate_file,
-            key_file,
-            additional: Vec::new(),
-        }
     }
 }
 
@@ -123,42 +60,12 @@ impl CertificateFiles {
 
     /// Reads both files, which must belong together.
     pub fn read(&self, disk: &dyn Disk) -> Result<CertificatePair, CertificateError> {
-        let (chain_file, key_file) = (self.certificate_file.clone(), self.key_file.clone());
-        let chain_pem = read(&chain_file, &*open(disk, &chain_file)?)?;
-        let key_pem = read_secret(disk, &key_file)?;
-        let chain = CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<Vec<_>, _>>();
-        let chain = match chain {
-            Err(_) => return Err(CertificateError::NotPem(chain_file)),
-            Ok(chain) if chain.is_empty() => {
-                return Err(CertificateError::NoCertificate(chain_file));
-            }
-            Ok(chain) => chain,
-        };
-        let key = match PrivateKeyDer::from_pem_slice(&key_pem) {
-            Err(pem::Error::NoItemsFound) => return Err(CertificateError::NoKey(key_file)),
-            // The parser's error is dropped, because its text could contain the key.
-            Err(_) => return Err(CertificateError::NotPem(key_file)),
-            Ok(key) => key,
-        };
-        let certified_key = CertifiedKey::from_der(chain, key, &default_provider());
-        let certified_key = certified_key.map_err(|source| match source {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                CertificateError::Mismatch(chain_file, key_file)
-            }
-            Error::InvalidCertificate(_) => CertificateError::Certificate(chain_file, source),
-            source => CertificateError::Key(key_file, source),
-        })?;
-        let certified = &certified_key.cert[0];
-        let parsed = parse_x509_certificate(certified);
-        let (_, parsed) =
-            parsed.map_err(|_| CertificateError::NotPem(self.certificate_file.clone()))?;
-        let expires = parsed.validity().not_after.timestamp();
-        Ok(CertificatePair {
-            file: self.certificate_file.clone(),
-            expires_at: UNIX_EPOCH + Duration::from_secs(expires.try_into().unwrap_or(0)),
-            pem: [chain_pem, key_pem],
-            certified_key: Arc::new(certified_key),
-        })
+        let chain_pem = read(
+            &self.certificate_file,
+            &*open(disk, &self.certificate_file)?,
+        )?;
+        let key_pem = read_secret(disk, &self.key_file)?;
+        CertificatePair::parse(self, [chain_pem, key_pem])
     }
 }
 
@@ -201,21 +108,66 @@ pub struct CertificatePair {
     /// The file of the certificate.
     file: PathBuf,
     pub(crate) expires_at: SystemTime,
+    warn_before: Duration,
     /// The contents of the files, to detect changes.
     pub(crate) pem: [Vec<u8>; 2],
     pub(crate) certified_key: Arc<CertifiedKey>,
 }
 
 impl CertificatePair {
-    /// What an operator must know: the certificate has expired, or expires within a week.
+    /// The pair in these PEM texts, which must belong together. Errors name `files`.
+    pub(crate) fn parse(
+        files: &CertificateFiles,
+        [chain_pem, key_pem]: [Vec<u8>; 2],
+    ) -> Result<Self, CertificateError> {
+        let (chain_file, key_file) = (files.certificate_file.clone(), files.key_file.clone());
+        let chain = CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<Vec<_>, _>>();
+        let chain = match chain {
+            Err(_) => return Err(CertificateError::NotPem(chain_file)),
+            Ok(chain) if chain.is_empty() => {
+                return Err(CertificateError::NoCertificate(chain_file));
+            }
+            Ok(chain) => chain,
+        };
+        let key = match PrivateKeyDer::from_pem_slice(&key_pem) {
+            Err(pem::Error::NoItemsFound) => return Err(CertificateError::NoKey(key_file)),
+            // The parser's error is dropped, because its text could contain the key.
+            Err(_) => return Err(CertificateError::NotPem(key_file)),
+            Ok(key) => key,
+        };
+        let certified_key = CertifiedKey::from_der(chain, key, &default_provider());
+        let certified_key = certified_key.map_err(|source| match source {
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                CertificateError::Mismatch(chain_file, key_file)
+            }
+            Error::InvalidCertificate(_) => CertificateError::Certificate(chain_file, source),
+            source => CertificateError::Key(key_file, source),
+        })?;
+        let parsed = parse_x509_certificate(&certified_key.cert[0]);
+        let not_pem = |_| CertificateError::NotPem(files.certificate_file.clone());
+        let (_, parsed) = parsed.map_err(not_pem)?;
+        let time = |secs: i64| UNIX_EPOCH + Duration::from_secs(secs.try_into().unwrap_or(0));
+        let validity = parsed.validity();
+        let expires_at = time(validity.not_after.timestamp());
+        let lifetime = expires_at.duration_since(time(validity.not_before.timestamp()));
+        Ok(Self {
+            file: files.certificate_file.clone(),
+            expires_at,
+            warn_before: WARN_BEFORE.min(lifetime.unwrap_or_default() / WARN_PARTS),
+            pem: [chain_pem, key_pem],
+            certified_key: Arc::new(certified_key),
+        })
+    }
+
+    /// What an operator must know: the certificate has expired, or soon will.
     pub(crate) fn warning(&self, now: SystemTime) -> Option<String> {
         let file = self.file.display();
         match self.expires_at.duration_since(now) {
             Err(_) => Some(format!(
                 "the certificate in {file} has expired, so that clients reject it: replace it"
             )),
-            Ok(left) if left < WARN_BEFORE => Some(format!(
-                "the certificate in {file} expires within 7 days: find out why it was not renewed"
+            Ok(left) if left < self.warn_before => Some(format!(
+                "the certificate in {file} expires soon: find out why it was not renewed"
             )),
             Ok(_) => None,
         }

@@ -312,7 +312,7 @@ async fn a_certificate_that_expires_soon_is_reported_and_still_served() {
     const DAY: i64 = 24 * 3600;
     for (expires_secs, warning) in [
         (-60, Some("has expired")),
-        (6 * DAY, Some("expires within 7 days")),
+        (6 * DAY, Some("expires soon")),
         (8 * DAY, None),
     ] {
         let fixture = Fixture::new();

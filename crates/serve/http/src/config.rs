@@ -35,7 +35,7 @@ settings! {
         /// The addresses for plain HTTP/1.1 and HTTP/2. The default is every address of the machine
         /// (IPv6 only if the machine has it). For TLS, put a proxy in front of it or set tls_listen.
         listen: ListenAddresses = ListenAddresses::everywhere(PORT);
-        /// The addresses for HTTPS, usually with port 443. They need tls.certificate_file.
+        /// The addresses for HTTPS, usually with port 443. They need a certificate (tls).
         tls_listen: ListenAddresses = ListenAddresses::default();
         /// The addresses for plain HTTP from proxies that name the client with version 2 of the
         /// PROXY protocol, such as HAProxy's send-proxy-v2. Only trusted_proxies may connect.

@@ -20,7 +20,7 @@
 //! | [`HttpConfig`] → [`HttpListeners`] → [`Server`] | HTTP for any router, safe against slow clients and floods |
 //! | [`SocketListener`] → [`SocketServer`] | the same on a Unix socket, for users of this machine that its mode permits |
 //! | [`ClientStream`], [`Throttle`] | a stream of bytes that is read as slowly as the limits of its client require |
-//! | [`CertificateConfig`] → [`ServerCertificate`] | the certificates of all encrypted listeners, reloaded when their files change |
+//! | [`CertificateFiles`] → [`ServerCertificate`] | the certificates of all encrypted listeners: from files, reloaded when these change, and one that is set |
 //! | [`IsTrusted`], [`BandwidthLimiter`] | which proxies are trusted to name the client, and how long a client has to wait for its bytes |
 //! | [`ClientRules`], [`limit_problem`] | who the client of a request is behind proxies, how much it may do, and the answer if it does more |
 //! | [`Routes`], [`with_cors`] | a router, with or without CORS for browsers |
@@ -78,9 +78,7 @@ mod https_tests;
 
 pub use body::{BodyError, read_body};
 pub use certificate::{CertificateMetrics, ServerCertificate};
-pub use certificate_files::{
-    CertificateConfig, CertificateError, CertificateFiles, CertificatePair,
-};
+pub use certificate_files::{CertificateError, CertificateFiles, CertificatePair};
 pub use client_rules::{ClientRules, limit_problem, limit_problem_type};
 pub use config::{HttpConfig, IsTrusted};
 pub use cors::{Routes, with_cors};
