@@ -2,10 +2,12 @@
 
 mod absence;
 mod admin;
+mod authority;
 mod backups;
 mod bad_input;
 mod bad_peers;
 mod bad_starts;
+mod certificates;
 mod clients;
 mod clocks;
 mod conformance;
@@ -33,6 +35,7 @@ mod programs;
 mod publishing;
 mod recovery;
 mod removal;
+mod renewals;
 mod replacement;
 mod rolling;
 mod scenarios;

@@ -23,6 +23,18 @@ pub(crate) fn need(program: &str, package: &str) -> PathBuf {
         })
 }
 
+/// The Python of a server from PyPI.
+pub(crate) fn python_of(server: &str) -> PathBuf {
+    let target = env::var("CARGO_TARGET_DIR").map(PathBuf::from);
+    let tools = match target {
+        Ok(target) => target.join("tools"),
+        Err(_) => UNPACKED.into(),
+    };
+    let python = tools.join(server).join("bin/python");
+    assert!(python.exists(), "{}: run tests/tools", python.display());
+    python
+}
+
 /// The output of a program, which must succeed.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().expect("the program can be started");
@@ -33,6 +45,17 @@ pub(crate) fn run(command: &mut Command) -> String {
         output.status
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The environment of a process whose wall clock is off by what a file says, such as `+8d`, from a second after
+/// that is written.
+pub(crate) fn clock_from(file: &Path) -> Vec<(String, String)> {
+    let mut variables = clock_off_by("");
+    variables.retain(|(name, _)| name != "FAKETIME");
+    let file = file.to_str().expect("it is a text").to_owned();
+    variables.push(("FAKETIME_TIMESTAMP_FILE".to_owned(), file));
+    variables.push(("FAKETIME_CACHE_DURATION".to_owned(), "1".to_owned()));
+    variables
 }
 
 /// The environment of a process whose wall clock is off, such as by `+8d`. Its monotonic clock stays
