@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -301,7 +301,7 @@ fn respond(replica: &FakeReplica, query: &[u8]) -> Vec<u8> {
 pub(crate) struct Pebble {
     child: Child,
     dir: TempDir,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Pebble {
@@ -317,9 +317,9 @@ impl Pebble {
         fs::write(path("root.pem"), &tls.root_pem).unwrap();
         fs::write(path("cert.pem"), &tls.certificate_pem).unwrap();
         fs::write(path("key.pem"), &tls.key_pem).unwrap();
-        let port = free_port();
+        let address = free_address();
         let config = serde_json::json!({"pebble": {
-            "listenAddress": format!("127.0.0.1:{port}"),
+            "listenAddress": address.to_string(),
             "managementListenAddress": "",
             "certificate": path("cert.pem"),
             "privateKey": path("key.pem"),
@@ -339,7 +339,7 @@ impl Pebble {
             .arg(path("pebble.json"))
             .args(["-dnsserver", &dns.address.to_string()])
             .env("PEBBLE_VA_NOSLEEP", "1")
-            .env("PEBBLE_WFE_NONCEREJECT", "1")
+            .env("PEBBLE_WFE_NONCEREJECT", "0")
             .env("PEBBLE_AUTHZREUSE", "0")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -355,10 +355,14 @@ impl Pebble {
                 panic!("pebble cannot be started ({error}): run `apt-get install pebble`")
             }
         };
-        let pebble = Self { child, dir, port };
+        let pebble = Self {
+            child,
+            dir,
+            address,
+        };
         wait_for(
             || format!("pebble: {}", pebble.log()),
-            || std::net::TcpStream::connect(("127.0.0.1", port)).ok(),
+            || std::net::TcpStream::connect(address).ok(),
         )
         .await;
         Some(pebble)
@@ -366,7 +370,7 @@ impl Pebble {
 
     pub(crate) fn config(&self, names: &[&str]) -> AcmeConfig {
         AcmeConfig {
-            directory: format!("https://127.0.0.1:{}/dir", self.port),
+            directory: format!("https://{}/dir", self.address),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             root_file: self.dir.path().join("root.pem"),
             ..AcmeConfig::default()
@@ -415,12 +419,19 @@ pub(crate) fn skip(reason: &str) {
     eprintln!("SKIPPED: {reason}");
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// An address of loopback that no other process of these tests uses, and a port that is free there. Otherwise
+/// another process could take the port before pebble does.
+fn free_address() -> SocketAddr {
+    let listener = std::net::TcpListener::bind((own_ip(), 0)).unwrap();
+    listener.local_addr().unwrap()
 }
 
-/// The certificate of an authority's own server, at 127.0.0.1.
+fn own_ip() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 64 | (high & 63), middle, low)
+}
+
+/// The certificate of an authority's own server.
 pub(crate) struct Tls {
     pub(crate) root_pem: String,
     pub(crate) certificate_pem: String,
@@ -435,7 +446,8 @@ impl Tls {
         let root_pem = root.self_signed(&root_key).unwrap().pem();
         let issuer = Issuer::new(root, root_key);
         let key = KeyPair::generate().unwrap();
-        let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let names = vec!["127.0.0.1".to_owned(), own_ip().to_string()];
+        let server = CertificateParams::new(names).unwrap();
         Self {
             root_pem,
             certificate_pem: server.signed_by(&key, &issuer).unwrap().pem(),
