@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use instant_acme::{
-    AuthorizationStatus, ChallengeStatus, ChallengeType, Identifier, Order, OrderStatus,
+    AuthorizationHandle, AuthorizationStatus, Authorizations, ChallengeStatus, ChallengeType,
+    Identifier, Order, OrderStatus,
 };
 use tokio::time::sleep;
 
@@ -45,15 +46,7 @@ impl OrderState {
         let mut values = Vec::new();
         let client = &self.client;
         let mut authorizations = self.order.authorizations();
-        while let Some(authorization) = authorizations.next().await {
-            let mut authorization = authorization.map_err(|error| {
-                failed_request(
-                    client,
-                    FailureKind::Order,
-                    "reading an authorization",
-                    &error,
-                )
-            })?;
+        while let Some(mut authorization) = next(&mut authorizations, client).await? {
             let shown = authorization.identifier().to_string();
             let base = match authorization.identifier().identifier {
                 Identifier::Dns(name) => name.trim_start_matches("*.").to_ascii_lowercase(),
@@ -88,15 +81,7 @@ impl OrderState {
     pub(crate) async fn set_ready(&mut self) -> Result<(), Failure> {
         let client = &self.client;
         let mut authorizations = self.order.authorizations();
-        while let Some(authorization) = authorizations.next().await {
-            let mut authorization = authorization.map_err(|error| {
-                failed_request(
-                    client,
-                    FailureKind::Order,
-                    "reading an authorization",
-                    &error,
-                )
-            })?;
+        while let Some(mut authorization) = next(&mut authorizations, client).await? {
             if authorization.status != AuthorizationStatus::Pending {
                 continue;
             }
@@ -167,4 +152,15 @@ impl OrderState {
     pub(crate) fn failed(&self, what: &str, error: &instant_acme::Error) -> Failure {
         failed_request(&self.client, FailureKind::Order, what, error)
     }
+}
+
+async fn next<'a>(
+    authorizations: &'a mut Authorizations<'_>,
+    client: &BoundedClient,
+) -> Result<Option<AuthorizationHandle<'a>>, Failure> {
+    let authorization = authorizations.next().await.transpose();
+    authorization.map_err(|error| {
+        let what = "reading an authorization";
+        failed_request(client, FailureKind::Order, what, &error)
+    })
 }
