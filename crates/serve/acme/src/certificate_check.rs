@@ -3,8 +3,14 @@
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use quorate_api::CertificateSummary;
 use quorate_replica::UnixMillis;
-use rcgen::KeyPair;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{
+    Error, InconsistentKeys,
+    client::verify_server_name,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    server::ParsedCertificate,
+    sign::CertifiedKey,
+};
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, ParsedExtension},
@@ -16,6 +22,9 @@ use crate::documents::CertificateDocument;
 
 /// The most certificates of a chain: clients accept no longer ones.
 const CHAIN_LENGTH_MAX: usize = 10;
+
+/// How far the clock of the authority may be ahead, in milliseconds.
+const AHEAD_MAX_MS: u64 = 3600 * 1000;
 
 /// The characters of a line in PEM (RFC 7468, section 2).
 const PEM_LINE: usize = 64;
@@ -32,7 +41,7 @@ pub(crate) struct CheckedCertificate {
 }
 
 /// What is wrong with a certificate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum CertificateFault {
     #[error("the issued chain is no PEM with certificates")]
     NotPem,
@@ -46,11 +55,15 @@ pub(crate) enum CertificateFault {
     OtherNames { missing: String, found: String },
     #[error("the issued certificate has expired {0} s ago; check the clock of this node")]
     Expired(u64),
+    #[error("the issued certificate is valid only in {0} s; check the clock of this node")]
+    NotYet(u64),
+    #[error("the issued certificate cannot be served: {0}")]
+    Unusable(Error),
     #[error("the key of the order is damaged")]
     Key,
 }
 
-/// Checks a chain that was issued for this key and these names.
+/// Checks a chain that was issued for this key and these names: whether a listener can serve it, and clients accept it.
 pub(crate) fn check(
     chain_pem: &str,
     key_pem: &str,
@@ -71,10 +84,7 @@ pub(crate) fn check(
         }
     }
     let first = parsed.first().ok_or(CertificateFault::NotPem)?;
-    let key = KeyPair::from_pem(key_pem).map_err(|_| CertificateFault::Key)?;
-    if first.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
-        return Err(CertificateFault::OtherKey);
-    }
+    check_served(&chain, key_pem)?;
     let found = names_of(first);
     if let Some(missing) = names.iter().find(|name| !found.contains(name)) {
         return Err(CertificateFault::OtherNames {
@@ -82,7 +92,11 @@ pub(crate) fn check(
             found: found.join(", "),
         });
     }
+    check_names(&chain[0], names).map_err(CertificateFault::Unusable)?;
     let (not_before_ms, not_after_ms) = validity(first);
+    if not_before_ms > now.0.saturating_add(AHEAD_MAX_MS) {
+        return Err(CertificateFault::NotYet((not_before_ms - now.0) / 1000));
+    }
     if not_after_ms <= now.0 {
         return Err(CertificateFault::Expired((now.0 - not_after_ms) / 1000));
     }
@@ -92,6 +106,29 @@ pub(crate) fn check(
         not_after_ms,
         ari_id: ari_id(first),
     })
+}
+
+/// Fails if a listener cannot use the chain with this key.
+fn check_served(chain: &[CertificateDer<'static>], key_pem: &str) -> Result<(), CertificateFault> {
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes());
+    let key = key.map_err(|_| CertificateFault::Key)?;
+    let served = CertifiedKey::from_der(chain.to_vec(), key, &default_provider());
+    served.map(drop).map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateFault::OtherKey,
+        error => CertificateFault::Unusable(error),
+    })
+}
+
+/// Fails if a client would not find these names in the certificate (RFC 6125, section 6.4).
+fn check_names(certificate: &CertificateDer<'_>, names: &[String]) -> Result<(), Error> {
+    let certificate = ParsedCertificate::try_from(certificate)?;
+    for name in names {
+        // One of those that a wildcard is for.
+        let name = name.replacen('*', "any", 1);
+        let name = ServerName::try_from(name).map_err(|error| Error::General(error.to_string()))?;
+        verify_server_name(&certificate, &name)?;
+    }
+    Ok(())
 }
 
 /// The certificate of a document without its key.

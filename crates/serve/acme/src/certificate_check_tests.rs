@@ -1,25 +1,28 @@
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, date_time_ymd};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{CertificateParams, CustomExtension, KeyPair, date_time_ymd};
 
 use super::*;
+use crate::fixture::Tls;
 
 /// 2026-06-01.
 const NOW: UnixMillis = UnixMillis(1_780_272_000_000);
 
 /// A chain for these names that is valid in these years, and its key.
 fn chain(names: &[&str], years: (i32, i32)) -> (String, KeyPair) {
-    let root_key = KeyPair::generate().unwrap();
-    let mut root = CertificateParams::new(Vec::new()).unwrap();
-    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root_pem = root.self_signed(&root_key).unwrap().pem();
-    let issuer = Issuer::new(root, root_key);
-    let key = KeyPair::generate().unwrap();
-    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut params = CertificateParams::new(names).unwrap();
-    params.not_before = date_time_ymd(years.0, 1, 1);
-    params.not_after = date_time_ymd(years.1, 1, 1);
-    params.use_authority_key_identifier_extension = true;
-    let pem = params.signed_by(&key, &issuer).unwrap().pem();
-    (format!("{pem}{root_pem}"), key)
+    changed_chain(names, |params| {
+        params.not_before = date_time_ymd(years.0, 1, 1);
+        params.not_after = date_time_ymd(years.1, 1, 1);
+    })
+}
+
+fn changed_chain(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (String, KeyPair) {
+    let tls = Tls::issue(names, |params| {
+        params.use_authority_key_identifier_extension = true;
+        change(params);
+    });
+    let key = KeyPair::from_pem(&tls.key_pem).unwrap();
+    (format!("{}{}", tls.certificate_pem, tls.root_pem), key)
 }
 
 fn check_for(
@@ -71,15 +74,39 @@ fn another_key_is_refused() {
 }
 
 #[test]
-fn an_expired_certificate_is_refused_and_one_for_tomorrow_is_not() {
+fn a_certificate_of_another_time_is_refused_unless_a_clock_may_be_wrong() {
     let (old, key) = chain(&["example.org"], (2024, 2026));
     let fault = check_for(&old, &key, &["example.org"]);
     assert!(
         matches!(fault, Err(CertificateFault::Expired(_))),
         "{fault:?}"
     );
-    let (new, key) = chain(&["example.org"], (2027, 2028));
-    check_for(&new, &key, &["example.org"]).unwrap();
+    let check_after = |wait: Duration| {
+        let (new, key) = changed_chain(&["example.org"], |params| {
+            params.not_before =
+                (SystemTime::UNIX_EPOCH + Duration::from_millis(NOW.0) + wait).into();
+        });
+        check_for(&new, &key, &["example.org"]).map(drop)
+    };
+    assert_eq!(check_after(Duration::from_hours(1)), Ok(()));
+    let late = check_after(Duration::from_secs(3601));
+    assert_eq!(late, Err(CertificateFault::NotYet(3601)));
+}
+
+/// What the parser accepts is not what TLS accepts.
+#[test]
+fn a_certificate_that_cannot_be_served_is_refused() {
+    let unknown = |is_critical| {
+        let (chain, key) = changed_chain(&["example.org"], |params| {
+            let mut extension = CustomExtension::from_oid_content(&[1, 3, 9999], vec![5, 0]);
+            extension.set_criticality(is_critical);
+            params.custom_extensions = vec![extension];
+        });
+        check_for(&chain, &key, &["example.org"])
+    };
+    unknown(false).unwrap();
+    let fault = unknown(true).unwrap_err();
+    assert!(matches!(fault, CertificateFault::Unusable(_)), "{fault}");
 }
 
 #[test]

@@ -431,7 +431,7 @@ fn own_ip() -> Ipv4Addr {
     Ipv4Addr::new(127, 64 | (high & 63), middle, low)
 }
 
-/// The certificate of an authority's own server.
+/// A certificate, and the authority that has issued it: by default that of an authority's own server.
 pub(crate) struct Tls {
     pub(crate) root_pem: String,
     pub(crate) certificate_pem: String,
@@ -440,17 +440,23 @@ pub(crate) struct Tls {
 
 impl Tls {
     pub(crate) fn new() -> Self {
+        Self::issue(&["127.0.0.1", &own_ip().to_string()], |_| {})
+    }
+
+    /// A certificate for these names, changed by `change`, and its new authority.
+    pub(crate) fn issue(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
         let root_key = KeyPair::generate().unwrap();
         let mut root = CertificateParams::new(Vec::new()).unwrap();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root_pem = root.self_signed(&root_key).unwrap().pem();
         let issuer = Issuer::new(root, root_key);
         let key = KeyPair::generate().unwrap();
-        let names = vec!["127.0.0.1".to_owned(), own_ip().to_string()];
-        let server = CertificateParams::new(names).unwrap();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
         Self {
             root_pem,
-            certificate_pem: server.signed_by(&key, &issuer).unwrap().pem(),
+            certificate_pem: params.signed_by(&key, &issuer).unwrap().pem(),
             key_pem: key.serialize_pem(),
         }
     }
