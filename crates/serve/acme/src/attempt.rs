@@ -73,7 +73,6 @@ impl<'c> Worker<'c> {
             return Ok(slot.save(store, order).await?);
         }
         let demand = Demand {
-            order_for: self.context.wanted.clone(),
             renewal: store.renewal(SecretKind::Certificate),
             certificate: certificate.index,
         };

@@ -113,14 +113,13 @@ pub(crate) struct Attempts {
     pub(crate) next_attempt_ms: Option<u64>,
     /// Before this, the authority does not want to be asked.
     pub(crate) not_before_ms: Option<u64>,
-    /// What the failed attempt was for. Another demand or setting is tried without waiting.
+    /// What the failed attempt was for. Another demand is tried without waiting.
     pub(crate) failed_for: Option<Demand>,
 }
 
-/// What an attempt is for.
+/// What operators want an attempt for. The settings do not count: those of the next leader may differ by mistake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Demand {
-    pub(crate) order_for: Wanted,
     pub(crate) renewal: Option<Renewal>,
     /// The entry of the certificate that is to be replaced. A demand changes it.
     pub(crate) certificate: Option<LogIndex>,

@@ -9,9 +9,17 @@ use crate::{
     documents::{Attempts, CertificateDocument, Demand, OrderDocument, Wanted},
 };
 
-/// The shortest time between two certificates that are renewed for their age alone, unless they live for less than
-/// three times this. It bounds what an authority causes that always suggests to renew.
-const RENEWAL_INTERVAL_MIN: Duration = Duration::from_hours(1);
+/// The shortest time between two certificates that are renewed for their age alone, unless less than three times this
+/// is left. An authority may always suggest to renew now; public ones issue five certificates a week for the same
+/// names.
+const RENEWAL_INTERVAL_MIN: Duration = Duration::from_hours(34);
+
+/// The same if the present one expires soon: the clock of the authority may be far behind ours.
+const EXPIRING_INTERVAL_MIN: Duration = Duration::from_hours(1);
+
+/// The shortest time from a certificate to one for other settings. Nodes whose settings differ by mistake order
+/// another one at each change of the leader; four orders a day offend no authority.
+const CHANGE_INTERVAL_MIN: Duration = Duration::from_hours(6);
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,18 +56,14 @@ pub(crate) fn due(
     demand: &Demand,
 ) -> Decision {
     let attempts = &order.attempts;
-    let Some(reason) = reason(now, wanted, certificate, order, demand.renewal) else {
-        let is_clean = order.pending.is_none() && order.records.is_empty();
-        return if is_clean {
-            Decision::Wait
-        } else {
-            Decision::CleanUp
-        };
-    };
     let is_same = attempts.failed_for.as_ref() == Some(demand);
-    match is_unwanted(now, attempts) || (is_same && is_waiting(now, attempts)) {
-        true => Decision::Wait,
-        false => Decision::Order(reason),
+    let is_waiting = is_same && is_waiting(now, attempts);
+    match reason(now, wanted, certificate, order, demand.renewal) {
+        Some(_) if is_waiting || is_unwanted(now, attempts) => Decision::Wait,
+        Some(reason) => Decision::Order(reason),
+        None if order.pending.is_none() && order.records.is_empty() => Decision::Wait,
+        None if is_waiting => Decision::Wait,
+        None => Decision::CleanUp,
     }
 }
 
@@ -94,21 +98,22 @@ fn reason(
         Some(Renewal::Requested) => return Some(Reason::Requested),
         None => {}
     }
-    if certificate.issued_for != *wanted {
+    let last = order.attempts.last_success_ms.map(UnixMillis);
+    // A time to come is from a clock that was wrong.
+    let last = last.filter(|last| *last <= now);
+    let is_since = |interval| last.is_some_and(|last| now < last.saturating_add(interval));
+    let third_after = |from: u64| {
+        let length = certificate.not_after_ms.saturating_sub(from);
+        Duration::from_millis(length / 3)
+    };
+    let third = third_after(certificate.not_before_ms);
+    let third_left = third_after(last.map_or(0, |last| last.0));
+    if certificate.issued_for != *wanted && !is_since(CHANGE_INTERVAL_MIN.min(third)) {
         return Some(Reason::Changed);
     }
-    let lifetime = certificate
-        .not_after_ms
-        .saturating_sub(certificate.not_before_ms);
-    let interval = RENEWAL_INTERVAL_MIN.min(Duration::from_millis(lifetime / 3));
-    let is_new = is_since(now, order.attempts.last_success_ms, interval);
-    (now.0 >= certificate.renew_at_ms && !is_new).then_some(Reason::Expires)
-}
-
-/// Whether less than `interval` has passed since then. A time to come is from a clock that was wrong.
-fn is_since(now: UnixMillis, then: Option<u64>, interval: Duration) -> bool {
-    let then = then.map(UnixMillis).filter(|then| *then <= now);
-    then.is_some_and(|then| now < then.saturating_add(interval))
+    let interval = RENEWAL_INTERVAL_MIN.min(third_left);
+    let interval = interval.max(EXPIRING_INTERVAL_MIN.min(third));
+    (now.0 >= certificate.renew_at_ms && !is_since(interval)).then_some(Reason::Expires)
 }
 
 #[cfg(test)]

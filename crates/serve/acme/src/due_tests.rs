@@ -33,7 +33,6 @@ fn certificate(issued: u64) -> CertificateDocument {
 
 fn demand(renewal: Option<Renewal>) -> Demand {
     Demand {
-        order_for: wanted("a"),
         renewal,
         certificate: Some(LogIndex(7)),
     }
@@ -45,17 +44,21 @@ fn decide(
     attempts: Attempts,
     demand: &Demand,
 ) -> Decision {
+    decide_for(&wanted("a"), now, certificate, attempts, demand)
+}
+
+fn decide_for(
+    wanted: &Wanted,
+    now: u64,
+    certificate: Option<&CertificateDocument>,
+    attempts: Attempts,
+    demand: &Demand,
+) -> Decision {
     let order = OrderDocument {
         attempts,
         ..OrderDocument::default()
     };
-    due(
-        UnixMillis(now),
-        &demand.order_for,
-        certificate,
-        &order,
-        demand,
-    )
+    due(UnixMillis(now), wanted, certificate, &order, demand)
 }
 
 #[test]
@@ -100,17 +103,13 @@ fn a_certificate_is_due_if_there_is_none_or_it_is_old_or_for_something_else() {
             ..wanted("a")
         },
     ] {
-        let demand = Demand {
-            order_for: other,
-            ..demand(None)
-        };
-        let decision = decide(ISSUED, Some(&stored), none(), &demand);
-        assert_eq!(decision, Decision::Order(Reason::Changed), "{demand:?}");
+        let decision = decide_for(&other, ISSUED, Some(&stored), none(), &demand(None));
+        assert_eq!(decision, Decision::Order(Reason::Changed), "{other:?}");
     }
 }
 
 #[test]
-fn a_failed_attempt_waits_unless_what_is_wanted_has_changed() {
+fn a_failed_attempt_waits_unless_an_operator_demands_another() {
     let failed = Attempts {
         failure_count: 1,
         next_attempt_ms: Some(ISSUED + 1000),
@@ -126,10 +125,6 @@ fn a_failed_attempt_waits_unless_what_is_wanted_has_changed() {
     for other in [
         demand(Some(Renewal::Requested)),
         Demand {
-            order_for: wanted("b"),
-            ..demand(None)
-        },
-        Demand {
             certificate: Some(LogIndex(8)),
             ..demand(None)
         },
@@ -139,6 +134,40 @@ fn a_failed_attempt_waits_unless_what_is_wanted_has_changed() {
             Decision::Order(Reason::First),
             "{other:?}"
         );
+    }
+}
+
+/// Two nodes whose settings differ lead in turn, each for a minute.
+#[test]
+fn settings_that_differ_by_node_cause_four_orders_a_day_and_no_attempt_before_its_time() {
+    let mut stored = certificate(ISSUED);
+    let mut attempts = Attempts {
+        last_success_ms: Some(ISSUED),
+        ..Attempts::default()
+    };
+    let mut orders = Vec::new();
+    for minute in 1..=24 * 60 {
+        let now = ISSUED + minute * 60_000;
+        let wanted = wanted(["a", "b"][minute as usize % 2]);
+        let is_due = decide_for(&wanted, now, Some(&stored), attempts.clone(), &demand(None));
+        if is_due == Decision::Order(Reason::Changed) {
+            orders.push(minute / 60);
+            stored.issued_for = wanted;
+            attempts.last_success_ms = Some(now);
+        }
+    }
+    assert_eq!(orders, [6, 12, 18], "in the hours since the first");
+
+    let failed = Attempts {
+        failure_count: 1,
+        next_attempt_ms: Some(ISSUED + 1000),
+        failed_for: Some(demand(None)),
+        ..Attempts::default()
+    };
+    for stored in [None, Some(&stored)] {
+        let at = |now| decide_for(&wanted("c"), now, stored, failed.clone(), &demand(None));
+        assert_eq!(at(ISSUED + 999), Decision::Wait);
+        assert!(matches!(at(ISSUED + 1000), Decision::Order(_)));
     }
 }
 
@@ -217,18 +246,32 @@ fn what_a_finished_order_left_is_removed() {
     assert_eq!(decision, Decision::CleanUp);
 }
 
-/// An authority that always suggests to renew now.
-#[test]
-fn certificates_are_renewed_at_most_once_an_hour_for_their_age() {
-    let mut stored = certificate(ISSUED);
+/// When a certificate that was issued at `issued`, and stored at `stored_at`, is renewed if its age counts at once.
+fn renewed_after(issued: u64, stored_at: u64) -> u64 {
+    let mut stored = certificate(issued);
     stored.renew_at_ms = 0;
     let attempts = Attempts {
-        last_success_ms: Some(ISSUED),
+        last_success_ms: Some(stored_at),
         ..Attempts::default()
     };
-    let at = |now| decide(now, Some(&stored), attempts.clone(), &demand(None));
-    assert_eq!(at(ISSUED + 3_599_999), Decision::Wait);
-    assert_eq!(at(ISSUED + 3_600_000), Decision::Order(Reason::Expires));
+    let is_due = |minutes: &u64| {
+        let now = stored_at + minutes * 60_000;
+        decide(now, Some(&stored), attempts.clone(), &demand(None)) != Decision::Wait
+    };
+    (0..).find(is_due).unwrap()
+}
+
+#[test]
+fn an_authority_that_always_suggests_to_renew_now_causes_five_orders_a_week() {
+    assert_eq!(renewed_after(ISSUED, ISSUED), 34 * 60);
+}
+
+/// The clock of the authority is far behind.
+#[test]
+fn a_certificate_that_is_new_and_soon_expires_is_renewed_in_time() {
+    let stored_at = |hours_left: u64| ISSUED + 6 * DAY_MS - hours_left * 3_600_000;
+    assert_eq!(renewed_after(ISSUED, stored_at(12)), 4 * 60);
+    assert_eq!(renewed_after(ISSUED, stored_at(1)), 60);
 }
 
 /// With a look each second, a failure at each third attempt, and half a year.

@@ -152,14 +152,14 @@ async fn an_old_certificate_is_renewed_with_a_new_key_and_the_same_account() {
     cluster.clock.advance(5 * DAY / 2);
     let second = cluster.next_certificate(Some(&first)).await;
     // The authority has another clock, so that the new one is old already, too.
-    cluster.clock.advance(Duration::from_hours(2));
+    cluster.clock.advance(Duration::from_hours(5));
     let third = cluster.next_certificate(Some(&second)).await;
     assert_ne!(first.key_pem, third.key_pem);
     assert_eq!((pebble.order_count(), pebble.account_count()), (3, 1));
 }
 
 #[tokio::test]
-async fn other_names_and_demands_are_met_at_once() {
+async fn demands_are_met_at_once_and_other_names_hours_after_the_last_order() {
     start!(cluster, pebble);
     let node = cluster.node(pebble.config(&["dns.example.org"]));
     let first = cluster.next_certificate(None).await;
@@ -172,6 +172,9 @@ async fn other_names_and_demands_are_met_at_once() {
     assert_eq!(pebble.count("/revoke-cert"), 0);
     drop(node);
     let _node = cluster.node(pebble.config(&["a.example.org", "b.example.net"]));
+    sleep(Duration::from_millis(1500)).await;
+    assert_eq!(pebble.order_count(), 2);
+    cluster.clock.advance(Duration::from_hours(6));
     let third = cluster.next_certificate(Some(&second)).await;
     assert_eq!(third.issued_for.names, ["a.example.org", "b.example.net"]);
     assert_eq!((pebble.order_count(), pebble.account_count()), (3, 1));
