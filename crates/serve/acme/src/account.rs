@@ -268,8 +268,8 @@ async fn create_at_once(
     }
 }
 
-/// Deactivates an account whose key others may know. Only an account that the authority does not know with this
-/// key is left alone.
+/// Deactivates an account whose key others may know. If the authority cannot do it now, the next use of the account
+/// tries again: it must hold up no order.
 async fn deactivate_retired(
     context: &Context,
     client: &BoundedClient,
@@ -281,19 +281,19 @@ async fn deactivate_retired(
     let Some(retired) = document.retired.clone() else {
         return Ok(());
     };
-    let account = open(client, retired).await?;
-    match account.deactivate().await {
-        Ok(()) if client.last().status < 400 => info!("the account before this one is deactivated"),
-        Ok(()) => {
-            let status = client.last().status;
+    match deactivate(client, retired).await {
+        Ok(()) => info!("the account before this one is deactivated"),
+        Err(failure) => {
+            // Perhaps the authority does not know it with this key.
+            let is_final = failure.kind == FailureKind::Account;
+            context.metrics.failures_total.of(failure.kind).inc();
             warn!(
-                status,
-                "the authority refused to deactivate the account before this one"
+                reason = failure.text,
+                is_final, "the account before this one is not deactivated"
             );
-        }
-        Err(error) => {
-            let what = "deactivating the account before this one";
-            return Err(failed_request(client, FailureKind::Account, what, &error).into());
+            if !is_final {
+                return Ok(());
+            }
         }
     }
     let retired = None;
@@ -306,6 +306,18 @@ async fn deactivate_retired(
     )
     .await?;
     Ok(())
+}
+
+/// Deactivates an account. The failure is of the account if the authority refuses for good.
+async fn deactivate(client: &BoundedClient, credentials: serde_json::Value) -> Result<(), Failure> {
+    let account = open(client, credentials).await?;
+    let mut deactivated = account.deactivate().await;
+    // The library ignores what the authority says.
+    if let (Ok(()), Some(problem)) = (&deactivated, client.last().problem) {
+        deactivated = Err(Error::Api(problem));
+    }
+    let what = "deactivating the account before this one";
+    deactivated.map_err(|error| failed_request(client, FailureKind::Account, what, &error))
 }
 
 fn external_account(context: &Context) -> Result<Option<ExternalAccountKey>, Failure> {

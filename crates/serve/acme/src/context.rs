@@ -181,7 +181,7 @@ pub(crate) fn failed_request(
         (_, "rateLimited") => FailureKind::RateLimited,
         _ if last.status == 429 => FailureKind::RateLimited,
         (_, "badNonce" | "serverInternal") => FailureKind::Directory,
-        _ if last.status >= 500 => FailureKind::Directory,
+        _ if last.status >= 500 || last.status == 408 => FailureKind::Directory,
         (_, "accountDoesNotExist" | "externalAccountRequired") => FailureKind::Account,
         (Error::Api(_) | Error::KeyRejected | Error::Crypto | Error::Unsupported(_), _) => kind,
         _ => FailureKind::Directory,

@@ -2,12 +2,15 @@
 
 use std::{
     fs,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
 use data_encoding::BASE64URL_NOPAD;
-use quorate_replica::{CertificateOperator, Role, SecretError};
+use quorate_replica::{CertificateOperator, Renewal, Role, SecretError, SecretKind};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ServerConfig,
@@ -159,6 +162,12 @@ fn ok(body: impl Into<String>) -> Response {
     Some((200, String::new(), body.into()))
 }
 
+/// A problem document (RFC 8555, section 6.7).
+fn refusal(status: u16, problem: &str) -> Response {
+    let body = format!(r#"{{"type": "urn:ietf:params:acme:error:{problem}", "detail": "no"}}"#);
+    Some((status, String::new(), body))
+}
+
 /// What an honest authority answers until the order, which has nothing to prove.
 fn honest(base: &str, path: &str) -> Response {
     let order = |status: &str| {
@@ -175,6 +184,7 @@ fn honest(base: &str, path: &str) -> Response {
             "newNonce": format!("{base}/nonce"),
             "newAccount": format!("{base}/account"),
             "newOrder": format!("{base}/new-order"),
+            "keyChange": format!("{base}/key-change"),
         })
         .to_string()),
         "/nonce" => ok(""),
@@ -395,11 +405,7 @@ async fn a_certificate_for_another_key_is_not_stored() {
 async fn an_account_that_the_authority_forgot_is_replaced() {
     let cluster = cluster();
     let authority = FakeAuthority::start(|base, path| match path {
-        "/new-order" => Some((
-            400,
-            String::new(),
-            r#"{"type": "urn:ietf:params:acme:error:accountDoesNotExist"}"#.to_owned(),
-        )),
+        "/new-order" => refusal(400, "accountDoesNotExist"),
         _ => honest(base, path),
     })
     .await;
@@ -412,6 +418,48 @@ async fn an_account_that_the_authority_forgot_is_replaced() {
     cluster.clock.advance(Duration::from_mins(2));
     cluster.next_failure(1).await;
     assert_eq!(authority.count("/account"), 2);
+}
+
+/// The key of the account was to be changed, and the authority refused, so that there is another account.
+#[tokio::test]
+async fn an_account_with_a_known_key_is_deactivated_once_the_authority_can_do_it() {
+    let cluster = cluster();
+    let status = Arc::new(AtomicU16::new(503));
+    let answered = status.clone();
+    let authority = FakeAuthority::start(move |base, path| match path {
+        "/key-change" => refusal(400, "malformed"),
+        "/account/1" => match answered.load(Ordering::SeqCst) {
+            200 => ok("{}"),
+            503 => Some((503, String::new(), String::new())),
+            status => refusal(status, "rateLimited"),
+        },
+        _ => honest(base, path),
+    })
+    .await;
+    let _node = cluster.node(authority.config());
+    cluster.next_failure(0).await;
+    let account = cluster.account();
+    cluster
+        .replica
+        .secrets
+        .demand(&[SecretKind::AcmeAccount], Renewal::Compromised);
+    for (failure_count, not_now) in [(1, 503), (2, 429)] {
+        status.store(not_now, Ordering::SeqCst);
+        cluster.clock.advance(Duration::from_hours(7));
+        cluster.next_failure(failure_count).await;
+        let retired = cluster.account().retired;
+        assert_eq!(retired.as_ref(), Some(&account.credentials), "{not_now}");
+        let orders = authority.count("/certificate");
+        assert_eq!(orders, 1 + failure_count as usize, "it holds up no order");
+    }
+    status.store(200, Ordering::SeqCst);
+    cluster.clock.advance(Duration::from_hours(7));
+    cluster.next_failure(3).await;
+    assert_eq!(cluster.account().retired, None);
+    assert_eq!(
+        authority.sent("/account/1", "payload")[2]["status"],
+        "deactivated"
+    );
 }
 
 /// A leader created an account and could not store it.

@@ -18,7 +18,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring::default_provider,
@@ -49,10 +49,12 @@ pub(crate) struct BoundedClient {
 }
 
 /// What the last response was, if there was one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct LastResponse {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
+    /// What is wrong, if the status says that something is.
+    pub(crate) problem: Option<Problem>,
 }
 
 impl BoundedClient {
@@ -86,7 +88,10 @@ impl BoundedClient {
 
     /// The response to the last request; the default if there was none.
     pub(crate) fn last(&self) -> LastResponse {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn set_last(&self, last: LastResponse) {
@@ -102,12 +107,20 @@ impl BoundedClient {
             let response = self.client.request(request).await;
             let response = response.map_err(|error| Error::Other(Box::new(error)))?;
             let (parts, body) = response.into_parts();
-            self.set_last(LastResponse {
+            let mut last = LastResponse {
                 status: parts.status.as_u16(),
                 retry_after: retry_after(&parts.headers),
-            });
+                problem: None,
+            };
+            self.set_last(last.clone());
             let body = Limited::new(body, RESPONSE_SIZE_MAX).collect().await;
-            Ok((parts, body.map_err(Error::Other)?.to_bytes()))
+            let body = body.map_err(Error::Other)?.to_bytes();
+            if last.status >= 400 {
+                let problem = serde_json::from_slice(&body);
+                last.problem = Some(problem.unwrap_or_else(|_| unknown_problem(last.status)));
+                self.set_last(last);
+            }
+            Ok((parts, body))
         };
         let exchanged = timeout(self.timeout, exchange).await;
         let (mut parts, body) = exchanged.unwrap_or_else(|_| {
@@ -147,6 +160,15 @@ impl HttpClient for BoundedClient {
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
         Box::pin(self.clone().send(request))
+    }
+}
+
+fn unknown_problem(status: u16) -> Problem {
+    Problem {
+        r#type: None,
+        detail: Some(format!("HTTP status {status}")),
+        status: Some(status),
+        subproblems: Vec::new(),
     }
 }
 
