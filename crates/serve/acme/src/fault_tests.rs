@@ -29,6 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     AcmeConfig,
     attempt::Worker,
+    documents::{CertificateDocument, Wanted},
     failure::FailureKind,
     fixture::{Cluster, Tls, wait_for},
 };
@@ -418,6 +419,45 @@ async fn an_account_that_the_authority_forgot_is_replaced() {
     cluster.clock.advance(Duration::from_mins(2));
     cluster.next_failure(1).await;
     assert_eq!(authority.count("/account"), 2);
+}
+
+/// It suggests when to renew, but does not know which certificate an order replaces.
+#[tokio::test]
+async fn an_authority_that_ignores_what_an_order_replaces_gets_no_second_one() {
+    let cluster = cluster();
+    let authority = FakeAuthority::start(|base, path| match path {
+        "/dir" => {
+            let (status, headers, body) = honest(base, path)?;
+            let info = format!(r#"{{"renewalInfo": "{base}/info", "#);
+            Some((status, headers, body.replacen('{', &info, 1)))
+        }
+        _ => honest(base, path),
+    })
+    .await;
+    let wanted = cluster.context(authority.config()).wanted;
+    cluster.store(certificate(&cluster, wanted, 0)).await;
+    let _node = cluster.node(authority.config());
+    let order = cluster.next_failure(0).await;
+    let sent = authority.sent("/new-order", "payload");
+    assert_eq!((sent.len(), &sent[0]["replaces"]), (1, &"aa.bb".into()));
+    let pending = order.pending.expect("its order goes on");
+    assert_eq!(pending.url, format!("{}/order/1", authority.url));
+}
+
+/// A certificate that is not from an authority, and is renewed at this time.
+fn certificate(cluster: &Cluster, issued_for: Wanted, renew_at_ms: u64) -> CertificateDocument {
+    let now = cluster.clock.clock().now().0;
+    let day_ms = 24 * 3600 * 1000;
+    CertificateDocument {
+        chain_pem: String::new(),
+        key_pem: String::new(),
+        issued_for,
+        not_before_ms: now - 5 * day_ms,
+        not_after_ms: now + 5 * day_ms,
+        renew_at_ms,
+        ari_id: Some("aa.bb".to_owned()),
+        window: None,
+    }
 }
 
 /// The key of the account was to be changed, and the authority refused, so that there is another account.

@@ -153,6 +153,12 @@ impl Cluster {
         Slot::<D>::load(&*self.replica).unwrap().document
     }
 
+    /// Stores a document where there is none.
+    pub(crate) async fn store<D: Document>(&self, document: D) {
+        let mut slot = Slot::load(&*self.replica).unwrap();
+        slot.save(&*self.replica, document).await.unwrap();
+    }
+
     pub(crate) fn certificate(&self) -> Option<CertificateDocument> {
         self.document()
     }

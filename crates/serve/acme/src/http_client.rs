@@ -10,7 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header::RETRY_AFTER,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{LOCATION, RETRY_AFTER},
 };
 use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -53,6 +54,8 @@ pub(crate) struct BoundedClient {
 pub(crate) struct LastResponse {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
+    /// What was created.
+    pub(crate) location: Option<String>,
     /// What is wrong, if the status says that something is.
     pub(crate) problem: Option<Problem>,
 }
@@ -110,6 +113,7 @@ impl BoundedClient {
             let mut last = LastResponse {
                 status: parts.status.as_u16(),
                 retry_after: retry_after(&parts.headers),
+                location: text_of(&parts.headers, &LOCATION).map(str::to_owned),
                 problem: None,
             };
             self.set_last(last.clone());
@@ -214,9 +218,13 @@ fn read_roots(pem: &[u8]) -> Result<RootCertStore, String> {
     }
 }
 
+fn text_of<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
 /// Seconds, or a date (RFC 9110, section 10.2.3), and not more than is accepted from an authority.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let text = text_of(headers, &RETRY_AFTER)?.trim();
     let wait = match text.parse() {
         Ok(secs) => Duration::from_secs(secs),
         Err(_) => {

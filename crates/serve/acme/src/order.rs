@@ -222,15 +222,30 @@ impl<'c> OrderRun<'c> {
                         failure.kind,
                         FailureKind::RateLimited | FailureKind::Account
                     );
-                // It has created the order, and ignored what it replaces.
-                let has_ignored = matches!(error, Error::Other(_))
-                    && (200..300).contains(&self.client.last().status);
-                match is_refusal || has_ignored {
-                    true => Ok(None),
-                    false => Err(failure.into()),
+                // It has created the order, and ignored what it replaces: another one would count twice.
+                let last = self.client.last();
+                let is_created =
+                    matches!(error, Error::Other(_)) && (200..300).contains(&last.status);
+                match last.location.filter(|_| is_created) {
+                    Some(url) => self.read(url).await.map(Some),
+                    None if is_refusal => Ok(None),
+                    None => Err(failure.into()),
                 }
             }
         }
+    }
+
+    async fn read(&self, url: String) -> Result<Order, Stop> {
+        let order = self.account.order(url).await;
+        let failed = |error| {
+            failed_request(
+                &self.client,
+                FailureKind::Order,
+                "reading the order",
+                &error,
+            )
+        };
+        Ok(order.map_err(failed)?)
     }
 
     /// Sets the records, waits until all nodes serve them, and tells the authority.
