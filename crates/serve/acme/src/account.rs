@@ -82,15 +82,45 @@ async fn with_contact(
 ) -> Result<Account, Stop> {
     let account = open(client, stored.credentials.clone()).await?;
     if stored.contact != context.config.contact {
-        let contact: Vec<_> = context.config.contact.iter().map(String::as_str).collect();
-        let updated = account.update_contacts(&contact).await;
-        let what = "changing the contact of the account";
-        updated.map_err(|error| failed_request(client, FailureKind::Account, what, &error))?;
+        set_contact(context, client, &account).await?;
         let contact = context.config.contact.clone();
         slot.save(&*context.store, AccountDocument { contact, ..stored })
             .await?;
     }
     Ok(account)
+}
+
+/// Sets the contact of the account, which the authority accepts from every account (RFC 8555, section 7.3.2).
+async fn set_contact(
+    context: &Context,
+    client: &BoundedClient,
+    account: &Account,
+) -> Result<(), Failure> {
+    let contact: Vec<_> = context.config.contact.iter().map(String::as_str).collect();
+    let updated = account.update_contacts(&contact).await;
+    updated.map_err(|error| {
+        let what = "changing the contact of the account";
+        let mut failure = failed_request(client, FailureKind::Account, what, &error);
+        // Deactivated accounts are answered with an error, but some authorities answer with their status.
+        if matches!(error, Error::Str(text) if text.contains("account status")) {
+            failure.doubts_account = true;
+        }
+        failure.of_account()
+    })
+}
+
+/// The failure of an order; one of the account if the authority does not accept it any more. The library cannot ask
+/// for the account, so it sets the contact that is set.
+pub(crate) async fn doubted(
+    context: &Context,
+    client: &BoundedClient,
+    account: &Account,
+    failure: Failure,
+) -> Failure {
+    match set_contact(context, client, account).await {
+        Err(ended) if ended.ends_account => failure.of_account(),
+        _ => failure,
+    }
 }
 
 /// Gives the account a new key (RFC 8555, section 7.3.5). If the authority refuses, perhaps because a leader before
@@ -164,7 +194,7 @@ async fn create(
         Ok(created) => created,
         Err(error) => {
             let what = "creating an account at the authority";
-            let failure = failed_request(client, FailureKind::Account, what, &error);
+            let failure = failed_request(client, FailureKind::Account, what, &error).of_account();
             // Perhaps it wants a contact at once.
             if failure.kind == FailureKind::Account && !config.contact.is_empty() {
                 let retired = slot.document.clone().and_then(|document| document.retired);

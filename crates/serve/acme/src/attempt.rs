@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::{
-    account::{account, forget},
+    account::{account, doubted, forget},
     backoff::{RETRY_AFTER_MAX, is_ahead, next_attempt},
     challenge_records::apply,
     clock::shown,
@@ -95,9 +95,15 @@ impl<'c> Worker<'c> {
         info!(%reason, names = ?self.context.wanted.names, "a certificate is due");
         let client = self.context.client()?;
         let account = account(self.context, &client).await?;
-        OrderRun::load(self.context, client, account, names)?
-            .run()
-            .await
+        let run = OrderRun::load(self.context, client.clone(), account.clone(), names)?;
+        match run.run().await {
+            Err(Stop::Failed(failure)) if failure.doubts_account => {
+                Err(doubted(self.context, &client, &account, failure)
+                    .await
+                    .into())
+            }
+            ended => ended,
+        }
     }
 
     /// Does what is due without an order.

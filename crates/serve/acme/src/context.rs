@@ -193,6 +193,7 @@ pub(crate) fn failed_request(
     Failure {
         retry_after: last.retry_after.filter(|_| last.status >= 400),
         ends_account: problem == "accountDoesNotExist",
+        doubts_account: problem == "unauthorized",
         ..Failure::new(kind, text)
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Failure {
     pub(crate) ends_order: bool,
     /// Whether the account does not exist any more.
     pub(crate) ends_account: bool,
+    /// Whether the authority may have deactivated the account: it says "unauthorized", which has other causes too.
+    pub(crate) doubts_account: bool,
 }
 
 impl Failure {
@@ -63,6 +65,19 @@ impl Failure {
             retry_after: None,
             ends_order: false,
             ends_account: false,
+            doubts_account: false,
+        }
+    }
+
+    /// The same, of a request that every account may make.
+    pub(crate) fn of_account(self) -> Self {
+        match self.doubts_account {
+            true => Self {
+                kind: FailureKind::Account,
+                ends_account: true,
+                ..self
+            },
+            false => self,
         }
     }
 

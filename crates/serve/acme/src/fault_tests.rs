@@ -421,6 +421,40 @@ async fn an_account_that_the_authority_forgot_is_replaced() {
     assert_eq!(authority.count("/account"), 2);
 }
 
+/// "Unauthorized" has other causes, such as a policy of the authority.
+#[tokio::test]
+async fn an_account_that_the_authority_accepts_is_kept() {
+    let cluster = cluster();
+    let authority = FakeAuthority::start(|base, path| match path {
+        "/new-order" => refusal(403, "unauthorized"),
+        "/account/1" => ok(r#"{"status": "valid"}"#),
+        _ => honest(base, path),
+    })
+    .await;
+    let _node = cluster.node(authority.config());
+    let failure = cluster.next_failure(0).await.attempts.last_failure.unwrap();
+    assert_eq!(failure.kind, FailureKind::Order, "{}", failure.text);
+    cluster.clock.advance(Duration::from_mins(2));
+    cluster.next_failure(1).await;
+    assert_eq!(authority.count("/account"), 1);
+}
+
+#[tokio::test]
+async fn an_account_whose_status_says_that_it_ended_is_replaced() {
+    let cluster = cluster();
+    let authority = FakeAuthority::start(|base, path| match path {
+        "/new-order" => refusal(403, "unauthorized"),
+        "/account/1" => ok(r#"{"status": "revoked"}"#),
+        _ => honest(base, path),
+    })
+    .await;
+    let _node = cluster.node(authority.config());
+    cluster.next_failure(0).await;
+    cluster.clock.advance(Duration::from_mins(2));
+    cluster.next_failure(1).await;
+    assert_eq!(authority.count("/account"), 2);
+}
+
 /// It suggests when to renew, but does not know which certificate an order replaces.
 #[tokio::test]
 async fn an_authority_that_ignores_what_an_order_replaces_gets_no_second_one() {

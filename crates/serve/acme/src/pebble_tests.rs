@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use crate::{
     Delegated, KeyType,
+    account::account,
     certificate_check::{check, summary},
     documents::Step,
     failure::FailureKind,
@@ -417,6 +418,26 @@ async fn compromised_secrets_are_all_replaced_and_the_certificate_is_revoked() {
     assert_eq!(kinds.map(|kind| cluster.replica.renewal(kind)), [None; 3]);
     assert_eq!(node.status().failure_count, 0);
     assert_eq!((pebble.order_count(), pebble.account_count()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_deactivated_account_is_replaced() {
+    start!(cluster, pebble);
+    let config = pebble.config(&["dns.example.org"]);
+    let _node = cluster.node(config.clone());
+    let first = cluster.next_certificate(None).await;
+    let context = cluster.context(config);
+    let account = account(&context, &context.client().unwrap()).await.unwrap();
+    account.deactivate().await.unwrap();
+    cluster
+        .replica
+        .secrets
+        .demand(&[SecretKind::Certificate], Renewal::Requested);
+    let failure = cluster.next_failure(0).await.attempts.last_failure.unwrap();
+    assert_eq!(failure.kind, FailureKind::Account, "{}", failure.text);
+    cluster.clock.advance(Duration::from_mins(2));
+    cluster.next_certificate(Some(&first)).await;
+    assert_eq!(pebble.account_count(), 2);
 }
 
 /// A leader changed the key of the account and stopped before it stored the new one.
