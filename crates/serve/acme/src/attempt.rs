@@ -72,6 +72,9 @@ impl<'c> Worker<'c> {
             info!("a pending order is dropped, because others may know its key");
             return Ok(slot.save(store, order).await?);
         }
+        if slot.is_damaged() {
+            return Ok(slot.save(store, order).await?);
+        }
         let demand = Demand {
             renewal: store.renewal(SecretKind::Certificate),
             certificate: certificate.index,
@@ -83,7 +86,10 @@ impl<'c> Worker<'c> {
                 let result = self.guarded(self.order(reason)).await;
                 self.conclude(result, demand).await
             }
-            Decision::CleanUp => finish(self.context).await,
+            Decision::CleanUp => {
+                let result = self.guarded(finish(self.context)).await;
+                self.conclude(result, demand).await
+            }
             Decision::Wait => self.maintain(&order, demand).await,
         }
     }
@@ -147,8 +153,7 @@ impl<'c> Worker<'c> {
         if order.attempts.failure_count > 0 {
             let mut slot = load_order(&*self.context.store)?;
             let mut document = slot.document.clone().unwrap_or_default();
-            document.attempts.failure_count = 0;
-            document.attempts.next_attempt_ms = None;
+            document.attempts.end_failures();
             slot.save(&*self.context.store, document).await?;
         }
         Ok(())

@@ -117,6 +117,14 @@ pub(crate) struct Attempts {
     pub(crate) failed_for: Option<Demand>,
 }
 
+impl Attempts {
+    /// Nothing is to be tried again.
+    pub(crate) fn end_failures(&mut self) {
+        self.failure_count = 0;
+        self.next_attempt_ms = None;
+    }
+}
+
 /// What operators want an attempt for. The settings do not count: those of the next leader may differ by mistake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Demand {

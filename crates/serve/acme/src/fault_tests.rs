@@ -10,7 +10,10 @@ use std::{
 };
 
 use data_encoding::BASE64URL_NOPAD;
-use quorate_replica::{CertificateOperator, Renewal, Role, SecretError, SecretKind};
+use quorate_api::{Problem, ProblemType};
+use quorate_replica::{
+    CertificateOperator, Renewal, Role, SecretError, SecretKind, SecretStore, ZoneState,
+};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ServerConfig,
@@ -29,7 +32,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     AcmeConfig,
     attempt::Worker,
-    documents::{CertificateDocument, Wanted},
+    challenge::changes,
+    documents::{CertificateDocument, ChallengeRecord, OrderDocument, Wanted},
     failure::FailureKind,
     fixture::{Cluster, Tls, wait_for},
 };
@@ -492,6 +496,60 @@ fn certificate(cluster: &Cluster, issued_for: Wanted, renew_at_ms: u64) -> Certi
         ari_id: Some("aa.bb".to_owned()),
         window: None,
     }
+}
+
+#[tokio::test]
+async fn records_that_the_zone_keeps_are_a_failure_that_is_tried_again_later() {
+    let cluster = cluster();
+    let authority = FakeAuthority::start(honest).await;
+    let wanted = cluster.context(authority.config()).wanted;
+    cluster.store(certificate(&cluster, wanted, u64::MAX)).await;
+    let owner = "_acme-challenge.dns.example.org.";
+    let records = vec![ChallengeRecord {
+        zone: "example.org.".to_owned(),
+        owner: owner.to_owned(),
+        values: vec!["value".to_owned()],
+    }];
+    let change = changes(&ZoneState::default(), &records, true).remove(0);
+    let state = change.changed(&ZoneState::default()).unwrap().unwrap();
+    cluster.replica.set_zone_state(state);
+    let order = OrderDocument {
+        records,
+        ..OrderDocument::default()
+    };
+    cluster.store(order).await;
+    let operators = &cluster.replica.operators;
+    operators.reject(Problem::new(ProblemType::RefusedZone, "the zone is full"));
+
+    let _node = cluster.node(authority.config());
+    let failure = cluster.next_failure(0).await.attempts.last_failure.unwrap();
+    assert_eq!(failure.kind, FailureKind::Zone, "{}", failure.text);
+    let request_count = operators.take_requests().len();
+    sleep(Duration::from_millis(2500)).await;
+    assert_eq!(operators.take_requests().len(), 0, "after {request_count}");
+
+    operators.reject(None);
+    cluster.clock.advance(Duration::from_mins(2));
+    let is_over = || (cluster.order().attempts.failure_count == 0).then_some(());
+    wait_for(|| format!("the end of {:?}", cluster.order()), is_over).await;
+    assert_eq!(cluster.order().records, []);
+    assert_eq!(cluster.texts("example.org", owner), [""; 0]);
+}
+
+/// A damaged secret would be reported each second.
+#[tokio::test]
+async fn a_state_of_orders_that_cannot_be_decoded_is_replaced_at_once() {
+    let cluster = cluster();
+    let authority = FakeAuthority::start(honest).await;
+    let wanted = cluster.context(authority.config()).wanted;
+    cluster.store(certificate(&cluster, wanted, u64::MAX)).await;
+    let (kind, damaged) = (SecretKind::AcmeOrder, b"{".to_vec());
+    let stored = cluster.replica.store_secret(kind, damaged, None).await;
+    stored.unwrap();
+    let _node = cluster.node(authority.config());
+    let order = || cluster.document::<OrderDocument>();
+    let order = wait_for(|| "the state of orders".to_owned(), order).await;
+    assert_eq!(order, OrderDocument::default());
 }
 
 /// The key of the account was to be changed, and the authority refused, so that there is another account.

@@ -340,6 +340,7 @@ pub(crate) async fn finish(context: &Context) -> Result<(), Stop> {
     let mut document = slot.document.clone().unwrap_or_default();
     apply(context, &document.records, false).await?;
     document.records = Vec::new();
+    document.attempts.end_failures();
     let key_pem = document.pending.take().map(|pending| pending.key_pem);
     if certificate.is_some_and(|stored| key_pem == Some(stored.key_pem)) {
         document.attempts = Attempts {

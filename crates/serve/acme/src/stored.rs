@@ -21,15 +21,14 @@ impl<D: Document> Slot<D> {
         let document = secret.and_then(|secret| {
             let document = serde_json::from_slice(&secret.content);
             // The text of the error could contain a part of a key.
-            let _ = document.as_ref().inspect_err(|_| {
-                warn!(
-                    kind = kind_name(D::KIND),
-                    "a stored secret cannot be decoded, and will be replaced"
-                );
-            });
             document.ok()
         });
         Ok(Self { document, index })
+    }
+
+    /// Whether there is one that cannot be decoded.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.index.is_some() && self.document.is_none()
     }
 
     /// Stores a document in place of the one that was read.
@@ -40,7 +39,15 @@ impl<D: Document> Slot<D> {
     ) -> Result<(), SecretError> {
         let content = serde_json::to_vec(&document);
         let content = content.map_err(|error| SecretError::Failed(error.to_string()))?;
-        self.index = Some(store.store_secret(D::KIND, content, self.index).await?);
+        let index = store.store_secret(D::KIND, content, self.index).await?;
+        if self.is_damaged() {
+            // Not where it is read, which is each second.
+            warn!(
+                kind = kind_name(D::KIND),
+                "a stored secret could not be decoded, and was replaced"
+            );
+        }
+        self.index = Some(index);
         self.document = Some(document);
         Ok(())
     }
