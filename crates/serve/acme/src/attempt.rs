@@ -69,7 +69,9 @@ impl<'c> Worker<'c> {
         let certificate = Slot::<CertificateDocument>::load(store)?;
         let order = slot.document.clone().unwrap_or_default();
         if store.renewal(SecretKind::AcmeOrder).is_some() {
-            info!("a pending order is dropped, because others may know its key");
+            info!("another order is demanded, so a pending one is dropped");
+            let mut order = order;
+            order.attempts.failed_for = None;
             return Ok(slot.save(store, order).await?);
         }
         if slot.is_damaged() {

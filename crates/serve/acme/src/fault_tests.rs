@@ -459,6 +459,24 @@ async fn an_account_whose_status_says_that_it_ended_is_replaced() {
     assert_eq!(authority.count("/account"), 2);
 }
 
+/// There is no certificate yet, so that a demand looks like the one before it.
+#[tokio::test]
+async fn each_demand_is_tried_at_once() {
+    let cluster = cluster();
+    let authority = FakeAuthority::start(|base, path| match path {
+        "/new-order" => refusal(403, "rejectedIdentifier"),
+        _ => honest(base, path),
+    })
+    .await;
+    let _node = cluster.node(authority.config());
+    for count in 0..3 {
+        cluster.next_failure(count).await;
+        let kinds = [SecretKind::Certificate, SecretKind::AcmeOrder];
+        cluster.replica.secrets.demand(&kinds, Renewal::Requested);
+    }
+    cluster.next_failure(3).await;
+}
+
 /// It suggests when to renew, but does not know which certificate an order replaces.
 #[tokio::test]
 async fn an_authority_that_ignores_what_an_order_replaces_gets_no_second_one() {

@@ -48,12 +48,15 @@ impl LeaderTask<'_> {
         Ok((index, rotated))
     }
 
-    /// Demands a new certificate.
+    /// Demands a new certificate. While there is none, only another order makes this differ from the demand before.
     pub(super) async fn demand_certificate(&self) -> Result<LogIndex, Problem> {
-        let demand = Command::DemandSecrets {
-            kinds: vec![SecretKind::Certificate],
-            renewal: Renewal::Requested,
-        };
+        let mut kinds = vec![SecretKind::Certificate];
+        let secrets = self.cluster().secrets;
+        if !secrets.stored.contains_key(&SecretKind::Certificate) {
+            kinds.push(SecretKind::AcmeOrder);
+        }
+        let renewal = Renewal::Requested;
+        let demand = Command::DemandSecrets { kinds, renewal };
         let (index, _) = self.commit(demand).await?;
         Ok(index)
     }

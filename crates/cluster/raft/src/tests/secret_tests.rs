@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use quorate_api::{MemberChange, RemoveRequest, RotateKeyRequest, RotatedKey};
+use quorate_api::{
+    MemberChange, RemoveRequest, RenewCertificateRequest, RotateKeyRequest, RotatedKey,
+};
 use quorate_peer::{
     NotElectable,
     message::{Proposed, Response},
@@ -300,6 +302,29 @@ async fn what_a_compromised_node_knew_is_demanded_anew() {
         .await
         .unwrap();
     assert_eq!(leader.renewal(KIND), None);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_demanded_with_another_order_while_there_is_none() {
+    let cluster = Cluster::alone(calm).await;
+    let leader = cluster.leader().clone();
+    key_after(&leader, None).await;
+    let demanded = async || {
+        ask(&leader, RenewCertificateRequest {}).await.unwrap();
+        [KIND, SecretKind::AcmeOrder].map(|kind| leader.renewal(kind))
+    };
+    let store = async |kind| {
+        let index = leader.secret(kind).unwrap().map(|secret| secret.index);
+        leader.store_secret(kind, b"new".to_vec(), index).await
+    };
+    // The one before it did not help: the first is met by an order that fails.
+    for _ in 0..2 {
+        assert_eq!(demanded().await, [Some(Renewal::Requested); 2]);
+        store(SecretKind::AcmeOrder).await.unwrap();
+    }
+    store(KIND).await.unwrap();
+    assert_eq!(demanded().await, [Some(Renewal::Requested), None]);
     cluster.shutdown().await;
 }
 
