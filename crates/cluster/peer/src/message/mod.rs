@@ -219,7 +219,7 @@ pub enum TransferOutcome {
 pub enum Proposed<T = Vec<PutOutcome>> {
     /// Committed, and applied by the leader.
     Applied {
-        index: LogIndex,
+        position: LogPosition,
         /// The outcome of each packet.
         outcomes: T,
     },

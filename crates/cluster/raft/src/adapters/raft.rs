@@ -8,14 +8,14 @@ use openraft::{
     async_runtime::WatchReceiver,
     errors::{ClientWriteError, Fatal, InitializeError, RaftError},
     impls::ProgressResponder,
-    raft::{ClientWriteResponse, TransferLeaderRequest},
+    raft::{AppendEntriesRequest, ClientWriteResponse, TransferLeaderRequest},
 };
 use quorate_log::Log;
 use quorate_peer::{
     NodeId,
     message::{self, Proposed},
 };
-use quorate_state::{LogIndex, Outcome};
+use quorate_state::{LogIndex, LogPosition, Outcome};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -150,12 +150,32 @@ impl Raft {
                 data: Some(outcomes),
                 ..
             })) => Proposed::Applied {
-                index: LogIndex(log_id.index()),
+                position: log_id.into_ours(),
                 outcomes,
             },
             Ok(Err(ClientWriteError::ForwardToLeader(_))) => Proposed::Rejected,
             _ => Proposed::Unknown,
         }
+    }
+
+    /// Learns that `leader` has committed the entry at `position`, as from an AppendEntries of it without
+    /// entries. Does nothing if this node follows another vote by now: then the next leader says what is
+    /// committed.
+    pub(crate) async fn learn_committed(&self, leader: NodeId, position: LogPosition) {
+        let vote = self.openraft.metrics().borrow_watched().vote;
+        let ours = vote.into_ours();
+        if !ours.committed || ours.node != leader || ours.term != position.term {
+            return;
+        }
+        let at = Some(position).into_openraft();
+        let request = AppendEntriesRequest {
+            vote,
+            prev_log_id: at,
+            entries: Vec::new(),
+            leader_commit: at,
+        };
+        // It is no more than what the leader itself sends a little later.
+        let _ = self.openraft.append_entries(request).await;
     }
 
     /// The index that a read must have applied to see everything committed before the call. `None`

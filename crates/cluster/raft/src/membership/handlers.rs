@@ -119,9 +119,9 @@ impl LeaderTask<'_> {
     pub(super) async fn commit(&self, command: Command) -> Result<(LogIndex, Outcome), Problem> {
         let proposed = timeout_at(self.deadline, self.context.raft.propose(command.encode())).await;
         match proposed {
-            Ok(Proposed::Applied { index, outcomes }) => match outcomes {
+            Ok(Proposed::Applied { position, outcomes }) => match outcomes {
                 Outcome::Rejected(rejection) => Err(rejected(&rejection)),
-                outcome => Ok((index, outcome)),
+                outcome => Ok((position.index, outcome)),
             },
             Ok(Proposed::Rejected) if self.context.raft.space.is_low() => Err(failed(
                 "the disk of the leader is nearly full: free space, or transfer leadership",

@@ -57,12 +57,12 @@ impl NodeContext {
             sealed,
         });
         match self.raft.propose(command.encode()).await {
-            Proposed::Applied { index, outcomes } => match outcomes {
+            Proposed::Applied { position, outcomes } => match outcomes {
                 Outcome::Rejected(Rejection::Secret(
                     SecretRejection::Replaced | SecretRejection::Key(_),
                 )) => Err(SecretError::Replaced),
                 Outcome::Rejected(rejection) => Err(SecretError::Failed(chain(&rejection))),
-                _ => Ok(index),
+                _ => Ok(position.index),
             },
             Proposed::Rejected | Proposed::Unknown => Err(SecretError::NotLeader),
         }

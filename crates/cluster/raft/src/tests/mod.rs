@@ -9,9 +9,12 @@ use std::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use quorate_packet::{PublicKey, SignedPacket};
-use quorate_peer::{Frame, NodeId, StreamKind, message::Request};
+use quorate_peer::{
+    Frame, NodeId, StreamKind,
+    message::{Append, Appended, Entry, Payload, Request, Response, Vote},
+};
 use quorate_replica::{LinearizeError, Observer, PutError, PutOutcome, Reader, Replica, Role};
-use quorate_state::{LogIndex, Term};
+use quorate_state::{LogIndex, LogPosition, Term};
 
 use self::cluster::*;
 use super::*;
@@ -108,6 +111,57 @@ async fn a_client_reads_what_it_wrote_to_a_node() {
         assert_eq!(stored.packet, packet);
     }
     expect_equal_digests(cluster.nodes.values()).await;
+    cluster.shutdown().await;
+}
+
+/// The answer to a forward arrives before the leader's next message about commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_applies_what_the_answer_to_a_forward_says_is_committed() {
+    let cluster = Cluster::start(3, elections::calm).await;
+    let leader = cluster.leader().context().config.node;
+    let follower = cluster.followers().next().unwrap();
+    cluster.board.cut_off.lock().unwrap().insert(leader);
+    let raft = &follower.context().write_path.raft;
+    let term = follower.status().term;
+    // The leader has stopped in the middle of its work: an entry came, and not that it is committed.
+    let previous = follower.context().log.state().last.unwrap();
+    let position = LogPosition {
+        term,
+        index: previous.index.next(),
+    };
+    let append = Append {
+        vote: Vote {
+            term,
+            node: leader,
+            committed: true,
+        },
+        previous: Some(previous),
+        entries: vec![Entry {
+            position,
+            payload: Payload::Blank,
+        }],
+        leader_commit: Some(previous),
+    };
+    let appended = raft.answer(Request::Append(append)).await;
+    assert!(
+        matches!(appended, Response::Append(Appended::Flushed(_))),
+        "{appended:?}"
+    );
+
+    // Another node does not lead, and this one had no such entry in another term.
+    let other = cluster.nodes.keys().copied().find(|node| *node != leader);
+    raft.learn_committed(other.unwrap(), position).await;
+    let later = LogPosition {
+        term: Term(term.0 + 1),
+        ..position
+    };
+    raft.learn_committed(leader, later).await;
+    assert_eq!(follower.status().applied_index, previous.index);
+    assert_eq!(follower.context().log.state().last, Some(position));
+
+    raft.learn_committed(leader, position).await;
+    applied(follower, position.index).await;
+    cluster.board.cut_off.lock().unwrap().clear();
     cluster.shutdown().await;
 }
 

@@ -3,7 +3,7 @@
 use quorate_packet::SignedPacket;
 use quorate_peer::message::Proposed;
 use quorate_replica::{PutError, PutOutcome};
-use quorate_state::{Conditions, EncodedPackets, LogIndex};
+use quorate_state::{Conditions, EncodedPackets, LogPosition};
 use tokio::{sync::oneshot, time::Instant};
 
 /// A proposal that waits for a batch.
@@ -155,15 +155,15 @@ impl Batch {
     /// tried again.
     pub(super) fn settle(self, proposed: Proposed) -> Vec<PendingProposal> {
         match proposed {
-            Proposed::Applied { index, outcomes } => {
-                self.answer(index, outcomes);
+            Proposed::Applied { position, outcomes } => {
+                self.answer(position, outcomes);
                 Vec::new()
             }
             undecided => self.return_undecided(&undecided),
         }
     }
 
-    fn answer(self, index: LogIndex, outcomes: Vec<PutOutcome>) {
+    fn answer(self, position: LogPosition, outcomes: Vec<PutOutcome>) {
         let mut outcomes = outcomes.into_iter();
         for proposal in self.proposals {
             match proposal {
@@ -174,7 +174,7 @@ impl Batch {
                 }
                 PendingProposal::Forwarded { packets, reply } => {
                     let outcomes = outcomes.by_ref().take(packets.count()).collect();
-                    send_reply(reply, Proposed::Applied { index, outcomes });
+                    send_reply(reply, Proposed::Applied { position, outcomes });
                 }
             }
         }

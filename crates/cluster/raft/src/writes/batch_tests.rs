@@ -38,7 +38,7 @@ fn batch(proposals: impl IntoIterator<Item = PendingProposal>) -> Batch {
 fn applied(outcomes: &[PutOutcome]) -> Proposed {
     let outcomes = outcomes.to_vec();
     Proposed::Applied {
-        index: LogIndex(7),
+        position: LogPosition::new(1, 7),
         outcomes,
     }
 }

@@ -6,7 +6,7 @@ use quorate_peer::{
     NodeId,
     message::{Proposed, Request, Response},
 };
-use quorate_state::{EncodedPackets, LogIndex, Outcome, PutBatch};
+use quorate_state::{EncodedPackets, LogIndex, LogPosition, Outcome, PutBatch};
 use quorate_store::Meta;
 use tokio::sync::watch;
 
@@ -57,8 +57,8 @@ impl WritePath {
         let request = Request::Propose(packets.encode());
         match self.peers.forward(*node, address, request).await {
             Ok(Response::Proposed(proposed)) => {
-                if let Proposed::Applied { index, .. } = proposed {
-                    self.wait_until_applied(index).await;
+                if let Proposed::Applied { position, .. } = proposed {
+                    self.apply_up_to(*node, position).await;
                 }
                 proposed
             }
@@ -76,11 +76,25 @@ impl WritePath {
         let command = PutBatch::encode(stamp.now, stamp.timestamp_max, &packets);
         match self.raft.propose(command).await {
             Proposed::Applied {
-                index,
+                position,
                 outcomes: Outcome::Put { outcomes, .. },
-            } => Proposed::Applied { index, outcomes },
+            } => Proposed::Applied { position, outcomes },
             Proposed::Rejected => Proposed::Rejected,
             Proposed::Applied { .. } | Proposed::Unknown => Proposed::Unknown,
+        }
+    }
+
+    /// Waits until this node has applied what `leader` says that it has committed. The answer to a
+    /// forward is the first to say so: the leader holds its messages about commits back for a moment.
+    async fn apply_up_to(&mut self, leader: NodeId, position: LogPosition) {
+        let raft = self.raft.clone();
+        let learn = async {
+            raft.learn_committed(leader, position).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = self.wait_until_applied(position.index) => {}
+            () = learn => {}
         }
     }
 
