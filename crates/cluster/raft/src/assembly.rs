@@ -137,7 +137,7 @@ async fn start_tasks(
     tasks.spawn(admin.clone().reconcile());
     tasks.spawn(keep_name(admin.clone()));
     let hangups = context.peers.link_tracker.hangups.subscribe();
-    tasks.spawn(context.clone().watch_hangups(hangups));
+    tasks.spawn(context.clone().watch_leader(hangups));
     tasks.spawn(context.clone().hand_over_when_not_electable());
     tasks.spawn(context.clone().watch_rejections());
     watch_electability(&context, sync_meter, &mut tasks);

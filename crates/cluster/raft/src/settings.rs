@@ -138,9 +138,9 @@ struct Timing {
 }
 
 impl Timing {
-    /// Four heartbeats may be late on a busy machine before a node becomes a candidate, seven
-    /// before one is elected. If the leader is cut off, the interruption is about the longest
-    /// timeout plus the shortest.
+    /// Four heartbeats may be late on a busy machine before a node takes the leader for silent. If
+    /// the leader is cut off, the interruption is about six heartbeats. Where the others do not
+    /// agree that it is silent, it is about the longest timeout plus the shortest.
     const LAN: Self = Self {
         heartbeat_ms: 50,
         election_timeout_min_ms: 200,
@@ -148,8 +148,8 @@ impl Timing {
     };
 
     /// Between the farthest cities a message and its answer take 300 ms to 350 ms, and that must
-    /// fit into a heartbeat. Three heartbeats may get lost before a node becomes a candidate, five
-    /// before one is elected, and there is time to request and grant a vote.
+    /// fit into a heartbeat. Two heartbeats in a row may get lost before a node takes the leader for
+    /// silent, and there is time to request and grant a vote.
     const WAN: Self = Self {
         heartbeat_ms: 400,
         election_timeout_min_ms: 1_200,

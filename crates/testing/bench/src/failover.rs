@@ -37,9 +37,18 @@ pub(crate) struct FailoverArgs {
     /// How often the leader is killed.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(..=10_000))]
     kills: u16,
+    /// How often the leader's process is suspended (SIGSTOP).
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
+    freezes: u16,
     /// How often the leader is cut off: nothing arrives at it or from it, and no connection is closed.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
     cuts: u16,
+    /// How often the leader is cut off in one direction: nothing that it sends arrives.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
+    silences: u16,
+    /// How often the leader is cut off in the other direction: nothing arrives at it.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
+    deafenings: u16,
     /// How many minutes without a fault to count elections in.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=600))]
     quiet_minutes: u16,
@@ -58,10 +67,18 @@ pub(crate) async fn run(args: FailoverArgs) -> anyhow::Result<()> {
     count_elections(&cluster, clients, args.quiet_minutes).await?;
     println!("{}", header());
     measure_gaps(&cluster, Fault::Kill, args.kills, clients).await?;
+    measure_gaps(&cluster, Fault::Freeze, args.freezes, clients).await?;
     drop(cluster);
-    if args.cuts > 0 {
+    let cuts = [
+        (Fault::Cut, args.cuts),
+        (Fault::Silence, args.silences),
+        (Fault::Deafen, args.deafenings),
+    ];
+    if cuts.iter().any(|(_, count)| *count > 0) {
         let cluster = Cluster::start(args.cluster.plan()?.with_links()).await;
-        measure_gaps(&cluster, Fault::Cut, args.cuts, clients).await?;
+        for (fault, count) in cuts {
+            measure_gaps(&cluster, fault, count, clients).await?;
+        }
     }
     Ok(())
 }
@@ -101,21 +118,30 @@ async fn term(nodes: &Nodes) -> anyhow::Result<u64> {
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     Kill,
+    Freeze,
     Cut,
+    Silence,
+    Deafen,
 }
 
 impl Fault {
     fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill -9 of the leader",
+            Self::Freeze => "SIGSTOP of the leader",
             Self::Cut => "cut of the leader, without FIN",
+            Self::Silence => "cut of what the leader sends",
+            Self::Deafen => "cut of what is sent to it",
         }
     }
 
     fn strike(self, cluster: &Cluster, leader: &Node) {
         match self {
             Self::Kill => leader.signal(Signal::KILL),
+            Self::Freeze => leader.signal(Signal::STOP),
             Self::Cut => cluster.links().isolate(leader, Condition::Lost),
+            Self::Silence => cluster.links().silence(leader),
+            Self::Deafen => cluster.links().deafen(leader),
         }
     }
 
@@ -125,7 +151,8 @@ impl Fault {
                 leader.wait_for_end().await;
                 leader.restart();
             }
-            Self::Cut => cluster.links().heal(),
+            Self::Freeze => leader.signal(Signal::CONT),
+            Self::Cut | Self::Silence | Self::Deafen => cluster.links().heal(),
         }
         cluster.nodes().wait_ready().await;
     }

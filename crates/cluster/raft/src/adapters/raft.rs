@@ -43,6 +43,8 @@ pub(crate) struct Raft {
     transfers: SnapshotTransfers,
     /// When this node last accepted a message of a leader.
     pub(super) leader_contact: watch::Sender<Instant>,
+    /// The vote whose lease this node has released, and when.
+    released_lease: watch::Sender<Option<(message::Vote, Instant)>>,
     /// When it is low, this node proposes nothing and rejects the commands of other leaders.
     pub(crate) space: DiskSpace,
 }
@@ -76,6 +78,7 @@ impl Raft {
             receive_slot: ReceiveSlot::default(),
             transfers,
             leader_contact: watch::Sender::new(Instant::now()),
+            released_lease: watch::Sender::default(),
             space,
         })
     }
@@ -113,10 +116,17 @@ impl Raft {
     /// may vote for another from now on. openraft restores a lease with the next term, not with the
     /// next heartbeat.
     pub(crate) async fn release_lease(&self, vote: message::Vote) {
+        self.released_lease
+            .send_replace(Some((vote, Instant::now())));
         // This is the message of a leader that hands over, to the nodes that should not succeed it.
         // Nothing else makes openraft release a lease.
         let request = TransferLeaderRequest::new(vote.into_openraft(), vote.node, None);
         let _ = self.openraft.handle_transfer_leader(request).await;
+    }
+
+    /// The leader whose lease this node has released last, and when.
+    pub(crate) fn released_lease(&self) -> Option<(message::Vote, Instant)> {
+        *self.released_lease.borrow()
     }
 
     /// Requests pre-votes from the others, and starts an election if a majority grants them. Does

@@ -211,6 +211,14 @@ impl PeerGossip {
         lock(&self.received).get(&peer).copied()
     }
 
+    /// When a quorum last acknowledged this leader, by its last message. `None` if it does not lead,
+    /// or does not know yet what is committed.
+    pub(crate) fn quorum_acknowledged(&self, leader: NodeId) -> Option<Instant> {
+        let received = self.last_received(leader)?;
+        let age_ms = received.metadata.quorum_ack_age_ms.checked_sub(1)?;
+        received.at.checked_sub(Duration::from_millis(age_ms))
+    }
+
     /// When this node started to receive from others.
     pub(crate) fn started_at(&self) -> Instant {
         self.epoch

@@ -1,16 +1,21 @@
-//! The election of a new leader as soon as the old one's process is gone.
+//! The election of a new leader as soon as the old one is gone.
 //!
-//! The kernel of a process that has died closes its connections immediately, long before its
-//! followers miss its heartbeats. A closed connection is only a hint, so the node probes the leader
-//! with a new link. If no process accepts it, the node releases the leader's lease and becomes a
-//! candidate by pre-vote. It gets a majority only if enough others have received the hint
-//! themselves, or their leader has been silent for too long. It retries every few milliseconds,
-//! because they may receive the hint later.
+//! Two hints say that a leader may be gone:
+//!
+//! - A closed connection. The kernel of a process that has died closes its connections immediately,
+//!   long before its followers miss its heartbeats. The node then probes the leader with a new link.
+//! - Silence, see [`silence`](super::silence). It comes later, and also when the leader's process
+//!   stands still, or its network loses what it sends or what is sent to it.
+//!
+//! The node then releases the leader's lease and becomes a candidate by pre-vote. It gets a majority
+//! only if enough others have received a hint themselves, or their leader has been silent for too
+//! long: a single node that cannot hear the leader changes nothing. It retries every few
+//! milliseconds, because they may receive the hint later. If it hears the leader again, it honors
+//! the lease again.
 //!
 //! Voters become candidates one after the other, in the order of their ids after the leader, so
 //! that they do not split their votes. If they do, they retry in that order. A candidate that lacks
-//! entries which a majority has is rejected, and the next voter's turn comes. A network failure
-//! that closes no connection is left to the election timeout.
+//! entries which a majority has is rejected, and the next voter's turn comes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +25,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::node_context::NodeContext;
+use crate::{leadership::silence::SilenceDetector, node_context::NodeContext};
 
 /// A pre-vote is requested again after this part of a heartbeat interval. A heartbeat interval is
 /// more than a message and its answer take, so several answers are in progress at the same time.
@@ -29,8 +34,18 @@ const RETRIES_PER_HEARTBEAT: u32 = 5;
 /// How often a node probes the leader.
 const PROBE_COUNT: usize = 2;
 
+/// Why a leader may be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hint {
+    /// Its host has closed the links.
+    Hangup,
+    /// It is silent, or no quorum hears it.
+    Silence,
+}
+
 /// A leader that may be gone.
 struct SuspectedLeader {
+    hint: Hint,
     /// The vote of the nodes that follow it.
     vote: Vote,
     address: String,
@@ -39,15 +54,22 @@ struct SuspectedLeader {
 impl NodeContext {
     /// Starts a failover when the leader may be gone. `hangups` yields peers whose host has closed
     /// the links with them. Returns when that ends.
-    pub(crate) async fn watch_hangups(self: Arc<Self>, mut hangups: broadcast::Receiver<NodeId>) {
+    pub(crate) async fn watch_leader(self: Arc<Self>, mut hangups: broadcast::Receiver<NodeId>) {
         loop {
-            let peer = match hangups.recv().await {
+            let hangup = tokio::select! {
+                hangup = hangups.recv() => hangup,
+                suspected_leader = self.silent_leader() => {
+                    self.fail_over(&suspected_leader).await;
+                    continue;
+                }
+            };
+            let peer = match hangup {
                 Ok(peer) => Some(peer),
                 // Any peer may be among the missed ones, and a wrong hint costs only a probe.
                 Err(RecvError::Lagged(_)) => None,
                 Err(RecvError::Closed) => return,
             };
-            if let Some(suspected_leader) = self.suspected_leader(peer) {
+            if let Some(suspected_leader) = self.suspected_leader(peer, Hint::Hangup) {
                 self.fail_over(&suspected_leader).await;
                 // A process that dies closes all its links, and each is a hint.
                 hangups = hangups.resubscribe();
@@ -55,12 +77,55 @@ impl NodeContext {
         }
     }
 
+    /// The leader, once it has been silent for too long while this node was listening.
+    async fn silent_leader(&self) -> SuspectedLeader {
+        let mut detector = SilenceDetector::new(&self.config, Instant::now());
+        loop {
+            sleep(detector.look_interval).await;
+            let now = Instant::now();
+            let leader = self.suspected_leader(None, Hint::Silence);
+            let heard = leader
+                .as_ref()
+                .map_or(now, |leader| self.heard(leader.vote.node));
+            let is_silent = detector.look(heard, now);
+            if let Some(leader) = leader.filter(|_| is_silent) {
+                tracing::info!(leader = %leader.vote.node, "the leader is silent");
+                return leader;
+            }
+        }
+    }
+
+    /// When the leader last had a quorum, as far as it has told this node. While it has not told,
+    /// when this node last accepted a message of it.
+    fn heard(&self, leader: NodeId) -> Instant {
+        let acknowledged = self.gossip.quorum_acknowledged(leader);
+        acknowledged.unwrap_or_else(|| self.raft.leader_contact())
+    }
+
+    /// Whether this node, after it released the lease of its leader, has heard that a quorum still
+    /// follows it. Then the lease counts again, although openraft restores it with the next term
+    /// only.
+    pub(crate) fn honors_released_lease(&self) -> bool {
+        let Some((vote, released)) = self.raft.released_lease() else {
+            return false;
+        };
+        let leader = self.leader.borrow();
+        let is_current = leader.term == vote.term
+            && leader
+                .node
+                .as_ref()
+                .is_some_and(|(node, _)| *node == vote.node);
+        let heard = self.heard(vote.node);
+        is_current && heard > released && heard.elapsed() < self.config.election_timeout_max()
+    }
+
     /// The leader, if it is another node, and if it is `peer` where a peer is given.
-    fn suspected_leader(&self, peer: Option<NodeId>) -> Option<SuspectedLeader> {
+    fn suspected_leader(&self, peer: Option<NodeId>, hint: Hint) -> Option<SuspectedLeader> {
         let leader = self.leader.borrow();
         let (node, address) = leader.node.clone()?;
         let is_suspected = node != self.config.node && peer.is_none_or(|peer| peer == node);
         is_suspected.then_some(SuspectedLeader {
+            hint,
             vote: Vote {
                 term: leader.term,
                 node,
@@ -91,10 +156,8 @@ impl NodeContext {
         while started_at.elapsed() < self.config.election_timeout_max() {
             let is_due = match self.raft.vote().await {
                 Some(vote) if vote == suspected_leader.vote => {
-                    // A message of the leader since then does not prove that it is alive: it may
-                    // have been in flight. So the leader is probed again.
-                    if released.is_none_or(|at| self.raft.leader_contact() > at) {
-                        if self.is_alive(suspected_leader).await {
+                    if released.is_none_or(|at| self.was_heard_after(at, suspected_leader)) {
+                        if self.is_alive(suspected_leader, released.is_some()).await {
                             return;
                         }
                         released = Some(Instant::now());
@@ -124,9 +187,22 @@ impl NodeContext {
         u32::try_from(rank + others).unwrap_or(u32::MAX)
     }
 
-    /// Whether its process accepts a new link. It is probed again before it counts as gone, because
-    /// a released lease is not restored in this term.
-    async fn is_alive(&self, suspected_leader: &SuspectedLeader) -> bool {
+    fn was_heard_after(&self, at: Instant, suspected_leader: &SuspectedLeader) -> bool {
+        match suspected_leader.hint {
+            Hint::Hangup => self.raft.leader_contact() > at,
+            Hint::Silence => self.heard(suspected_leader.vote.node) > at,
+        }
+    }
+
+    /// Whether it is alive after all. `was_heard`: since its lease was released.
+    ///
+    /// After a hangup that may have been in flight, so the leader is probed. It is probed again
+    /// before it counts as gone. A leader that was silent is not: the kernel accepts connections
+    /// for a process that stands still, and nobody else votes against a leader that is heard.
+    async fn is_alive(&self, suspected_leader: &SuspectedLeader, was_heard: bool) -> bool {
+        if suspected_leader.hint == Hint::Silence {
+            return was_heard;
+        }
         for _ in 0..PROBE_COUNT {
             if self.accepts_link(suspected_leader).await {
                 return true;
@@ -136,7 +212,7 @@ impl NodeContext {
     }
 
     async fn accepts_link(&self, suspected_leader: &SuspectedLeader) -> bool {
-        let SuspectedLeader { vote, address } = suspected_leader;
+        let SuspectedLeader { vote, address, .. } = suspected_leader;
         let link = self.peers.new_link(vote.node, address, StreamKind::Control);
         // If connections are neither accepted nor refused, the host is gone.
         let opened = timeout(self.config.heartbeat(), link.opened()).await;

@@ -27,6 +27,10 @@ use crate::{
 /// After one, the others elect a new leader; two more allow for a busy machine.
 const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
+/// How often in each heartbeat interval it is checked who leads. Messages tell when a quorum has
+/// acknowledged the leader as of the last check.
+const CHECKS_PER_HEARTBEAT: u32 = 5;
+
 /// How long to wait before a request to a leader is retried, unless another one is known earlier.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -56,7 +60,7 @@ pub(crate) fn publish_leader(
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<Leader> {
     let silence_max = config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS;
-    let (raft, check_interval) = (raft.clone(), config.heartbeat());
+    let (raft, check_interval) = (raft.clone(), config.heartbeat() / CHECKS_PER_HEARTBEAT);
     let (leader_tx, leader) = watch::channel(Leader::default());
     tasks.spawn(async move {
         let on_view = |view: RaftView| {

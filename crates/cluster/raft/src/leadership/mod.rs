@@ -3,4 +3,5 @@
 pub(crate) mod failover;
 pub(crate) mod handover;
 pub(crate) mod leader;
+pub(crate) mod silence;
 pub(crate) mod slow_disk;

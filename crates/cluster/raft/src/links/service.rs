@@ -11,7 +11,7 @@ use futures_util::{
 use quorate_peer::{
     Acknowledgements, Admission, DataLoss, Frame, Introduction, JoinAnswer, JoinRequest, LinkError,
     LogSummary, NodeId, Service, StreamKind, Voucher,
-    message::{Proposed, Request, Response},
+    message::{Proposed, Request, Response, VoteRequest},
 };
 use quorate_state::EncodedPackets;
 
@@ -176,6 +176,13 @@ impl PeerService {
                 let reason = "this node does not vote: its log was empty when it started, so it may \
                               have lost votes, and it has not caught up with a leader yet";
                 Response::Failed(reason.to_owned())
+            }
+            Request::PreVote(_)
+            | Request::Vote(VoteRequest {
+                leadership_transfer: false,
+                ..
+            }) if self.context.honors_released_lease() => {
+                Response::Failed("this node hears its leader again".to_owned())
             }
             request => match self.context.peers.check(peer, &request) {
                 Ok(()) => self.context.raft.answer(request).await,

@@ -507,6 +507,37 @@ async fn a_leader_whose_disk_is_slow_hands_over() {
     simulated.cluster.shutdown().await;
 }
 
+/// Nobody waits for a disk before it answers or sends a heartbeat.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_stalls_deposes_no_leader() {
+    let mut simulated = Simulated::prepare(3);
+    for config in simulated.cluster.configs.values_mut() {
+        elections::noticing_silence(config);
+        config.settings.raft.slow_sync_ms = 60_000;
+    }
+    simulated.cluster = elections::with_lease(simulated.cluster).await;
+    let cluster = &simulated.cluster;
+    let leader = cluster.leader().clone();
+    let term = leader.status().term;
+    for (node, stalled) in &cluster.nodes {
+        simulated.disks[node].block_syncs("/data/log");
+        // Long enough for several suspicions.
+        let until =
+            tokio::time::Instant::now() + 4 * stalled.context().config.election_timeout_min();
+        let mut micros = 0;
+        while tokio::time::Instant::now() < until {
+            micros += 1;
+            let put = leader.put(packet(1, micros), Conditions::default());
+            // The stalled leader does not apply what it does not have on disk.
+            let _ = timeout(leader.context().config.heartbeat(), put).await;
+        }
+        simulated.disks[node].release_syncs();
+    }
+    assert!(leads(&leader));
+    assert_eq!(leader.status().term, term);
+    simulated.cluster.shutdown().await;
+}
+
 /// Without another group of entries the commit index would stay in memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_starts_alone_shows_all_that_it_showed_before_it_was_killed() {

@@ -8,12 +8,23 @@ use crate::clocks::gossip::PeerGossip;
 /// Longer than any of these tests: a node that is elected earlier was not elected by a timeout.
 const NO_TIMEOUT_MS: u64 = 60_000;
 
-/// A cluster in which no election timeout ends.
+/// A cluster in which no election timeout ends, and no silence is too long.
 async fn without_elections(count: u64) -> Cluster {
-    let mut cluster = Cluster::prepare(count, |config| {
+    with_lease(Cluster::prepare(count, |config| {
         config.settings.raft.election_timeout_min_ms = NO_TIMEOUT_MS - 1;
         config.settings.raft.election_timeout_max_ms = NO_TIMEOUT_MS;
-    });
+    }))
+    .await
+}
+
+/// A leader's lease does not end, but its silence is noticed.
+pub(super) fn noticing_silence(config: &mut RaftConfig) {
+    config.settings.raft.election_timeout_min_ms = 500;
+    config.settings.raft.election_timeout_max_ms = NO_TIMEOUT_MS;
+}
+
+/// Opens the nodes, and has one elected.
+pub(super) async fn with_lease(mut cluster: Cluster) -> Cluster {
     cluster.open_all().await;
     let elected = async {
         while !cluster.nodes.values().any(|node| leads(node)) {
@@ -161,14 +172,81 @@ async fn hints_about_a_live_leader_change_nothing() {
     cluster.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cut_that_closes_no_connection_is_left_to_the_election_timeout() {
-    let cluster = Cluster::start(3, |_| {}).await;
-    let old = cluster.leader().context().config.node;
-    cluster.cut_off(old);
-    let successor = cluster.leader_after(old).await;
-    assert_eq!(put(successor, &packet(1, 5)).await, Ok(PutOutcome::Stored));
+/// Cuts the leader off by `cut`, which closes no connection, and expects that another node leads
+/// although the lease of the old one has not ended.
+async fn expect_successor(cut: impl Fn(&Switchboard, NodeId, NodeId)) {
+    let cluster = with_lease(Cluster::prepare(3, noticing_silence)).await;
+    let old = cluster.leader().clone();
+    put(&old, &packet(1, 5)).await.unwrap();
+    let node = old.context().config.node;
+    for follower in cluster.followers() {
+        cut(&cluster.board, node, follower.context().config.node);
+    }
+    let successor = cluster.leader_after(node).await;
+    assert_eq!(put(successor, &packet(1, 6)).await, Ok(PutOutcome::Stored));
+    cluster.board.heal();
+    until(&old, |view| view.role == Role::Follower).await;
+    assert_eq!(put(&old, &packet(1, 7)).await, Ok(PutOutcome::Stored));
     cluster.shutdown().await;
+}
+
+/// As if its process stood still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_neither_sends_nor_receives_is_succeeded_before_its_lease_ends() {
+    expect_successor(|board, leader, follower| {
+        board.lose(leader, follower);
+        board.lose(follower, leader);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_messages_are_lost_is_succeeded_before_its_lease_ends() {
+    expect_successor(|board, leader, follower| board.lose(leader, follower)).await;
+}
+
+/// The others hear it, and hear that nobody has acknowledged it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_receives_nothing_is_succeeded_before_its_lease_ends() {
+    expect_successor(|board, leader, follower| board.lose(follower, leader)).await;
+}
+
+/// Its lease counts again once the leader is heard: two nodes that missed the leader one after the
+/// other are no majority.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_alone_misses_the_leader_changes_nothing() {
+    let cluster = with_lease(Cluster::prepare(3, noticing_silence)).await;
+    let leader = cluster.leader().clone();
+    let (node, term) = (leader.context().config.node, leader.status().term);
+    let followers = cluster.two_followers();
+    for (index, follower) in followers.iter().enumerate() {
+        let other = followers[1 - index].context().config.node;
+        let own = follower.context().config.node;
+        cluster.board.lose(node, own);
+        let before = cluster.board.pre_votes(own, other);
+        eventually("it asks in vain", || {
+            cluster.board.pre_votes(own, other) >= before + 20
+        })
+        .await;
+        assert!(put(&leader, &packet(1, 5)).await.is_ok());
+        cluster.board.heal();
+        eventually("it honors the lease", || {
+            follower.context().honors_released_lease()
+        })
+        .await;
+    }
+    assert!(leads(&leader));
+    assert_eq!(leader.status().term, term);
+    cluster.shutdown().await;
+}
+
+async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(TIMEOUT, met).await.expect(what);
 }
 
 #[tokio::test(flavor = "multi_thread")]

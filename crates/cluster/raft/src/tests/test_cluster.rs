@@ -39,6 +39,10 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Switchboard {
     pub(super) services: Mutex<HashMap<NodeId, Arc<dyn Service>>>,
     pub(super) cut_off: Mutex<HashSet<NodeId>>,
+    /// Sender and receiver: what is sent is lost, and neither end notices.
+    lost: Mutex<HashSet<[NodeId; 2]>>,
+    /// How many pre-votes each node has requested from each other one, if they arrived.
+    pre_votes: Mutex<HashMap<[NodeId; 2], usize>>,
     /// How often each node has died. A link does not outlive it.
     pub(super) deaths: Mutex<HashMap<NodeId, usize>>,
     /// How often the links between two nodes were closed, at both ends.
@@ -123,6 +127,28 @@ impl Switchboard {
         rejections.get(&[from, to]).copied().unwrap_or(0)
     }
 
+    /// From now on nothing that one node sends to the other arrives.
+    pub(super) fn lose(&self, from: NodeId, to: NodeId) {
+        self.lost.lock().unwrap().insert([from, to]);
+    }
+
+    /// From now on everything arrives again. Links that may have lost something are closed.
+    pub(super) fn heal(&self) {
+        let lost = std::mem::take(&mut *self.lost.lock().unwrap());
+        for [from, to] in lost {
+            self.close_links_between(from, to);
+        }
+    }
+
+    fn loses(&self, from: NodeId, to: NodeId) -> bool {
+        self.lost.lock().unwrap().contains(&[from, to])
+    }
+
+    pub(super) fn pre_votes(&self, from: NodeId, to: NodeId) -> usize {
+        let pre_votes = self.pre_votes.lock().unwrap();
+        pre_votes.get(&[from, to]).copied().unwrap_or(0)
+    }
+
     pub(super) fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
         let cut_off = self.cut_off.lock().unwrap();
         cut_off.contains(&a) || cut_off.contains(&b)
@@ -145,7 +171,8 @@ impl Transport for Memory {
         Box::pin(async move {
             let service = board.services.lock().unwrap().get(&peer).cloned();
             let lives = board.deaths(own) == own_deaths;
-            let serves = board.listens_at(peer, &address) && !board.is_cut(own, peer);
+            let arrives = !board.loses(own, peer) && !board.loses(peer, own);
+            let serves = board.listens_at(peer, &address) && !board.is_cut(own, peer) && arrives;
             let takes = serves && (stream_kind != StreamKind::Snapshot || board.snapshots.admits());
             let service = service.filter(|_| lives && takes);
             if service.is_none() {
@@ -185,7 +212,10 @@ impl Transport for Memory {
             let responses = service
                 .clone()
                 .serve(own, stream_kind, incoming.boxed())
-                .filter(move |_| std::future::ready(passes()))
+                .filter({
+                    let board = board.clone();
+                    move |_| std::future::ready(passes() && !board.loses(peer, own))
+                })
                 .then({
                     let board = board.clone();
                     move |response| {
@@ -203,20 +233,28 @@ impl Transport for Memory {
                 .chain(stream::iter([Err(closed())]));
             let requests = tokio_util::sync::PollSender::new(requests)
                 .sink_map_err(|_| LinkError::Closed("the link is closed".into()))
-                .with(move |request: Frame<Request>| {
+                .with_flat_map(move |request: Frame<Request>| {
                     let (board, may_send) = (counting.clone(), may_send.clone());
-                    async move {
+                    let sent = async move {
+                        if board.loses(own, peer) {
+                            return None;
+                        }
+                        if matches!(request.message, Request::PreVote(_)) {
+                            let mut pre_votes = board.pre_votes.lock().unwrap();
+                            *pre_votes.entry([own, peer]).or_default() += 1;
+                        }
                         if request.message == Request::ReadIndex {
                             board.read_index_count.fetch_add(1, Ordering::Relaxed);
                         }
                         if stream_kind == StreamKind::Snapshot {
                             board.snapshots.on_request(&request.message).await;
                         }
-                        match may_send() {
+                        Some(match may_send() {
                             true => Ok(request),
                             false => Err(LinkError::Failed("the link is cut".into())),
-                        }
-                    }
+                        })
+                    };
+                    stream::once(sent).filter_map(std::future::ready)
                 });
             Ok(Link {
                 requests: Box::pin(requests),
