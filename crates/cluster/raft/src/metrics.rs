@@ -16,8 +16,10 @@ const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 quorate_metrics::metrics! {
     /// Metrics of consensus.
     pub struct RaftMetrics in "quorate_raft" {
-        /// Packets in a batch that this node formed
-        pub batch_packets: Histogram = BATCH_BUCKETS,
+        /// Packets in a log entry that this node proposed as the leader
+        pub entry_packets: Histogram = BATCH_BUCKETS,
+        /// Packets in a batch that this node forwarded to the leader
+        pub forward_packets: Histogram = BATCH_BUCKETS,
         /// Packets that this node, as the leader, had removed because they were too old
         pub expired_packets_total: Counter,
         /// Packets that this node, like all nodes, removed to make space for others when the capacity was reached

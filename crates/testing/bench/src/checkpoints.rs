@@ -198,7 +198,7 @@ mod tests {
         Inside {
             flush_count: 0.0,
             flush_mean_micros: None,
-            batch_mean: None,
+            entry_mean: None,
             checkpoint_count,
             checkpoint_mean_ms,
         }

@@ -16,7 +16,7 @@ pub(crate) struct Servers {
     /// A server's process on this machine, whose CPU time counts; repeat for more.
     #[arg(long = "pid", value_name = "PID")]
     pub(crate) ids: Vec<u32>,
-    /// An admin address, whose metrics count (log flushes, batches); repeat for more.
+    /// An admin address, whose metrics count (log flushes, entries); repeat for more.
     #[arg(long = "admin", value_name = "IP:PORT")]
     pub(crate) admins: Vec<SocketAddr>,
 }

@@ -12,7 +12,7 @@ server, load   CPU µs, user and system, per operation that went well: of all se
 each           the same of each server; of nodes that were started here, the first leader's first
 others         cores that everything else on the machine was using
 fsync/op       log flushes of all servers per operation; fsync µs: mean time of one with its wait
-batch          mean packets of a batch";
+entry          mean packets of a log entry";
 
 /// Prints the header of the table.
 pub(crate) fn print_header() {
@@ -30,7 +30,7 @@ pub(crate) fn print_header() {
         "others",
         "fsync/op",
         "fsync µs",
-        "batch",
+        "entry",
     );
 }
 
@@ -64,7 +64,7 @@ fn line(row: &Row) -> String {
         .collect();
     let flushes = row.inside.map(|inside| inside.flush_count / ok_count);
     let flush_micros = row.inside.and_then(|inside| inside.flush_mean_micros);
-    let batch = row.inside.and_then(|inside| inside.batch_mean);
+    let entry = row.inside.and_then(|inside| inside.entry_mean);
     format!(
         "{:<34} {:>8.0} {:>8.3} {:>8.3} {:>8.3} {:>6} {:>8} {:>8} {:>6.2} {:>8} {:>8} {:>6}  {}",
         row.work,
@@ -78,7 +78,7 @@ fn line(row: &Row) -> String {
         row.used.others_cores,
         or_dash(flushes, 3),
         or_dash(flush_micros, 0),
-        or_dash(batch, 1),
+        or_dash(entry, 1),
         each.join("/"),
     )
 }

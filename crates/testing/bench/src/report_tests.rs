@@ -37,7 +37,7 @@ fn a_row_divides_by_what_went_well() {
     let inside = Inside {
         flush_count: 50.0,
         flush_mean_micros: Some(420.0),
-        batch_mean: None,
+        entry_mean: None,
         checkpoint_count: 0.0,
         checkpoint_mean_ms: None,
     };

@@ -7,13 +7,13 @@ use hyper::{Method, body::Bytes};
 
 use crate::http::{self, Connection};
 
-/// The samples that are read: flushes of the log and their seconds, batches and their packets,
+/// The samples that are read: flushes of the log and their seconds, entries and their packets,
 /// checkpoints and their seconds.
 const SAMPLES: [&str; 6] = [
     "quorate_log_flush_duration_seconds_count",
     "quorate_log_flush_duration_seconds_sum",
-    "quorate_raft_batch_packets_count",
-    "quorate_raft_batch_packets_sum",
+    "quorate_raft_entry_packets_count",
+    "quorate_raft_entry_packets_sum",
     "quorate_store_checkpoint_duration_seconds_count",
     "quorate_store_checkpoint_duration_seconds_sum",
 ];
@@ -29,8 +29,8 @@ pub(crate) struct Inside {
     pub(crate) flush_count: f64,
     /// How long one took on average, in microseconds, including its wait for the disk.
     pub(crate) flush_mean_micros: Option<f64>,
-    /// Packets in a batch, on average.
-    pub(crate) batch_mean: Option<f64>,
+    /// Packets in an entry, on average.
+    pub(crate) entry_mean: Option<f64>,
     /// Checkpoints, on all servers together.
     pub(crate) checkpoint_count: f64,
     /// How long one took on average, in milliseconds.
@@ -59,7 +59,7 @@ impl Scrape {
         let [
             flush_count,
             flush_secs,
-            batch_count,
+            entry_count,
             packet_count,
             checkpoint_count,
             checkpoint_secs,
@@ -68,7 +68,7 @@ impl Scrape {
         Inside {
             flush_count,
             flush_mean_micros: mean(flush_secs * 1e6, flush_count),
-            batch_mean: mean(packet_count, batch_count),
+            entry_mean: mean(packet_count, entry_count),
             checkpoint_count,
             checkpoint_mean_ms: mean(checkpoint_secs * 1e3, checkpoint_count),
         }
@@ -100,17 +100,17 @@ mod tests {
 quorate_log_flush_duration_seconds_bucket{le=\"+Inf\"} 4
 quorate_log_flush_duration_seconds_sum 0.002
 quorate_log_flush_duration_seconds_count 4
-quorate_raft_batch_packets_sum 30
-quorate_raft_batch_packets_count 3
+quorate_raft_entry_packets_sum 30
+quorate_raft_entry_packets_count 3
 quorate_store_checkpoint_duration_seconds_sum 0.5
 quorate_store_checkpoint_duration_seconds_count 2
 ";
 
     #[test]
     fn samples_are_found_by_their_whole_name() {
-        assert_eq!(sample(TEXT, "quorate_raft_batch_packets_sum"), Some(30.0));
-        assert_eq!(sample(TEXT, "quorate_raft_batch_packets"), None);
-        assert_eq!(sample(TEXT, "quorate_raft_batch"), None);
+        assert_eq!(sample(TEXT, "quorate_raft_entry_packets_sum"), Some(30.0));
+        assert_eq!(sample(TEXT, "quorate_raft_entry_packets"), None);
+        assert_eq!(sample(TEXT, "quorate_raft_entry"), None);
     }
 
     #[test]
@@ -120,10 +120,10 @@ quorate_store_checkpoint_duration_seconds_count 2
         let inside = later.since(&Scrape::default());
         assert_eq!(inside.flush_count, 4.0);
         assert_eq!(inside.flush_mean_micros, Some(500.0));
-        assert_eq!(inside.batch_mean, Some(10.0));
+        assert_eq!(inside.entry_mean, Some(10.0));
         assert_eq!(inside.checkpoint_count, 2.0);
         assert_eq!(inside.checkpoint_mean_ms, Some(250.0));
         let idle = later.since(&later);
-        assert_eq!((idle.flush_count, idle.batch_mean), (0.0, None));
+        assert_eq!((idle.flush_count, idle.entry_mean), (0.0, None));
     }
 }

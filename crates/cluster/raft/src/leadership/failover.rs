@@ -110,11 +110,7 @@ impl NodeContext {
             return false;
         };
         let leader = self.leader.borrow();
-        let is_current = leader.term == vote.term
-            && leader
-                .node
-                .as_ref()
-                .is_some_and(|(node, _)| *node == vote.node);
+        let is_current = leader.term == vote.term && leader.is(vote.node);
         let heard = self.heard(vote.node);
         is_current && heard > released && heard.elapsed() < self.config.election_timeout_max()
     }

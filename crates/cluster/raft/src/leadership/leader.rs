@@ -43,6 +43,14 @@ pub(crate) struct Leader {
     pub(crate) node: Option<(NodeId, String)>,
 }
 
+impl Leader {
+    pub(crate) fn is(&self, node: NodeId) -> bool {
+        self.node
+            .as_ref()
+            .is_some_and(|(leader, _)| *leader == node)
+    }
+}
+
 /// Publishes who leads, and whether Raft has failed, in watches that change with nothing else:
 /// Raft's own metrics change several times with every entry.
 ///

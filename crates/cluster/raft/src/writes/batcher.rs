@@ -81,10 +81,10 @@ impl Batcher {
             return self.fail_all(PutError::DiskFull);
         }
         let leader = self.path.leader.borrow_and_update().clone();
-        let Some((node, _)) = &leader.node else {
+        if leader.node.is_none() {
             return self.wake_on_next();
-        };
-        let leads = *node == self.path.node;
+        }
+        let leads = leader.is(self.path.node);
         while !self.is_pausing() && self.queue.has_packets(self.count_min()) {
             let mut batch = Batch::default();
             self.queue.take_while(|proposal| match proposal {
@@ -106,7 +106,11 @@ impl Batcher {
     fn start_attempt(&mut self, mut batch: Batch, leader: &Leader) {
         let packets = batch.take_packets();
         let metrics = &self.path.metrics;
-        metrics.batch_packets.observe(packets.count() as f64);
+        let sizes = match leader.is(self.path.node) {
+            true => &metrics.entry_packets,
+            false => &metrics.forward_packets,
+        };
+        sizes.observe(packets.count() as f64);
         self.attempt_count += 1;
         let attempt = self.attempt_count;
         self.in_flight.insert(attempt, batch);
