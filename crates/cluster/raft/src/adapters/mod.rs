@@ -14,8 +14,10 @@
 //! | [`state_machine`], [`applying`] | the applied state with its checkpoints, and how entries are applied |
 //! | [`log_storage`], [`storage`], [`network`] | log, state machine and transport as openraft sees them |
 //! | [`snapshot`] | what openraft passes around as a snapshot |
+//! | [`answered`] | which requests of this leader were answered, to confirm reads |
 //! | [`types`], [`conversions`], [`settings`] | openraft's types and settings, and conversions to and from ours |
 
+mod answered;
 mod applying;
 mod conversions;
 mod log_storage;

@@ -28,6 +28,7 @@ use quorate_state::Term;
 use tokio::time::sleep;
 
 use super::{
+    answered::AnsweredRequests,
     conversions::{IntoOpenraft, IntoOurs},
     types::{Entry, TypeConfig},
 };
@@ -51,6 +52,7 @@ type VoteResult = Result<VoteResponse<TypeConfig>, RpcError>;
 pub(crate) struct Networks {
     pub(crate) peers: Arc<Peers>,
     pub(crate) transfers: SnapshotTransfers,
+    pub(super) answered: AnsweredRequests,
 }
 
 impl Networks {
@@ -59,6 +61,7 @@ impl Networks {
             append_kind,
             peers: self.peers.clone(),
             transfers: self.transfers.clone(),
+            answered: self.answered.clone(),
             peer,
             address: address.to_owned(),
             failure_count: 0,
@@ -84,6 +87,7 @@ pub(crate) struct Network {
     append_kind: StreamKind,
     pub(super) peers: Arc<Peers>,
     pub(super) transfers: SnapshotTransfers,
+    answered: AnsweredRequests,
     pub(super) peer: NodeId,
     pub(super) address: String,
     /// How many snapshots in a row were rejected or could not be sent.
@@ -142,18 +146,23 @@ impl NetStreamAppend<TypeConfig> for Network {
         let responses = self
             .link(self.append_kind)
             .pipelined(requests, PIPELINE_MAX);
-        let peers = self.peers.clone();
+        let (peers, answered) = (self.peers.clone(), self.answered.clone());
         let answers = responses.map(move |response| {
-            let response = response.map_err(unreachable_peer)?;
+            let (sent, response) = response.map_err(unreachable_peer)?;
             let flushed = match &response {
                 Response::Append(Appended::Flushed(position)) => *position,
                 _ => None,
             };
             let answer = append_result(&peers, peer, response)?;
-            if let (Some(position), Some(term)) = (flushed, leader_term.get()) {
-                peers
-                    .membership_view
-                    .record_acknowledged(*term, peer, position);
+            let Some(term) = leader_term.get().copied() else {
+                return Ok(answer);
+            };
+            if !matches!(answer, Err(StreamAppendError::HigherVote(_))) {
+                answered.record(term, peer, sent);
+            }
+            if let Some(position) = flushed {
+                let membership_view = &peers.membership_view;
+                membership_view.record_acknowledged(term, peer, position);
             }
             Ok(answer)
         });

@@ -19,6 +19,7 @@ use quorate_state::{LogIndex, LogPosition, Outcome};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
+    answered::AnsweredRequests,
     conversions::{IntoOpenraft, IntoOurs},
     log_storage::LogStorage,
     network::Networks,
@@ -41,6 +42,7 @@ pub(crate) struct Raft {
     pub(crate) receive_slot: ReceiveSlot,
     /// The snapshots that are being sent to peers.
     transfers: SnapshotTransfers,
+    answered: AnsweredRequests,
     /// When this node last accepted a message of a leader.
     pub(super) leader_contact: watch::Sender<Instant>,
     /// The vote whose lease this node has released, and when.
@@ -62,9 +64,11 @@ impl Raft {
     ) -> Result<Self, OpenError> {
         let settings = openraft::Config::try_from(config);
         let transfers = state_machine.transfers.clone();
+        let answered = AnsweredRequests::default();
         let networks = Networks {
             peers,
             transfers: transfers.clone(),
+            answered: answered.clone(),
         };
         let raft = openraft::Raft::build(
             config.node,
@@ -77,6 +81,7 @@ impl Raft {
             openraft: raft.await.map_err(OpenError::raft)?,
             receive_slot: ReceiveSlot::default(),
             transfers,
+            answered,
             leader_contact: watch::Sender::new(Instant::now()),
             released_lease: watch::Sender::default(),
             space,
@@ -191,9 +196,31 @@ impl Raft {
     /// The index that a read must have applied to see everything committed before the call. `None`
     /// when this node cannot confirm that it leads.
     pub(crate) async fn read_index(&self) -> Option<LogIndex> {
-        let linearizer = self.openraft.get_read_linearizer(ReadPolicy::ReadIndex);
-        let linearizer = linearizer.await.ok()?;
-        Some(LogIndex(linearizer.read_log_id().log_id().index()))
+        let asked = Instant::now();
+        loop {
+            let linearizer = self.openraft.get_read_linearizer(ReadPolicy::ReadIndex);
+            let linearizer = linearizer.await.ok()?;
+            // If not, openraft took an old acknowledgement for a new one. It asks the peers again.
+            if self.is_followed_since(asked).await? {
+                return Some(LogIndex(linearizer.read_log_id().log_id().index()));
+            }
+        }
+    }
+
+    /// Whether a quorum has answered requests that this leader sent at `since` or later. `None` if
+    /// it does not lead.
+    async fn is_followed_since(&self, since: Instant) -> Option<bool> {
+        let state = self.openraft.with_raft_state(|state| {
+            let effective = state.membership_state.effective();
+            (*state.vote_ref(), effective.get_joint_config().clone())
+        });
+        let (vote, configs) = state.await.ok()?;
+        let vote: message::Vote = vote.into_ours();
+        let own = *self.openraft.node_id();
+        (vote.committed && vote.node == own).then(|| {
+            self.answered
+                .is_quorum_since(since, vote.term, own, &configs)
+        })
     }
 
     pub(crate) fn view(&self) -> RaftView {

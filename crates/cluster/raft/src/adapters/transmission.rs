@@ -156,7 +156,7 @@ impl Network {
             }))
         });
         let mut responses = pin!(link.pipelined(pieces, WINDOW));
-        while let Some(response) = in_time(PIECE_TIMEOUT, responses.try_next()).await? {
+        while let Some((_, response)) = in_time(PIECE_TIMEOUT, responses.try_next()).await? {
             match response {
                 Response::SnapshotProgress => transfer.on_progress(),
                 Response::SnapshotInstalled(vote) => {

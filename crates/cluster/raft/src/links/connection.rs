@@ -86,12 +86,16 @@ struct PendingRequest {
 }
 
 /// A response that has not arrived yet.
-pub(crate) struct Reply(oneshot::Receiver<Result<Response, CallError>>);
+pub(crate) struct Reply {
+    /// When the request was about to be sent.
+    pub(crate) sent: Instant,
+    response: oneshot::Receiver<Result<Response, CallError>>,
+}
 
 impl Reply {
     pub(crate) async fn response(&mut self) -> Result<Response, CallError> {
         let lost = || LinkError::Failed("the link was closed".to_owned());
-        (&mut self.0)
+        (&mut self.response)
             .await
             .unwrap_or_else(|_| Err(CallError::Lost(lost())))
     }
@@ -196,7 +200,7 @@ impl Connection {
         in_flight.last_id += 1;
         let id = in_flight.last_id;
         in_flight.pending.insert(id, PendingRequest { sent, reply });
-        Ok((id, Reply(response)))
+        Ok((id, Reply { sent, response }))
     }
 
     fn is_silent(&self, answer_timeout: Duration) -> bool {

@@ -123,18 +123,19 @@ impl PeerLink {
         connection.send(request).await
     }
 
-    /// Sends up to `in_flight_max` requests ahead of their responses. The responses come in order.
+    /// Sends up to `in_flight_max` requests ahead of their responses. The responses come in order, each
+    /// with the time at which its request was sent.
     pub(crate) fn pipelined<E: From<CallError>>(
         self: Arc<Self>,
         requests: impl Stream<Item = Result<Request, E>>,
         in_flight_max: usize,
-    ) -> impl Stream<Item = Result<Response, E>> {
+    ) -> impl Stream<Item = Result<(Instant, Response), E>> {
         requests
             .and_then(move |request| {
                 let link = self.clone();
                 async move { Ok(link.send(request).await?) }
             })
-            .map_ok(|mut reply| async move { Ok(reply.response().await?) })
+            .map_ok(|mut reply| async move { Ok((reply.sent, reply.response().await?)) })
             .try_buffered(in_flight_max)
     }
 }

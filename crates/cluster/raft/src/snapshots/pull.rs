@@ -93,7 +93,7 @@ async fn pull_from(
         run_store_work(move || Ok(DropInBackground::new(Store::receiver(&store)?))).await?;
     let requests = stream::repeat(Ok::<_, CallError>(Request::PullChunk));
     let mut chunks = pin!(link.pipelined(requests, WINDOW));
-    while let Some(response) = in_time(PULL_TIMEOUT, chunks.try_next()).await? {
+    while let Some((_, response)) = in_time(PULL_TIMEOUT, chunks.try_next()).await? {
         let chunk = match response {
             Response::PulledChunk(Some(chunk)) => chunk,
             Response::PulledChunk(None) => break,

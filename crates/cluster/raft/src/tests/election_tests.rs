@@ -9,7 +9,7 @@ use crate::clocks::gossip::PeerGossip;
 const NO_TIMEOUT_MS: u64 = 60_000;
 
 /// A cluster in which no election timeout ends, and no silence is too long.
-async fn without_elections(count: u64) -> Cluster {
+pub(super) async fn without_elections(count: u64) -> Cluster {
     with_lease(Cluster::prepare(count, |config| {
         config.settings.raft.election_timeout_min_ms = NO_TIMEOUT_MS - 1;
         config.settings.raft.election_timeout_max_ms = NO_TIMEOUT_MS;
@@ -240,7 +240,7 @@ async fn a_node_that_alone_misses_the_leader_changes_nothing() {
     cluster.shutdown().await;
 }
 
-async fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(super) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let met = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;

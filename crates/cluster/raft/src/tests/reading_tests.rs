@@ -7,11 +7,19 @@ use quorate_state::{Command, UnixMillis};
 
 use super::{
     disk_faults::{Simulated, checkpoint_and_purge},
+    elections::{eventually, without_elections},
     *,
 };
 
 /// How many reads are made while something changes.
 const READ_COUNT: u64 = 20_000;
+
+fn expire(cutoff: u64) -> Command {
+    Command::Expire {
+        cutoff: UnixMillis(cutoff),
+        count_max: 1,
+    }
+}
 
 /// When the packet of a key was signed, in microseconds, if there is one.
 fn micros(node: &Node, key: &PublicKey) -> Option<u64> {
@@ -67,10 +75,7 @@ async fn no_read_during_the_installation_of_a_snapshot_goes_back_in_time() {
         .lock()
         .unwrap()
         .insert(lagging.context().config.node);
-    let expire = Command::Expire {
-        cutoff: UnixMillis(u64::MAX),
-        count_max: 1,
-    };
+    let expire = expire(u64::MAX);
     leader
         .context()
         .write_path
@@ -100,6 +105,68 @@ async fn no_read_during_the_installation_of_a_snapshot_goes_back_in_time() {
     let reader = tokio::task::spawn_blocking(|| reader.join().unwrap());
     let first = timeout(TIMEOUT, reader).await.expect("it catches up");
     assert_eq!(first.unwrap(), None);
+    cluster.shutdown().await;
+}
+
+/// Acknowledgements from before the election of another leader confirm nothing that came after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposed_leader_confirms_no_read_when_old_acknowledgements_arrive() {
+    let cluster = without_elections(3).await;
+    let (board, old) = (&cluster.board, cluster.leader().clone());
+    let followers: Vec<_> = cluster.followers().cloned().collect();
+    let raft = old.context().raft.clone();
+    for follower in &followers {
+        board.hold_answers(follower.id, old.id);
+    }
+    let before = raft.view().last_log;
+    let proposed = {
+        let raft = raft.clone();
+        tokio::spawn(async move { raft.propose(expire(0).encode()).await })
+    };
+    until(&old, |view| view.last_log > before).await;
+    let index = raft.view().last_log;
+    for follower in &followers {
+        until(follower, |view| view.last_log >= index).await;
+        board.lose(old.id, follower.id);
+        board.lose(follower.id, old.id);
+    }
+
+    let vote = raft.vote().await.unwrap();
+    for follower in &followers {
+        follower.context().raft.release_lease(vote).await;
+    }
+    let [first, second] = [&followers[0], &followers[1]];
+    let elected = async {
+        while !leads(first) {
+            first.context().raft.elect().await;
+            let led = until(first, |view| view.role == Role::Leader);
+            let _ = timeout(Duration::from_millis(500), led).await;
+        }
+    };
+    timeout(TIMEOUT, elected).await.expect("it is elected");
+    assert_eq!(put(first, &packet(2, 5)).await, Ok(PutOutcome::Stored));
+
+    let mut read = Box::pin(raft.read_index());
+    assert!(futures_util::poll!(&mut read).is_pending());
+    // Answered after the request of the read.
+    raft.vote().await.unwrap();
+    let sent = board.lost_appends(old.id, second.id);
+    board.deliver_answers(first.id, old.id);
+    until(&old, |view| view.committed >= index).await;
+    eventually("it sends what is committed, with no entries", || {
+        board.lost_appends(old.id, second.id) > sent
+    })
+    .await;
+    board.deliver_answers(second.id, old.id);
+    until(&old, |view| {
+        let mut followers = view.followers.iter();
+        followers.any(|f| f.node == second.id && f.match_index >= index)
+    })
+    .await;
+    board.heal();
+    let confirmed = timeout(TIMEOUT, read).await.expect("it is answered");
+    assert_eq!(confirmed, None, "another leader had committed more");
+    proposed.await.unwrap();
     cluster.shutdown().await;
 }
 

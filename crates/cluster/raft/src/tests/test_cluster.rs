@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{
-    SinkExt, StreamExt,
+    FutureExt, SinkExt, StreamExt,
     future::{BoxFuture, select},
     stream,
 };
@@ -40,7 +40,10 @@ pub(super) struct Switchboard {
     pub(super) services: Mutex<HashMap<NodeId, Arc<dyn Service>>>,
     pub(super) cut_off: Mutex<HashSet<NodeId>>,
     /// Sender and receiver: what is sent is lost, and neither end notices.
-    lost: Mutex<HashSet<[NodeId; 2]>>,
+    /// How many of them were for a leader's entries.
+    lost: Mutex<HashMap<[NodeId; 2], usize>>,
+    /// Sender and receiver: answers wait, and arrive later, even if others are lost.
+    held: watch::Sender<HashSet<[NodeId; 2]>>,
     /// How many pre-votes each node has requested from each other one, if they arrived.
     pre_votes: Mutex<HashMap<[NodeId; 2], usize>>,
     /// How often each node has died. A link does not outlive it.
@@ -129,19 +132,40 @@ impl Switchboard {
 
     /// From now on nothing that one node sends to the other arrives.
     pub(super) fn lose(&self, from: NodeId, to: NodeId) {
-        self.lost.lock().unwrap().insert([from, to]);
+        self.lost.lock().unwrap().insert([from, to], 0);
     }
 
     /// From now on everything arrives again. Links that may have lost something are closed.
     pub(super) fn heal(&self) {
         let lost = std::mem::take(&mut *self.lost.lock().unwrap());
-        for [from, to] in lost {
+        for [from, to] in lost.into_keys() {
             self.close_links_between(from, to);
         }
     }
 
     fn loses(&self, from: NodeId, to: NodeId) -> bool {
-        self.lost.lock().unwrap().contains(&[from, to])
+        let is_held = self.held.borrow().contains(&[from, to]);
+        !is_held && self.lost.lock().unwrap().contains_key(&[from, to])
+    }
+
+    /// How many requests with entries or commits were lost on this way, since `lose`.
+    pub(super) fn lost_appends(&self, from: NodeId, to: NodeId) -> usize {
+        self.lost.lock().unwrap()[&[from, to]]
+    }
+
+    /// From now on the answers of one node to the other wait until `deliver`.
+    pub(super) fn hold_answers(&self, from: NodeId, to: NodeId) {
+        self.held.send_if_modified(|held| held.insert([from, to]));
+    }
+
+    pub(super) fn deliver_answers(&self, from: NodeId, to: NodeId) {
+        self.held.send_if_modified(|held| held.remove(&[from, to]));
+    }
+
+    /// Resolves when no answers of one node to the other wait.
+    fn delivers(&self, from: NodeId, to: NodeId) -> impl Future<Output = ()> + use<> {
+        let mut held = self.held.subscribe();
+        async move { drop(held.wait_for(|held| !held.contains(&[from, to])).await) }
     }
 
     pub(super) fn pre_votes(&self, from: NodeId, to: NodeId) -> usize {
@@ -228,6 +252,11 @@ impl Transport for Memory {
                         }
                     }
                 })
+                .map({
+                    let board = board.clone();
+                    move |response| board.delivers(peer, own).map(move |()| response)
+                })
+                .buffered(64)
                 .take_until(ended)
                 .map(Ok)
                 .chain(stream::iter([Err(closed())]));
@@ -236,7 +265,8 @@ impl Transport for Memory {
                 .with_flat_map(move |request: Frame<Request>| {
                     let (board, may_send) = (counting.clone(), may_send.clone());
                     let sent = async move {
-                        if board.loses(own, peer) {
+                        if let Some(appends) = board.lost.lock().unwrap().get_mut(&[own, peer]) {
+                            *appends += usize::from(stream_kind == StreamKind::Append);
                             return None;
                         }
                         if matches!(request.message, Request::PreVote(_)) {
