@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Duration};
 use quorate_peer::{NodeId, StreamKind, message::Vote};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
-    time::{Instant, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::{leadership::silence::SilenceDetector, node_context::NodeContext};
@@ -55,44 +55,43 @@ impl NodeContext {
     /// Starts a failover when the leader may be gone. `hangups` yields peers whose host has closed
     /// the links with them. Returns when that ends.
     pub(crate) async fn watch_leader(self: Arc<Self>, mut hangups: broadcast::Receiver<NodeId>) {
+        let mut detector = SilenceDetector::new(&self.config, Instant::now());
+        let mut looks = interval(detector.look_interval);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let hangup = tokio::select! {
-                hangup = hangups.recv() => hangup,
-                suspected_leader = self.silent_leader() => {
-                    self.fail_over(&suspected_leader).await;
-                    continue;
-                }
+            // A hang-up of another peer must not restart the detector: one that crashes again and
+            // again would postpone it for ever.
+            let suspected_leader = tokio::select! {
+                hangup = hangups.recv() => match hangup {
+                    Ok(peer) => self.suspected_leader(Some(peer), Hint::Hangup),
+                    // Any peer may be among the missed ones, and a wrong hint costs only a probe.
+                    Err(RecvError::Lagged(_)) => self.suspected_leader(None, Hint::Hangup),
+                    Err(RecvError::Closed) => return,
+                },
+                _ = looks.tick() => self.silent_leader(&mut detector),
             };
-            let peer = match hangup {
-                Ok(peer) => Some(peer),
-                // Any peer may be among the missed ones, and a wrong hint costs only a probe.
-                Err(RecvError::Lagged(_)) => None,
-                Err(RecvError::Closed) => return,
+            let Some(suspected_leader) = suspected_leader else {
+                continue;
             };
-            if let Some(suspected_leader) = self.suspected_leader(peer, Hint::Hangup) {
-                self.fail_over(&suspected_leader).await;
+            self.fail_over(&suspected_leader).await;
+            if suspected_leader.hint == Hint::Hangup {
                 // A process that dies closes all its links, and each is a hint.
                 hangups = hangups.resubscribe();
             }
         }
     }
 
-    /// The leader, once it has been silent for too long while this node was listening.
-    async fn silent_leader(&self) -> SuspectedLeader {
-        let mut detector = SilenceDetector::new(&self.config, Instant::now());
-        loop {
-            sleep(detector.look_interval).await;
-            let now = Instant::now();
-            let leader = self.suspected_leader(None, Hint::Silence);
-            let heard = leader
-                .as_ref()
-                .map_or(now, |leader| self.heard(leader.vote.node));
-            let is_silent = detector.look(heard, now);
-            if let Some(leader) = leader.filter(|_| is_silent) {
-                tracing::info!(leader = %leader.vote.node, "the leader is silent");
-                return leader;
-            }
-        }
+    /// The leader, if it has been silent for too long while this node was listening.
+    fn silent_leader(&self, detector: &mut SilenceDetector) -> Option<SuspectedLeader> {
+        let now = Instant::now();
+        let leader = self.suspected_leader(None, Hint::Silence);
+        let heard = leader
+            .as_ref()
+            .map_or(now, |leader| self.heard(leader.vote.node));
+        let is_silent = detector.look(heard, now);
+        let leader = leader.filter(|_| is_silent)?;
+        tracing::info!(leader = %leader.vote.node, "the leader is silent");
+        Some(leader)
     }
 
     /// When the leader last had a quorum, as far as it has told this node. While it has not told,

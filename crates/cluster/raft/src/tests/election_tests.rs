@@ -211,6 +211,32 @@ async fn a_leader_that_receives_nothing_is_succeeded_before_its_lease_ends() {
     expect_successor(|board, leader, follower| board.lose(follower, leader)).await;
 }
 
+/// Its links with the others end again and again, as if it crashed several times a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_crashes_repeatedly_does_not_hide_that_the_leader_is_silent() {
+    let cluster = with_lease(Cluster::prepare(5, noticing_silence)).await;
+    let leader = cluster.leader().id;
+    let others: Vec<_> = cluster.followers().map(|node| node.id).collect();
+    for other in &others {
+        cluster.board.lose(leader, *other);
+        cluster.board.lose(*other, leader);
+    }
+    let crashes = async {
+        loop {
+            for other in &others[1..] {
+                cluster.board.close_links_between(others[0], *other);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        _ = cluster.leader_after(leader) => {}
+        () = crashes => {}
+    }
+    cluster.board.heal();
+    cluster.shutdown().await;
+}
+
 /// Its lease counts again once the leader is heard: two nodes that missed the leader one after the
 /// other are no majority.
 #[tokio::test(flavor = "multi_thread")]
