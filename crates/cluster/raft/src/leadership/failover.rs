@@ -89,9 +89,7 @@ impl NodeContext {
             .as_ref()
             .map_or(now, |leader| self.heard(leader.vote.node));
         let is_silent = detector.look(heard, now);
-        let leader = leader.filter(|_| is_silent)?;
-        tracing::info!(leader = %leader.vote.node, "the leader is silent");
-        Some(leader)
+        leader.filter(|_| is_silent)
     }
 
     /// When the leader last had a quorum, as far as it has told this node. While it has not told,
@@ -154,6 +152,9 @@ impl NodeContext {
                     if released.is_none_or(|at| self.was_heard_after(at, suspected_leader)) {
                         if self.is_alive(suspected_leader, released.is_some()).await {
                             return;
+                        }
+                        if released.is_none() && suspected_leader.hint == Hint::Silence {
+                            tracing::info!(leader = %vote.node, "the leader is silent");
                         }
                         released = Some(Instant::now());
                         self.raft.release_lease(vote).await;
