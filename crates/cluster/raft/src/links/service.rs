@@ -11,7 +11,7 @@ use futures_util::{
 use quorate_peer::{
     Acknowledgements, Admission, DataLoss, Frame, Introduction, JoinAnswer, JoinRequest, LinkError,
     LogSummary, NodeId, Service, StreamKind, Voucher,
-    message::{Proposed, Request, Response, VoteRequest},
+    message::{Proposed, Request, Response},
 };
 use quorate_state::EncodedPackets;
 
@@ -177,11 +177,9 @@ impl PeerService {
                               have lost votes, and it has not caught up with a leader yet";
                 Response::Failed(reason.to_owned())
             }
-            Request::PreVote(_)
-            | Request::Vote(VoteRequest {
-                leadership_transfer: false,
-                ..
-            }) if self.context.honors_released_lease() => {
+            // A candidate that asks for votes no longer follows the leader: to reject it would only
+            // make the election longer.
+            Request::PreVote(_) if self.context.honors_released_lease() => {
                 Response::Failed("this node hears its leader again".to_owned())
             }
             request => match self.context.peers.check(peer, &request) {

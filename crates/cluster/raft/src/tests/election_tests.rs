@@ -1,6 +1,6 @@
 //! Which node leads after the leader has died, or should not lead.
 
-use quorate_peer::NotElectable;
+use quorate_peer::{NotElectable, message::VoteRequest};
 
 use super::*;
 use crate::clocks::gossip::PeerGossip;
@@ -273,6 +273,37 @@ pub(super) async fn eventually(what: &str, condition: impl Fn() -> bool) {
         }
     };
     timeout(TIMEOUT, met).await.expect(what);
+}
+
+/// A candidate asks for votes after a majority has granted its pre-vote. It no longer follows the
+/// leader by then, so a refusal would only make the election longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_honors_a_released_lease_rejects_pre_votes_but_no_votes() {
+    let cluster = Cluster::start(3, calm).await;
+    let [voter, candidate] = cluster.two_followers();
+    let context = voter.context();
+    let leader = context.raft.vote().await.unwrap();
+    context.raft.release_lease(leader).await;
+    eventually("it honors the lease", || context.honors_released_lease()).await;
+    let term = Term(leader.term.0 + 1);
+    let request = VoteRequest {
+        vote: Vote {
+            term,
+            node: candidate.id,
+            committed: false,
+        },
+        last_log: Some(LogPosition::new(leader.term.0, 1_000)),
+        leadership_transfer: false,
+    };
+    let pre_vote = Request::PreVote(request.clone());
+    let rejected = hostile::answered(&voter, candidate.id, StreamKind::Control, pre_vote).await;
+    assert!(matches!(rejected, Response::Failed(_)), "{rejected:?}");
+    let vote = Request::Vote(request);
+    match hostile::answered(&voter, candidate.id, StreamKind::Control, vote).await {
+        Response::Vote(response) => assert!(response.granted, "{response:?}"),
+        other => panic!("{other:?}"),
+    }
+    cluster.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

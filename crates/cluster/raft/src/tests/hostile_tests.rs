@@ -26,7 +26,7 @@ const LIAR: u64 = 3;
 const FAR: Term = Term(u64::MAX);
 
 /// What a node answers to the liar on a link that the liar has opened.
-async fn answered(
+pub(super) async fn answered(
     node: &Node,
     peer: NodeId,
     stream_kind: StreamKind,
