@@ -248,3 +248,28 @@ async fn a_put_without_a_leader_gets_retry_after() {
     let read = node.get(&packet.key).await;
     assert_eq!(read.status, 503, "it has not caught up with anybody yet");
 }
+
+/// Every node logs a slow PUT with the stages that it knows, and counts the stages of all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_put_is_logged_with_its_stages() {
+    let cluster = Cluster::start(voters(3).with_config("[put]\nslow_ms = 1\n")).await;
+    let alice = cluster.publisher("alice");
+    for (node, stages) in [
+        (cluster.leader().await, ["append=", "quorum="]),
+        (cluster.follower().await, ["forward=", "sync="]),
+    ] {
+        let line = until("a slow PUT in the log", LEADER_WITHIN, async || {
+            alice.put(&node, "here").await.expect_acked();
+            let log = node.log();
+            let line = log.lines().find(|line| line.contains("a PUT took long"));
+            line.map(str::to_owned).ok_or(log)
+        })
+        .await;
+        let stages = [&["total=", "queue=", "apply=", "answer="], &stages[..]].concat();
+        assert!(stages.iter().all(|stage| line.contains(stage)), "{line}");
+        let metrics = node.admin("/metrics").await.expect("it lives").text();
+        let count = "quorate_raft_put_stage_duration_seconds_count{stage=\"apply\"} ";
+        let counts = metrics.lines().find_map(|line| line.strip_prefix(count));
+        assert!(counts.is_some_and(|count| count != "0"), "{counts:?}");
+    }
+}

@@ -1,6 +1,9 @@
 //! Assembles a node: opens its files, builds consensus over them, and starts all background tasks.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
@@ -158,10 +161,12 @@ async fn start_tasks(
         leader: context.leader.clone(),
         applied: context.state_machine.applied(),
         read_indexes: ReadIndexRequests::default(),
+        entry_times: context.state_machine.entry_times.clone(),
         metrics: context.metrics.raft.clone(),
     };
     tasks.spawn(recover(context.clone(), write_path.clone()));
-    let write_queue = Arc::new(WriteQueue::spawn(write_path.clone()));
+    let slow = Duration::from_millis(context.config.settings.put.slow_ms);
+    let write_queue = Arc::new(WriteQueue::spawn(write_path.clone(), slow));
     Ok(OpenNode {
         index: context.store.index(),
         service: Arc::new(PeerService {

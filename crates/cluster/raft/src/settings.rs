@@ -53,6 +53,8 @@ settings! {
         /// latest, whatever happens.
         deadline_ms: u64 = 10_000, in 100..=60_000,
             "below, an election fails PUTs that could wait; above, publishers hang";
+        /// A PUT that takes longer is logged with the time of each stage, at most one each second. 0: none.
+        slow_ms: u64 = 1_000, in 0..=60_000, "0 turns it off; longer than any deadline, it logs nothing";
     }
 }
 

@@ -11,6 +11,7 @@ use quorate_store::{Meta, PacketsMut};
 
 use super::{
     conversions::IntoOurs,
+    entry_times::indexes,
     state_machine::StateMachine,
     types::{EncodedCommand, Entry, StoredMembership, TypeConfig},
 };
@@ -49,6 +50,8 @@ impl StateMachine {
         if self.in_order {
             check_order(self.applied.borrow().applied, &entries)?;
         }
+        let indexes = indexes(&entries, |entry| entry.log_id.index());
+        (self.entry_times).set(indexes.clone(), |times| &mut times.committed);
         let mut changes = Vec::new();
         let (meta, outcomes) = self.store.transact(|packets, meta| {
             let outcomes = entries.into_iter().map(|entry| {
@@ -63,6 +66,7 @@ impl StateMachine {
         // Published before any caller knows that the entries are applied and asks for the changes.
         self.feed.publish(&changes, meta.applied_index());
         self.publish(meta);
+        self.entry_times.set(indexes, |times| &mut times.applied);
         for (responder, outcome) in responders.into_iter().zip(outcomes?) {
             if let Some(responder) = responder {
                 responder.send(outcome);

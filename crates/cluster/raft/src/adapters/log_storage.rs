@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
+    entry_times::{LastEntryTimes, indexes},
     types::{Entry, LogId, TypeConfig, Vote},
 };
 
@@ -28,7 +29,7 @@ use super::{
 const APPEND_SIZE_MAX: usize = 2 * 1024 * 1024;
 
 #[derive(Clone)]
-pub(crate) struct LogStorage(pub(crate) Arc<Log>);
+pub(crate) struct LogStorage(pub(crate) Arc<Log>, pub(super) LastEntryTimes);
 
 impl LogStorage {
     /// Reads from `start` to before `end`, about `size_max` bytes and at least one entry. Fails if
@@ -136,8 +137,17 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
             let entry = entry.into_ours();
             (entry.position, entry.payload.encode())
         });
-        self.0
-            .append(entries, Box::new(|result| callback.io_completed(result)))
+        let entries: Vec<_> = entries.collect();
+        let indexes = indexes(&entries, |(position, _)| position.index.0);
+        let times = self.1.clone();
+        times.set_appended(indexes.clone());
+        let on_flushed = move |result: io::Result<()>| {
+            if result.is_ok() {
+                times.set(indexes, |times| &mut times.synced);
+            }
+            callback.io_completed(result);
+        };
+        self.0.append(entries, Box::new(on_flushed))
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {

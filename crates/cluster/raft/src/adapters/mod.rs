@@ -20,6 +20,7 @@
 mod answered;
 mod applying;
 mod conversions;
+mod entry_times;
 mod log_storage;
 mod membership;
 mod network;
@@ -34,6 +35,7 @@ mod transmission;
 mod types;
 mod view;
 
+pub(crate) use entry_times::{EntryTimes, LastEntryTimes};
 pub(crate) use log_storage::{flushed, saved_vote};
 pub(crate) use membership::{MembersChange, Membership};
 pub(crate) use raft::Raft;

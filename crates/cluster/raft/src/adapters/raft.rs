@@ -64,6 +64,7 @@ impl Raft {
     ) -> Result<Self, OpenError> {
         let settings = openraft::Config::try_from(config);
         let transfers = state_machine.transfers.clone();
+        let times = state_machine.entry_times.clone();
         let answered = AnsweredRequests::default();
         let networks = Networks {
             peers,
@@ -74,7 +75,7 @@ impl Raft {
             config.node,
             Arc::new(settings.map_err(|e| OpenError::Config(e.to_string()))?),
             networks,
-            LogStorage(log),
+            LogStorage(log, times),
             state_machine,
         );
         Ok(Self {

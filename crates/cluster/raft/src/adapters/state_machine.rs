@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
+    entry_times::LastEntryTimes,
     log_storage::flushed,
     snapshot::{Snapshot, SnapshotData},
     types::{SnapshotMeta, StoredMembership},
@@ -67,6 +68,8 @@ pub(crate) struct StateMachine {
     /// The highest feature level that this program supports.
     pub(super) level_max: Level,
     pub(super) metrics: RaftMetrics,
+    /// When the last entries were appended and applied.
+    pub(crate) entry_times: LastEntryTimes,
     /// Whether entries must follow each other. Only openraft's own test suite applies others.
     pub(super) in_order: bool,
 }
@@ -97,6 +100,7 @@ impl StateMachine {
             transfers: SnapshotTransfers::default(),
             level_max,
             metrics,
+            entry_times: LastEntryTimes::default(),
             in_order: true,
         }
     }

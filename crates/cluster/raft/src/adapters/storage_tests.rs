@@ -55,7 +55,8 @@ fn open(dir: &TempDir) -> (LogStorage, StateMachine) {
     let metrics = RaftMetrics::register(&registry).unwrap();
     let store = Arc::new(store.unwrap());
     let state_machine = StateMachine::new(store, log.clone(), LEVEL_MAX, metrics);
-    (LogStorage(log), state_machine)
+    let times = state_machine.entry_times.clone();
+    (LogStorage(log, times), state_machine)
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! Packets that go into the log together, and the callers that wait for their outcome.
 
+use std::time;
+
 use quorate_packet::SignedPacket;
 use quorate_peer::message::Proposed;
 use quorate_replica::{PutError, PutOutcome};
 use quorate_state::{Conditions, EncodedPackets, LogPosition};
 use tokio::{sync::oneshot, time::Instant};
+
+use super::stages::{BatchStages, PutTimes};
+use crate::RaftMetrics;
 
 /// A proposal that waits for a batch.
 pub(super) enum PendingProposal {
@@ -17,12 +22,16 @@ pub(super) enum PendingProposal {
     },
 }
 
+/// What the caller of a PUT gets: its outcome, and how long it was in each stage.
+pub(super) type Answer = (Result<PutOutcome, PutError>, Box<PutTimes>);
+
 /// A packet whose PUT waits for an answer.
 pub(super) struct PendingPut {
     packet: SignedPacket,
     conditions: Conditions,
     deadline: Instant,
-    reply: Option<oneshot::Sender<Result<PutOutcome, PutError>>>,
+    /// Where the answer goes, with the times until then.
+    reply: Option<(oneshot::Sender<Answer>, Box<PutTimes>)>,
     /// Whether an attempt may have put it into the log. This decides between "not stored" and
     /// "unknown" when no later attempt gives a definite outcome.
     in_doubt: bool,
@@ -33,24 +42,25 @@ impl PendingPut {
         packet: SignedPacket,
         conditions: Conditions,
         deadline: Instant,
-        reply: oneshot::Sender<Result<PutOutcome, PutError>>,
+        reply: oneshot::Sender<Answer>,
     ) -> Self {
         Self {
             packet,
             conditions,
             deadline,
-            reply: Some(reply),
+            reply: Some((reply, Box::new(PutTimes::start()))),
             in_doubt: false,
         }
     }
 
     fn is_gone(&self) -> bool {
-        self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+        let reply = self.reply.as_ref();
+        reply.is_none_or(|(reply, _)| reply.is_closed())
     }
 
     fn answer(&mut self, answer: Result<PutOutcome, PutError>) {
-        if let Some(reply) = self.reply.take() {
-            send_reply(reply, answer);
+        if let Some((reply, times)) = self.reply.take() {
+            send_reply(reply, (answer, times));
         }
     }
 
@@ -138,6 +148,26 @@ impl Batch {
 
     pub(super) fn is_empty(&self) -> bool {
         self.proposals.is_empty()
+    }
+
+    /// Its PUTs leave the queue now.
+    pub(super) fn leave_queue(&mut self, now: time::Instant, metrics: &RaftMetrics) {
+        self.times()
+            .for_each(|times| times.leave_queue(now, metrics));
+    }
+
+    /// Its PUTs have gone through these stages.
+    pub(super) fn set_stages(&mut self, stages: BatchStages) {
+        self.times().for_each(|times| times.batch = stages);
+    }
+
+    fn times(&mut self) -> impl Iterator<Item = &mut PutTimes> {
+        self.proposals
+            .iter_mut()
+            .filter_map(|proposal| match proposal {
+                PendingProposal::Own(put) => put.reply.as_mut().map(|(_, times)| &mut **times),
+                PendingProposal::Forwarded { .. } => None,
+            })
     }
 
     /// Answers the PUTs whose deadline has passed while they are in an attempt.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use super::{
     batch::{Batch, PendingProposal},
     queue::ProposalQueue,
+    stages::AttemptTimes,
 };
 use crate::{leadership::leader::Leader, writes::write_path::WritePath};
 
@@ -28,12 +29,15 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 /// How often packets are checked for a passed deadline: the answer to a PUT is at most this late.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(50);
 
+/// The number of an attempt, its result and its times.
+type Attempted = (u64, Proposed, AttemptTimes);
+
 /// Forms batches of the proposals in the queue, and answers all of them.
 pub(super) struct Batcher {
     path: WritePath,
     queue: Arc<ProposalQueue>,
     in_flight: BTreeMap<u64, Batch>,
-    attempts: FuturesUnordered<BoxFuture<'static, (u64, Proposed)>>,
+    attempts: FuturesUnordered<BoxFuture<'static, Attempted>>,
     attempt_count: u64,
     /// Nothing is retried before this time.
     retry_at: Instant,
@@ -59,7 +63,7 @@ impl Batcher {
             let (is_waiting, is_pausing) = (self.is_waiting(), self.is_pausing());
             tokio::select! {
                 biased;
-                Some((attempt, proposed)) = self.attempts.next() => self.settle(attempt, proposed),
+                Some(attempted) = self.attempts.next() => self.settle(attempted),
                 changed = self.path.leader.changed() => {
                     self.retry_at = Instant::now();
                     if changed.is_err() {
@@ -111,18 +115,27 @@ impl Batcher {
             false => &metrics.forward_packets,
         };
         sizes.observe(packets.count() as f64);
+        let mut times = AttemptTimes::start();
+        batch.leave_queue(times.started, metrics);
         self.attempt_count += 1;
         let attempt = self.attempt_count;
         self.in_flight.insert(attempt, batch);
         let (path, leader) = (self.path.clone(), leader.clone());
-        let proposed = async move { (attempt, path.propose(&leader, packets).await) };
+        let proposed = async move {
+            let proposed = path.propose(&leader, packets, &mut times).await;
+            (attempt, proposed, times)
+        };
         self.attempts.push(proposed.boxed());
     }
 
-    fn settle(&mut self, attempt: u64, proposed: Proposed) {
-        let Some(batch) = self.in_flight.remove(&attempt) else {
+    fn settle(&mut self, (attempt, proposed, times): Attempted) {
+        let Some(mut batch) = self.in_flight.remove(&attempt) else {
             return;
         };
+        if let Proposed::Applied { position, .. } = &proposed {
+            let entry = self.path.entry_times.get(position.index);
+            batch.set_stages(times.stages(entry, &self.path.metrics));
+        }
         let undecided = batch.settle(proposed);
         if !undecided.is_empty() {
             self.retry_at = Instant::now() + RETRY_INTERVAL;

@@ -15,9 +15,10 @@ mod batcher;
 mod linearized;
 mod queue;
 pub(crate) mod read_index;
+mod stages;
 pub(crate) mod write_path;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use quorate_packet::SignedPacket;
 use quorate_peer::message::Proposed;
@@ -29,20 +30,23 @@ use self::{
     batch::{PendingProposal, PendingPut},
     batcher::Batcher,
     queue::ProposalQueue,
+    stages::SlowPuts,
 };
 use crate::writes::write_path::WritePath;
 
 /// Accepts packets and gets them into the log.
 pub(crate) struct WriteQueue {
     queue: Arc<ProposalQueue>,
+    slow_puts: SlowPuts,
 }
 
 impl WriteQueue {
-    /// Starts the batcher. It ends when this is dropped.
-    pub(crate) fn spawn(path: WritePath) -> Self {
+    /// Starts the batcher. It ends when this is dropped. PUTs that take longer than `slow` are logged.
+    pub(crate) fn spawn(path: WritePath, slow: Duration) -> Self {
         let queue = Arc::<ProposalQueue>::default();
+        let slow_puts = SlowPuts::new(slow, path.metrics.clone());
         tokio::spawn(Batcher::new(path, queue.clone()).run());
-        Self { queue }
+        Self { queue, slow_puts }
     }
 
     /// Gets a packet into the log before the deadline, to be stored there on `conditions`. Fails if
@@ -53,12 +57,16 @@ impl WriteQueue {
         conditions: Conditions,
         deadline: Instant,
     ) -> Result<PutOutcome, PutError> {
-        let (reply, outcome) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let put = PendingPut::new(packet, conditions, deadline, reply);
         self.queue.push(PendingProposal::Own(put));
         // The batcher answers at the deadline at the latest. If it has ended, the outcome is
         // unknown.
-        outcome.await.unwrap_or(Err(PutError::Unknown))
+        let Ok((outcome, times)) = answer.await else {
+            return Err(PutError::Unknown);
+        };
+        self.slow_puts.answered(&times, &outcome);
+        outcome
     }
 
     /// Gets packets that another node forwards into the log, if this node leads.

@@ -121,9 +121,10 @@ mod tests {
     use quorate_state::Conditions;
     use tokio::{sync::oneshot, time::Instant};
 
-    use super::{super::batch::PendingPut, *};
-
-    type Answer = Result<PutOutcome, PutError>;
+    use super::{
+        super::batch::{Answer, PendingPut},
+        *,
+    };
 
     fn own(key: u8) -> (PendingProposal, oneshot::Receiver<Answer>) {
         let payload = vec![key; PAYLOAD_SIZE_MIN].into();
@@ -143,10 +144,10 @@ mod tests {
     }
 
     /// The error with which one more proposal is answered, if it is rejected.
-    fn push_error(queue: &ProposalQueue) -> Option<Answer> {
+    fn push_error(queue: &ProposalQueue) -> Option<Result<PutOutcome, PutError>> {
         let (proposal, mut answer) = own(1);
         queue.push(proposal);
-        answer.try_recv().ok()
+        answer.try_recv().ok().map(|(outcome, _)| outcome)
     }
 
     fn take(queue: &ProposalQueue, count: usize) -> Vec<PendingProposal> {

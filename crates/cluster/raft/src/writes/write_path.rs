@@ -12,12 +12,12 @@ use tokio::sync::watch;
 
 use crate::{
     RaftMetrics,
-    adapters::Raft,
+    adapters::{LastEntryTimes, Raft},
     clocks::gossip::PeerGossip,
     leadership::leader::{Leader, superseded},
     links::connection::CallError,
     links::peers::Peers,
-    writes::read_index::ReadIndexRequests,
+    writes::{read_index::ReadIndexRequests, stages::AttemptTimes},
 };
 
 /// What is needed to get packets into the log and to wait until they are applied.
@@ -30,6 +30,7 @@ pub(crate) struct WritePath {
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Meta>,
     pub(crate) read_indexes: ReadIndexRequests,
+    pub(crate) entry_times: LastEntryTimes,
     pub(crate) metrics: RaftMetrics,
 }
 
@@ -38,16 +39,26 @@ impl WritePath {
     /// them too, so that a client that reads here next sees them. Also resolves when they
     /// were certainly not appended, or when that cannot be known, at the latest when another node
     /// leads.
-    pub(crate) async fn propose(mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
+    pub(super) async fn propose(
+        mut self,
+        leader: &Leader,
+        packets: EncodedPackets,
+        times: &mut AttemptTimes,
+    ) -> Proposed {
         let superseded = superseded(self.leader.clone(), leader);
         tokio::select! {
             biased;
-            proposed = self.propose_through(leader, packets) => proposed,
+            proposed = self.propose_through(leader, packets, times) => proposed,
             () = superseded => Proposed::Unknown,
         }
     }
 
-    async fn propose_through(&mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
+    async fn propose_through(
+        &mut self,
+        leader: &Leader,
+        packets: EncodedPackets,
+        times: &mut AttemptTimes,
+    ) -> Proposed {
         let Some((node, address)) = &leader.node else {
             return Proposed::Rejected;
         };
@@ -57,6 +68,7 @@ impl WritePath {
         let request = Request::Propose(packets.encode());
         match self.peers.forward(*node, address, request).await {
             Ok(Response::Proposed(proposed)) => {
+                times.forwarded = Some(std::time::Instant::now());
                 if let Proposed::Applied { position, .. } = proposed {
                     self.apply_up_to(*node, position).await;
                 }
