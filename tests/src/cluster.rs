@@ -33,6 +33,7 @@ pub struct Plan {
     program: Option<PathBuf>,
     dir: PathBuf,
     put_deadline: Duration,
+    put_slow: Duration,
     checkpoint_interval: Duration,
     put_burst: Option<u32>,
     log_kept_count: u64,
@@ -52,6 +53,7 @@ pub fn voters(count: usize) -> Plan {
         program: None,
         dir: env::temp_dir(),
         put_deadline: Duration::from_secs(10),
+        put_slow: Duration::from_secs(1),
         checkpoint_interval: Duration::from_secs(30),
         put_burst: None,
         log_kept_count: 50_000,
@@ -101,6 +103,11 @@ impl Plan {
             put_deadline,
             ..self
         }
+    }
+
+    /// Sets how long a PUT takes before it is logged with its stages.
+    pub fn put_slow(self, put_slow: Duration) -> Self {
+        Self { put_slow, ..self }
     }
 
     /// How often a checkpoint is written.
@@ -175,6 +182,7 @@ impl Plan {
         let addresses = node.addresses();
         let Self {
             put_deadline,
+            put_slow,
             checkpoint_interval,
             log_kept_count,
             cluster_settings,
@@ -209,6 +217,7 @@ listen = "{dns}"
 
 [put]
 deadline_ms = {deadline_ms}
+slow_ms = {slow_ms}
 
 [store]
 checkpoint_interval_secs = {checkpoint_secs}
@@ -228,6 +237,7 @@ kept_count_max = {log_kept_count}
             admin = addresses.admin,
             dns = addresses.dns,
             deadline_ms = put_deadline.as_millis(),
+            slow_ms = put_slow.as_millis(),
             checkpoint_secs = checkpoint_interval.as_secs(),
         )
     }

@@ -252,7 +252,7 @@ async fn a_put_without_a_leader_gets_retry_after() {
 /// Every node logs a slow PUT with the stages that it knows, and counts the stages of all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_put_is_logged_with_its_stages() {
-    let cluster = Cluster::start(voters(3).with_config("[put]\nslow_ms = 1\n")).await;
+    let cluster = Cluster::start(voters(3).put_slow(Duration::from_millis(1))).await;
     let alice = cluster.publisher("alice");
     for (node, stages) in [
         (cluster.leader().await, ["append=", "quorum="]),

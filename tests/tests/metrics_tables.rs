@@ -65,7 +65,8 @@ fn families(text: &str) -> BTreeMap<&str, Family> {
             families.entry(name).or_default().kind = kind.to_owned();
         } else if let Some((sample, labels)) = line.split_once('{') {
             let (labels, _) = labels.rsplit_once('}').expect("a brace is closed");
-            // A histogram's samples have a suffix and, of labels, their bounds.
+            // A histogram's samples have a suffix, and its buckets a label for their bounds.
+            let sample = sample.strip_suffix("_count").unwrap_or(sample);
             let Some(family) = families.get_mut(sample) else {
                 continue;
             };
