@@ -76,6 +76,8 @@ impl Acme2certifier {
             .arg(dns.port().to_string())
             .env("ACME_SRV_CONFIGFILE", dir.join("acme_srv.cfg"))
             .envs(clock_from(clock))
+            // Read each time: behind the node's clock it would give an order that soon is too old.
+            .env("FAKETIME_NO_CACHE", "1")
             .stdout(log.try_clone().expect("it is open"))
             .stderr(Stdio::from(log))
             .spawn();
@@ -96,7 +98,10 @@ async fn certificates_of_six_days_are_renewed_again_and_again() {
     let dir = tempfile::tempdir().expect("a temporary directory can be created");
     let clock = dir.path().join("clock");
     let move_to = |days: u64| {
-        fs::write(&clock, format!("+{days}d\n")).expect("the file can be written");
+        let new = dir.path().join("clock.new");
+        let written = fs::write(&new, format!("+{days}d\n"));
+        let moved = written.and_then(|()| fs::rename(&new, &clock));
+        moved.expect("the file can be replaced");
     };
     move_to(0);
     let address = ports::take_address();
