@@ -93,11 +93,20 @@ impl OrderState {
             if challenge.status != ChallengeStatus::Pending {
                 continue;
             }
-            let ready = challenge.set_ready().await;
-            ready.map_err(|error| {
-                let what = format!("the challenge for {shown}");
-                failed_request(client, FailureKind::Challenge, &what, &error)
-            })?;
+            match challenge.set_ready().await {
+                Ok(()) => {}
+                // The authority has looked already and found fault: the order becomes invalid, and tells why.
+                Err(instant_acme::Error::Api(_)) if (200..300).contains(&client.last().status) => {}
+                Err(error) => {
+                    let what = format!("the challenge for {shown}");
+                    return Err(failed_request(
+                        client,
+                        FailureKind::Challenge,
+                        &what,
+                        &error,
+                    ));
+                }
+            }
         }
         Ok(())
     }
