@@ -184,10 +184,7 @@ impl NodeContext {
     }
 
     fn was_heard_after(&self, at: Instant, suspected_leader: &SuspectedLeader) -> bool {
-        match suspected_leader.hint {
-            Hint::Hangup => self.raft.leader_contact() > at,
-            Hint::Silence => self.heard(suspected_leader.vote.node) > at,
-        }
+        self.heard(suspected_leader.vote.node) > at
     }
 
     /// Whether it is alive after all. `was_heard`: since its lease was released.
