@@ -1,5 +1,6 @@
-use crate::message::{Request, Response};
+use crate::message::{Proposed, Request, Response};
 use bytes::{Buf, Bytes};
+use quorate_state::{LogPosition, PutOutcome};
 
 use super::*;
 use crate::test_nodes::noise;
@@ -68,6 +69,17 @@ fn an_announced_size_over_the_limit_is_rejected_before_the_frame() {
         assert!(matches!(error, FrameError::TooLarge(1000)), "{error}");
         assert!(buffer.capacity() < 1000, "no memory is allocated for it");
     }
+}
+
+/// Another layout needs another magic in the greeting.
+#[test]
+fn the_answer_to_a_forward_has_a_fixed_layout() {
+    let answer = Response::Proposed(Proposed::Applied {
+        position: LogPosition::new(5, 300),
+        outcomes: vec![PutOutcome::Stored, PutOutcome::Blocked],
+    });
+    let layout = postcard::to_stdvec(&answer).unwrap();
+    assert_eq!(layout, [3, 0, 5, 0xac, 2, 2, 0, 7]);
 }
 
 #[test]

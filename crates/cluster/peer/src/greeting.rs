@@ -28,7 +28,7 @@ pub(crate) const GREETING_SIZE_MAX: usize = 512 * 1024;
 /// Zeros after a hello, for the fields that an older node does not send.
 const PADDING: [u8; 64] = [0; 64];
 
-const MAGIC: [u8; 8] = *b"quorate1";
+const MAGIC: [u8; 8] = *b"quorate2";
 
 /// The reading half of a connection.
 pub(crate) type FrameReader<T> = FramedRead<ReadHalf<TlsStream<TcpStream>>, FrameCodec<T>>;

@@ -139,7 +139,7 @@ fn the_layout_of_greetings_stays() {
     let [member, signer] = [1, 2].map(|name| *id(name).0.as_bytes());
     let vouchers = [&[1][..], &member, &[9], &signer, &[4; 32], &[5; 32]].concat();
     let expected = [
-        b"quorate1".as_slice(),
+        b"quorate2".as_slice(),
         &[3, 5],
         &[7; 32],
         &[3, 1, 2, 7],
