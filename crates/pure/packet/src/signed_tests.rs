@@ -2,6 +2,9 @@ use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 
 use super::*;
 
+#[path = "verdict_tests.rs"]
+mod verdict_tests;
+
 /// A DNS response without records, the smallest packet there is.
 const EMPTY_DNS: [u8; 12] = [0, 0, 0x84, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
