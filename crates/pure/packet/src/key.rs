@@ -32,6 +32,37 @@ static Z_BASE_32: LazyLock<Encoding> = LazyLock::new(|| {
         .expect("the alphabet has 32 distinct symbols")
 });
 
+/// The y of every point of small order in every encoding, without the sign of x, as two halves in
+/// little-endian order. The points have the orders 1 (y = 1), 2 (-1), 4 (0) and 8; 0 and 1 can also be
+/// encoded as p and p + 1.
+const SMALL_ORDER_YS: [[u128; 2]; 7] = [
+    [0, 0],
+    [1, 0],
+    [
+        0xf098eff2_89f4c345_b027b2c2_8f95e826,
+        0x05fc536d_880238b1_3933c6d3_05acdfd5,
+    ],
+    [
+        0x0f67100d_760b3cba_4fd84d3d_706a17c7,
+        0x7a03ac92_77fdc74e_c6cc392c_fa53202a,
+    ],
+    [
+        0xffffffff_ffffffff_ffffffff_ffffffec,
+        0x7fffffff_ffffffff_ffffffff_ffffffff,
+    ],
+    [
+        0xffffffff_ffffffff_ffffffff_ffffffed,
+        0x7fffffff_ffffffff_ffffffff_ffffffff,
+    ],
+    [
+        0xffffffff_ffffffff_ffffffff_ffffffee,
+        0x7fffffff_ffffffff_ffffffff_ffffffff,
+    ],
+];
+
+/// All bits of the higher half but the sign of x.
+const SIGN_MASK: u128 = u128::MAX >> 1;
+
 /// An Ed25519 public key (RFC 8032): the name of an endpoint or of a node.
 /// Any 32 bytes are accepted. [`validate`](Self::validate) checks whether a signer can own the key;
 /// [`SignedPacket::parse`](crate::SignedPacket::parse) does so on its own.
@@ -70,17 +101,18 @@ impl PublicKey {
     /// Fails unless exactly one signer can own this key: it must be a point on the curve (RFC 8032, section
     /// 5.1.3), and not one of small order.
     pub fn validate(&self) -> Result<(), InvalidKeyError> {
-        self.verifying_key().map(drop)
+        match VerifyingKey::from_bytes(&self.0) {
+            Err(_) => Err(InvalidKeyError::NotOnCurve(*self)),
+            Ok(_) if self.has_small_order() => Err(InvalidKeyError::Weak(*self)),
+            Ok(_) => Ok(()),
+        }
     }
 
-    /// The key to check signatures with, if it is [valid](Self::validate).
-    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, InvalidKeyError> {
-        let key =
-            VerifyingKey::from_bytes(&self.0).map_err(|_| InvalidKeyError::NotOnCurve(*self))?;
-        match key.is_weak() {
-            true => Err(InvalidKeyError::Weak(*self)),
-            false => Ok(key),
-        }
+    /// Whether this encodes a point of small order, in any of its encodings.
+    pub(crate) fn has_small_order(&self) -> bool {
+        let (low, high) = self.0.split_at(PUBLIC_KEY_SIZE / 2);
+        let half = |bytes: &[u8]| u128::from_le_bytes(bytes.try_into().expect("it has 16 bytes"));
+        SMALL_ORDER_YS.contains(&[half(low), half(high) & SIGN_MASK])
     }
 }
 

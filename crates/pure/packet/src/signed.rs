@@ -2,8 +2,8 @@
 
 use std::{cmp::Ordering, fmt, io::Write};
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use bytes::Bytes;
-use ed25519_dalek::Signature;
 use hickory_proto::op::Message;
 
 use crate::{InvalidKeyError, PublicKey, Timestamp, message};
@@ -100,11 +100,20 @@ impl SignedPacket {
     }
 
     fn check_signature(&self) -> Result<(), PacketError> {
-        let key = self.key.verifying_key()?;
-        let signature = Signature::from_slice(&self.payload[..SIGNATURE_SIZE])
-            .map_err(|_| PacketError::Signature(self.key))?;
-        key.verify_strict(&signable(self.timestamp(), self.dns()), &signature)
-            .map_err(|_| PacketError::Signature(self.key))
+        let (signature, _) = self.payload.split_at(SIGNATURE_SIZE);
+        let nonce = signature.first_chunk().expect("it begins with a point");
+        if self.key.has_small_order() {
+            return Err(InvalidKeyError::Weak(self.key).into());
+        }
+        let verified = UnparsedPublicKey::new(&ED25519, self.key.as_bytes())
+            .verify(&signable(self.timestamp(), self.dns()), signature);
+        match verified {
+            Ok(()) if !PublicKey::from_bytes(*nonce).has_small_order() => Ok(()),
+            _ => {
+                self.key.validate()?;
+                Err(PacketError::Signature(self.key))
+            }
+        }
     }
 }
 

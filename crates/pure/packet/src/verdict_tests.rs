@@ -5,11 +5,14 @@
 use curve25519_dalek::{
     EdwardsPoint, Scalar,
     constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION},
+    edwards::CompressedEdwardsY,
     traits::IsIdentity,
 };
+use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha512};
 
 use super::*;
+use crate::PUBLIC_KEY_SIZE;
 
 /// The order L of the base point, little-endian (RFC 8032, section 5.1).
 const ORDER: [u8; 32] = [
@@ -94,8 +97,19 @@ fn payload(key: Point, nonce: Point, hashed_nonce: [u8; 32], equation: Equation)
     payload.expect("one of the timestamps fits")
 }
 
+/// The verdict of the parser, which must be that of the verifier of iroh's clients.
 fn verdict(key: Point, payload: Vec<u8>) -> Result<(), PacketError> {
-    SignedPacket::parse(PublicKey::from_bytes(key.encoded), payload.into()).map(drop)
+    let timestamp = payload[SIGNATURE_SIZE..PAYLOAD_SIZE_MIN]
+        .try_into()
+        .unwrap();
+    let timestamp = Timestamp::from_micros(u64::from_be_bytes(timestamp));
+    let signature = Signature::from_slice(&payload[..SIGNATURE_SIZE]).unwrap();
+    let message = signable(timestamp, &payload[PAYLOAD_SIZE_MIN..]);
+    let strict = VerifyingKey::from_bytes(&key.encoded).unwrap();
+    let strict = strict.verify_strict(&message, &signature);
+    let verdict = SignedPacket::parse(PublicKey::from_bytes(key.encoded), payload.into());
+    assert_eq!(verdict.is_ok(), strict.is_ok());
+    verdict.map(drop)
 }
 
 /// The same payload with `s + times × L`.
@@ -163,4 +177,30 @@ fn only_strictly_valid_signatures_are_accepted() {
             "{number}: {verdict:?}"
         );
     }
+}
+
+/// All 2 × 19 encodings with a y that is not reduced, and those of the eight points.
+#[test]
+fn every_encoding_of_a_point_of_small_order_is_known() {
+    let not_reduced = (0..19).map(|above| {
+        let mut bytes = [0xff; PUBLIC_KEY_SIZE];
+        (bytes[0], bytes[PUBLIC_KEY_SIZE - 1]) = (0xed + above, 0x7f);
+        bytes
+    });
+    let points = EIGHT_TORSION.map(|point| point.compress().to_bytes());
+    for mut encoded in not_reduced.chain(points) {
+        for _ in 0..2 {
+            encoded[PUBLIC_KEY_SIZE - 1] ^= 0x80;
+            if let Some(point) = CompressedEdwardsY(encoded).decompress() {
+                let key = PublicKey::from_bytes(encoded);
+                assert_eq!(
+                    key.has_small_order(),
+                    point.is_small_order(),
+                    "{encoded:02x?}"
+                );
+            }
+        }
+    }
+    let of_a_signer = PublicKey::from_bytes(Point::new(7, 0).encoded);
+    assert!(!of_a_signer.has_small_order());
 }
