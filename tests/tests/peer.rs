@@ -8,7 +8,7 @@ use rustls::{
         AlwaysResolvesClientRawPublicKeys,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::ring::{default_provider, sign::any_eddsa_type},
+    crypto::aws_lc_rs::{default_provider, sign::any_eddsa_type},
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
     sign::CertifiedKey,
     version::TLS13,

@@ -7,7 +7,7 @@
 //! trust, no certificate that expires and no name to check. The connecting node knows which key must answer.
 //! The listening node accepts any key in TLS and reads one hello: a stranger receives no byte inside TLS.
 //! There is no session resumption and no early data: each connection proves both keys again, and nothing
-//! can be replayed. Only ring's algorithms are used, given explicitly, so that no other part of the process
+//! can be replayed. Only AWS-LC's algorithms are used, given explicitly, so that no other part of the process
 //! can change them.
 //!
 //! # Links

@@ -6,7 +6,7 @@ use quorate_replica::UnixMillis;
 use rustls::{
     Error, InconsistentKeys,
     client::verify_server_name,
-    crypto::ring::default_provider,
+    crypto::aws_lc_rs::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     server::ParsedCertificate,
     sign::CertifiedKey,

@@ -17,7 +17,7 @@ use quorate_replica::{
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ServerConfig,
-    crypto::ring::default_provider,
+    crypto::aws_lc_rs::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use tempfile::TempDir;

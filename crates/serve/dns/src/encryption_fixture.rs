@@ -6,7 +6,7 @@ use quorate_disk::LinuxDisk;
 use quorate_http::{CertificateFiles, ServerCertificate};
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::ring::default_provider,
+    crypto::aws_lc_rs::default_provider,
     pki_types::{CertificateDer, pem::PemObject},
 };
 use tempfile::TempDir;

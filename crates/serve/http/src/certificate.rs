@@ -8,7 +8,7 @@ use std::{
 use quorate_disk::Disk;
 use rustls::{
     ServerConfig,
-    crypto::ring::default_provider,
+    crypto::aws_lc_rs::default_provider,
     pki_types::{DnsName, ServerName},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -181,7 +181,7 @@ impl ServerCertificate {
         let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let mut config = builder
             .with_safe_default_protocol_versions()
-            .expect("ring supports these versions")
+            .expect("AWS-LC supports these versions")
             .with_no_client_auth()
             .with_cert_resolver(self.0.clone());
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();

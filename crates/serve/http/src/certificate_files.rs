@@ -11,7 +11,7 @@ use quorate_disk::{Disk, DiskFile, OpenMode, replace};
 use quorate_setting::settings;
 use rustls::{
     Error, InconsistentKeys,
-    crypto::ring::default_provider,
+    crypto::aws_lc_rs::default_provider,
     pki_types::{
         CertificateDer, PrivateKeyDer, ServerName,
         pem::{self, PemObject},

@@ -9,7 +9,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use quorate_disk::LinuxDisk;
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::ring::default_provider,
+    crypto::aws_lc_rs::default_provider,
     pki_types::{CertificateDer, pem::PemObject},
 };
 use tempfile::TempDir;

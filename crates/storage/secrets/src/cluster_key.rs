@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use quorate_state::{KEY_ID_SIZE, KeyId, SealedSecret, SecretKind, UnixMillis};
-use ring::{
+use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest::{SHA256, digest},
     rand::{SecureRandom, SystemRandom},
 };
+use quorate_state::{KEY_ID_SIZE, KeyId, SealedSecret, SecretKind, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 /// The size of a key, in bytes.

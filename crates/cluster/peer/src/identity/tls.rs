@@ -12,7 +12,7 @@ use rustls::{
     },
     crypto::{
         CryptoProvider, WebPkiSupportedAlgorithms,
-        ring::{default_provider, sign::any_eddsa_type},
+        aws_lc_rs::{default_provider, sign::any_eddsa_type},
         verify_tls13_signature_with_raw_key,
     },
     pki_types::{
@@ -40,7 +40,7 @@ pub fn client_config(identity: &Identity, expected: PublicKey) -> Arc<ClientConf
     let verifier = KeyVerifier::new(Some(expected), &provider);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
-        .expect("ring has suites of TLS 1.3")
+        .expect("AWS-LC has suites of TLS 1.3")
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(
@@ -58,7 +58,7 @@ pub fn server_config(identity: &Identity) -> Arc<ServerConfig> {
     let verifier = KeyVerifier::new(None, &provider);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
-        .expect("ring has suites of TLS 1.3")
+        .expect("AWS-LC has suites of TLS 1.3")
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(
             certified_key(identity),

@@ -100,7 +100,7 @@ fn credentials_are_not_printed() {
 
 async fn s3_server() -> S3Server {
     // reqwest builds no client without a provider, not even for plain HTTP.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     S3Server::start().await
 }
 
