@@ -120,7 +120,7 @@ bench-backups: bench
 ## minutes after that.
 bench-peers: bench
 	crates/testing/bench/peers iroh-dns-server etcd
-	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(BENCH) peers
+	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(BENCH) peers $(OPTIONS)
 
 ## DNS compared with Knot, NSD and iroh-dns-server: about ten minutes after building them.
 ## `make bench-dns OPTIONS="--keys 10000 --keys-many 0 --secs 2"` is quick.

@@ -4,11 +4,12 @@
 use anyhow::ensure;
 use clap::Args;
 use quorate_ctl::RelayUrl;
+use quorate_tests::Packet;
 
 use crate::{
     cluster::{ClusterArgs, FILL_CONNECTIONS, relays, servers},
     commands::{PACKETS_MAX, PUTS_PER_SEC_MAX},
-    load::{Bounds, connections::drive, requests::Requests},
+    load::{Bounds, Outcome, connections::drive, requests::Requests},
     measure::{Row, Servers},
     packets::Keys,
     report::{self, or_dash},
@@ -82,8 +83,20 @@ pub(crate) async fn run(args: CheckpointsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Publishes every key once.
+/// Publishes every key once at these relays.
 pub(crate) async fn fill(keys: &Keys, relays: &[RelayUrl]) -> anyhow::Result<()> {
+    fill_by(keys, async |packets, bounds| {
+        let puts = Requests::puts(packets);
+        drive(puts, relays.to_vec(), FILL_CONNECTIONS, bounds).await
+    })
+    .await
+}
+
+/// Publishes every key once by `put`.
+pub(crate) async fn fill_by(
+    keys: &Keys,
+    put: impl AsyncFn(Vec<Packet>, Bounds) -> anyhow::Result<Outcome>,
+) -> anyhow::Result<()> {
     let key_count = keys.names().len();
     for start in (0..key_count).step_by(FILL_PACKETS) {
         let packets = keys.sign_range(start..key_count.min(start + FILL_PACKETS));
@@ -92,8 +105,7 @@ pub(crate) async fn fill(keys: &Keys, relays: &[RelayUrl]) -> anyhow::Result<()>
             secs: FILL_SECS,
             count: None,
         };
-        let puts = Requests::puts(packets);
-        let outcome = drive(puts, relays.to_vec(), FILL_CONNECTIONS, bounds).await?;
+        let outcome = put(packets, bounds).await?;
         let ok_count = outcome.tally.ok_count();
         ensure!(
             ok_count == packet_count,
@@ -108,7 +120,7 @@ pub(crate) async fn fill(keys: &Keys, relays: &[RelayUrl]) -> anyhow::Result<()>
 }
 
 /// What each server has done since it started.
-async fn scrape_each(servers: &Servers) -> anyhow::Result<Vec<Scrape>> {
+pub(crate) async fn scrape_each(servers: &Servers) -> anyhow::Result<Vec<Scrape>> {
     let mut each = Vec::with_capacity(servers.admins.len());
     for admin in &servers.admins {
         each.push(Scrape::now(std::slice::from_ref(admin)).await?);
@@ -159,7 +171,7 @@ fn line(row: &Row, each: &[Inside]) -> String {
 }
 
 /// One metric of each server.
-fn slashed(each: &[Inside], figure: impl Fn(&Inside) -> Option<f64>) -> String {
+pub(crate) fn slashed(each: &[Inside], figure: impl Fn(&Inside) -> Option<f64>) -> String {
     let figures: Vec<_> = each.iter().map(|node| or_dash(figure(node), 0)).collect();
     figures.join("/")
 }

@@ -224,10 +224,11 @@ impl DnsPeers {
         let mut costs: Vec<_> = contenders.iter().map(|one| Cost::new(&*one.name)).collect();
         for _ in 0..self.args.turns {
             for (contender, cost) in contenders.iter().zip(&mut costs) {
-                cost.add(contender.measure(self.args.secs).await?);
+                cost.add(contender.measure(self.args.secs).await?)?;
             }
         }
-        peers_table::print(work, &costs)
+        peers_table::print(work, &costs);
+        Ok(())
     }
 
     fn names(&self, count: u64) -> anyhow::Result<&[String]> {

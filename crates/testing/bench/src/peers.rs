@@ -4,15 +4,17 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use quorate_ctl::RelayUrl;
-use quorate_tests::Cluster;
+use quorate_tests::{Cluster, Packet};
 
 use crate::{
-    cluster::{ClusterArgs, relays, servers},
+    checkpoints::{fill_by, scrape_each, slashed},
+    cluster::{ClusterArgs, FILL_CONNECTIONS, relays, servers},
     commands::PACKETS_MAX,
-    load::{Bounds, connections::drive, etcd, requests::Requests},
+    load::{Bounds, Outcome, connections::drive, etcd, requests::Requests},
     measure::{Row, Servers},
     packets::Keys,
     peers_table::{self, Cost},
+    scrape::Inside,
     servers_of_others::OtherServers,
 };
 
@@ -37,12 +39,15 @@ pub(crate) struct PeersArgs {
     /// How many turns each system has, with each number of clients.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     turns: u16,
-    /// How long a turn is, in seconds.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=40))]
+    /// How long a turn is, in seconds. It ends earlier after a million PUTs, because that many packets are signed in advance.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     secs: u64,
     /// How many keys.
     #[arg(long, default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
     keys: u64,
+    /// Publishes all keys at every system before anything is measured.
+    #[arg(long)]
+    fill: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
@@ -58,18 +63,37 @@ pub(crate) async fn run(args: PeersArgs) -> anyhow::Result<()> {
         secs: args.secs,
     };
     println!(
-        "systems    3 nodes of quorate, 1 of iroh-dns-server, 3 of etcd; {} keys, {} turns of {} s\n",
-        args.keys, args.turns, args.secs
+        "systems    3 nodes of quorate, 1 of iroh-dns-server, 3 of etcd; {} keys{}, {} turns of {} s\n",
+        args.keys,
+        if args.fill { " stored" } else { "" },
+        args.turns,
+        args.secs
     );
+    if args.fill {
+        for system in System::ALL {
+            let put =
+                async |packets, bounds| peers.put(system, packets, FILL_CONNECTIONS, bounds).await;
+            fill_by(&peers.keys, put).await?;
+        }
+    }
     peers_table::print_header();
+    let servers = servers(&peers.quorate).await;
     for &clients in &args.clients {
         let mut costs = System::ALL.map(|system| Cost::new(system.name()));
+        let before = scrape_each(&servers).await?;
         for _ in 0..args.turns {
             for (system, cost) in System::ALL.into_iter().zip(&mut costs) {
-                cost.add(peers.measure(system, clients.into()).await?);
+                cost.add(peers.measure(system, clients.into()).await?)?;
             }
         }
-        peers_table::print(&format!("PUT, {clients} clients"), &costs)?;
+        peers_table::print(&format!("PUT, {clients} clients"), &costs);
+        let after = scrape_each(&servers).await?;
+        let each = after.iter().zip(&before);
+        let each: Vec<Inside> = each.map(|(after, before)| after.since(before)).collect();
+        println!(
+            "    checkpoints of quorate's nodes: {}",
+            slashed(&each, |node| Some(node.checkpoint_count))
+        );
     }
     Ok(())
 }
@@ -103,40 +127,53 @@ struct Peers {
 }
 
 impl Peers {
-    /// One turn of a system. Many clients spread over its nodes; a single one uses its leader.
+    /// One turn of a system.
     async fn measure(&self, system: System, clients: usize) -> anyhow::Result<Row> {
         let per_sec_max = match clients {
             1 => PUTS_PER_SEC_MAX_ALONE,
             _ => PUTS_PER_SEC_MAX,
         };
         let count = (self.secs * per_sec_max).min(PACKETS_MAX);
-        let packets = self.keys.sign(usize::try_from(count)?);
+        let packets = self.keys.sign_scattered(usize::try_from(count)?);
         let bounds = Bounds {
             secs: self.secs,
             count: None,
         };
+        let servers = match system {
+            System::Quorate => servers(&self.quorate).await,
+            System::Iroh => processes(&self.iroh),
+            System::Etcd => processes(&self.etcd),
+        };
+        let puts = self.put(system, packets, clients, bounds);
+        servers.measure(system.name(), puts).await
+    }
+
+    /// PUTs packets at a system. Many clients spread over its nodes; a single one uses its leader.
+    async fn put(
+        &self,
+        system: System,
+        packets: Vec<Packet>,
+        clients: usize,
+        bounds: Bounds,
+    ) -> anyhow::Result<Outcome> {
         match system {
             System::Quorate => {
                 let relays = match clients {
                     1 => relays(&[self.quorate.leader().await]),
                     _ => relays(&self.quorate.nodes()),
                 };
-                let servers = servers(&self.quorate).await;
-                let puts = drive(Requests::puts(packets), relays, clients, bounds);
-                servers.measure(system.name(), puts).await
+                drive(Requests::puts(packets), relays, clients, bounds).await
             }
             System::Iroh => {
                 let relay = iroh_relay(self.iroh.addresses[0])?;
-                let puts = drive(Requests::puts(packets), vec![relay], clients, bounds);
-                processes(&self.iroh).measure(system.name(), puts).await
+                drive(Requests::puts(packets), vec![relay], clients, bounds).await
             }
             System::Etcd => {
                 let addresses = match clients {
                     1 => vec![self.etcd.etcd_leader().await?],
                     _ => self.etcd.addresses.clone(),
                 };
-                let puts = etcd::run(&packets, &addresses, clients, bounds);
-                processes(&self.etcd).measure(system.name(), puts).await
+                etcd::run(&packets, &addresses, clients, bounds).await
             }
         }
     }

@@ -110,10 +110,11 @@ impl RelayPeersArgs {
             for (relay, cost) in relays.iter().zip(&mut costs) {
                 let clients = usize::from(self.clients);
                 let run = drive(requests(), vec![relay.url.clone()], clients, bounds);
-                cost.add(relay.servers.measure(relay.name, run).await?);
+                cost.add(relay.servers.measure(relay.name, run).await?)?;
             }
         }
-        peers_table::print(work, &costs)
+        peers_table::print(work, &costs);
+        Ok(())
     }
 }
 

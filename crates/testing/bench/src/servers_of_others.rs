@@ -32,6 +32,9 @@ pub(crate) const ASK_INTERVAL: Duration = Duration::from_millis(50);
 /// How many nodes etcd has: as many as Quorate.
 const ETCD_NODE_COUNT: usize = 3;
 
+/// The most that etcd may keep, in bytes: the largest that its documentation suggests.
+const ETCD_SIZE_MAX: u64 = 8 << 30;
+
 /// The processes of one system. When this is dropped, they and their child processes are killed,
 /// and their data is removed.
 pub(crate) struct OtherServers {
@@ -132,6 +135,8 @@ impl OtherServers {
                 ("--initial-cluster", cluster.join(",")),
                 ("--logger", "zap".to_owned()),
                 ("--log-level", "error".to_owned()),
+                // It keeps every version of every key, and by default at most 2 GiB of them.
+                ("--quota-backend-bytes", ETCD_SIZE_MAX.to_string()),
             ] {
                 command.arg(option).arg(value);
             }
