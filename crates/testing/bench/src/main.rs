@@ -15,6 +15,7 @@
 //! | `checkpoints` | PUTs while the nodes of such a cluster write checkpoints |
 //! | `backups` | PUTs while a node of such a cluster makes a backup, and how long it takes to verify and restore it |
 //! | `catch_up` | PUTs while a node of such a cluster gets a snapshot |
+//! | `visible` | how long a PUT takes until every node shows the packet by DNS |
 //! | `failover` | the gap in writes after the leader is lost, and unnecessary elections |
 //! | `peers`, `peers_table` | PUTs compared with iroh-dns-server and etcd |
 //! | `dns_peers` | DNS compared with Knot, NSD and iroh-dns-server, and the cost of expensive packets |
@@ -73,6 +74,7 @@ mod scrape;
 mod servers_of_others;
 mod smoke;
 mod source;
+mod visible;
 
 use std::process::ExitCode;
 
@@ -93,6 +95,8 @@ enum Command {
     CatchUp(catch_up::CatchUpArgs),
     /// Starts three nodes on loopback, kills and cuts off leaders, and measures when writes continue.
     Failover(failover::FailoverArgs),
+    /// Starts three nodes on loopback, and measures how long a PUT takes until all of them show it by DNS.
+    Visible(visible::VisibleArgs),
     /// Starts three nodes, iroh-dns-server and etcd on loopback and measures PUTs in turns.
     Peers(peers::PeersArgs),
     /// Starts single nodes, Knot, NSD and iroh-dns-server on loopback and measures DNS in turns.
@@ -125,6 +129,7 @@ async fn main() -> ExitCode {
             Command::Backups(args) => backups::run(args).await,
             Command::CatchUp(args) => catch_up::run(args).await,
             Command::Failover(args) => failover::run(args).await,
+            Command::Visible(args) => visible::run(args).await,
             Command::Peers(args) => peers::run(args).await,
             Command::DnsPeers(args) => dns_peers::run(args).await,
             Command::RelayPeers(args) => relay_peers::run(args).await,
