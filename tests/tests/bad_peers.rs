@@ -71,7 +71,7 @@ async fn a_known_peer_that_speaks_garbage_is_cut_off() {
     let process = node.process_id();
     let key = Some(other_key(&cluster));
     let id = cluster_id(&node);
-    let mut sent = vec![vec![0; 64], vec![0xff; 64], frame(b""), frame(b"quorate1")];
+    let mut sent = vec![vec![0; 64], vec![0xff; 64], frame(b""), frame(b"quorate2")];
     sent.extend((1..=8).map(|seed| garbage(seed, 200 * seed as usize)));
     for lane in STREAM_KINDS {
         let hello = hello(WIRE_VERSION, &id, lane);

@@ -53,7 +53,7 @@ pub(crate) fn hello(wire_version: u8, cluster: &[u8; 32], lane: u8) -> Vec<u8> {
     const VOUCHER_COUNT: u8 = 0;
     let versions = [wire_version, wire_version];
     let rest = [LOG_IS_EMPTY, lane, VOUCHER_COUNT];
-    frame(&[b"quorate1".as_slice(), &versions, cluster, &rest].concat())
+    frame(&[b"quorate2".as_slice(), &versions, cluster, &rest].concat())
 }
 
 /// The bytes after their length.
