@@ -96,11 +96,11 @@ async fn watch(keys: &Keys, routes: &[Route]) -> anyhow::Result<[Tally; 2]> {
         let started = Instant::now();
         let put = async {
             routes[at].put(&mut connections[at], &packet).await?;
-            Ok(started.elapsed())
+            anyhow::Ok(started.elapsed())
         };
         let shown = async {
             try_join_all(routes.iter().map(|route| shown(route.dns, query))).await?;
-            Ok(started.elapsed())
+            anyhow::Ok(started.elapsed())
         };
         let (answered, shown) = try_join(put, shown).await?;
         times[0].on_ok(answered);

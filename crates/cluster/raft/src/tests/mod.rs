@@ -329,6 +329,24 @@ async fn concurrent_reads_share_requests_to_the_leader() {
     cluster.shutdown().await;
 }
 
+/// A batch waits for as many packets as the last one had. One that stays alone must not wait for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_packet_is_stored_after_a_batch_of_many() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let [leader, follower] = [cluster.leader(), cluster.followers().next().unwrap()];
+    for (round, node) in [leader, follower].into_iter().cycle().take(20).enumerate() {
+        let micros = u64::try_from(round).unwrap() + 1;
+        let many: Vec<_> = (1..=30).map(|key| packet(key, micros)).collect();
+        let puts = many.iter().map(|packet| put(node, packet));
+        for outcome in futures_util::future::join_all(puts).await {
+            assert_eq!(outcome, Ok(PutOutcome::Stored));
+        }
+        let lone = put(node, &packet(31, micros)).await;
+        assert_eq!(lone, Ok(PutOutcome::Stored), "round {round}");
+    }
+    cluster.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_are_not_received_again_expire_on_all_nodes() {
     let adjust = |config: &mut RaftConfig| config.settings.packets.retention_secs = 2;

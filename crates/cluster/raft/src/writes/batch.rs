@@ -150,6 +150,12 @@ impl Batch {
         self.proposals.is_empty()
     }
 
+    /// How many packets it has, also when they were taken out.
+    pub(super) fn packet_count(&self) -> usize {
+        let counts = self.proposals.iter().map(PendingProposal::packet_count);
+        counts.sum()
+    }
+
     /// Its PUTs leave the queue now.
     pub(super) fn leave_queue(&mut self, now: time::Instant, metrics: &RaftMetrics) {
         self.times()

@@ -23,6 +23,10 @@ const BATCHES_IN_FLIGHT_MAX: usize = 4;
 /// of an entry hardly matters.
 const PIPELINED_COUNT_MIN: usize = 64;
 
+/// How long packets gather at most, if the last batch did not take less. Where a commit takes longer, over
+/// distances or on slow disks, a longer wait would be felt and bring little more.
+const GATHERING_TIME_MAX: Duration = Duration::from_millis(3);
+
 /// How long to wait before a rejected batch is retried, unless a new leader is known earlier.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -31,6 +35,26 @@ const EXPIRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The number of an attempt, its result and its times.
 type Attempted = (u64, Proposed, AttemptTimes);
+
+/// What the next batch waits for while nothing is in flight: as many packets as the last one had.
+///
+/// Those who publish all the time have just got the answers to the last batch, and send their next packets
+/// now. Without the wait the first of them would leave alone, and the others would wait for its commit.
+#[derive(Debug, Clone, Copy)]
+struct Gathering {
+    packet_count: usize,
+    until: Instant,
+}
+
+impl Gathering {
+    /// After a batch that took so long. `None` after a batch of one packet: a lone client never waits.
+    fn after(packet_count: usize, took: Duration) -> Option<Self> {
+        (packet_count > 1).then(|| Self {
+            packet_count,
+            until: Instant::now() + took.min(GATHERING_TIME_MAX),
+        })
+    }
+}
 
 /// Forms batches of the proposals in the queue, and answers all of them.
 pub(super) struct Batcher {
@@ -41,6 +65,8 @@ pub(super) struct Batcher {
     attempt_count: u64,
     /// Nothing is retried before this time.
     retry_at: Instant,
+    /// What the next batch waits for, if nothing is in flight.
+    gathering: Option<Gathering>,
 }
 
 impl Batcher {
@@ -52,6 +78,7 @@ impl Batcher {
             attempts: FuturesUnordered::new(),
             attempt_count: 0,
             retry_at: Instant::now(),
+            gathering: None,
         }
     }
 
@@ -61,6 +88,7 @@ impl Batcher {
         while !self.queue.is_closed() {
             self.send();
             let (is_waiting, is_pausing) = (self.is_waiting(), self.is_pausing());
+            let gathered = self.gathering.map(|gathering| gathering.until);
             tokio::select! {
                 biased;
                 Some(attempted) = self.attempts.next() => self.settle(attempted),
@@ -71,6 +99,7 @@ impl Batcher {
                     }
                 }
                 () = self.queue.has_enough() => {}
+                () = until(gathered) => self.gathering = None,
                 () = sleep_until(self.retry_at), if is_pausing && is_waiting => {}
                 _ = expiry.tick(), if is_waiting => self.expire(),
             }
@@ -117,6 +146,7 @@ impl Batcher {
         sizes.observe(packets.count() as f64);
         let mut times = AttemptTimes::start();
         batch.leave_queue(times.started, metrics);
+        self.gathering = None;
         self.attempt_count += 1;
         let attempt = self.attempt_count;
         self.in_flight.insert(attempt, batch);
@@ -135,6 +165,7 @@ impl Batcher {
         if let Proposed::Applied { position, .. } = &proposed {
             let entry = self.path.entry_times.get(position.index);
             batch.set_stages(times.stages(entry, &self.path.metrics));
+            self.gathering = Gathering::after(batch.packet_count(), times.started.elapsed());
         }
         let undecided = batch.settle(proposed);
         if !undecided.is_empty() {
@@ -180,7 +211,7 @@ impl Batcher {
     /// How many packets must wait before a batch is sent now.
     fn count_min(&self) -> usize {
         match self.in_flight.len() {
-            0 => 1,
+            0 => self.gathering.map_or(1, |gathering| gathering.packet_count),
             1..BATCHES_IN_FLIGHT_MAX => PIPELINED_COUNT_MIN,
             _ => usize::MAX,
         }
@@ -192,6 +223,14 @@ impl Batcher {
 
     fn is_waiting(&self) -> bool {
         !self.in_flight.is_empty() || !self.queue.is_empty()
+    }
+}
+
+/// Resolves at this time, or never.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
