@@ -20,6 +20,10 @@ use crate::{Disk, DiskFile, OpenMode, dir_of};
 /// waits only a short time.
 const ALLOCATION_SIZE: usize = 1024 * 1024;
 
+/// What [`DiskFile::allocate`] writes at a time. Linux keeps the bytes of one write in its cache as one piece, and
+/// each later sync looks at every block of the piece, also if only one has changed.
+static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+
 const SECRET_MODE: u32 = 0o600;
 
 /// The file system of this machine.
@@ -96,13 +100,15 @@ impl DiskFile for LinuxFile {
     }
 
     fn allocate(&self, size: u64) -> io::Result<()> {
-        let zeros = vec![0; ALLOCATION_SIZE];
         let mut end = self.size()?;
         while end < size {
-            let count = (size - end).min(ALLOCATION_SIZE as u64);
-            self.0.write_all_at(&zeros[..count as usize], end)?;
+            let sync_at = size.min(end + ALLOCATION_SIZE as u64);
+            while end < sync_at {
+                let count = (sync_at - end).min(ZEROS.len() as u64);
+                self.0.write_all_at(&ZEROS[..count as usize], end)?;
+                end += count;
+            }
             self.0.sync_data()?;
-            end += count;
         }
         Ok(())
     }
