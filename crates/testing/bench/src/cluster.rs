@@ -20,7 +20,7 @@ pub(crate) const FILL_CONNECTIONS: usize = 128;
 #[derive(Debug, Args)]
 pub(crate) struct ClusterArgs {
     /// The program; by default `quorate` next to this one.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "QUORATE_BIN")]
     program: Option<PathBuf>,
     /// The directory for the nodes' data, on a real disk; by default next to this program.
     #[arg(long, value_name = "DIR")]
