@@ -14,8 +14,8 @@ use quorate_tests::{Cluster, Node, wait};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    checkpoints::fill,
     cluster::{ClusterArgs, relays},
+    fill::fill,
     load::{Bounds, Tally, connections::drive, requests::Requests},
     packets::Keys,
 };

@@ -7,8 +7,8 @@ use clap::Args;
 use quorate_tests::{Node, wait};
 
 use crate::{
-    checkpoints::fill,
     cluster::{ClusterArgs, relays},
+    fill::fill,
     load::{Bounds, Tally, connections::drive, requests::Requests},
     packets::Keys,
 };

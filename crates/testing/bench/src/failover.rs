@@ -38,16 +38,16 @@ pub(crate) struct FailoverArgs {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(..=10_000))]
     kills: u16,
     /// How often the leader's process is suspended (SIGSTOP).
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(..=10_000))]
     freezes: u16,
     /// How often the leader is cut off: nothing arrives at it or from it, and no connection is closed.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(..=10_000))]
     cuts: u16,
     /// How often the leader is cut off in one direction: nothing that it sends arrives.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(..=10_000))]
     silences: u16,
     /// How often the leader is cut off in the other direction: nothing arrives at it.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=10_000))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(..=10_000))]
     deafenings: u16,
     /// How many minutes without a fault to count elections in.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(..=600))]

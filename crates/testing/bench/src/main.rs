@@ -12,7 +12,6 @@
 //! | module | what it is |
 //! |---|---|
 //! | `smoke` | every workload in turn, on a cluster that it starts |
-//! | `checkpoints` | PUTs while the nodes of such a cluster write checkpoints |
 //! | `backups` | PUTs while a node of such a cluster makes a backup, and how long it takes to verify and restore it |
 //! | `catch_up` | PUTs while a node of such a cluster gets a snapshot |
 //! | `visible` | how long a PUT takes until every node shows the packet by DNS |
@@ -26,7 +25,7 @@
 //! | `contender` | one of the compared name servers, and its queries |
 //! | `servers_of_others`, `name_servers`, `echo` | the servers of other projects, and the kernel alone |
 //! | `hostile` | expensive packets |
-//! | `cluster`, `limits` | the cluster of three nodes on loopback, and its limits |
+//! | `cluster`, `fill`, `limits` | the cluster of three nodes on loopback, its first packets, and its limits |
 //! | `commands` | one workload, on servers that already run |
 //! | `load` | the workloads: PUT, GET, DNS |
 //! | `http` | a connection that sends one request after the other |
@@ -42,7 +41,6 @@
 
 mod backups;
 mod catch_up;
-mod checkpoints;
 mod cluster;
 mod commands;
 mod contender;
@@ -54,6 +52,7 @@ mod dns_peers;
 mod echo;
 mod endpoint;
 mod failover;
+mod fill;
 mod hostile;
 mod http;
 mod kinds;
@@ -87,8 +86,6 @@ use tokio::signal::unix::{SignalKind, signal};
 enum Command {
     /// Starts three nodes on loopback and measures every workload.
     Smoke(smoke::SmokeArgs),
-    /// Starts three nodes on loopback and measures PUTs while they write checkpoints.
-    Checkpoints(checkpoints::CheckpointsArgs),
     /// Starts three nodes on loopback, fills them, and measures PUTs while backups are saved.
     Backups(backups::BackupsArgs),
     /// Starts two nodes of three on loopback, fills them, and measures PUTs while the third catches up.
@@ -125,7 +122,6 @@ async fn main() -> ExitCode {
     let work = async {
         match Command::parse() {
             Command::Smoke(args) => smoke::run(args).await,
-            Command::Checkpoints(args) => checkpoints::run(args).await,
             Command::Backups(args) => backups::run(args).await,
             Command::CatchUp(args) => catch_up::run(args).await,
             Command::Failover(args) => failover::run(args).await,

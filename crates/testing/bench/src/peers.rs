@@ -7,14 +7,15 @@ use quorate_ctl::RelayUrl;
 use quorate_tests::{Cluster, Packet};
 
 use crate::{
-    checkpoints::{fill_by, scrape_each, slashed},
     cluster::{ClusterArgs, FILL_CONNECTIONS, relays, servers},
     commands::PACKETS_MAX,
+    fill::fill_by,
     load::{Bounds, Outcome, connections::drive, etcd, requests::Requests},
     measure::{Row, Servers},
     packets::Keys,
     peers_table::{self, Cost},
-    scrape::Inside,
+    report::or_dash,
+    scrape::{Inside, Scrape},
     servers_of_others::OtherServers,
 };
 
@@ -89,13 +90,27 @@ pub(crate) async fn run(args: PeersArgs) -> anyhow::Result<()> {
         peers_table::print(&format!("PUT, {clients} clients"), &costs);
         let after = scrape_each(&servers).await?;
         let each = after.iter().zip(&before);
-        let each: Vec<Inside> = each.map(|(after, before)| after.since(before)).collect();
-        println!(
-            "    checkpoints of quorate's nodes: {}",
-            slashed(&each, |node| Some(node.checkpoint_count))
-        );
+        let each: Vec<_> = each
+            .map(|(after, before)| checkpoints(&after.since(before)))
+            .collect();
+        println!("    checkpoints of quorate's nodes: {}", each.join(", "));
     }
     Ok(())
+}
+
+/// What each server has done since it started.
+async fn scrape_each(servers: &Servers) -> anyhow::Result<Vec<Scrape>> {
+    let mut each = Vec::with_capacity(servers.admins.len());
+    for admin in &servers.admins {
+        each.push(Scrape::now(std::slice::from_ref(admin)).await?);
+    }
+    Ok(each)
+}
+
+/// How many a node has written, and how long one took on average.
+fn checkpoints(node: &Inside) -> String {
+    let mean_ms = or_dash(node.checkpoint_mean_ms, 0);
+    format!("{} of {mean_ms} ms", node.checkpoint_count)
 }
 
 #[derive(Debug, Clone, Copy)]
